@@ -1,0 +1,368 @@
+"""The ALAD model: five networks, five optimizers, one compiled training step."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from alad_tf.feed import PairedBatches
+from alad_tf.layers import PACKAGE
+from alad_tf.metrics import StepMeans
+from alad_tf.networks import JointDiscriminator, PairDiscriminator, Stack, derive_seed
+from alad_tf.rows import Row
+from alad_tf.scores import anomaly_scores
+from alad_tf.step import train_discriminators, train_generator_encoder
+
+# The optimizer of the paper's tables; epsilon is TensorFlow 1's default, which it left in place.
+ADAM = {"learning_rate": 1e-5, "beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class ALAD(keras.Model):
+    """Adversarially Learned Anomaly Detection: G, E, D_xz, D_xx and D_zz, trained together.
+
+    Args:
+        networks: dict with the rows (`Row` or their config dicts) of "E", "G", "D_xx" and "D_zz",
+            and under "D_xz" a dict of rows with the keys "x", "z" and "joint".
+        x_shape: tuple of ints, the shape of one preprocessed sample: (121,) or (32, 32, 3).
+        latent_dim: int, the length of z ~ N(0, 1).
+        pair_axis: int, the axis on which D_xx joins x and x' (-1, or 1 for an image's height).
+        spectral_norm: bool, normalise the hidden layers of E and of the discriminators.
+        latent_discriminator: bool, play the third game, D_zz's.
+        initializer: "glorot_uniform" (tables) or "normal_0.01" (images).
+        slope: float, LReLU's negative slope.
+        ema_decay: float in [0, 1), decay of the averaged weights of E, G and D_xx, which score.
+        seed: int; initial weights, noise, dropout and shuffling follow from it and the step count.
+
+    Attributes:
+        E, G, D_xz, D_xx, D_zz: the networks (D_zz is None without the latent discriminator).
+        ema: list of variables, the averages, in the order of `ema_sources`.
+        step: int64 variable, the number of training steps so far.
+
+    Raises:
+        ValueError: networks that do not fit the shapes, with both shapes in the message.
+
+    Example:
+        >>> from alad_tf.rows import dense
+        >>> rows = dict(
+        ...     E=[dense(8, "lrelu"), dense(2)], G=[dense(8, "relu"), dense(5)],
+        ...     D_xz=dict(x=[dense(8)], z=[dense(8)], joint=[dense(8, "lrelu"), dense(1)]),
+        ...     D_xx=[dense(8, "lrelu"), dense(1)], D_zz=[dense(8, "lrelu"), dense(1)])
+        >>> model = ALAD(rows, x_shape=(5,), latent_dim=2, seed=0)
+        >>> model.compile(learning_rate=1e-4)
+        >>> history = model.fit(np.zeros((64, 5), "float32"), batch_size=32, epochs=1, verbose=0)
+        >>> int(model.step.value)
+        2
+
+    Source: ALAD, Section IV and Figure 1; the order of updates follows the authors' released code.
+    """
+
+    generative_networks = ("E", "G")
+    ema_networks = ("E", "G", "D_xx")
+
+    def __init__(
+        self,
+        networks,
+        x_shape,
+        latent_dim,
+        pair_axis=-1,
+        spectral_norm=True,
+        latent_discriminator=True,
+        initializer="glorot_uniform",
+        slope=0.2,
+        ema_decay=0.999,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self._config = {
+            "networks": _to_config(networks),
+            "x_shape": [int(side) for side in x_shape],
+            "latent_dim": int(latent_dim),
+            "pair_axis": int(pair_axis),
+            "spectral_norm": bool(spectral_norm),
+            "latent_discriminator": bool(latent_discriminator),
+            "initializer": initializer,
+            "slope": float(slope),
+            "ema_decay": float(ema_decay),
+            "seed": int(seed),
+        }
+        self.x_shape = tuple(self._config["x_shape"])
+        self.latent_dim = self._config["latent_dim"]
+        self.ema_decay = self._config["ema_decay"]
+        self.seed = self._config["seed"]
+        self._make_networks()
+        self.ema = [
+            self.add_weight(
+                name=f"ema_{index}",
+                shape=source.shape,
+                initializer=lambda shape, dtype, v=source: tf.identity(v.value),
+                trainable=False,
+                autocast=False,
+            )
+            for index, source in enumerate(self.ema_sources)
+        ]
+        self.step = self.add_weight(
+            name="step", shape=(), dtype="int64", initializer="zeros", trainable=False
+        )
+        self._loss_means = StepMeans(("loss", *self.discriminators, "G", "E"), name="losses")
+        self._score_mean = keras.metrics.Mean(name="score")
+        self.built = True
+
+    def _make_networks(self):
+        config = self._config
+        x, z = (None, *self.x_shape), (None, self.latent_dim)
+
+        def options(index, spectral_norm=config["spectral_norm"]):
+            return {
+                "spectral_norm": spectral_norm,
+                "initializer": config["initializer"],
+                "slope": config["slope"],
+                "seed": derive_seed(self.seed, 1, index),
+                "dtype": self.dtype_policy,
+            }
+
+        rows = config["networks"]
+        self.E = Stack(rows["E"], name="E", **options(0))
+        # paper: spectral norm regularises the discriminators and the encoder; G goes without.
+        self.G = Stack(rows["G"], name="G", **options(1, spectral_norm=False))
+        branches = (rows["D_xz"][part] for part in ("x", "z", "joint"))
+        self.D_xz = JointDiscriminator(*branches, name="D_xz", **options(2))
+        axis = config["pair_axis"]
+        self.D_xx = PairDiscriminator(rows["D_xx"], axis=axis, name="D_xx", **options(3))
+        self.D_zz = None
+        if config["latent_discriminator"]:
+            self.D_zz = PairDiscriminator(rows["D_zz"], name="D_zz", **options(4))
+        for name, source, target in (("E", x, z), ("G", z, x)):
+            network = getattr(self, name)
+            network.build(source)
+            got = network.compute_output_shape(source)
+            # an image encoder ends in (1, 1, latent): the same numbers, reshaped by the model
+            if np.prod(got[1:]) != np.prod(target[1:]):
+                raise ValueError(
+                    f"{name} maps {source[1:]} to {got[1:]}; expected {target[1:]}. Check the units "
+                    "of its last row, x_shape and latent_dim."
+                )
+        self.D_xz.build(x, z)
+        self.D_xx.build(x, x)
+        if self.D_zz is not None:
+            self.D_zz.build(z, z)
+        for name in (*self.generative_networks, *self.discriminators):
+            getattr(self, name).built = True
+
+    @property
+    def discriminators(self):
+        """Names of the discriminators in play."""
+        latent = self._config["latent_discriminator"]
+        return ("D_xz", "D_xx", "D_zz") if latent else ("D_xz", "D_xx")
+
+    @property
+    def ema_sources(self):
+        """The variables that are averaged: the trainable weights of E, G and D_xx."""
+        return [v for n in self.ema_networks for v in getattr(self, n).trainable_variables]
+
+    @property
+    def metrics(self):
+        """Keras's metrics: means of the losses over an epoch, mean score of validation rows."""
+        return [self._loss_means, self._score_mean]
+
+    # ------------------------------------------------------ compile, fit, save
+
+    def compile(self, learning_rate=None, beta_1=None, beta_2=None, epsilon=None, **kwargs):
+        """Give each network its own Adam; XLA is on unless `jit_compile=False`.
+
+        Args:
+            learning_rate, beta_1, beta_2, epsilon: floats; default 1e-5, 0.5, 0.999, 1e-8.
+            **kwargs: `jit_compile`, `run_eagerly`, `steps_per_execution` of `keras.Model.compile`.
+
+        Raises:
+            ValueError: a learning rate that is not positive.
+
+        Example:
+            >>> # model.compile(learning_rate=2e-4, steps_per_execution=50)
+
+        Source: ALAD, Tables IX, XI and XIII, row "Optimizer".
+        """
+        given = dict(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        adam = {k: ADAM[k] if v is None else float(v) for k, v in given.items()}
+        if not adam["learning_rate"] > 0:
+            raise ValueError(f"learning_rate must be positive; received {learning_rate}.")
+        # Keras resolves "auto" to no XLA on a CPU, so XLA is asked for by name.
+        kwargs.setdefault("jit_compile", not kwargs.get("run_eagerly", False))
+        super().compile(optimizer=None, **kwargs)
+        self._compile_config_ = {**adam, **kwargs}
+        for name in (*self.generative_networks, *self.discriminators):
+            optimizer = keras.optimizers.Adam(**adam, name=f"adam_{name}")
+            optimizer.build(getattr(self, name).trainable_variables)
+            setattr(self, f"optimizer_{name}", optimizer)
+
+    def get_compile_config(self):
+        return self._compile_config_
+
+    def compile_from_config(self, config):
+        self.compile(**config)
+
+    def fit(self, x=None, batch_size=32, epochs=1, callbacks=None, initial_epoch=0, **kwargs):
+        """Train on normal samples.
+
+        Args:
+            x: float32 array (N, *x_shape), or a `PairedBatches`, or a `tf.data.Dataset` of pairs
+                of batches (x for the discriminators, x for G and E).
+            batch_size: int; the last incomplete batch of an epoch is skipped.
+            epochs, callbacks, initial_epoch, **kwargs: as for `keras.Model.fit`. For an exact
+                resume give the number of epochs that the restored weights had finished.
+
+        Returns:
+            `keras.callbacks.History`; its losses are means over each epoch.
+
+        Raises:
+            ValueError: samples of another shape, fewer than a batch, or not finite.
+
+        Example:
+            >>> # history = model.fit(x_train, batch_size=50, epochs=100)
+
+        Source: the authors' released code: two independently shuffled batches a step.
+        """
+        callbacks = list(callbacks or [])
+        if isinstance(x, np.ndarray):
+            x = PairedBatches(x, batch_size, seed=derive_seed(self.seed, 2))
+        if isinstance(x, PairedBatches):
+            x.check_shape(self.x_shape)
+            # first, so that the epoch is set before Keras asks the dataset for an iterator
+            callbacks.insert(0, x.epoch_callback())
+            x = x.dataset
+        return super().fit(
+            x,
+            epochs=epochs,
+            callbacks=callbacks,
+            initial_epoch=initial_epoch,
+            **{"shuffle": False, **kwargs},
+        )
+
+    def get_config(self):
+        return {**super().get_config(), **self._config}
+
+    # ------------------------------------------------------------------ steps
+
+    def train_step(self, data):
+        """One training step, or a chunk of them inside one compiled program.
+
+        Args:
+            data: `(x_d, x_g)`, float32 tensors (B, *x_shape), for one step; or `(x_d, x_g, count)`
+                with x_d and x_g (K, B, *x_shape), of which the first `count` pairs are used.
+
+        Returns:
+            dict of the losses' means over the epoch so far.
+        """
+        if len(data) == 2:
+            self._one_step(*data)
+        else:
+            x_d, x_g, count = data
+            # A loop inside the program saves the cost of launching it, which for the tabular
+            # networks (some 200 variables) exceeds that of a step.
+            tf.while_loop(
+                lambda i: i < count,
+                lambda i: (self._one_step(x_d[i], x_g[i], after=i),),
+                (tf.constant(0),),
+            )
+        return self._loss_means.result()
+
+    def _one_step(self, x_d, x_g, after=0):
+        """D_xz, D_xx and D_zz learn from one batch, then G and E together from the other."""
+        z_d, z_g = tf.unstack(self.noise(x_d.shape[0]))
+        parts, constant = train_discriminators(self, x_d, z_d)
+        made = train_generator_encoder(self, x_g, z_g)
+        self.update_ema()
+        self.step.assign_add(1)
+        cycles = constant + made["cycle_x"] + made.get("cycle_z", 0.0)
+        values = {**parts, "G": made["G"] + cycles, "E": made["E"] + cycles}
+        values["loss"] = tf.add_n(list(values.values()))
+        self._loss_means.update_state(values)
+        return after + 1
+
+    def test_step(self, data):
+        """Mean features score of validation rows under the averaged weights."""
+        x = data[0] if isinstance(data, tuple) else data
+        self._score_mean.update_state(self(x)["features"])
+        return {"score": self._score_mean.result()}
+
+    def call(self, inputs, training=False):
+        """Scores and reconstruction under the averaged weights, as inference sees them.
+
+        Args:
+            inputs: float tensor (B, *x_shape), preprocessed samples.
+            training: ignored; the training mode of the networks belongs to `train_step`.
+
+        Returns:
+            dict of the four scores (B,) and "reconstruction" (B, *x_shape).
+        """
+        x = tf.cast(inputs, tf.float32)
+        z = tf.reshape(self.call_averaged("E", x), (-1, self.latent_dim))
+        reconstruction = tf.reshape(self.call_averaged("G", z), (-1, *self.x_shape))
+        _, real = self.call_averaged("D_xx", x, x)
+        logits, fake = self.call_averaged("D_xx", x, reconstruction)
+        scores = anomaly_scores(x, reconstruction, real, fake, logits)
+        return {**scores, "reconstruction": reconstruction}
+
+    def call_averaged(self, name, *inputs):
+        """Call E, G or D_xx in inference mode with its averaged weights."""
+        network = getattr(self, name)
+        weights = [v.value for v in self.averaged_weights(name)]
+        state = [v.value for v in network.non_trainable_variables]
+        return network.stateless_call(weights, state, *inputs, training=False)[0]
+
+    def averaged_weights(self, name):
+        """The averages of one network's trainable weights, in the network's own order."""
+        start = 0
+        for other in self.ema_networks:
+            size = len(getattr(self, other).trainable_variables)
+            if other == name:
+                return self.ema[start : start + size]
+            start += size
+        raise ValueError(f"{name} is not averaged; the averaged networks are {self.ema_networks}.")
+
+    def update_ema(self):
+        """One step of the averages: ema <- decay * ema + (1 - decay) * weight."""
+        for average, source in zip(self.ema, self.ema_sources, strict=True):
+            average.assign(self.ema_decay * average.value + (1 - self.ema_decay) * source.value)
+
+    def apply_gradients(self, tape, loss, names):
+        """Differentiate `loss` once and let each named network's optimizer take its share."""
+        variables = [getattr(self, name).trainable_variables for name in names]
+        for name, gradients, owned in zip(
+            names, tape.gradient(loss, variables), variables, strict=True
+        ):
+            getattr(self, f"optimizer_{name}").apply(gradients, owned)
+
+    def noise(self, batch_size):
+        """The latent draws of the current step, a function of the seed and the step alone.
+
+        Args:
+            batch_size: int.
+
+        Returns:
+            float32 tensor (2, batch_size, latent_dim): z for the discriminators, z for G and E.
+        """
+        shape = (2, batch_size, self.latent_dim)
+        return tf.random.stateless_normal(shape, self.call_seed(0), alg="philox")
+
+    def call_seed(self, call):
+        """int32 (2,): the seed of the `call`-th use of randomness in the current step."""
+        salt = tf.constant(derive_seed(self.seed, 3, call), tf.int32)
+        return tf.stack([salt, tf.cast(self.step.value, tf.int32)])
+
+
+def _to_config(networks):
+    missing = {"E", "G", "D_xz", "D_xx", "D_zz"} - set(networks)
+    if missing:
+        raise ValueError(
+            f"networks must hold rows for E, G, D_xz, D_xx and D_zz; missing {sorted(missing)}."
+        )
+
+    def convert(value):
+        if isinstance(value, dict) and "op" not in value:
+            return {key: convert(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [convert(item) for item in value]
+        return value.to_config() if isinstance(value, Row) else dict(value)
+
+    return convert(networks)

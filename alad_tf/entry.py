@@ -1,0 +1,90 @@
+"""What a zoo entry is: one dataset's architecture table, as data."""
+
+from dataclasses import asdict, dataclass, field
+
+from alad_tf.alad import ALAD
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One architecture table of the paper: networks, hyper-parameters, reported result.
+
+    Attributes:
+        name: str, e.g. "kdd99_alad".
+        dataset: str, what `alad_tf.data.load` takes.
+        source: str, the table.
+        summary: str, one sentence.
+        networks: dict of rows by network, as `ALAD` takes them.
+        x_shape: tuple of ints, the shape of one preprocessed sample.
+        latent_dim, batch_size, epochs: ints.
+        learning_rate, beta_1, slope, ema_decay: floats.
+        initializer: str, see `ALAD`.
+        pair_axis: int, see `ALAD`.
+        reported: dict, the paper's result (metric -> value), empty if it has none.
+        reported_in: str, where the paper reports it.
+        deviations: tuple of str, what differs from the table and why.
+
+    Example:
+        >>> import zoo
+        >>> zoo.entry("kdd99_alad").latent_dim
+        32
+
+    Source: ALAD, appendix.
+    """
+
+    name: str
+    dataset: str
+    source: str
+    summary: str
+    networks: dict = field(repr=False)
+    x_shape: tuple
+    latent_dim: int
+    batch_size: int
+    epochs: int
+    learning_rate: float
+    beta_1: float = 0.5
+    slope: float = 0.2
+    ema_decay: float = 0.999
+    initializer: str = "glorot_uniform"
+    pair_axis: int = -1
+    reported: dict = field(default_factory=dict)
+    reported_in: str = ""
+    deviations: tuple = ()
+
+    def build(self, seed=0, spectral_norm=True, latent_discriminator=True, **compile_options):
+        """A compiled, untrained model of this entry.
+
+        Args:
+            seed: int.
+            spectral_norm, latent_discriminator: bools, the paper's ablations.
+            **compile_options: as for `ALAD.compile`, e.g. `learning_rate`.
+
+        Returns:
+            a compiled `ALAD`.
+
+        Example:
+            >>> import zoo
+            >>> zoo.entry("kdd99_alad").build(seed=0).x_shape
+            (121,)
+        """
+        model = ALAD(
+            self.networks,
+            x_shape=self.x_shape,
+            latent_dim=self.latent_dim,
+            pair_axis=self.pair_axis,
+            spectral_norm=spectral_norm,
+            latent_discriminator=latent_discriminator,
+            initializer=self.initializer,
+            slope=self.slope,
+            ema_decay=self.ema_decay,
+            seed=seed,
+        )
+        options = {"learning_rate": self.learning_rate, "beta_1": self.beta_1}
+        model.compile(**{**options, **compile_options})
+        return model
+
+    def hyper_parameters(self):
+        """The table's last block as a JSON-able dict."""
+        skip = {"name", "dataset", "source", "summary", "networks", "reported", "reported_in"}
+        values = {k: v for k, v in asdict(self).items() if k not in skip | {"deviations"}}
+        return {**values, "x_shape": list(self.x_shape)}

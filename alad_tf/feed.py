@@ -1,0 +1,111 @@
+"""Pairs of independently shuffled batches, a function of (seed, epoch) alone."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class PairedBatches:
+    """The training rows of an epoch, twice, in two independent orders, cut into whole batches.
+
+    The first batch of a pair trains the discriminators, the second one G and E. Both orders follow
+    from (seed, epoch): a run that resumes at epoch k sees the batches it would have seen. Pairs
+    come in chunks of up to K, so that one call of the compiled program makes many steps; the last
+    chunk of an epoch is filled up to K and says how many of its pairs count.
+
+    Args:
+        x: float array (N, ...), finite; kept in memory, gathered by tf.data.
+        batch_size: int, at most N; the last incomplete batch is skipped.
+        seed: int.
+        chunk: int, K; default 100, fewer where a chunk would exceed 8 MiB.
+
+    Attributes:
+        steps: int, batches an epoch, N // batch_size.
+        dataset: `tf.data.Dataset` of `(x_d, x_g, count)`, float32 (K, batch_size, ...) twice and
+            an int32 scalar; one epoch long.
+
+    Raises:
+        ValueError: an empty or not finite array, or a batch larger than the data.
+
+    Example:
+        >>> pairs = PairedBatches(np.arange(6, dtype="float32")[:, None], batch_size=2, seed=0)
+        >>> [(x_d.shape, int(count)) for x_d, x_g, count in pairs.dataset]
+        [(TensorShape([3, 2, 1]), 3)]
+
+    Source: the authors' released training loop (two permutations an epoch).
+    """
+
+    def __init__(self, x, batch_size, seed=0, chunk=None):
+        x = np.asarray(x, "float32")
+        if x.ndim < 2 or len(x) == 0:
+            raise ValueError(
+                f"Training data must have shape (N, ...) with N > 0; received {x.shape}. "
+                "Pass the preprocessed normal samples."
+            )
+        if not 1 <= batch_size <= len(x):
+            raise ValueError(
+                f"batch_size must be between 1 and the number of training rows; received "
+                f"batch_size={batch_size} and {len(x)} rows. Lower it or add rows."
+            )
+        finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)
+        if not finite.all():
+            raise ValueError(
+                f"Training data must be finite; {int((~finite).sum())} of {len(x)} rows hold NaN or "
+                f"infinity, the first at row {int(np.argmin(finite))}. Impute or drop them."
+            )
+        self.batch_size, self.seed = int(batch_size), int(seed)
+        self.steps = len(x) // self.batch_size
+        self.sample_shape = x.shape[1:]
+        self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+        pair_bytes = 2 * self.batch_size * x[0].nbytes
+        chunk = chunk or max(1, min(100, 2**23 // pair_bytes))
+        chunks = -(-self.steps // chunk)
+        self.chunk = -(-self.steps // chunks)  # spread evenly: the last one is almost full
+        self._rows = tf.constant(x)
+        self.dataset = (
+            tf.data.Dataset.range(1)
+            .flat_map(lambda _: tf.data.Dataset.from_tensor_slices(self._orders(chunks)))
+            .map(self._gather)
+            .apply(tf.data.experimental.assert_cardinality(chunks))
+            .prefetch(2)
+        )
+
+    def _orders(self, chunks):
+        """The epoch's row numbers: (chunks, K, B, 2), with how many of each K count: (chunks,)."""
+        orders = []
+        for use in (0, 1):
+            seed = tf.stack([tf.constant(self.seed, tf.int64) + use, self.epoch])
+            rows = tf.range(self._rows.shape[0])
+            order = tf.random.experimental.stateless_shuffle(rows, seed=seed)
+            orders.append(order[: self.steps * self.batch_size])
+        orders = tf.reshape(tf.stack(orders, -1), (self.steps, self.batch_size, 2))
+        filled = tf.minimum(tf.range(chunks * self.chunk), self.steps - 1)
+        orders = tf.gather(orders, filled)
+        counts = tf.clip_by_value(self.steps - tf.range(chunks) * self.chunk, 0, self.chunk)
+        return tf.reshape(orders, (chunks, self.chunk, self.batch_size, 2)), counts
+
+    def _gather(self, indices, count):
+        shape = (self.chunk, self.batch_size, *self.sample_shape)
+        x_d, x_g = (tf.gather(self._rows, indices[..., use]) for use in (0, 1))
+        return tf.ensure_shape(x_d, shape), tf.ensure_shape(x_g, shape), count
+
+    def check_shape(self, shape):
+        """Raise ValueError unless the samples have `shape` (a tuple without the batch axis)."""
+        if tuple(self.sample_shape) != tuple(shape):
+            raise ValueError(
+                f"The model takes samples of shape {tuple(shape)}; received samples of shape "
+                f"{tuple(self.sample_shape)}. Preprocess the data, or build the model for it."
+            )
+
+    def epoch_callback(self):
+        """A Keras callback that sets the epoch which the next pass over `dataset` shuffles by."""
+        return _SetEpoch(self.epoch)
+
+
+class _SetEpoch(keras.callbacks.Callback):
+    def __init__(self, variable):
+        super().__init__()
+        self.variable = variable
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.variable.assign(epoch)

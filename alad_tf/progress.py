@@ -1,0 +1,76 @@
+"""Progress of a training, for people: a bar with time left, or plain lines where there is none."""
+
+import time
+
+import keras
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+class TrainingProgress(keras.callbacks.Callback):
+    """Show epochs done, the losses and the time left.
+
+    Args:
+        console: `rich.console.Console`; default standard error. Where it is no terminal, one line
+            is printed every `every_s` seconds.
+        every_s: float, seconds between lines.
+
+    Example:
+        >>> # model.fit(x, verbose=0, callbacks=[TrainingProgress()])
+    """
+
+    def __init__(self, console=None, every_s=10.0):
+        super().__init__()
+        self.console = console or Console(stderr=True)
+        self.every_s = float(every_s)
+        self._bar = None
+
+    def on_train_begin(self, logs=None):
+        self._first = None
+        self._begun = self._told = time.monotonic()
+        if self.console.is_terminal:
+            self._bar = Progress(
+                TextColumn("epoch"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                TextColumn("{task.description}"),
+                console=self.console,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("compiling", total=self.params["epochs"])
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._first is None:
+            self._first = epoch
+            if self._bar:
+                self._bar.update(self._task, completed=epoch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        losses = "  ".join(f"{name} {float(value):.3f}" for name, value in (logs or {}).items())
+        if self._bar:
+            self._bar.update(self._task, completed=epoch + 1, description=losses)
+            return
+        now, total = time.monotonic(), self.params["epochs"]
+        if now - self._told >= self.every_s or epoch + 1 == total:
+            left = (now - self._begun) / (epoch + 1 - self._first) * (total - epoch - 1)
+            self.console.print(f"epoch {epoch + 1}/{total}  {left:.0f} s left  {losses}")
+            self._told = now
+
+    def on_train_end(self, logs=None):
+        self.close()
+
+    def close(self):
+        """Leave the terminal as it was, also after an error or an interrupt."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None

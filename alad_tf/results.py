@@ -1,0 +1,119 @@
+"""One JSON a training run: what was run, on what, and what came out."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+from alad_tf.evaluate import METRICS
+from alad_tf.files import read_json, write_json
+
+PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
+FIELDS = (
+    "entry",
+    "dataset",
+    "variant",
+    "normal_class",
+    "seed",
+    "config",
+    "protocol",
+    "metrics",
+    "untrained",
+    "epochs",
+    "steps",
+    "wall_s",
+    "versions",
+    "hardware",
+    "commit",
+)
+
+
+def result_path(folder, entry, variant, seed):
+    """Where a run's JSON lies: `<folder>/<entry>/<variant>/seed<k>.json`."""
+    return Path(folder) / entry / variant / f"seed{int(seed)}.json"
+
+
+def write_result(folder, result):
+    """Write a run's result, checked for completeness.
+
+    Args:
+        folder: str or Path of the results folder.
+        result: dict with the keys of `FIELDS`.
+
+    Returns:
+        Path of the JSON.
+
+    Raises:
+        ValueError: a field is missing, or a metric is missing or outside [0, 1].
+    """
+    missing = [name for name in FIELDS if name not in result]
+    if missing:
+        raise ValueError(f"A result needs the fields {FIELDS}; missing {missing}.")
+    for part in ("metrics", "untrained"):
+        for score, values in result[part].items():
+            bad = [m for m in METRICS if not 0 <= values.get(m, -1) <= 1]
+            if bad:
+                raise ValueError(f"{part}[{score!r}] needs {METRICS} in [0, 1]; wrong: {bad}.")
+    path = result_path(folder, result["entry"], result["variant"], result["seed"])
+    return write_json(path, {name: result[name] for name in FIELDS})
+
+
+def read_results(folder, entry, variant="default"):
+    """All runs of an entry's variant, ordered by seed.
+
+    Args:
+        folder: str or Path of the results folder.
+        entry, variant: str.
+
+    Returns:
+        list of dicts, empty if there are none.
+
+    Raises:
+        ValueError: a file is not JSON.
+    """
+    found = (Path(folder) / entry / variant).glob("seed*.json")
+    return sorted((read_json(path) for path in found), key=lambda run: run["seed"])
+
+
+def versions():
+    """Versions of Python and of the packages that decide the numbers."""
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **packages}
+
+
+def hardware():
+    """The machine in words: processor, cores that may be used, accelerators."""
+    import tensorflow as tf
+
+    processor = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                processor = line.split(":", 1)[1].strip()
+                break
+    except OSError:
+        pass  # not Linux: the platform module's word has to do
+    devices = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(d).get("device_name") for d in devices]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"processor": processor, "cores": cores, "gpus": details}
+
+
+def commit():
+    """The commit of the checkout that this package runs from, or None outside one.
+
+    A trailing "+" says that tracked files differ from it.
+    """
+    folder = Path(__file__).resolve().parent
+    try:
+        revision = _git(folder, "rev-parse", "--short=12", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return revision + ("+" if changed else "")
+
+
+def _git(folder, *arguments):
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,89 @@
+"""Rows of an architecture table, as data: what a zoo entry is written in."""
+
+from dataclasses import asdict, dataclass
+
+ACTIVATIONS = (None, "relu", "lrelu", "tanh")
+OPERATIONS = ("dense", "conv", "conv_transpose", "reshape", "flatten")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table such as Table XI: operation, non-linearity, batch norm, dropout.
+
+    Attributes:
+        op: one of "dense", "conv", "conv_transpose", "reshape", "flatten".
+        units: int, output units or filters (0 for "reshape" and "flatten").
+        activation: None, "relu", "lrelu" (slope from the entry) or "tanh".
+        batch_norm: bool, batch normalisation between the operation and the non-linearity.
+        dropout: float in [0, 1), after the non-linearity.
+        kernel: int, side of a square kernel (convolutions only).
+        strides: int (convolutions only).
+        padding: "same" or "valid" (convolutions only).
+        shape: tuple of ints, the target shape without the batch (reshape only).
+
+    Raises:
+        ValueError: an unknown operation or non-linearity, or a dropout outside [0, 1).
+
+    Example:
+        >>> dense(64, "lrelu").units
+        64
+
+    Source: ALAD, appendix, Tables IX to XIII.
+    """
+
+    op: str
+    units: int = 0
+    activation: str | None = None
+    batch_norm: bool = False
+    dropout: float = 0.0
+    kernel: int = 0
+    strides: int = 1
+    padding: str = "same"
+    shape: tuple = ()
+
+    def __post_init__(self):
+        if self.op not in OPERATIONS:
+            raise ValueError(f"Unknown operation {self.op!r}; expected one of {OPERATIONS}.")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"Unknown non-linearity {self.activation!r}; expected one of {ACTIVATIONS}."
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"Dropout rate must be in [0, 1); received {self.dropout}.")
+        object.__setattr__(self, "shape", tuple(self.shape))
+
+    @property
+    def has_kernel(self):
+        """Whether this row holds weights (and may be spectrally normalised)."""
+        return self.op in ("dense", "conv", "conv_transpose")
+
+    def to_config(self):
+        """The row as a JSON-able dict; `Row(**config)` is its inverse."""
+        return {**asdict(self), "shape": list(self.shape)}
+
+
+def dense(units, activation=None, batch_norm=False, dropout=0.0):
+    """A fully connected row: `dense(64, "lrelu", batch_norm=True, dropout=0.5)`."""
+    return Row("dense", units, activation, batch_norm, dropout)
+
+
+def conv(units, kernel, strides, activation=None, batch_norm=False, dropout=0.0, padding="same"):
+    """A convolution row: `conv(128, 4, 2, "lrelu", batch_norm=True)`."""
+    return Row("conv", units, activation, batch_norm, dropout, kernel, strides, padding)
+
+
+def conv_transpose(
+    units, kernel, strides, activation=None, batch_norm=False, dropout=0.0, padding="same"
+):
+    """A transposed convolution row: `conv_transpose(512, 4, 2, "relu", padding="valid")`."""
+    return Row("conv_transpose", units, activation, batch_norm, dropout, kernel, strides, padding)
+
+
+def reshape(*shape):
+    """Reshape each example to `shape`: `reshape(1, 1, 100)` makes an image of a latent vector."""
+    return Row("reshape", shape=shape)
+
+
+def flatten():
+    """Flatten each example to a vector."""
+    return Row("flatten")

@@ -1,0 +1,111 @@
+"""One ALAD training step: the discriminators on one batch, then G and E together on another.
+
+Both passes run every network in training mode (batch statistics, dropout). A network's own state
+(spectral norm's u, batch norm's moving statistics) advances only in the pass that trains it.
+"""
+
+import tensorflow as tf
+
+from alad_tf import losses
+
+
+def train_discriminators(model, x, z):
+    """Update D_xz, D_xx and D_zz, each by its own Adam.
+
+    Args:
+        model: a compiled `ALAD`.
+        x: float32 tensor (B, ...), the discriminators' batch.
+        z: float32 tensor (B, latent), their noise.
+
+    Returns:
+        `(parts, constant)`: dict of the discriminators' losses before the update, and the terms of
+        (x, x) and (z, z) that G's and E's losses hold without a gradient.
+
+    Source: ALAD, Section IV: max over D_xz, D_xx, D_zz of V.
+    """
+    call = _Calls(model, first=1, frozen=model.generative_networks)
+    encoded, generated = call.encode(x), call.generate(z)
+    cycle_x = call.generate(encoded)
+    cycle_z = call.encode(generated) if model.D_zz is not None else None
+    with tf.GradientTape() as tape:
+        xz_real = call(model.D_xz, x, encoded)
+        xz_fake = call(model.D_xz, generated, z)
+        xx_real, xx_fake = call.pairs(model.D_xx, x, cycle_x)
+        parts = {
+            "D_xz": losses.discriminator_loss(xz_real, xz_fake),
+            "D_xx": losses.discriminator_loss(xx_real, xx_fake),
+        }
+        zz_real = None
+        if model.D_zz is not None:
+            zz_real, zz_fake = call.pairs(model.D_zz, z, cycle_z)
+            parts["D_zz"] = losses.discriminator_loss(zz_real, zz_fake)
+        total = tf.add_n(list(parts.values()))  # no weight is in two parts: one backward pass
+    model.apply_gradients(tape, total, model.discriminators)
+    return parts, losses.constant_terms(xx_real, zz_real)
+
+
+def train_generator_encoder(model, x, z):
+    """Update G and E, each by its own Adam, from one backward pass.
+
+    Args:
+        model: a compiled `ALAD`.
+        x: float32 tensor (B, ...), G's and E's batch.
+        z: float32 tensor (B, latent), their noise.
+
+    Returns:
+        dict of `losses.generator_encoder_losses`, before the update.
+
+    Source: ALAD, Section IV: min over G, E of V; non-saturating as in the authors' code.
+    """
+    call = _Calls(model, first=100, frozen=model.discriminators)
+    with tf.GradientTape() as tape:
+        encoded, generated = call.encode(x), call.generate(z)
+        xz_real = call(model.D_xz, x, encoded)
+        xz_fake = call(model.D_xz, generated, z)
+        xx_fake = call(model.D_xx, x, call.generate(encoded))
+        zz_fake = None
+        if model.D_zz is not None:
+            zz_fake = call(model.D_zz, z, call.encode(generated))
+        parts = losses.generator_encoder_losses(xz_real, xz_fake, xx_fake, zz_fake)
+        total = tf.add_n(list(parts.values()))
+    model.apply_gradients(tape, total, model.generative_networks)
+    return parts
+
+
+class _Calls:
+    """Calls networks in training mode, each call with dropout masks of its own.
+
+    Args:
+        model: the `ALAD`.
+        first: int, the number of the first call (0 is the noise; each pass has its own range).
+        frozen: names of the networks whose u and moving statistics this pass leaves alone.
+    """
+
+    def __init__(self, model, first, frozen):
+        self.model, self.next = model, first
+        self.frozen = [getattr(model, name) for name in frozen]
+
+    def _run(self, network, *inputs):
+        seed = self.model.call_seed(self.next)
+        self.next += 1
+        if not any(network is other for other in self.frozen):
+            return network(*inputs, training=True, seed=seed)
+        trainable = [v.value for v in network.trainable_variables]
+        state = [v.value for v in network.non_trainable_variables]
+        return network.stateless_call(trainable, state, *inputs, training=True, seed=seed)[0]
+
+    def encode(self, x):
+        return tf.reshape(self._run(self.model.E, x), (-1, self.model.latent_dim))
+
+    def generate(self, z):
+        return tf.reshape(self._run(self.model.G, z), (-1, *self.model.x_shape))
+
+    def __call__(self, discriminator, a, b):
+        return self._run(discriminator, a, b)[0]
+
+    def pairs(self, discriminator, a, made):
+        """Logits of (a, a) and of (a, made), in one pass where no batch statistics mix them."""
+        if discriminator.has_batch_norm:
+            return self(discriminator, a, a), self(discriminator, a, made)
+        logits = self(discriminator, tf.concat([a, a], 0), tf.concat([a, made], 0))
+        return tf.split(logits, 2)
