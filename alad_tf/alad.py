@@ -32,6 +32,7 @@ class ALAD(keras.Model):
         slope: float, LReLU's negative slope.
         ema_decay: float in [0, 1), decay of the averaged weights of E, G and D_xx, which score.
         seed: int; initial weights, noise, dropout and shuffling follow from it and the step count.
+        dtype: Keras dtype policy of the networks, e.g. "mixed_bfloat16"; default the global one.
 
     Attributes:
         E, G, D_xz, D_xx, D_zz: the networks (D_zz is None without the latent discriminator).
@@ -71,9 +72,13 @@ class ALAD(keras.Model):
         slope=0.2,
         ema_decay=0.999,
         seed=0,
+        dtype=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        self._policy = keras.dtype_policies.get(dtype)
+        # The networks compute by the policy. The model's own work (averages, scores, sums) is in
+        # the variables' type, and Keras must not cast what it reads.
+        super().__init__(dtype=self._policy.variable_dtype, **kwargs)
         self._config = {
             "networks": _to_config(networks),
             "x_shape": [int(side) for side in x_shape],
@@ -118,7 +123,7 @@ class ALAD(keras.Model):
                 "initializer": config["initializer"],
                 "slope": config["slope"],
                 "seed": derive_seed(self.seed, 1, index),
-                "dtype": self.dtype_policy,
+                "dtype": self._policy,
             }
 
         rows = config["networks"]
@@ -139,8 +144,8 @@ class ALAD(keras.Model):
             # an image encoder ends in (1, 1, latent): the same numbers, reshaped by the model
             if np.prod(got[1:]) != np.prod(target[1:]):
                 raise ValueError(
-                    f"{name} maps {source[1:]} to {got[1:]}; expected {target[1:]}. Check the units "
-                    "of its last row, x_shape and latent_dim."
+                    f"{name} maps {source[1:]} to {got[1:]}; expected {target[1:]}. Check the "
+                    "units of its last row, x_shape and latent_dim."
                 )
         self.D_xz.build(x, z)
         self.D_xx.build(x, x)
@@ -239,7 +244,8 @@ class ALAD(keras.Model):
         )
 
     def get_config(self):
-        return {**super().get_config(), **self._config}
+        policy = keras.dtype_policies.serialize(self._policy)
+        return {**super().get_config(), **self._config, "dtype": policy}
 
     # ------------------------------------------------------------------ steps
 

@@ -37,7 +37,9 @@ class StopOnDivergence(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(float(logs["loss"])):
-            raise DivergenceError(_divergence(self.epoch, "the loss is not finite", self.checkpoint))
+            raise DivergenceError(
+                _divergence(self.epoch, "the loss is not finite", self.checkpoint)
+            )
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -101,7 +103,9 @@ class Checkpoint(keras.callbacks.Callback):
             if state["identity"].get(key) != value
         }
         if different:
-            told = "; ".join(f"{k}: saved {old!r}, now {new!r}" for k, (old, new) in different.items())
+            told = "; ".join(
+                f"{k}: saved {old!r}, now {new!r}" for k, (old, new) in different.items()
+            )
             raise ValueError(
                 f"The checkpoint {newest} is of another run ({told}). Resume with the settings it "
                 "was started with, or choose another --out."

@@ -78,9 +78,7 @@ def run_demo(entry, out="runs/demo", seed=0, console=None):
             "Wisconsin breast cancer: test rows",
             "ALAD features score A(x)",
         ),
-        "ROC curve": roc(
-            scores, is_anomaly, out / "roc.png", "Wisconsin breast cancer: test rows"
-        ),
+        "ROC curve": roc(scores, is_anomaly, out / "roc.png", "Wisconsin breast cancer: test rows"),
     }
     protocol = {
         "train": len(data.split.train),

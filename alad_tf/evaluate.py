@@ -66,8 +66,8 @@ def metrics(scores, is_anomaly, top_fraction):
         )
     if is_anomaly.all() or not is_anomaly.any():
         raise ValueError(
-            f"Metrics need normal and anomalous samples; received {int(is_anomaly.sum())} anomalies "
-            f"among {len(is_anomaly)}."
+            f"Metrics need normal and anomalous samples; received {int(is_anomaly.sum())} "
+            f"anomalies among {len(is_anomaly)}."
         )
     flagged = scores >= top_fraction_threshold(scores, top_fraction)
     hits = int((flagged & is_anomaly).sum())

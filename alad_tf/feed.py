@@ -50,8 +50,8 @@ class PairedBatches:
         finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)
         if not finite.all():
             raise ValueError(
-                f"Training data must be finite; {int((~finite).sum())} of {len(x)} rows hold NaN or "
-                f"infinity, the first at row {int(np.argmin(finite))}. Impute or drop them."
+                f"Training data must be finite; {int((~finite).sum())} of {len(x)} rows hold NaN "
+                f"or infinity, the first at row {int(np.argmin(finite))}. Impute or drop them."
             )
         self.batch_size, self.seed = int(batch_size), int(seed)
         self.steps = len(x) // self.batch_size

@@ -15,14 +15,15 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     The wrapped layer's raw kernel W stays the trainable variable; what the layer computes with is
     W / sigma(W), and gradients flow through sigma. With the kernel as a matrix (inputs, outputs),
-    one power iteration per training call updates the persistent left vector u,
+    one power iteration per training call advances the persistent vector u (outputs,),
 
         v = normalize(W u),  u <- normalize(W^T v),  sigma = v^T W u,
 
     where u and v are constants to the gradient, so that d sigma / dW = v u^T. In inference the same
-    iteration runs from the stored u and nothing is stored. (Miyato et al. call u what multiplies the
-    outputs; so does this class.) `keras.layers.SpectralNormalization` is not this: it assigns
-    W / sigma into the variable on every training call and sends no gradient through sigma.
+    iteration runs from the stored u and nothing is stored.
+
+    `keras.layers.SpectralNormalization` is not this: it assigns W / sigma into the variable on
+    every training call and sends no gradient through sigma.
 
     Args:
         layer: a `Dense`, `Conv2D` or `Conv2DTranspose` layer. For the last one the kernel's output
@@ -49,8 +50,9 @@ class SpectralNormalization(keras.layers.Wrapper):
     """
 
     def __init__(self, layer, seed=0, **kwargs):
-        # autocast off: under a mixed-precision policy sigma is computed from the float32 kernel;
-        # the wrapped layer casts W / sigma and its inputs by itself.
+        # Under a mixed-precision policy sigma comes from the float32 kernel; the wrapped layer, which
+        # keeps its own policy, casts W / sigma and its inputs by itself.
+        kwargs["dtype"] = layer.dtype_policy.variable_dtype
         super().__init__(layer, autocast=False, **kwargs)
         self.seed = int(seed)
 
@@ -111,11 +113,14 @@ class SpectralNormalization(keras.layers.Wrapper):
         sigma, u = self.sigma(kernel)
         if training:
             self.u.assign(u)
-        weights = [
-            kernel / sigma if variable is self.layer.kernel else variable.value
-            for variable in self.layer.trainable_variables
+        # Every variable is named, since an outer scope's values (averages, say) end where this
+        # scope begins.
+        values = [
+            (v, kernel / sigma if v is self.layer.kernel else v.value)
+            for v in self.layer.trainable_variables
         ]
-        return self.layer.stateless_call(weights, [], inputs)[0]
+        with keras.StatelessScope(state_mapping=values):
+            return self.layer(inputs)
 
     def compute_output_shape(self, input_shape):
         return self.layer.compute_output_shape(input_shape)

@@ -96,7 +96,7 @@ class Stack(keras.layers.Layer):
         policy = self.dtype_policy
         layer = _operation(row, _initializer(self.initializer, seeds[0]), policy)
         if wrap and row.has_kernel:
-            layer = SpectralNormalization(layer, seed=seeds[1], dtype=policy)
+            layer = SpectralNormalization(layer, seed=seeds[1])
         layers = [layer]
         if row.batch_norm:
             layers.append(

@@ -30,7 +30,10 @@ def score_histogram(scores, is_anomaly, path, threshold=None, title="", label="a
     high = np.quantile(scores, 0.99)
     beyond = scores > high
     edges = np.linspace(scores.min(), high, 41)
-    for mask, color, name in ((~is_anomaly, NORMAL, "normal"), (is_anomaly, ANOMALOUS, "anomalous")):
+    for mask, color, name in (
+        (~is_anomaly, NORMAL, "normal"),
+        (is_anomaly, ANOMALOUS, "anomalous"),
+    ):
         values = np.minimum(scores[mask], high)
         axes.hist(values, edges, color=color, alpha=0.6, label=f"{name} ({mask.sum():,})")
     if threshold is not None and threshold <= high:

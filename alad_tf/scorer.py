@@ -81,10 +81,11 @@ class Scorer(keras.Model):
             network = getattr(model, name)
             averaged = model.averaged_weights(name)
             average_of = {
-                id(v): a.value
-                for v, a in zip(network.trainable_variables, averaged, strict=True)
+                id(v): a.value for v, a in zip(network.trainable_variables, averaged, strict=True)
             }
-            for source, target in zip(_leaves(network), _leaves(getattr(scorer, name)), strict=True):
+            for source, target in zip(
+                _leaves(network), _leaves(getattr(scorer, name)), strict=True
+            ):
                 _fold(source, target, average_of)
         return scorer
 

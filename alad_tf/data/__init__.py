@@ -1,0 +1,36 @@
+"""Data sets as raw records, and the protocol splits of the paper.
+
+TensorFlow Datasets is imported only where a prepared set is read or a download is needed.
+
+Example:
+    >>> records = load("breast_cancer")
+    >>> rows_by_part = split(records.name, records.is_anomaly, seed=42)
+    >>> len(records.take(rows_by_part.train))
+    178
+"""
+
+from alad_tf.data.protocols import (
+    Split,
+    arrhythmia_split,
+    breast_cancer_split,
+    kdd99_split,
+    split,
+)
+from alad_tf.data.raw import read_arrhythmia, read_kdd99
+from alad_tf.data.records import Records, rows, take
+from alad_tf.data.sources import DATASETS, load
+
+__all__ = [
+    "DATASETS",
+    "Records",
+    "Split",
+    "arrhythmia_split",
+    "breast_cancer_split",
+    "kdd99_split",
+    "load",
+    "read_arrhythmia",
+    "read_kdd99",
+    "rows",
+    "split",
+    "take",
+]

@@ -1,0 +1,120 @@
+"""Records: a named table of raw rows, before any preprocessing, with a true flag for each row."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+RawTable = np.ndarray | Mapping[str, np.ndarray]
+
+
+def rows(x: RawTable) -> int:
+    """Number of rows of a raw table.
+
+    Args:
+        x: `(N, ...)` array, or a mapping from column names to `(N,)` arrays.
+
+    Returns:
+        N.
+
+    Raises:
+        ValueError: a mapping without columns, or with columns of different lengths.
+
+    Example:
+        >>> rows({"a": np.zeros(3), "b": np.ones(3)})
+        3
+    """
+    if not isinstance(x, Mapping):
+        return len(x)
+    lengths = {name: len(column) for name, column in x.items()}
+    if not lengths:
+        raise ValueError("received a table without columns; expected at least one named column.")
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            f"the columns differ in length: {lengths}; expected one value per row in each column."
+        )
+    return next(iter(lengths.values()))
+
+
+def take(x: RawTable, indices: np.ndarray) -> RawTable:
+    """Rows of a raw table, in the order of `indices`.
+
+    Args:
+        x: `(N, ...)` array, or a mapping from column names to `(N,)` arrays.
+        indices: `(M,)` row numbers (int) or an `(N,)` bool mask.
+
+    Returns:
+        The same kind of table with M rows (a dict for a mapping).
+
+    Raises:
+        IndexError: an index outside of the table.
+
+    Example:
+        >>> take({"a": np.array([1, 2, 3])}, np.array([2, 0]))
+        {'a': array([3, 1])}
+    """
+    if isinstance(x, Mapping):
+        return {name: column[indices] for name, column in x.items()}
+    return x[indices]
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """A data set as it came out of its file: raw rows, in file order.
+
+    Args:
+        name: data set name, e.g. `"kdd99"`.
+        x: `(N, d)` float32 array, or a dict of raw columns, each `(N,)` text or float32.
+        is_anomaly: `(N,)` bool, True for the rows that a detector should find.
+
+    Raises:
+        ValueError: `x` and `is_anomaly` do not have the same number of rows.
+
+    Example:
+        >>> records = Records("toy", np.eye(3, dtype="float32"), np.array([False, False, True]))
+        >>> len(records.take(np.array([2])))
+        1
+    """
+
+    name: str
+    x: np.ndarray | dict[str, np.ndarray]
+    is_anomaly: np.ndarray
+
+    def __post_init__(self) -> None:
+        if rows(self.x) != len(self.is_anomaly):
+            raise ValueError(
+                f"{self.name}: x has {rows(self.x)} rows and is_anomaly has "
+                f"{len(self.is_anomaly)}; expected one flag per row."
+            )
+
+    def __len__(self) -> int:
+        return len(self.is_anomaly)
+
+    def take(self, indices: np.ndarray) -> Records:
+        """The records at `indices` ((M,) int, or (N,) bool), in that order, as new Records."""
+        return Records(self.name, take(self.x, indices), self.is_anomaly[indices])
+
+
+def unknown_name_error(what: str, name: object, known: Iterable[str]) -> ValueError:
+    """A ValueError for a name that is not one of `known`, which offers the closest ones.
+
+    Args:
+        what: what the name stands for, e.g. `"dataset"`.
+        name: the name received.
+        known: the names that exist.
+
+    Returns:
+        The error, to be raised by the caller.
+
+    Example:
+        >>> print(unknown_name_error("dataset", "kdd", ["kdd99", "arrhythmia"]))
+        unknown dataset 'kdd'; closest: 'kdd99'; known: 'arrhythmia', 'kdd99'.
+    """
+    known = sorted(known)
+    lowered = {k.lower(): k for k in known}
+    close = [lowered[c] for c in difflib.get_close_matches(str(name).lower(), lowered)]
+    closest = f"; closest: {', '.join(map(repr, close))}" if close else ""
+    return ValueError(f"unknown {what} {name!r}{closest}; known: {', '.join(map(repr, known))}.")

@@ -1,0 +1,163 @@
+"""Where the data sets come from: a folder with the raw file, a prepared TFDS folder, or TFDS."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from alad_tf.data import raw
+from alad_tf.data.records import Records, unknown_name_error
+
+KDD99_ANOMALY = "normal."
+ARRHYTHMIA_ANOMALIES = (3, 4, 5, 7, 8, 9, 14, 15)
+DATASETS = ("arrhythmia", "breast_cancer", "kdd99")
+_ENV = "ALAD_DATA_DIR"
+_READ_ROWS = 8192
+
+
+def _kdd99(columns: dict[str, np.ndarray], labels: np.ndarray) -> Records:
+    return Records("kdd99", columns, labels == KDD99_ANOMALY)
+
+
+def _arrhythmia(x: np.ndarray, classes: np.ndarray) -> Records:
+    return Records("arrhythmia", x, np.isin(classes, ARRHYTHMIA_ANOMALIES))
+
+
+def _kdd99_from_tfds(table: dict[str, np.ndarray]) -> Records:
+    text = (*raw.KDD99_SYMBOLIC, "label")
+    table = {k: np.char.decode(v.astype("S")) if k in text else v for k, v in table.items()}
+    return _kdd99({k: table[k] for k in raw.KDD99_COLUMNS}, table["label"])
+
+
+def _arrhythmia_from_tfds(table: dict[str, np.ndarray]) -> Records:
+    return _arrhythmia(table["features"], table["label"])
+
+
+@dataclass(frozen=True)
+class _Source:
+    file: str
+    url: str
+    builder: str  # package in alad_tf.data, and the name of the prepared TFDS folder
+    read: Callable[[Path], Records]
+    from_tfds: Callable[[dict[str, np.ndarray]], Records]
+
+
+_SOURCES = {
+    "kdd99": _Source(
+        raw.KDD99_FILE,
+        raw.KDD99_URL,
+        "kddcup99_10percent",
+        lambda path: _kdd99(*raw.read_kdd99(path)),
+        _kdd99_from_tfds,
+    ),
+    "arrhythmia": _Source(
+        raw.ARRHYTHMIA_FILE,
+        raw.ARRHYTHMIA_URL,
+        "uci_arrhythmia",
+        lambda path: _arrhythmia(*raw.read_arrhythmia(path)),
+        _arrhythmia_from_tfds,
+    ),
+}
+
+
+def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Records:
+    """Loads a data set as raw records, in file order.
+
+    "kdd99" and "arrhythmia" are looked for in `data_dir`, else in the folder that the environment
+    variable `ALAD_DATA_DIR` names, else in TensorFlow Datasets' folder (`TFDS_DATA_DIR`, by default
+    `~/tensorflow_datasets`), where they are prepared from its manual-download folder or downloaded
+    if need be (for "kdd99" a few minutes, once). A folder that is named must hold the data: there
+    is no silent download.
+
+    - "kdd99": 494,021 rows of 41 named columns; anomalies are the 97,278 "normal." connections.
+    - "arrhythmia": 452 rows of 274 features; anomalies are the 66 of classes 3, 4, 5, 7, 8, 9, 14
+      and 15, the smallest classes.
+    - "breast_cancer": 569 rows of 30 features, bundled with scikit-learn (`data_dir` is not used);
+      anomalies are the 212 malignant ones.
+
+    Args:
+        dataset: "kdd99", "arrhythmia" or "breast_cancer".
+        data_dir: folder that holds `kddcup.data_10_percent.gz` or `arrhythmia.data`, or the set as
+            TFDS prepared it (`kddcup99_10percent/1.0.0`, `uci_arrhythmia/1.0.0`).
+
+    Returns:
+        Records with float32 `(N, d)` features, or named columns for "kdd99".
+
+    Raises:
+        ValueError: unknown data set (the closest names are offered), or a damaged file.
+        FileNotFoundError: the named folder holds neither the raw file nor the prepared set.
+        ConnectionError: the download failed; the message says where to put the file by hand.
+        ImportError: TensorFlow Datasets is needed and not installed.
+
+    Example:
+        >>> records = load("breast_cancer")
+        >>> records.x.shape, int(records.is_anomaly.sum())
+        ((569, 30), 212)
+
+    Source: Zenati et al. 2018, section V-A, Table I; https://www.tensorflow.org/datasets.
+    """
+    if dataset == "breast_cancer":
+        return _breast_cancer()
+    if dataset not in _SOURCES:
+        raise unknown_name_error("dataset", dataset, DATASETS)
+    source = _SOURCES[dataset]
+    if data_dir is not None:
+        return _from_folder(source, Path(data_dir).expanduser(), "omit data_dir")
+    if os.environ.get(_ENV):
+        return _from_folder(source, Path(os.environ[_ENV]).expanduser(), f"unset {_ENV}")
+    # TFDS reads the variable once, when it is imported; a later change must count as well
+    builder = _builder(source, os.environ.get("TFDS_DATA_DIR"))
+    builder.download_and_prepare()
+    return _read_prepared(source, builder)
+
+
+def _breast_cancer() -> Records:
+    from sklearn.datasets import load_breast_cancer  # only this set needs it
+
+    bunch = load_breast_cancer()
+    malignant = list(bunch.target_names).index("malignant")
+    return Records("breast_cancer", bunch.data.astype(np.float32), bunch.target == malignant)
+
+
+def _from_folder(source: _Source, folder: Path, otherwise: str) -> Records:
+    if (folder / source.file).is_file():
+        return source.read(folder / source.file)
+    if (folder / source.builder).is_dir():
+        builder = _builder(source, folder)
+        if builder.is_prepared():
+            return _read_prepared(source, builder)
+    received = "holds neither" if folder.is_dir() else "does not exist; expected there"
+    expected = f"the file {source.file} {'nor' if folder.is_dir() else 'or'} the prepared"
+    raise FileNotFoundError(
+        f"{folder} {received} {expected} TensorFlow Datasets folder {source.builder}. Put the file "
+        f"there ({source.url}), or {otherwise} to download it."
+    )
+
+
+def _builder(source: _Source, data_dir: str | os.PathLike | None):
+    module = f"alad_tf.data.{source.builder}.{source.builder}_dataset_builder"
+    try:
+        return importlib.import_module(module).Builder(data_dir=data_dir or None)
+    except ImportError as error:
+        raise ImportError(
+            f"{source.builder} needs TensorFlow Datasets, which does not import ({error}). Install "
+            "it (pip install tensorflow-datasets importlib_resources), or pass the folder with "
+            f"{source.file} as data_dir."
+        ) from error
+
+
+def _read_prepared(source: _Source, builder) -> Records:
+    import tensorflow as tf
+
+    # Whole batches are parsed at once: TFDS's own reader parses row by row, which takes minutes.
+    spec = builder.info.features.tf_example_spec
+    files = [os.fspath(path) for path in builder.info.splits["train"].filepaths]
+    batches = tf.data.TFRecordDataset(files).batch(_READ_ROWS)  # one file after the other: in order
+    batches = batches.map(lambda batch: tf.io.parse_example(batch, spec), num_parallel_calls=2)
+    parts = list(batches.as_numpy_iterator())
+    return source.from_tfds({k: np.concatenate([part[k] for part in parts]) for k in parts[0]})

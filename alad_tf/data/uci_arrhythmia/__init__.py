@@ -1,0 +1,1 @@
+"""TensorFlow Datasets builder `uci_arrhythmia`: the Arrhythmia set of the UCI repository."""
