@@ -9,16 +9,14 @@ from alad_tf.evaluate import evaluate
 from alad_tf.files import write_json
 from alad_tf.plots import roc, score_histogram
 from alad_tf.progress import TrainingProgress
-from alad_tf.runs import prepare
+from alad_tf.runs import FALSE_ALARMS, prepare
 from alad_tf.scorer import Scorer
-
-FALSE_ALARMS = 0.05
 
 
 def run_demo(entry, out="runs/demo", seed=0, console=None):
     """Train an entry, compare it with an untrained network and an Isolation Forest, draw both.
 
-    Benign rows that neither trained nor test set the detector's threshold: it flags the share
+    Normal rows that neither trained nor test set the detector's threshold: it flags the share
     `FALSE_ALARMS` of them. The table of metrics uses the protocol's top fraction for all three
     alike.
 
@@ -58,7 +56,7 @@ def run_demo(entry, out="runs/demo", seed=0, console=None):
     detector.set_threshold(
         detector.scorer.scores(x_validation)["features"],
         FALSE_ALARMS,
-        f"flags {FALSE_ALARMS:.0%} of held-out benign rows",
+        f"flags {FALSE_ALARMS:.0%} of held-out normal rows",
     )
     forest = IsolationForest(random_state=seed).fit(data.x_train)
     scores = {

@@ -50,8 +50,8 @@ class SpectralNormalization(keras.layers.Wrapper):
     """
 
     def __init__(self, layer, seed=0, **kwargs):
-        # Under a mixed-precision policy sigma comes from the float32 kernel; the wrapped layer, which
-        # keeps its own policy, casts W / sigma and its inputs by itself.
+        # Under a mixed-precision policy sigma comes from the float32 kernel; the wrapped layer
+        # keeps its own policy and casts W / sigma and its inputs by itself.
         kwargs["dtype"] = layer.dtype_policy.variable_dtype
         super().__init__(layer, autocast=False, **kwargs)
         self.seed = int(seed)

@@ -14,6 +14,7 @@ from alad_tf.progress import TrainingProgress
 from alad_tf.scorer import Scorer
 
 RUN, HISTORY, CHECKPOINTS, DETECTOR = "run.json", "history.json", "checkpoints", "detector"
+FALSE_ALARMS = 0.05  # share of held-out normal rows that a detector's threshold flags
 SPLIT_SEED = 42  # the protocol's split is the same in every run; `seed` is the training's
 
 
@@ -158,11 +159,7 @@ def train(
     test_scores = scorer.scores(x_test)
     measured = _evaluate(test_scores, data)
     detector = Detector(data.preprocessor, scorer, metadata={**identity, "metrics": measured})
-    # No row of these protocols is held out for a threshold, so the detector keeps the paper's rule.
-    fraction = data.split.top_fraction
-    detector.set_threshold(
-        test_scores[detector.score], fraction, f"the paper's: {data.split.threshold_rule}"
-    )
+    _set_threshold(detector, data, test_scores)
     detector.save(folder / DETECTOR)
     result = {
         "entry": entry.name,
@@ -235,6 +232,18 @@ def evaluate_run(folder, entry, data_dir=None):
 def _evaluate(scores, data):
     is_anomaly = data.records.is_anomaly[data.split.test]
     return evaluate(scores, is_anomaly, data.split.top_fraction)
+
+
+def _set_threshold(detector, data, test_scores):
+    """From held-out rows where the protocol has them, else by the paper's rule on the test rows."""
+    held_out = data.split.validation
+    if len(held_out):
+        scores = detector.anomaly_score(data.records.take(held_out).x)
+        rule = f"flags {FALSE_ALARMS:.0%} of held-out normal rows"
+        detector.set_threshold(scores, FALSE_ALARMS, rule)
+    else:
+        fraction, rule = data.split.top_fraction, f"the paper's: {data.split.threshold_rule}"
+        detector.set_threshold(test_scores[detector.score], fraction, rule)
 
 
 def _protocol(data):

@@ -1,6 +1,6 @@
 """Table XIII: Arrhythmia ALAD architecture and hyper-parameters.
 
-    alad train arrhythmia_alad --seed 0
+alad train arrhythmia_alad --seed 0
 """
 
 from alad_tf.entry import Entry

@@ -1,6 +1,6 @@
 """Table XI: KDD99 ALAD architecture and hyper-parameters.
 
-    alad train kdd99_alad --seed 0
+alad train kdd99_alad --seed 0
 """
 
 from alad_tf.entry import Entry

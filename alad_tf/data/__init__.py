@@ -6,7 +6,7 @@ Example:
     >>> records = load("breast_cancer")
     >>> rows_by_part = split(records.name, records.is_anomaly, seed=42)
     >>> len(records.take(rows_by_part.train))
-    178
+    143
 """
 
 from alad_tf.data.protocols import (

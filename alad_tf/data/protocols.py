@@ -6,7 +6,7 @@ row counts nor the seeds; both follow from its results, as each function's docst
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,7 +28,8 @@ class Split:
         top_fraction: share (0 to 1) of the test rows, highest scores first, called anomalous for
             precision, recall and F1.
         seed: the seed that the split was drawn with.
-        validation: `(v,)` int64 row numbers for model selection; empty in the tabular protocols.
+        validation: `(v,)` int64 row numbers held out of training, for
+            model selection or a threshold; empty in the paper's tabular protocols.
 
     Example:
         >>> split = kdd99_split(np.arange(100) % 5 == 0, seed=1)
@@ -122,35 +123,38 @@ def arrhythmia_split(is_anomaly: np.ndarray, seed: int = 42, contaminated: bool 
 
 
 def breast_cancer_split(is_anomaly: np.ndarray, seed: int = 42) -> Split:
-    """Breast cancer (not in the paper): half of the benign rows train, all other rows test.
+    """Breast cancer (not in the paper): half of the benign rows fit, all other rows test.
 
-    A small set that needs no download, for demonstrations. As many test rows are called anomalous
-    as there are malignant ones, so that precision equals recall.
+    A small set that needs no download, for demonstrations. Of the fitting half, four fifths train
+    and one fifth is held out for a threshold. As many test rows are called anomalous as there are
+    malignant ones, so that precision equals recall.
 
     Args:
         is_anomaly: `(N,)` bool, True for malignant rows.
         seed: seed of the permutation of the benign rows.
 
     Returns:
-        Split with `floor(benign / 2)` training rows.
+        Split whose training and validation rows are `floor(benign / 2)` together.
 
     Raises:
         ValueError: no rows, not one flag a row, or a part that lacks normal or anomalous rows.
 
     Example:
-        >>> split = breast_cancer_split(np.arange(12) < 4, seed=0)
-        >>> len(split.train), len(split.test), split.flagged
-        (4, 8, 4)
+        >>> split = breast_cancer_split(np.arange(24) < 4, seed=0)
+        >>> len(split.train), len(split.validation), len(split.test), split.flagged
+        (8, 2, 14, 4)
 
     Source: https://scikit-learn.org/stable/datasets/toy_dataset.html#breast-cancer-dataset
     """
     flags = _flags(is_anomaly)
     benign = np.random.RandomState(seed).permutation(np.flatnonzero(~flags))
-    train = benign[: len(benign) // 2]
-    test = np.concatenate([benign[len(train) :], np.flatnonzero(flags)])
+    half = len(benign) // 2
+    validation, train = benign[: half // 5], benign[half // 5 : half]
+    test = np.concatenate([benign[half:], np.flatnonzero(flags)])
     rate = float(flags[test].mean())
     rule = "as many test scores, from the top, as there are anomalies among the test rows"
-    return _finish(flags, train, test, rule, rate, seed, contaminated=False)
+    part = _finish(flags, train, test, rule, rate, seed, contaminated=False)
+    return replace(part, validation=validation.astype(np.int64))
 
 
 _PROTOCOLS = {"kdd99": kdd99_split, "arrhythmia": arrhythmia_split}

@@ -53,8 +53,10 @@ def test_arrhythmia_rows_are_those_of_train_test_split(seed, n):
 def test_breast_cancer_trains_on_half_of_the_benign_rows(breast_cancer):
     flags = breast_cancer.is_anomaly
     part = breast_cancer_split(flags)
-    assert (len(part.train), len(part.test)) == (178, 569 - 178)
-    assert not flags[part.train].any() and flags[part.test].sum() == 212
+    fitting = np.concatenate([part.train, part.validation])
+    assert (len(fitting), len(part.test)) == (357 // 2, 569 - 357 // 2)
+    assert len(part.validation) == 178 // 5
+    assert not flags[fitting].any() and flags[part.test].sum() == 212
     assert part.flagged == 212
     assert part.top_fraction == pytest.approx(212 / 391)
 
@@ -69,7 +71,7 @@ def test_splits_are_disjoint_seeded_and_typed(dataset):
     used = np.concatenate([part.train, part.validation, part.test])
     assert len(np.unique(used)) == len(used) and used.min() >= 0 and used.max() < len(FLAGS)
     assert part.train.dtype == part.test.dtype == part.validation.dtype == np.int64
-    assert part.validation.size == 0
+    assert (part.validation.size > 0) == (dataset == "breast_cancer")
     assert not FLAGS[part.train].any() and part.seed == 5
 
 

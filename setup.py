@@ -1,0 +1,50 @@
+"""Packaging: ranges that suit users' environments; requirements.txt holds the pins."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = next(
+    line.split('"')[1]
+    for line in (HERE / "alad_tf/__init__.py").read_text().splitlines()
+    if line.startswith("__version__")
+)
+
+setup(
+    name="alad-tf",
+    version=VERSION,
+    description="Adversarially Learned Anomaly Detection in Keras 3 and TensorFlow 2: a model zoo",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["alad_tf*", "zoo*"]),
+    package_data={"": ["*.md", "*.bib", "*.txt", "*.tsv"]},
+    install_requires=[
+        "tensorflow>=2.18,<2.23",
+        "keras>=3.8,<4",
+        "numpy>=1.26,<3",
+        "scikit-learn>=1.5,<2",
+        "pandas>=2.2,<4",
+        "tensorflow-datasets>=4.9.7,<5",
+        "importlib_resources>=6",  # tensorflow-datasets imports it and does not declare it
+        "matplotlib>=3.9,<4",
+        "typer>=0.15,<1",
+        "rich>=13,<16",
+    ],
+    extras_require={
+        "tune": [
+            "keras-tuner>=1.4.7,<2",
+            "tensorboard>=2.18",  # keras-tuner imports it and does not declare it
+        ],
+        "test": ["pytest>=8", "ruff>=0.9"],
+    },
+    entry_points={"console_scripts": ["alad = alad_tf.cli:main"]},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

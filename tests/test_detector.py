@@ -1,0 +1,94 @@
+"""The detector: raw records in, equal scores after saving, verdicts from a threshold."""
+
+import numpy as np
+import pytest
+from tiny import FEATURES, tiny_data, tiny_model
+
+from alad_tf.detector import Detector
+from alad_tf.files import write_json
+from alad_tf.preprocess import TablePreprocessor, VectorPreprocessor
+from alad_tf.scorer import Scorer
+
+
+@pytest.fixture(scope="module")
+def detector():
+    raw = tiny_data() * 40 + 7
+    return Detector(VectorPreprocessor().fit(raw), Scorer.from_alad(tiny_model()))
+
+
+def test_raw_records_are_preprocessed_before_scoring(detector):
+    raw = tiny_data(9, seed=1) * 40 + 7
+    prepared = detector.preprocessor.transform(raw)
+    np.testing.assert_array_equal(
+        detector.anomaly_score(raw), detector.scorer.scores(prepared)["features"]
+    )
+    assert detector.reconstruct(raw).shape == (9, FEATURES)
+
+
+def test_saved_and_loaded_detectors_agree(detector, tmp_path):
+    raw = tiny_data(30, seed=2) * 40 + 7
+    detector.set_threshold(detector.anomaly_score(raw), 0.2, "top 20% of held-out rows")
+    detector.metadata["entry"] = "tiny"
+    loaded = Detector.load(detector.save(tmp_path / "detector"))
+    for name, values in detector.scores(raw).items():
+        np.testing.assert_array_equal(loaded.scores(raw)[name], values)
+    np.testing.assert_array_equal(loaded.predict(raw), detector.predict(raw))
+    assert loaded.predict(raw).sum() == 6
+    assert loaded.threshold_rule == "top 20% of held-out rows"
+    assert loaded.metadata == {"entry": "tiny"}
+    files = sorted(path.name for path in (tmp_path / "detector").iterdir())
+    assert files == ["config.json", "scorer.weights.h5"]
+
+
+def test_table_columns_survive_saving(tmp_path):
+    generator = np.random.default_rng(0)
+    columns = {
+        "kind": generator.choice(["a", "b", "c"], 40),
+        **{name: generator.standard_normal(40) for name in ("x", "y", "z")},
+    }
+    preprocessor = TablePreprocessor(["kind"], ["x", "y", "z"]).fit(columns)
+    detector = Detector(preprocessor, Scorer.from_alad(tiny_model()))
+    loaded = Detector.load(detector.save(tmp_path / "d"))
+    np.testing.assert_array_equal(loaded.anomaly_score(columns), detector.anomaly_score(columns))
+    with pytest.raises(ValueError, match="'z'"):
+        loaded.anomaly_score({name: columns[name] for name in ("kind", "x", "y")})
+
+
+def test_bad_records_are_refused_before_the_networks(detector):
+    with pytest.raises(ValueError, match="5"):
+        detector.scores(np.zeros((3, 5)))
+    with pytest.raises(ValueError, match="NaN|finite"):
+        detector.scores(np.full((3, FEATURES), np.nan))
+    with pytest.raises(ValueError, match="0"):
+        detector.scores(np.zeros((0, FEATURES)))
+
+
+def test_errors_name_the_remedy(detector, tmp_path):
+    fresh = Detector(detector.preprocessor, detector.scorer)
+    with pytest.raises(ValueError, match="has no threshold. Set one from held-out"):
+        fresh.predict(tiny_data(3))
+    with pytest.raises(ValueError, match="Unknown score 'L1'"):
+        Detector(detector.preprocessor, detector.scorer, score="L1")
+    with pytest.raises(FileNotFoundError, match="No detector in .*expected config.json"):
+        Detector.load(tmp_path)
+    folder = detector.save(tmp_path / "newer")
+    write_json(folder / "config.json", {"format": 99})
+    with pytest.raises(ValueError, match="has format 99; this version reads 1"):
+        Detector.load(folder)
+    (folder / "config.json").write_text('{"format": 1,')
+    with pytest.raises(ValueError, match="is not valid JSON"):
+        Detector.load(folder)
+
+
+def test_a_failed_save_leaves_the_old_detector(detector, tmp_path, monkeypatch):
+    folder = detector.save(tmp_path / "detector")
+    before = (folder / "config.json").read_text()
+
+    def full_disk(path):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(detector.scorer, "save_weights", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        detector.save(folder)
+    assert (folder / "config.json").read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["detector"]

@@ -1,0 +1,144 @@
+"""Whole runs through the command line: same bits twice, killed and resumed, evaluated again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from alad_tf.results import FIELDS
+
+EPOCHS = 40
+ENTRY = "breast_cancer_alad"
+
+
+def command(*arguments):
+    """The console script's entry point, run by this interpreter."""
+    code = "from alad_tf.cli import main; main()"
+    return [sys.executable, "-c", code, *map(str, arguments)]
+
+
+def train(folder, *extra):
+    options = ("--epochs", EPOCHS, "--checkpoint-every", 0, "--seed", 3)
+    paths = ("--out", folder / "run", "--results", folder / "results")
+    return command("train", ENTRY, *options, *paths, *extra)
+
+
+def run(arguments, expect=0):
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def checkpoints(folder):
+    return sorted((folder / "run" / "checkpoints").glob("epoch-*"))
+
+
+def saved_weights(folder):
+    """Everything in the last checkpoint: networks, averages, optimizers, step count."""
+    (path,) = checkpoints(folder)
+    assert path.name == f"epoch-{EPOCHS:06d}"
+    arrays = {}
+    with h5py.File(path / "model.weights.h5") as file:
+        file.visititems(
+            lambda name, item: arrays.update({name: item[()]} if hasattr(item, "dtype") else {})
+        )
+    assert len(arrays) > 100
+    return arrays
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    run(train(folder))
+    return folder
+
+
+def assert_same_weights(first, second):
+    first, second = saved_weights(first), saved_weights(second)
+    assert set(first) == set(second)
+    for name, values in first.items():
+        np.testing.assert_array_equal(values, second[name], err_msg=name)
+
+
+def test_killed_and_resumed_ends_with_the_same_weights(uninterrupted, tmp_path):
+    process = subprocess.Popen(
+        train(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 200
+    while not any(path.name > "epoch-000009" for path in checkpoints(tmp_path)):
+        assert process.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < deadline, "no checkpoint within 200 s"
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert checkpoints(tmp_path)[-1].name < f"epoch-{EPOCHS:06d}"
+    assert not (tmp_path / "results").exists()
+    run(train(tmp_path, "--resume"))
+    assert_same_weights(uninterrupted, tmp_path)
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert len(history) == EPOCHS
+
+
+def test_the_same_seed_gives_the_same_run_in_another_process(uninterrupted, tmp_path):
+    run(train(tmp_path))
+    assert_same_weights(uninterrupted, tmp_path)
+    first, second = (result(folder) for folder in (uninterrupted, tmp_path))
+    assert first["metrics"] == second["metrics"]
+
+
+def result(folder):
+    return json.loads((folder / "results" / ENTRY / f"epochs{EPOCHS}" / "seed3.json").read_text())
+
+
+def test_the_result_holds_the_run(uninterrupted):
+    got = result(uninterrupted)
+    assert tuple(got) == FIELDS
+    assert (got["entry"], got["variant"], got["seed"]) == (ENTRY, f"epochs{EPOCHS}", 3)
+    assert got["protocol"]["train_rows"] == 143
+    assert got["protocol"]["test_rows"] == 391
+    assert got["protocol"]["test_anomaly_rate"] == pytest.approx(212 / 391)
+    assert got["steps"] == EPOCHS * (143 // got["config"]["batch_size"])
+    assert got["epochs"] == EPOCHS
+    assert set(got["metrics"]) == set(got["untrained"]) == {"features", "l1", "l2", "logits"}
+    assert got["metrics"]["features"] != got["untrained"]["features"]
+    assert got["wall_s"] > 0
+
+
+def test_evaluate_repeats_the_metrics(uninterrupted):
+    text = run(command("evaluate", uninterrupted / "run"))
+    for value in result(uninterrupted)["metrics"]["features"].values():
+        assert f"{value:.4f}" in text
+
+
+def test_a_run_is_not_overwritten_and_settings_must_agree(uninterrupted):
+    text = run(train(uninterrupted), expect=2)
+    assert "holds a run already. Add --resume" in text and "Traceback" not in text
+    text = run(train(uninterrupted, "--resume", "--no-spectral-norm"), expect=2)
+    assert "spectral_norm: saved True, now False" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("train", "kdd99_alad", "--data-dir", "/nowhere"), "kddcup.data_10_percent.gz"),
+        (("train", "arrhythmia_alad", "--data-dir", "/nowhere"), "arrhythmia.data"),
+        (("describe", "kdd_alad"), "Did you mean 'kdd99_alad'"),
+        (("evaluate", "/nowhere"), "No run in /nowhere"),
+        (("train", ENTRY, "--contaminated"), "contaminated"),
+    ],
+)
+def test_bad_requests_get_one_clear_line(arguments, expected, tmp_path):
+    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        command(*arguments), capture_output=True, text=True, cwd=tmp_path, env=env, timeout=120
+    )
+    assert done.returncode == 2
+    assert expected in done.stderr and "Traceback" not in done.stderr
+    assert not list(Path(tmp_path).rglob("*.json"))

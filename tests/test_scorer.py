@@ -1,0 +1,160 @@
+"""The scorer: parity with NumPy and with the model, and a score that depends on the row alone."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny import FEATURES, tiny_data, tiny_model
+
+from alad_tf.rows import conv, conv_transpose, dense, flatten, reshape
+from alad_tf.scorer import Scorer
+from alad_tf.scores import SCORES, check_score
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = tiny_model(learning_rate=1e-2)
+    model.fit(tiny_data(), batch_size=16, epochs=5, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def scorer(model):
+    return Scorer.from_alad(model, block=16)
+
+
+def test_scores_agree_with_numpy(model, scorer):
+    """Float64 NumPy from the averaged raw kernels and one power iteration from the stored u."""
+
+    def apply(name, x, normalise):
+        weights = [v.numpy().astype("float64") for v in model.averaged_weights(name)]
+        (w1, b1), (w2, b2) = weights[:2], weights[2:]
+        if normalise:
+            network = getattr(model, name)
+            (u,) = [v.numpy() for v in network.variables if v.path.endswith("/u")]
+            v = w1 @ u / np.linalg.norm(w1 @ u)
+            w1 = w1 / np.linalg.norm(w1.T @ v)
+        hidden = x @ w1 + b1
+        slope = 0.0 if name == "G" else 0.2  # G: ReLU
+        hidden = np.where(hidden > 0, hidden, slope * hidden)
+        return hidden, hidden @ w2 + b2
+
+    x = tiny_data(40, seed=1).astype("float64")
+    reconstruction = apply("G", apply("E", x, True)[1], False)[1]
+    real, _ = apply("D_xx", np.concatenate([x, x], 1), True)
+    fake, logit = apply("D_xx", np.concatenate([x, reconstruction], 1), True)
+    expected = {
+        "features": np.abs(real - fake).sum(1),
+        "l1": np.abs(x - reconstruction).sum(1),
+        "l2": np.sqrt(((x - reconstruction) ** 2).sum(1)),
+        "logits": np.log1p(np.exp(-logit[:, 0])),
+        "reconstruction": reconstruction,
+    }
+    got = scorer.scores(x, reconstruction=True)
+    assert set(got) == {*SCORES, "reconstruction"}
+    for name, values in expected.items():
+        np.testing.assert_allclose(got[name], values, rtol=1e-5, atol=1e-5)
+
+
+def test_folding_keeps_the_models_scores(model, scorer):
+    x = tiny_data(40, seed=1)
+    ours, theirs = scorer.scores(x, reconstruction=True), model(x)
+    for name, values in ours.items():
+        np.testing.assert_allclose(values, theirs[name], rtol=1e-5, atol=1e-6)
+    assert not any(v.path.endswith("/u") for v in scorer.variables)
+    assert len(scorer.variables) == len(model.ema)
+
+
+def test_a_row_scores_the_same_in_any_company(scorer):
+    x = tiny_data(50, seed=2)
+    whole = scorer.scores(x)
+    order = np.random.default_rng(0).permutation(50)
+    shuffled = scorer.scores(x[order])
+    alone = [scorer.scores(x[i : i + 1]) for i in range(50)]
+    for name in SCORES:
+        np.testing.assert_array_equal(scorer.scores(x)[name], whole[name])
+        np.testing.assert_array_equal(shuffled[name], whole[name][order])
+        np.testing.assert_array_equal([row[name][0] for row in alone], whole[name])
+        for size in (1, 7, 16, 33):
+            parts = [scorer.scores(x[i : i + size])[name] for i in range(0, 50, size)]
+            np.testing.assert_array_equal(np.concatenate(parts), whole[name])
+
+
+def test_the_block_size_hardly_matters(model, scorer):
+    x = tiny_data(50, seed=2)
+    other = Scorer.from_alad(model, block=64)
+    for name, values in scorer.scores(x).items():
+        np.testing.assert_allclose(other.scores(x)[name], values, rtol=1e-5, atol=1e-6)
+
+
+def test_round_trips_keep_the_bits(scorer, tmp_path):
+    x = tiny_data(20, seed=3)
+    expected = scorer.scores(x)
+    scorer.save(tmp_path / "scorer.keras")
+    scorer.save_weights(tmp_path / "scorer.weights.h5")
+    twin = Scorer(**scorer.architecture())
+    twin.load_weights(tmp_path / "scorer.weights.h5")
+    for loaded in (keras.models.load_model(tmp_path / "scorer.keras"), twin):
+        for name, values in loaded.scores(x).items():
+            np.testing.assert_array_equal(values, expected[name])
+
+
+def test_worse_reconstructions_score_higher(scorer):
+    """A row far from the training plane scores above the rows on it."""
+    normal = scorer.scores(tiny_data(50, seed=4))
+    far = scorer.scores(np.full((1, FEATURES), 50.0, "float32"))
+    for name in ("features", "l1", "l2"):
+        assert far[name][0] > normal[name].max()
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_image_networks_fold_and_score_by_either_pair_axis(axis):
+    from alad_tf.alad import ALAD
+
+    rows = {
+        "E": [conv(4, 4, 2, "lrelu", batch_norm=True), conv(3, 4, 1, padding="valid")],
+        "G": [
+            reshape(1, 1, 3),
+            conv_transpose(4, 4, 2, "relu", batch_norm=True, padding="valid"),
+            conv_transpose(2, 4, 2, "tanh"),
+        ],
+        "D_xz": {
+            "x": [conv(4, 4, 2, "lrelu"), reshape(1, 1, 64)],
+            "z": [reshape(1, 1, 3), conv(4, 1, 1, "lrelu", dropout=0.2)],
+            "joint": [conv(4, 1, 1, "lrelu", dropout=0.2), conv(1, 1, 1)],
+        },
+        "D_xx": [
+            conv(4, 5, 2, "lrelu", dropout=0.2),
+            conv(4, 5, 2, "lrelu", dropout=0.2),
+            flatten(),
+            dense(1),
+        ],
+        "D_zz": [dense(4, "lrelu", dropout=0.2), dense(1)],
+    }
+    model = ALAD(rows, (8, 8, 2), 3, pair_axis=axis, initializer="normal_0.01", seed=1)
+    model.compile(learning_rate=1e-3)
+    x = np.random.default_rng(0).uniform(-1, 1, (24, 8, 8, 2)).astype("float32")
+    model.fit(x, batch_size=8, epochs=2, verbose=0)
+    scorer = Scorer.from_alad(model)
+    got, expected = scorer.scores(x, reconstruction=True), model(x)
+    assert got["reconstruction"].shape == x.shape
+    for name, values in got.items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-4, atol=1e-6)
+    features = scorer.D_xx(tf.constant(x), tf.constant(x))[1]
+    assert features.shape[1] == (2 * 2 * 4 if axis == -1 else 4 * 2 * 4)
+
+
+def test_bad_samples_are_refused(scorer):
+    with pytest.raises(ValueError, match=r"takes \(N, 6\) with N > 0; received \(3, 5\)"):
+        scorer.scores(np.zeros((3, 5)))
+    with pytest.raises(ValueError, match=r"received \(0, 6\)"):
+        scorer.scores(np.zeros((0, 6)))
+    for value in (np.nan, np.inf):
+        bad = np.zeros((4, FEATURES))
+        bad[2, 1] = value
+        with pytest.raises(
+            ValueError, match="1 of 4 rows hold NaN or infinity, the first at row 2"
+        ):
+            scorer.scores(bad)
+    with pytest.raises(ValueError, match="Unknown score 'feature'; expected one of"):
+        check_score("feature")

@@ -1,0 +1,49 @@
+"""A tabular ALAD small enough to compile in seconds, and data for it."""
+
+import numpy as np
+
+from alad_tf.alad import ALAD
+from alad_tf.rows import dense
+
+FEATURES, LATENT = 6, 3
+ROWS = {
+    "E": [dense(8, "lrelu"), dense(LATENT)],
+    "G": [dense(8, "relu"), dense(FEATURES)],
+    "D_xz": {
+        "x": [dense(8, "lrelu", batch_norm=True)],
+        "z": [dense(8, "lrelu", dropout=0.5)],
+        "joint": [dense(8, "lrelu", dropout=0.5), dense(1)],
+    },
+    "D_xx": [dense(8, "lrelu", dropout=0.2), dense(1)],
+    "D_zz": [dense(8, "lrelu", dropout=0.2), dense(1)],
+}
+
+
+def tiny_model(seed=0, learning_rate=1e-3, **options):
+    """A compiled model; XLA is on unless `jit_compile=False`."""
+    compile_options = {k: options.pop(k) for k in ("jit_compile", "run_eagerly") if k in options}
+    model = ALAD(ROWS, x_shape=(FEATURES,), latent_dim=LATENT, seed=seed, **options)
+    model.compile(learning_rate=learning_rate, **compile_options)
+    return model
+
+
+def tiny_data(rows=70, seed=0):
+    """Standard normal rows on a plane of the feature space."""
+    generator = np.random.default_rng(seed)
+    plane = generator.standard_normal((2, FEATURES))
+    return (generator.standard_normal((rows, 2)) @ plane).astype("float32")
+
+
+def weights_of(model):
+    """Every variable of a model, optimizers included, by a stable name."""
+    optimizers = [
+        getattr(model, f"optimizer_{name}")
+        for name in (*model.generative_networks, *model.discriminators)
+    ]
+    values = [v.numpy() for v in model.variables]
+    return values + [v.numpy() for o in optimizers for v in o.variables]
+
+
+def equal(first, second):
+    """Whether two lists of arrays are equal to the bit."""
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
