@@ -210,14 +210,17 @@ class ALAD(keras.Model):
         """Train on normal samples.
 
         Args:
-            x: float32 array (N, *x_shape), or a `PairedBatches`, or a `tf.data.Dataset` of pairs
+            x: array or tensor (N, *x_shape), or a `PairedBatches`, or a `tf.data.Dataset` of pairs
                 of batches (x for the discriminators, x for G and E).
             batch_size: int; the last incomplete batch of an epoch is skipped.
             epochs, callbacks, initial_epoch, **kwargs: as for `keras.Model.fit`. For an exact
                 resume give the number of epochs that the restored weights had finished.
 
         Returns:
-            `keras.callbacks.History`; its losses are means over each epoch.
+            `keras.callbacks.History`. Each network's loss is a mean over the epoch's steps, taken
+            before the network's update; "loss" is their sum. G's and E's hold the cycle terms, each
+            in full; the terms of (x, x) and (z, z), which have no gradient into G and E, are those
+            of the discriminators' batch.
 
         Raises:
             ValueError: samples of another shape, fewer than a batch, or not finite.
@@ -228,7 +231,7 @@ class ALAD(keras.Model):
         Source: the authors' released code: two independently shuffled batches a step.
         """
         callbacks = list(callbacks or [])
-        if isinstance(x, np.ndarray):
+        if not isinstance(x, (PairedBatches, tf.data.Dataset)):
             x = PairedBatches(x, batch_size, seed=derive_seed(self.seed, 2))
         if isinstance(x, PairedBatches):
             x.check_shape(self.x_shape)

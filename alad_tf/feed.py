@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from alad_tf.networks import derive_seed
+
 
 class PairedBatches:
     """The training rows of an epoch, twice, in two independent orders, cut into whole batches.
@@ -74,7 +76,8 @@ class PairedBatches:
         """The epoch's row numbers: (chunks, K, B, 2), with how many of each K count: (chunks,)."""
         orders = []
         for use in (0, 1):
-            seed = tf.stack([tf.constant(self.seed, tf.int64) + use, self.epoch])
+            salt = tf.constant(derive_seed(self.seed, use), tf.int64)
+            seed = tf.stack([salt, self.epoch])
             rows = tf.range(self._rows.shape[0])
             order = tf.random.experimental.stateless_shuffle(rows, seed=seed)
             orders.append(order[: self.steps * self.batch_size])

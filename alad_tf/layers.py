@@ -116,8 +116,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         # Every variable is named, since an outer scope's values (averages, say) end where this
         # scope begins.
         values = [
-            (v, kernel / sigma if v is self.layer.kernel else v.value)
-            for v in self.layer.trainable_variables
+            (v, kernel / sigma if v is self.layer.kernel else v.value) for v in self.layer.variables
         ]
         with keras.StatelessScope(state_mapping=values):
             return self.layer(inputs)

@@ -13,16 +13,25 @@ from alad_tf.rows import Row
 
 
 def derive_seed(*path):
-    """A 31-bit seed from a path of non-negative ints, e.g. (run seed, network, row).
+    """A 31-bit seed from a path of ints, e.g. (run seed, network, row).
+
+    Args:
+        *path: ints in [0, 2**32).
 
     Returns:
-        int in [0, 2**31): equal for equal paths, statistically independent for different ones.
+        int in [0, 2**31): a hash of the path and its length, equal for equal paths.
+
+    Raises:
+        ValueError: an int outside [0, 2**32).
 
     Example:
-        >>> derive_seed(0, 1) == derive_seed(0, 1) != derive_seed(0, 2)
+        >>> derive_seed(0, 1) == derive_seed(0, 1) != derive_seed(0, 1, 0)
         True
     """
-    return int(np.random.SeedSequence(path).generate_state(1)[0] >> 1)
+    if any(not 0 <= part < 2**32 for part in path):
+        raise ValueError(f"Seeds must be in [0, 2**32); received {path}.")
+    # The length goes in because SeedSequence pads with zeros: (5, 2) and (5, 2, 0) are one to it.
+    return int(np.random.SeedSequence((len(path), *path)).generate_state(1)[0] >> 1)
 
 
 def _initializer(name, seed):

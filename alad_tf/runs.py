@@ -123,6 +123,7 @@ def train(
     settings = settings or Settings()
     folder = Path(out or f"runs/{entry.name}/{settings.variant}/seed{settings.seed}")
     epochs = settings.epochs or entry.epochs
+    commit = results.commit()  # now: the checkout may move on while this runs
     config = {
         **entry.hyper_parameters(),
         "epochs": epochs,
@@ -176,7 +177,7 @@ def train(
         "wall_s": round(checkpoint.wall_s, 3),
         "versions": results.versions(),
         "hardware": results.hardware(),
-        "commit": results.commit(),
+        "commit": commit,
     }
     results.write_result(results_dir, result)
     return result, folder

@@ -71,7 +71,9 @@ class Scorer(keras.Model):
             block: int, rows per compiled call.
 
         Returns:
-            a `Scorer` whose scores equal `model(x)`'s up to rounding.
+            a float32 `Scorer`. Its scores equal `model(x)`'s up to rounding (that of bfloat16 for a
+            model of mixed precision). Sigma of an averaged kernel is one power iteration from the
+            raw kernel's u, as in `model(x)`.
         """
         config = model.get_config()
         rows = {name: config["networks"][name] for name in ("E", "G", "D_xx")}

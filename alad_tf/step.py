@@ -1,7 +1,9 @@
 """One ALAD training step: the discriminators on one batch, then G and E together on another.
 
 Both passes run every network in training mode (batch statistics, dropout). A network's own state
-(spectral norm's u, batch norm's moving statistics) advances only in the pass that trains it.
+(spectral norm's u, batch norm's moving statistics) advances only in the pass that trains it, once
+for each call there: twice a step for D_xz, which sees real and made pairs apart because of its
+batch norm, and for E, which encodes x and G(z).
 """
 
 import tensorflow as tf
