@@ -103,6 +103,19 @@ def evaluate(
 
 
 @app.command()
+def report(
+    results: Annotated[Path, typer.Option(help="Folder of the results JSONs.")] = Path("results"),
+    path: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("RESULTS.md"),
+):
+    """Render RESULTS.md from the results JSONs."""
+    import zoo
+    from alad_tf.report import write_report
+
+    entries = [zoo.entry(name) for name in zoo.list()]
+    out.print(f"report    {write_report(entries, results, path)}", highlight=False)
+
+
+@app.command()
 def demo(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("runs/demo"),
     seed: Annotated[int, typer.Option(min=0)] = 0,

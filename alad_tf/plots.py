@@ -40,7 +40,7 @@ def score_histogram(scores, is_anomaly, path, threshold=None, title="", label="a
         axes.axvline(threshold, color=GREY, linestyle="--", label=f"threshold {threshold:.3g}")
     if beyond.any():
         axes.annotate(
-            f"last bar: {beyond.sum():,} samples\nup to {scores.max():.3g}",
+            f"last bar: {beyond.sum():,} samples\nbeyond {high:.3g}, up to {scores.max():.3g}",
             (1, 0.5),
             xycoords="axes fraction",
             ha="right",

@@ -1,0 +1,103 @@
+"""RESULTS.md: the runs in `results/`, beside the paper's numbers and the untrained network's."""
+
+from pathlib import Path
+
+from alad_tf.evaluate import METRICS, summarize
+from alad_tf.files import write_text
+from alad_tf.results import read_results
+from alad_tf.scores import SCORES
+
+TITLES = {"f1": "F1", "auroc": "AUROC", "auprc": "AUPRC"}
+
+
+def render(entries, results="results"):
+    """Render all runs of the entries as Markdown.
+
+    Args:
+        entries: list of `Entry`, in the order of the report.
+        results: str or Path of the results folder.
+
+    Returns:
+        str, Markdown: for each entry and variant a table of the four scores, mean and sample
+        standard deviation over seeds, with the paper's value and the untrained network's features
+        score; below it rows, seeds, time and machine.
+
+    Raises:
+        ValueError: a results file is not JSON.
+
+    Example:
+        >>> print(render([], "results").splitlines()[0])
+        # Results
+    """
+    lines = [
+        "# Results",
+        "",
+        "Rendered by `alad report` from the JSON files in `results/`, one a training run; do not "
+        "edit by hand. Values are means over seeds ± the sample standard deviation; the split is "
+        "the same in every run. Differences are ours minus the paper's.",
+        "",
+    ]
+    for entry in entries:
+        variants = sorted(path.name for path in (Path(results) / entry.name).glob("*"))
+        # the default first: it is what the others are compared with
+        for variant in sorted(variants, key=lambda name: (name != "default", name)):
+            runs = read_results(results, entry.name, variant)
+            if runs:
+                lines += _section(entry, variant, runs)
+        if not variants:
+            lines += [f"## {entry.name}", "", "Not run yet.", ""]
+    return "\n".join(lines)
+
+
+def write_report(entries, results="results", path="RESULTS.md"):
+    """Write `render`'s report.
+
+    Args:
+        entries, results: as for `render`.
+        path: str or Path of the Markdown file.
+
+    Returns:
+        Path of the file.
+
+    Example:
+        >>> # write_report([zoo.entry(name) for name in zoo.list()])
+    """
+    return write_text(path, render(entries, results))
+
+
+def _section(entry, variant, runs):
+    untrained = [{"metrics": run["untrained"]} for run in runs]
+    lines = [f"## {entry.name}, {variant}", "", entry.summary, ""]
+    lines += ["| score | " + " | ".join(TITLES.get(m, m) for m in METRICS) + " |"]
+    lines += ["| --- |" + " --- |" * len(METRICS)]
+    for score in SCORES:
+        lines.append(_row(score, summarize(runs, score)))
+    lines.append(_row("features, untrained", summarize(untrained, "features")))
+    if entry.reported:
+        cells = [f"{entry.reported[m]:.4f}" if m in entry.reported else "" for m in METRICS]
+        lines.append(f"| paper: features ({entry.reported_in}) | " + " | ".join(cells) + " |")
+        ours = summarize(runs, "features")
+        cells = [
+            f"{ours[m]['mean'] - entry.reported[m]:+.4f}" if m in entry.reported else ""
+            for m in METRICS
+        ]
+        lines.append("| difference | " + " | ".join(cells) + " |")
+    protocol, hardware = runs[0]["protocol"], runs[0]["hardware"]
+    seconds = sorted(run["wall_s"] for run in runs)
+    machine = ", ".join(hardware["gpus"]) or f"{hardware['cores']} cores, {hardware['processor']}"
+    lines += [
+        "",
+        f"Seeds {', '.join(str(run['seed']) for run in runs)}; {runs[0]['epochs']} epochs, "
+        f"{runs[0]['steps']:,} steps. {protocol['train_rows']:,} training rows, "
+        f"{protocol['train_anomalies']:,} of them anomalous; {protocol['test_rows']:,} test rows, "
+        f"{protocol['test_anomaly_rate']:.2%} anomalous; {protocol['threshold_rule']} are called "
+        f"anomalous. Training took {seconds[0] / 60:.1f} to {seconds[-1] / 60:.1f} minutes a seed "
+        f"({machine}; other runs may have shared the machine).",
+        "",
+    ]
+    return lines
+
+
+def _row(name, summary):
+    cells = [f"{summary[m]['mean']:.4f} ± {summary[m]['std']:.4f}" for m in METRICS]
+    return f"| {name} | " + " | ".join(cells) + " |"
