@@ -1,14 +1,13 @@
 """The ALAD model: five networks, five optimizers, one compiled training step."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from alad_tf.architecture import build_networks, rows_to_config
 from alad_tf.feed import PairedBatches
 from alad_tf.layers import PACKAGE
 from alad_tf.metrics import StepMeans
-from alad_tf.networks import JointDiscriminator, PairDiscriminator, Stack, derive_seed
-from alad_tf.rows import Row
+from alad_tf.random import derive_seed
 from alad_tf.scores import anomaly_scores
 from alad_tf.step import train_discriminators, train_generator_encoder
 
@@ -43,6 +42,7 @@ class ALAD(keras.Model):
         ValueError: networks that do not fit the shapes, with both shapes in the message.
 
     Example:
+        >>> import numpy as np
         >>> from alad_tf.rows import dense
         >>> rows = dict(
         ...     E=[dense(8, "lrelu"), dense(2)], G=[dense(8, "relu"), dense(5)],
@@ -80,7 +80,7 @@ class ALAD(keras.Model):
         # the variables' type, and Keras must not cast what it reads.
         super().__init__(dtype=self._policy.variable_dtype, **kwargs)
         self._config = {
-            "networks": _to_config(networks),
+            "networks": rows_to_config(networks),
             "x_shape": [int(side) for side in x_shape],
             "latent_dim": int(latent_dim),
             "pair_axis": int(pair_axis),
@@ -95,7 +95,9 @@ class ALAD(keras.Model):
         self.latent_dim = self._config["latent_dim"]
         self.ema_decay = self._config["ema_decay"]
         self.seed = self._config["seed"]
-        self._make_networks()
+        networks = build_networks(self._config, self._policy)
+        self.E, self.G = networks["E"], networks["G"]
+        self.D_xz, self.D_xx, self.D_zz = (networks[name] for name in ("D_xz", "D_xx", "D_zz"))
         self.ema = [
             self.add_weight(
                 name=f"ema_{index}",
@@ -112,47 +114,6 @@ class ALAD(keras.Model):
         self._loss_means = StepMeans(("loss", *self.discriminators, "G", "E"), name="losses")
         self._score_mean = keras.metrics.Mean(name="score")
         self.built = True
-
-    def _make_networks(self):
-        config = self._config
-        x, z = (None, *self.x_shape), (None, self.latent_dim)
-
-        def options(index, spectral_norm=config["spectral_norm"]):
-            return {
-                "spectral_norm": spectral_norm,
-                "initializer": config["initializer"],
-                "slope": config["slope"],
-                "seed": derive_seed(self.seed, 1, index),
-                "dtype": self._policy,
-            }
-
-        rows = config["networks"]
-        self.E = Stack(rows["E"], name="E", **options(0))
-        # paper: spectral norm regularises the discriminators and the encoder; G goes without.
-        self.G = Stack(rows["G"], name="G", **options(1, spectral_norm=False))
-        branches = (rows["D_xz"][part] for part in ("x", "z", "joint"))
-        self.D_xz = JointDiscriminator(*branches, name="D_xz", **options(2))
-        axis = config["pair_axis"]
-        self.D_xx = PairDiscriminator(rows["D_xx"], axis=axis, name="D_xx", **options(3))
-        self.D_zz = None
-        if config["latent_discriminator"]:
-            self.D_zz = PairDiscriminator(rows["D_zz"], name="D_zz", **options(4))
-        for name, source, target in (("E", x, z), ("G", z, x)):
-            network = getattr(self, name)
-            network.build(source)
-            got = network.compute_output_shape(source)
-            # an image encoder ends in (1, 1, latent): the same numbers, reshaped by the model
-            if np.prod(got[1:]) != np.prod(target[1:]):
-                raise ValueError(
-                    f"{name} maps {source[1:]} to {got[1:]}; expected {target[1:]}. Check the "
-                    "units of its last row, x_shape and latent_dim."
-                )
-        self.D_xz.build(x, z)
-        self.D_xx.build(x, x)
-        if self.D_zz is not None:
-            self.D_zz.build(z, z)
-        for name in (*self.generative_networks, *self.discriminators):
-            getattr(self, name).built = True
 
     @property
     def discriminators(self):
@@ -358,20 +319,3 @@ class ALAD(keras.Model):
         """int32 (2,): the seed of the `call`-th use of randomness in the current step."""
         salt = tf.constant(derive_seed(self.seed, 3, call), tf.int32)
         return tf.stack([salt, tf.cast(self.step.value, tf.int32)])
-
-
-def _to_config(networks):
-    missing = {"E", "G", "D_xz", "D_xx", "D_zz"} - set(networks)
-    if missing:
-        raise ValueError(
-            f"networks must hold rows for E, G, D_xz, D_xx and D_zz; missing {sorted(missing)}."
-        )
-
-    def convert(value):
-        if isinstance(value, dict) and "op" not in value:
-            return {key: convert(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [convert(item) for item in value]
-        return value.to_config() if isinstance(value, Row) else dict(value)
-
-    return convert(networks)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.networks import derive_seed
+from alad_tf.random import derive_seed
 
 
 class PairedBatches:

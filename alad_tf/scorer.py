@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from alad_tf.discriminators import PairDiscriminator
 from alad_tf.layers import PACKAGE, SpectralNormalization
-from alad_tf.networks import PairDiscriminator, Stack
+from alad_tf.networks import Stack
 from alad_tf.scores import SCORES, anomaly_scores
 
 

@@ -11,8 +11,7 @@ import pytest
 import tensorflow as tf
 
 from alad_tf.layers import SeededDropout
-from alad_tf.networks import derive_seed
-from alad_tf.random import hash_bits, keep_mask
+from alad_tf.random import derive_seed, hash_bits, keep_mask
 
 N = 200_000
 KEYS = [(0, 0), (0, 1), (1, 0), (12345, 67), (2**31 - 1, 2**31 - 1), (-1, -(2**31))]

@@ -23,7 +23,7 @@ from numpy_alad import Layer, NumpyALAD
 from alad_tf.alad import ALAD
 from alad_tf.feed import PairedBatches
 from alad_tf.layers import SeededDropout, SpectralNormalization
-from alad_tf.networks import derive_seed
+from alad_tf.random import derive_seed
 from alad_tf.rows import dense
 
 X, Z, BATCH, STEPS = 6, 3, 5, 3

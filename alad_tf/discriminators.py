@@ -1,0 +1,209 @@
+"""The discriminators. They return `(logits, features)`, so that no score needs a second graph.
+
+D_xz is a `JointDiscriminator`; D_xx and D_zz are `PairDiscriminator`s.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from alad_tf.layers import PACKAGE
+from alad_tf.networks import Stack
+from alad_tf.random import derive_seed
+from alad_tf.rows import Row
+
+
+class _Discriminator(keras.layers.Layer):
+    """Shared part of the discriminators: config, and the split into body and last row."""
+
+    def __init__(self, spectral_norm, initializer, slope, seed, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.spectral_norm = bool(spectral_norm)
+        self.initializer = initializer
+        self.slope = float(slope)
+        self.seed = int(seed)
+
+    def _stack(self, rows, name, index, output=False):
+        return Stack(
+            rows,
+            spectral_norm=self.spectral_norm,
+            last_is_output=output,
+            initializer=self.initializer,
+            slope=self.slope,
+            seed=derive_seed(self.seed, index),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def _logits_and_features(self, joined, training, seed):
+        """Body, then last row: logits (B,) and the flattened layer before them (B, F)."""
+        features = self.body(joined, training=training, seed=seed)
+        logits = self.top(features, training=training, seed=seed)  # (B, 1) or (B, 1, 1, 1)
+        flat = tf.reshape(features, (-1, int(np.prod(features.shape[1:]))))
+        return tf.reshape(logits, (-1,)), flat
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "spectral_norm": self.spectral_norm,
+            "initializer": self.initializer,
+            "slope": self.slope,
+            "seed": self.seed,
+        }
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class PairDiscriminator(_Discriminator):
+    """D_xx or D_zz: tells (a, a) from (a, reconstruction of a).
+
+    Args:
+        rows: sequence of `Row`; the last one gives the logit, the one before it the features.
+        axis: int, the axis on which the pair is concatenated. Vectors: -1. Images: -1 (channels)
+            or 1 (height).
+        spectral_norm, initializer, slope, seed: as for `Stack`.
+
+    Call arguments:
+        a, b: float tensors (B, ...) of one shape.
+        training, seed: as for `Stack`.
+
+    Returns:
+        `(logits, features)`: float tensors (B,) and (B, F).
+
+    Raises:
+        ValueError: fewer than two rows.
+
+    Example:
+        >>> from alad_tf.rows import dense
+        >>> D_xx = PairDiscriminator([dense(8, "lrelu", dropout=0.2), dense(1)])
+        >>> logits, features = D_xx(tf.ones((3, 5)), tf.ones((3, 5)))
+        >>> logits.shape, features.shape
+        (TensorShape([3]), TensorShape([3, 8]))
+
+    Source: ALAD, Section IV-A and IV-B; Tables IX, XI, XIII, blocks D_xx and D_zz.
+    """
+
+    def __init__(
+        self,
+        rows,
+        axis=-1,
+        spectral_norm=False,
+        initializer="glorot_uniform",
+        slope=0.2,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(spectral_norm, initializer, slope, seed, **kwargs)
+        self.rows = [row if isinstance(row, Row) else Row(**row) for row in rows]
+        if len(self.rows) < 2:
+            raise ValueError(
+                f"{self.name} needs a feature row and a logit row; received {len(self.rows)} rows."
+            )
+        self.axis = int(axis)
+        self.body = self._stack(self.rows[:-1], "body", 0)
+        self.top = self._stack(self.rows[-1:], "top", 1, output=True)
+
+    @property
+    def has_batch_norm(self):
+        """Whether any row normalises by batch statistics (then batches must not be merged)."""
+        return self.body.has_batch_norm
+
+    def build(self, a_shape, b_shape=None):
+        joined = list(a_shape)
+        joined[self.axis] *= 2
+        self.body.build(tuple(joined))
+        self.top.build(self.body.compute_output_shape(tuple(joined)))
+
+    def call(self, a, b, training=False, seed=None):
+        joined = tf.concat([a, b], axis=self.axis)  # (B, 2d) or the images side by side
+        return self._logits_and_features(joined, training, seed)
+
+    def get_config(self):
+        rows = [row.to_config() for row in self.rows]
+        return {**super().get_config(), "rows": rows, "axis": self.axis}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class JointDiscriminator(_Discriminator):
+    """D_xz: tells (x, E(x)) from (G(z), z).
+
+    Args:
+        x_rows, z_rows: sequences of `Row`, the branches "only on x" and "only on z".
+        joint_rows: sequence of `Row` on the concatenated branches; the last one gives the logit.
+        spectral_norm, initializer, slope, seed: as for `Stack`.
+
+    Call arguments:
+        x: float tensor (B, ...).
+        z: float tensor (B, latent).
+        training, seed: as for `Stack`.
+
+    Returns:
+        `(logits, features)`: float tensors (B,) and (B, F).
+
+    Raises:
+        ValueError: fewer than two joint rows.
+
+    Example:
+        >>> from alad_tf.rows import dense
+        >>> D_xz = JointDiscriminator([dense(8)], [dense(8)], [dense(4, "lrelu"), dense(1)])
+        >>> D_xz(tf.ones((3, 5)), tf.ones((3, 2)))[0].shape
+        TensorShape([3])
+
+    Source: ALAD, Section IV-A; the blocks of Tables IX, XI and XIII that are titled D_xx(x, z).
+    """
+
+    def __init__(
+        self,
+        x_rows,
+        z_rows,
+        joint_rows,
+        spectral_norm=False,
+        initializer="glorot_uniform",
+        slope=0.2,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(spectral_norm, initializer, slope, seed, **kwargs)
+        as_rows = [
+            [row if isinstance(row, Row) else Row(**row) for row in rows]
+            for rows in (x_rows, z_rows, joint_rows)
+        ]
+        self.x_rows, self.z_rows, self.joint_rows = as_rows
+        if len(self.joint_rows) < 2:
+            raise ValueError(
+                f"{self.name} needs a feature row and a logit row on the joined branches; "
+                f"received {len(self.joint_rows)} rows."
+            )
+        self.x_branch = self._stack(self.x_rows, "x_branch", 0)
+        self.z_branch = self._stack(self.z_rows, "z_branch", 1)
+        self.body = self._stack(self.joint_rows[:-1], "body", 2)
+        self.top = self._stack(self.joint_rows[-1:], "top", 3, output=True)
+
+    @property
+    def has_batch_norm(self):
+        """Whether any row normalises by batch statistics (then batches must not be merged)."""
+        return any(s.has_batch_norm for s in (self.x_branch, self.z_branch, self.body))
+
+    def build(self, x_shape, z_shape=None):
+        self.x_branch.build(x_shape)
+        self.z_branch.build(z_shape)
+        x_out = self.x_branch.compute_output_shape(x_shape)
+        z_out = self.z_branch.compute_output_shape(z_shape)
+        joined = (*x_out[:-1], x_out[-1] + z_out[-1])
+        self.body.build(joined)
+        self.top.build(self.body.compute_output_shape(joined))
+
+    def call(self, x, z, training=False, seed=None):
+        branches = [
+            self.x_branch(x, training=training, seed=seed),
+            self.z_branch(z, training=training, seed=seed),
+        ]
+        joined = tf.concat(branches, axis=-1)
+        return self._logits_and_features(joined, training, seed)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "x_rows": [row.to_config() for row in self.x_rows],
+            "z_rows": [row.to_config() for row in self.z_rows],
+            "joint_rows": [row.to_config() for row in self.joint_rows],
+        }
