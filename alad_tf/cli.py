@@ -66,6 +66,9 @@ def train(
     ] = False,
     spectral_norm: Annotated[bool, typer.Option(help="Spectral normalisation (ablation).")] = True,
     latent_discriminator: Annotated[bool, typer.Option(help="Play D_zz's game (ablation).")] = True,
+    scaling: Annotated[
+        str | None, typer.Option(help="standard, minmax or none (raw); default: the data set's.")
+    ] = None,
     checkpoint_every: Annotated[
         float, typer.Option(min=0, help="Seconds between checkpoints; 0: every epoch.")
     ] = 30.0,
@@ -75,7 +78,9 @@ def train(
     from alad_tf import runs
     from alad_tf.results import result_path
 
-    settings = runs.Settings(seed, epochs, contaminated, spectral_norm, latent_discriminator)
+    settings = runs.Settings(
+        seed, epochs, contaminated, spectral_norm, latent_discriminator, scaling
+    )
     chosen = zoo.entry(entry)
     try:
         result, folder = runs.train(

@@ -28,6 +28,7 @@ class Settings:
         contaminated: bool, leave the anomalies of the training half in (as the authors' code does
             on Arrhythmia).
         spectral_norm, latent_discriminator: bools, the ablations of Table V.
+        scaling: str, "standard", "minmax" or "none" (raw features); default the data set's own.
 
     Example:
         >>> Settings(contaminated=True, spectral_norm=False).variant
@@ -39,6 +40,7 @@ class Settings:
     contaminated: bool = False
     spectral_norm: bool = True
     latent_discriminator: bool = True
+    scaling: str | None = None
 
     @property
     def variant(self):
@@ -46,6 +48,7 @@ class Settings:
         parts = ["contaminated"] * self.contaminated
         parts += ["no_sn"] * (not self.spectral_norm)
         parts += ["no_dl"] * (not self.latent_discriminator)
+        parts += ["raw" if self.scaling == "none" else f"{self.scaling}"] * bool(self.scaling)
         parts += [f"epochs{self.epochs}"] * (self.epochs is not None)
         return "_".join(parts) or "default"
 
@@ -67,13 +70,14 @@ class Prepared:
     x_train: object
 
 
-def prepare(entry, contaminated=False, data_dir=None):
+def prepare(entry, contaminated=False, data_dir=None, scaling=None):
     """Load, split and preprocess an entry's data.
 
     Args:
         entry: `Entry`.
         contaminated: bool, keep anomalies in the training rows.
         data_dir: folder of the raw files; see `alad_tf.data.load`.
+        scaling: str, see `Settings`.
 
     Returns:
         `Prepared`.
@@ -83,7 +87,7 @@ def prepare(entry, contaminated=False, data_dir=None):
     """
     records = load(entry.dataset, data_dir)
     rows = split(entry.dataset, records.is_anomaly, seed=SPLIT_SEED, contaminated=contaminated)
-    preprocessor = for_dataset(entry.dataset, records, rows.train)
+    preprocessor = for_dataset(entry.dataset, records, rows.train, scaling)
     x_train = preprocessor.transform(records.take(rows.train).x)
     return Prepared(records, rows, preprocessor, x_train)
 
@@ -122,22 +126,23 @@ def train(
     """
     settings = settings or Settings()
     folder = Path(out or f"runs/{entry.name}/{settings.variant}/seed{settings.seed}")
-    epochs = settings.epochs or entry.epochs
-    commit = results.commit()  # now: the checkout may move on while this runs
-    config = {
-        **entry.hyper_parameters(),
-        "epochs": epochs,
-        "spectral_norm": settings.spectral_norm,
-        "latent_discriminator": settings.latent_discriminator,
-    }
-    identity = {"entry": entry.name, "variant": settings.variant, "seed": settings.seed, **config}
-    checkpoint = Checkpoint(folder / CHECKPOINTS, checkpoint_every, identity)
     if not resume and folder.exists() and any(folder.iterdir()):
         raise FileExistsError(
             f"{folder} holds a run already. Add --resume to go on with it, choose another --out, "
             "or remove it."
         )
-    data = prepare(entry, settings.contaminated, data_dir)
+    epochs = settings.epochs or entry.epochs
+    commit = results.commit()  # now: the checkout may move on while this runs
+    data = prepare(entry, settings.contaminated, data_dir, settings.scaling)
+    config = {
+        **entry.hyper_parameters(),
+        "epochs": epochs,
+        "spectral_norm": settings.spectral_norm,
+        "latent_discriminator": settings.latent_discriminator,
+        "scaling": data.preprocessor.scaling,
+    }
+    identity = {"entry": entry.name, "variant": settings.variant, "seed": settings.seed, **config}
+    checkpoint = Checkpoint(folder / CHECKPOINTS, checkpoint_every, identity)
     model = entry.build(settings.seed, settings.spectral_norm, settings.latent_discriminator)
     x_test = data.preprocessor.transform(data.records.take(data.split.test).x)
     untrained = _evaluate(Scorer.from_alad(model).scores(x_test), data)
@@ -226,7 +231,8 @@ def evaluate_run(folder, entry, data_dir=None):
     """
     run = read_run(folder)
     detector = Detector.load(Path(folder) / DETECTOR)
-    data = prepare(entry, run["settings"]["contaminated"], data_dir)
+    settings = run["settings"]
+    data = prepare(entry, settings["contaminated"], data_dir, settings["scaling"])
     return _evaluate(detector.scores(data.records.take(data.split.test).x), data)
 
 

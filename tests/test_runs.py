@@ -67,19 +67,27 @@ def assert_same_weights(first, second):
         np.testing.assert_array_equal(values, second[name], err_msg=name)
 
 
-def test_killed_and_resumed_ends_with_the_same_weights(uninterrupted, tmp_path):
+def interrupt(folder, epoch, how, *extra):
+    """Start a training, signal it once a checkpoint of `epoch` or later is there."""
     process = subprocess.Popen(
-        train(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        train(folder, *extra), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     deadline = time.monotonic() + 200
-    while not any(path.name > "epoch-000009" for path in checkpoints(tmp_path)):
-        assert process.poll() is None, "the training ended before it could be killed"
+    while not any(path.name >= f"epoch-{epoch:06d}" for path in checkpoints(folder)):
+        assert process.poll() is None, "the training ended before it could be stopped"
         assert time.monotonic() < deadline, "no checkpoint within 200 s"
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert checkpoints(tmp_path)[-1].name < f"epoch-{EPOCHS:06d}"
-    assert not (tmp_path / "results").exists()
+    os.kill(process.pid, how)
+    _, text = process.communicate(timeout=60)
+    assert checkpoints(folder)[-1].name < f"epoch-{EPOCHS:06d}"
+    assert not (folder / "results").exists()
+    return process.returncode, text.decode()
+
+
+def test_interrupted_killed_and_resumed_ends_with_the_same_weights(uninterrupted, tmp_path):
+    code, text = interrupt(tmp_path, 5, signal.SIGINT)
+    assert code == 130 and "The same command with --resume goes on" in text
+    assert interrupt(tmp_path, 20, signal.SIGKILL, "--resume")[0] == -signal.SIGKILL
     run(train(tmp_path, "--resume"))
     assert_same_weights(uninterrupted, tmp_path)
     history = json.loads((tmp_path / "run" / "history.json").read_text())

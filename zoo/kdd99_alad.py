@@ -55,7 +55,7 @@ ENTRY = Entry(
     deviations=(
         "Spectral normalisation works on these networks; in the authors' released code its switch "
         "does nothing on tables.",
-        "Continuous columns are scaled to [0, 1] by the training rows; the authors' released code "
-        "computes that scaling and does not use it.",
+        "Continuous columns are scaled to [0, 1] by the training rows. The paper names no scaling; "
+        "the authors' released training script leaves its min-max scaling off.",
     ),
 )
