@@ -98,13 +98,32 @@ def train(
 def evaluate(
     run_dir: Annotated[Path, typer.Argument(help="A folder that `alad train` wrote.")],
     data_dir: DataDir = None,
+    by_label: Annotated[
+        bool, typer.Option("--by-label", help="Count the flagged rows of each class, too.")
+    ] = False,
+    results: Annotated[
+        Path, typer.Option(help="Folder that the counts by class are written to.")
+    ] = Path("results"),
 ):
     """Score the test rows again with a run's saved detector."""
     import zoo
     from alad_tf import runs
+    from alad_tf.results import write_flagged
 
-    entry = zoo.entry(runs.read_run(run_dir)["entry"])
-    out.print(_metrics_table(entry, runs.evaluate_run(run_dir, entry, data_dir)))
+    run = runs.read_run(run_dir)
+    entry = zoo.entry(run["entry"])
+    measured, flagged = runs.evaluate_run(run_dir, entry, data_dir)
+    out.print(_metrics_table(entry, measured))
+    if not by_label:
+        return
+    if flagged is None:
+        raise ValueError(f"{entry.dataset} has no classes to count by; leave --by-label out.")
+    table = Table("class", "training rows", "test rows", *measured)
+    for row in flagged:
+        counts = [f"{row['flagged'][name]:,}" for name in measured]
+        table.add_row(str(row["label"]), f"{row['train_rows']:,}", f"{row['test_rows']:,}", *counts)
+    out.print("Test rows called anomalous, by class and score:", table)
+    out.print(f"counts    {write_flagged(results, run, flagged)}", highlight=False)
 
 
 @app.command()

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from alad_tf.evaluate import METRICS, summarize
 from alad_tf.files import write_text
-from alad_tf.results import read_results
+from alad_tf.results import read_flagged, read_results
 from alad_tf.scores import SCORES
 
+MIN_ROWS = 100  # classes with fewer test rows are left out of the counts by class
 TITLES = {"f1": "F1", "auroc": "AUROC", "auprc": "AUPRC"}
 
 
@@ -44,6 +45,7 @@ def render(entries, results="results"):
             runs = read_results(results, entry.name, variant)
             if runs:
                 lines += _section(entry, variant, runs)
+                lines += _by_label(read_flagged(results, entry.name, variant))
         if not variants:
             lines += [f"## {entry.name}", "", "Not run yet.", ""]
     return "\n".join(lines)
@@ -96,6 +98,30 @@ def _section(entry, variant, runs):
         "",
     ]
     return lines
+
+
+def _by_label(seeds):
+    """Share of each class's test rows that a score calls anomalous, over the seeds counted."""
+    if not seeds:
+        return []
+    lines = [
+        f"Test rows called anomalous, by class (classes of at least {MIN_ROWS} test rows; means "
+        f"over {len(seeds)} seeds):",
+        "",
+        "| class | training rows | test rows | " + " | ".join(SCORES) + " |",
+        "| --- | --- | --- |" + " --- |" * len(SCORES),
+    ]
+    for row in seeds[0]:
+        if row["test_rows"] < MIN_ROWS:
+            continue
+        same = [other for seed in seeds for other in seed if other["label"] == row["label"]]
+        cells = [
+            f"{sum(other['flagged'][score] for other in same) / len(same) / row['test_rows']:.1%}"
+            for score in SCORES
+        ]
+        cells = [str(row["label"]), f"{row['train_rows']:,}", f"{row['test_rows']:,}", *cells]
+        lines.append("| " + " | ".join(cells) + " |")
+    return [*lines, ""]
 
 
 def _row(name, summary):

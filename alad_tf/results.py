@@ -76,6 +76,27 @@ def read_results(folder, entry, variant="default"):
     return sorted((read_json(path) for path in found), key=lambda run: run["seed"])
 
 
+def write_flagged(folder, run, flagged):
+    """Write a run's counts of flagged rows by class beside its result.
+
+    Args:
+        folder: str or Path of the results folder.
+        run: dict with "entry", "variant" and "seed".
+        flagged: rows of `alad_tf.errors_by_label.flagged_by_label`.
+
+    Returns:
+        Path of the JSON, `<folder>/<entry>/<variant>/flagged_seed<k>.json`.
+    """
+    path = result_path(folder, run["entry"], run["variant"], run["seed"])
+    return write_json(path.with_name(f"flagged_{path.name}"), flagged)
+
+
+def read_flagged(folder, entry, variant="default"):
+    """The counts by class of all seeds of an entry's variant: a list of `flagged_by_label` rows."""
+    found = (Path(folder) / entry / variant).glob("flagged_seed*.json")
+    return [read_json(path) for path in sorted(found)]
+
+
 def versions():
     """Versions of Python and of the packages that decide the numbers."""
     packages = {name: importlib.metadata.version(name) for name in PACKAGES}

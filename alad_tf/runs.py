@@ -7,6 +7,7 @@ from alad_tf import results
 from alad_tf.callbacks import Checkpoint, StopOnDivergence
 from alad_tf.data import load, split
 from alad_tf.detector import Detector
+from alad_tf.errors_by_label import flagged_by_label
 from alad_tf.evaluate import evaluate
 from alad_tf.files import read_json, write_json
 from alad_tf.preprocess import for_dataset
@@ -221,7 +222,8 @@ def evaluate_run(folder, entry, data_dir=None):
         data_dir: folder of the raw files.
 
     Returns:
-        dict of metrics by score name.
+        `(metrics, flagged)`: dict of metrics by score name, and the rows of `flagged_by_label`
+        (None for a set without classes).
 
     Raises:
         FileNotFoundError: no finished run there.
@@ -229,11 +231,16 @@ def evaluate_run(folder, entry, data_dir=None):
     Example:
         >>> # evaluate_run("runs/kdd99_alad/default/seed0", zoo.entry("kdd99_alad"))
     """
-    run = read_run(folder)
+    settings = read_run(folder)["settings"]
     detector = Detector.load(Path(folder) / DETECTOR)
-    settings = run["settings"]
-    data = prepare(entry, settings["contaminated"], data_dir, settings["scaling"])
-    return _evaluate(detector.scores(data.records.take(data.split.test).x), data)
+    data = prepare(entry, settings["contaminated"], data_dir, settings.get("scaling"))
+    test, train_rows = data.records.take(data.split.test), data.split.train
+    scores = detector.scores(test.x)
+    flagged = None
+    if test.labels is not None:
+        train_labels = data.records.labels[train_rows]
+        flagged = flagged_by_label(scores, test.labels, train_labels, data.split.top_fraction)
+    return _evaluate(scores, data), flagged
 
 
 def _evaluate(scores, data):

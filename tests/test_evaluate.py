@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
+from alad_tf.errors_by_label import flagged_by_label
 from alad_tf.evaluate import METRICS, evaluate, metrics, summarize, top_fraction_threshold
 from alad_tf.results import FIELDS, read_results, write_result
 
@@ -77,3 +78,20 @@ def test_results_are_checked_written_whole_and_read_in_order(tmp_path):
 def test_evaluate_covers_every_score():
     scores, labels = samples()
     assert set(evaluate({"a": scores, "b": -scores}, labels, 0.15)) == {"a", "b"}
+
+
+def test_flagged_rows_are_counted_by_class():
+    scores, labels = samples()
+    classes = np.where(labels, "bad", np.where(scores > 0, "high", "low"))
+    table = flagged_by_label({"s": scores}, classes, ["low", "low", "high"], 0.15)
+    flagged = scores >= np.percentile(scores, 85)
+    assert [row["label"] for row in table] == sorted(
+        set(classes), key=lambda name: -(classes == name).sum()
+    )
+    for row in table:
+        of_class = classes == row["label"]
+        assert row["test_rows"] == of_class.sum()
+        assert row["flagged"] == {"s": (flagged & of_class).sum()}
+    assert {row["label"]: row["train_rows"] for row in table} == {"low": 2, "high": 1, "bad": 0}
+    with pytest.raises(ValueError, match="received 226 and 3"):
+        flagged_by_label({"s": scores}, classes[:3], [], 0.15)

@@ -23,8 +23,14 @@ def test_arrhythmia_run_has_the_papers_rows(data_dir, tmp_path, contaminated, tr
     # 34 flagged rows and 32 anomalies tie precision to recall, as in the paper's 17/34 and 17/32
     for values in result["metrics"].values():
         assert values["precision"] * 34 == pytest.approx(values["recall"] * 32)
-    again = runs.evaluate_run(folder, zoo.entry("arrhythmia_alad"), data_dir)
+    again, flagged = runs.evaluate_run(folder, zoo.entry("arrhythmia_alad"), data_dir)
     assert again == result["metrics"]
+    assert sum(row["test_rows"] for row in flagged) == 226
+    assert sum(row["train_rows"] for row in flagged) == train_rows
+    assert {sum(row["flagged"][name] for row in flagged) for name in again} == {34}
+    anomalous = [row for row in flagged if row["label"] in (3, 4, 5, 7, 8, 9, 14, 15)]
+    hits = sum(row["flagged"]["features"] for row in anomalous)
+    assert hits / 34 == pytest.approx(again["features"]["precision"])
 
 
 def test_kdd99_raw_records_go_through_the_real_networks(kdd99, data_dir, tmp_path):
@@ -41,6 +47,8 @@ def test_kdd99_raw_records_go_through_the_real_networks(kdd99, data_dir, tmp_pat
     scores = detector.anomaly_score(raw)
     loaded = Detector.load(detector.save(tmp_path / "detector"))
     np.testing.assert_array_equal(loaded.anomaly_score(raw), scores)
+    alone = {name: values[7:8] for name, values in raw.items()}
+    np.testing.assert_array_equal(detector.anomaly_score(alone), scores[7:8])
     raw = {name: values.copy() for name, values in raw.items()}
     raw["service"][3] = "gopher2"
     with pytest.warns(UserWarning, match="gopher2"):

@@ -2,8 +2,6 @@
 
 import importlib
 
-from alad_tf.rows import Row
-
 
 def describe(name):
     """An entry's networks, hyper-parameters, reported result and deviations as Markdown.
@@ -70,7 +68,6 @@ def _table(block, rows, stacks, shape):
     steps = [layer for stack in stacks for layer in stack.steps]
     lines, position = [], 0
     for row in rows:
-        assert isinstance(row, Row)
         count = 1 + row.batch_norm + bool(row.activation) + bool(row.dropout)
         for layer in steps[position : position + count]:
             shape = layer.compute_output_shape(shape)

@@ -69,9 +69,10 @@ class Records:
         name: data set name, e.g. `"kdd99"`.
         x: `(N, d)` float32 array, or a dict of raw columns, each `(N,)` text or float32.
         is_anomaly: `(N,)` bool, True for the rows that a detector should find.
+        labels: `(N,)` the file's own classes, e.g. attack types; None where it has none.
 
     Raises:
-        ValueError: `x` and `is_anomaly` do not have the same number of rows.
+        ValueError: `x`, `is_anomaly` and `labels` do not have the same number of rows.
 
     Example:
         >>> records = Records("toy", np.eye(3, dtype="float32"), np.array([False, False, True]))
@@ -82,20 +83,24 @@ class Records:
     name: str
     x: np.ndarray | dict[str, np.ndarray]
     is_anomaly: np.ndarray
+    labels: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        if rows(self.x) != len(self.is_anomaly):
-            raise ValueError(
-                f"{self.name}: x has {rows(self.x)} rows and is_anomaly has "
-                f"{len(self.is_anomaly)}; expected one flag per row."
-            )
+        given = {"is_anomaly": self.is_anomaly, "labels": self.labels}
+        for what, values in given.items():
+            if values is not None and rows(self.x) != len(values):
+                raise ValueError(
+                    f"{self.name}: x has {rows(self.x)} rows and {what} has {len(values)}; "
+                    "expected one per row."
+                )
 
     def __len__(self) -> int:
         return len(self.is_anomaly)
 
     def take(self, indices: np.ndarray) -> Records:
         """The records at `indices` ((M,) int, or (N,) bool), in that order, as new Records."""
-        return Records(self.name, take(self.x, indices), self.is_anomaly[indices])
+        labels = None if self.labels is None else self.labels[indices]
+        return Records(self.name, take(self.x, indices), self.is_anomaly[indices], labels)
 
 
 def unknown_name_error(what: str, name: object, known: Iterable[str]) -> ValueError:

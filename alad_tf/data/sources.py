@@ -21,11 +21,11 @@ _READ_ROWS = 8192
 
 
 def _kdd99(columns: dict[str, np.ndarray], labels: np.ndarray) -> Records:
-    return Records("kdd99", columns, labels == KDD99_ANOMALY)
+    return Records("kdd99", columns, labels == KDD99_ANOMALY, labels)
 
 
 def _arrhythmia(x: np.ndarray, classes: np.ndarray) -> Records:
-    return Records("arrhythmia", x, np.isin(classes, ARRHYTHMIA_ANOMALIES))
+    return Records("arrhythmia", x, np.isin(classes, ARRHYTHMIA_ANOMALIES), classes)
 
 
 def _kdd99_from_tfds(table: dict[str, np.ndarray]) -> Records:
