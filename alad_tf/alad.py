@@ -167,15 +167,15 @@ class ALAD(keras.Model):
     def compile_from_config(self, config):
         self.compile(**config)
 
-    def fit(self, x=None, batch_size=32, epochs=1, callbacks=None, initial_epoch=0, **kwargs):
+    def fit(self, x=None, batch_size=32, epochs=1, initial_epoch=0, **kwargs):
         """Train on normal samples.
 
         Args:
             x: array or tensor (N, *x_shape), or a `PairedBatches`, or a `tf.data.Dataset` of pairs
                 of batches (x for the discriminators, x for G and E).
             batch_size: int; the last incomplete batch of an epoch is skipped.
-            epochs, callbacks, initial_epoch, **kwargs: as for `keras.Model.fit`. For an exact
-                resume give the number of epochs that the restored weights had finished.
+            epochs, initial_epoch, **kwargs: as for `keras.Model.fit`. For an exact resume give the
+                number of epochs that the restored weights had finished.
 
         Returns:
             `keras.callbacks.History`. Each network's loss is a mean over the epoch's steps, taken
@@ -191,21 +191,14 @@ class ALAD(keras.Model):
 
         Source: the authors' released code: two independently shuffled batches a step.
         """
-        callbacks = list(callbacks or [])
         if not isinstance(x, (PairedBatches, tf.data.Dataset)):
             x = PairedBatches(x, batch_size, seed=derive_seed(self.seed, 2))
+        options = {"shuffle": False, **kwargs}
         if isinstance(x, PairedBatches):
             x.check_shape(self.x_shape)
-            # first, so that the epoch is set before Keras asks the dataset for an iterator
-            callbacks.insert(0, x.epoch_callback())
-            x = x.dataset
-        return super().fit(
-            x,
-            epochs=epochs,
-            callbacks=callbacks,
-            initial_epoch=initial_epoch,
-            **{"shuffle": False, **kwargs},
-        )
+            options["steps_per_epoch"] = x.chunks
+            x = x.epochs(first=initial_epoch)
+        return super().fit(x, epochs=epochs, initial_epoch=initial_epoch, **options)
 
     def get_config(self):
         policy = keras.dtype_policies.serialize(self._policy)

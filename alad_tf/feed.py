@@ -1,6 +1,5 @@
 """Pairs of independently shuffled batches, a function of (seed, epoch) alone."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -23,15 +22,15 @@ class PairedBatches:
 
     Attributes:
         steps: int, batches an epoch, N // batch_size.
-        dataset: `tf.data.Dataset` of `(x_d, x_g, count)`, float32 (K, batch_size, ...) twice and
-            an int32 scalar; one epoch long.
+        chunks: int, chunks an epoch.
+        chunk: int, K, pairs of batches a chunk.
 
     Raises:
         ValueError: an empty or not finite array, or a batch larger than the data.
 
     Example:
         >>> pairs = PairedBatches(np.arange(6, dtype="float32")[:, None], batch_size=2, seed=0)
-        >>> [(x_d.shape, int(count)) for x_d, x_g, count in pairs.dataset]
+        >>> [(x_d.shape, int(count)) for x_d, x_g, count in pairs.epochs().take(pairs.chunks)]
         [(TensorShape([3, 2, 1]), 3)]
 
     Source: the authors' released training loop (two permutations an epoch).
@@ -58,34 +57,46 @@ class PairedBatches:
         self.batch_size, self.seed = int(batch_size), int(seed)
         self.steps = len(x) // self.batch_size
         self.sample_shape = x.shape[1:]
-        self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         pair_bytes = 2 * self.batch_size * x[0].nbytes
         chunk = chunk or max(1, min(100, 2**23 // pair_bytes))
-        chunks = -(-self.steps // chunk)
-        self.chunk = -(-self.steps // chunks)  # spread evenly: the last one is almost full
+        self.chunks = -(-self.steps // chunk)
+        self.chunk = -(-self.steps // self.chunks)  # spread evenly: the last one is almost full
         self._rows = tf.constant(x)
-        self.dataset = (
-            tf.data.Dataset.range(1)
-            .flat_map(lambda _: tf.data.Dataset.from_tensor_slices(self._orders(chunks)))
+
+    def epochs(self, first=0):
+        """The chunks of epoch `first`, then those of the next one, and so on without end.
+
+        One dataset serves all epochs, because starting a new one costs more than an epoch of a
+        small table.
+
+        Args:
+            first: int, the epoch to start with.
+
+        Returns:
+            `tf.data.Dataset` of `(x_d, x_g, count)`: float32 (K, batch_size, ...) twice and an
+            int32 scalar; `self.chunks` of them make an epoch.
+        """
+        return (
+            tf.data.Dataset.counter(tf.constant(first, tf.int64))
+            .flat_map(lambda epoch: tf.data.Dataset.from_tensor_slices(self._orders(epoch)))
             .map(self._gather)
-            .apply(tf.data.experimental.assert_cardinality(chunks))
             .prefetch(2)
         )
 
-    def _orders(self, chunks):
-        """The epoch's row numbers: (chunks, K, B, 2), with how many of each K count: (chunks,)."""
+    def _orders(self, epoch):
+        """An epoch's row numbers, (chunks, K, B, 2), and how many of each K count, (chunks,)."""
         orders = []
         for use in (0, 1):
-            salt = tf.constant(derive_seed(self.seed, use), tf.int64)
-            seed = tf.stack([salt, self.epoch])
+            seed = tf.stack([tf.constant(derive_seed(self.seed, use), tf.int64), epoch])
             rows = tf.range(self._rows.shape[0])
             order = tf.random.experimental.stateless_shuffle(rows, seed=seed)
             orders.append(order[: self.steps * self.batch_size])
         orders = tf.reshape(tf.stack(orders, -1), (self.steps, self.batch_size, 2))
-        filled = tf.minimum(tf.range(chunks * self.chunk), self.steps - 1)
+        filled = tf.minimum(tf.range(self.chunks * self.chunk), self.steps - 1)
         orders = tf.gather(orders, filled)
-        counts = tf.clip_by_value(self.steps - tf.range(chunks) * self.chunk, 0, self.chunk)
-        return tf.reshape(orders, (chunks, self.chunk, self.batch_size, 2)), counts
+        counts = self.steps - tf.range(self.chunks) * self.chunk
+        counts = tf.clip_by_value(counts, 0, self.chunk)
+        return tf.reshape(orders, (self.chunks, self.chunk, self.batch_size, 2)), counts
 
     def _gather(self, indices, count):
         shape = (self.chunk, self.batch_size, *self.sample_shape)
@@ -99,16 +110,3 @@ class PairedBatches:
                 f"The model takes samples of shape {tuple(shape)}; received samples of shape "
                 f"{tuple(self.sample_shape)}. Preprocess the data, or build the model for it."
             )
-
-    def epoch_callback(self):
-        """A Keras callback that sets the epoch which the next pass over `dataset` shuffles by."""
-        return _SetEpoch(self.epoch)
-
-
-class _SetEpoch(keras.callbacks.Callback):
-    def __init__(self, variable):
-        super().__init__()
-        self.variable = variable
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.variable.assign(epoch)
