@@ -4,10 +4,20 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import FEATURES, LATENT, ROWS, equal, tiny_data, tiny_model, weights_of
+from tiny import (
+    FEATURES,
+    LATENT,
+    ROWS,
+    equal,
+    tiny_data,
+    tiny_image_model,
+    tiny_model,
+    weights_of,
+)
 
 from alad_tf.alad import ALAD
 from alad_tf.rows import dense
+from alad_tf.step import train_discriminators, train_generator_encoder
 
 
 @pytest.fixture(scope="module")
@@ -129,9 +139,33 @@ def test_ablations_change_what_they_name():
     assert not any(v.path.endswith("/u") for v in plain.variables)
     full = tiny_model()
     normalised = {v.path.split("/")[0] for v in full.variables if v.path.endswith("/u")}
-    assert normalised == {"E", "D_xz", "D_xx", "D_zz"}  # and not G
+    assert normalised == {"D_xz", "D_xx", "D_zz"}  # neither G nor a dense encoder
     x = tf.constant(tiny_data(32))
     assert set(plain.train_step((x[:16], x[16:]))) == {"loss", "D_xz", "D_xx", "G", "E"}
+
+
+def test_each_networks_state_advances_only_in_the_pass_that_trains_it():
+    model = tiny_image_model()
+    x = tf.constant(np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 2)).astype("float32"))
+    z = tf.constant(np.random.default_rng(1).standard_normal((8, 3)).astype("float32"))
+
+    def changed(train_pass):
+        networks = ("E", "G", "D_xz", "D_xx", "D_zz")
+        states = {name: getattr(model, name).non_trainable_variables for name in networks}
+        weights = {name: getattr(model, name).trainable_variables for name in networks}
+        before = {v.path: v.numpy() for part in (states, weights) for n in part for v in part[n]}
+        train_pass(model, x, z)
+        moved = [
+            {n for n in part if any((v.numpy() != before[v.path]).any() for v in part[n])}
+            for part in (states, weights)
+        ]
+        return moved
+
+    # a convolutional encoder is normalised, G has batch statistics: both have states to advance
+    assert any(v.path.endswith("/u") for v in model.E.variables)
+    discriminators = {"D_xz", "D_xx", "D_zz"}
+    assert changed(train_discriminators) == [discriminators, discriminators]
+    assert changed(train_generator_encoder) == [{"E", "G"}, {"E", "G"}]
 
 
 def test_mixed_precision_trains_with_float32_variables():

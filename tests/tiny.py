@@ -3,7 +3,7 @@
 import numpy as np
 
 from alad_tf.alad import ALAD
-from alad_tf.rows import dense
+from alad_tf.rows import conv, conv_transpose, dense, flatten, reshape
 
 FEATURES, LATENT = 6, 3
 ROWS = {
@@ -24,6 +24,36 @@ def tiny_model(seed=0, learning_rate=1e-3, **options):
     compile_options = {k: options.pop(k) for k in ("jit_compile", "run_eagerly") if k in options}
     model = ALAD(ROWS, x_shape=(FEATURES,), latent_dim=LATENT, seed=seed, **options)
     model.compile(learning_rate=learning_rate, **compile_options)
+    return model
+
+
+IMAGE_ROWS = {
+    "E": [conv(4, 4, 2, "lrelu", batch_norm=True), conv(3, 4, 1, padding="valid")],
+    "G": [
+        reshape(1, 1, 3),
+        conv_transpose(4, 4, 2, "relu", batch_norm=True, padding="valid"),
+        conv_transpose(2, 4, 2, "tanh"),
+    ],
+    "D_xz": {
+        "x": [conv(4, 4, 2, "lrelu"), reshape(1, 1, 64)],
+        "z": [reshape(1, 1, 3), conv(4, 1, 1, "lrelu", dropout=0.2)],
+        "joint": [conv(4, 1, 1, "lrelu", dropout=0.2), conv(1, 1, 1)],
+    },
+    "D_xx": [
+        conv(4, 5, 2, "lrelu", dropout=0.2),
+        conv(4, 5, 2, "lrelu", dropout=0.2),
+        flatten(),
+        dense(1),
+    ],
+    "D_zz": [dense(4, "lrelu", dropout=0.2), dense(1)],
+}
+
+
+def tiny_image_model(pair_axis=-1):
+    """A compiled model of 8x8 images with 2 channels."""
+    options = dict(pair_axis=pair_axis, initializer="normal_0.01", seed=1)
+    model = ALAD(IMAGE_ROWS, (8, 8, 2), 3, **options)
+    model.compile(learning_rate=1e-3)
     return model
 
 
