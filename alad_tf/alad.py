@@ -25,8 +25,7 @@ class ALAD(keras.Model):
         x_shape: tuple of ints, the shape of one preprocessed sample: (121,) or (32, 32, 3).
         latent_dim: int, the length of z ~ N(0, 1).
         pair_axis: int, the axis on which D_xx joins x and x' (-1, or 1 for an image's height).
-        spectral_norm: bool, normalise the hidden layers of the discriminators, and those of E if it
-            is convolutional.
+        spectral_norm: bool, normalise the hidden layers of E and of the discriminators.
         latent_discriminator: bool, play the third game, D_zz's.
         initializer: "glorot_uniform" (tables) or "normal_0.01" (images).
         slope: float, LReLU's negative slope.

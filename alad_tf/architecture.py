@@ -13,10 +13,7 @@ NETWORKS = ("E", "G", "D_xz", "D_xx", "D_zz")
 def build_networks(config, policy=None):
     """Build G, E, D_xz, D_xx and D_zz, each with seeds of its own.
 
-    Spectral normalisation goes on the discriminators and on a convolutional encoder, as in the
-    authors' code; G, and an encoder of dense layers, go without. (On the hidden layer of KDD99's
-    encoder it keeps z from reaching the scale of N(0, 1): D_xz and D_zz then win their games, and
-    late in the training reconstructions decay.)
+    paper: spectral normalisation regularises the discriminators and the encoder; G goes without.
 
     Args:
         config: dict of `ALAD`'s arguments, "networks" as `rows_to_config` gives them.
@@ -42,21 +39,17 @@ def build_networks(config, policy=None):
     Source: ALAD, Section IV; Tables IX, XI and XIII.
     """
 
-    rows, axis = config["networks"], config["pair_axis"]
-    normalised = {"D_xz", "D_xx", "D_zz"}
-    if any(row["op"] == "conv" for row in rows["E"]):
-        normalised.add("E")
-
     def options(name):
         return {
             "name": name,
-            "spectral_norm": config["spectral_norm"] and name in normalised,
+            "spectral_norm": config["spectral_norm"] and name != "G",
             "initializer": config["initializer"],
             "slope": config["slope"],
             "seed": derive_seed(config["seed"], 1, NETWORKS.index(name)),
             "dtype": policy,
         }
 
+    rows, axis = config["networks"], config["pair_axis"]
     x, z = (None, *config["x_shape"]), (None, config["latent_dim"])
     branches = (rows["D_xz"][part] for part in ("x", "z", "joint"))
     networks = {
