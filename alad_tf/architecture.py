@@ -13,7 +13,9 @@ NETWORKS = ("E", "G", "D_xz", "D_xx", "D_zz")
 def build_networks(config, policy=None):
     """Build G, E, D_xz, D_xx and D_zz, each with seeds of its own.
 
-    paper: spectral normalisation regularises the discriminators and the encoder; G goes without.
+    paper: spectral normalisation regularises the discriminators and the encoder (Section IV-B); G
+    goes without. The authors' code normalises convolutional encoders only; here: dense ones too, as
+    the text reads.
 
     Args:
         config: dict of `ALAD`'s arguments, "networks" as `rows_to_config` gives them.

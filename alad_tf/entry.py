@@ -23,6 +23,7 @@ class Entry:
         reported: dict, the paper's result (metric -> value), empty if it has none.
         reported_in: str, where the paper reports it.
         deviations: tuple of str, what differs from the table and why.
+        notes: tuple of str, what the results mean and what was found out about them.
 
     Example:
         >>> import zoo
@@ -50,6 +51,7 @@ class Entry:
     reported: dict = field(default_factory=dict)
     reported_in: str = ""
     deviations: tuple = ()
+    notes: tuple = ()
 
     def build(self, seed=0, spectral_norm=True, latent_discriminator=True, **compile_options):
         """A compiled, untrained model of this entry.
@@ -86,5 +88,5 @@ class Entry:
     def hyper_parameters(self):
         """The table's last block as a JSON-able dict."""
         skip = {"name", "dataset", "source", "summary", "networks", "reported", "reported_in"}
-        values = {k: v for k, v in asdict(self).items() if k not in skip | {"deviations"}}
+        values = {k: v for k, v in asdict(self).items() if k not in skip | {"deviations", "notes"}}
         return {**values, "x_shape": list(self.x_shape)}

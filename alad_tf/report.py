@@ -48,6 +48,8 @@ def render(entries, results="results"):
                 lines += _by_label(read_flagged(results, entry.name, variant))
         if not variants:
             lines += [f"## {entry.name}", "", "Not run yet.", ""]
+        elif entry.notes:
+            lines += [f"### Notes on {entry.name}", "", *(f"- {n}" for n in entry.notes), ""]
     return "\n".join(lines)
 
 

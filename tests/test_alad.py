@@ -139,7 +139,7 @@ def test_ablations_change_what_they_name():
     assert not any(v.path.endswith("/u") for v in plain.variables)
     full = tiny_model()
     normalised = {v.path.split("/")[0] for v in full.variables if v.path.endswith("/u")}
-    assert normalised == {"D_xz", "D_xx", "D_zz"}  # neither G nor a dense encoder
+    assert normalised == {"E", "D_xz", "D_xx", "D_zz"}  # and not G
     x = tf.constant(tiny_data(32))
     assert set(plain.train_step((x[:16], x[16:]))) == {"loss", "D_xz", "D_xx", "G", "E"}
 
@@ -161,7 +161,7 @@ def test_each_networks_state_advances_only_in_the_pass_that_trains_it():
         ]
         return moved
 
-    # a convolutional encoder is normalised, G has batch statistics: both have states to advance
+    # E is normalised and G has batch statistics: both have states to advance
     assert any(v.path.endswith("/u") for v in model.E.variables)
     discriminators = {"D_xz", "D_xx", "D_zz"}
     assert changed(train_discriminators) == [discriminators, discriminators]

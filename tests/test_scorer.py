@@ -39,7 +39,7 @@ def test_scores_agree_with_numpy(model, scorer):
         return hidden, hidden @ w2 + b2
 
     x = tiny_data(40, seed=1).astype("float64")
-    reconstruction = apply("G", apply("E", x, False)[1], False)[1]
+    reconstruction = apply("G", apply("E", x, True)[1], False)[1]
     real, _ = apply("D_xx", np.concatenate([x, x], 1), True)
     fake, logit = apply("D_xx", np.concatenate([x, reconstruction], 1), True)
     expected = {
