@@ -89,13 +89,17 @@ def _section(entry, variant, runs):
     protocol, hardware = runs[0]["protocol"], runs[0]["hardware"]
     seconds = sorted(run["wall_s"] for run in runs)
     machine = ", ".join(hardware["gpus"]) or f"{hardware['cores']} cores, {hardware['processor']}"
+    took = f"{seconds[0] / 60:.1f} to {seconds[-1] / 60:.1f} minutes"
+    if len(runs) == 1:
+        took = f"{seconds[0] / 60:.1f} minutes"
     lines += [
         "",
-        f"Seeds {', '.join(str(run['seed']) for run in runs)}; {runs[0]['epochs']} epochs, "
+        f"{_plural(len(runs), 'seed')} ({', '.join(str(run['seed']) for run in runs)}); "
+        f"{runs[0]['epochs']} epochs, "
         f"{runs[0]['steps']:,} steps. {protocol['train_rows']:,} training rows, "
         f"{protocol['train_anomalies']:,} of them anomalous; {protocol['test_rows']:,} test rows, "
         f"{protocol['test_anomaly_rate']:.2%} anomalous; {protocol['threshold_rule']} are called "
-        f"anomalous. Training took {seconds[0] / 60:.1f} to {seconds[-1] / 60:.1f} minutes a seed "
+        f"anomalous. Training took {took} a seed "
         f"({machine}; other runs may have shared the machine).",
         "",
     ]
@@ -108,7 +112,7 @@ def _by_label(seeds):
         return []
     lines = [
         f"Test rows called anomalous, by class (classes of at least {MIN_ROWS} test rows; means "
-        f"over {len(seeds)} seeds):",
+        f"over {_plural(len(seeds), 'seed')}):",
         "",
         "| class | training rows | test rows | " + " | ".join(SCORES) + " |",
         "| --- | --- | --- |" + " --- |" * len(SCORES),
@@ -127,5 +131,11 @@ def _by_label(seeds):
 
 
 def _row(name, summary):
-    cells = [f"{summary[m]['mean']:.4f} ± {summary[m]['std']:.4f}" for m in METRICS]
+    cells = [f"{summary[m]['mean']:.4f}" for m in METRICS]
+    if summary[METRICS[0]]["seeds"] > 1:
+        cells = [f"{c} ± {summary[m]['std']:.4f}" for c, m in zip(cells, METRICS, strict=True)]
     return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def _plural(count, noun):
+    return f"{count} {noun}" + "s" * (count != 1)
