@@ -15,8 +15,8 @@ def flagged_by_label(scores, labels, train_labels, top_fraction):
         top_fraction: float in (0, 1), the share of test rows that is called anomalous.
 
     Returns:
-        list of dicts, the most frequent class first: "label", "train_rows", "test_rows", and
-        "flagged", the count by score name.
+        list of dicts, the most frequent class of the test rows first, those of the training rows
+        alone last: "label", "train_rows", "test_rows", and "flagged", the count by score name.
 
     Raises:
         ValueError: scores and labels differ in length.
@@ -37,7 +37,7 @@ def flagged_by_label(scores, labels, train_labels, top_fraction):
             )
         flags[name] = np.asarray(values) >= top_fraction_threshold(values, top_fraction)
     table = []
-    for label in sorted(set(labels.tolist())):
+    for label in sorted({*labels.tolist(), *train_labels.tolist()}):
         rows = labels == label
         table.append(
             {
