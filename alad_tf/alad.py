@@ -218,6 +218,8 @@ class ALAD(keras.Model):
         """
         if len(data) == 2:
             self._one_step(*data)
+        elif data[0].shape[0] == 1:
+            self._one_step(data[0][0], data[1][0])
         else:
             x_d, x_g, count = data
             # A loop inside the program saves the cost of launching it, which for the tabular

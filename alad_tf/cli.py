@@ -69,6 +69,22 @@ def train(
     scaling: Annotated[
         str | None, typer.Option(help="standard, minmax or none (raw); default: the data set's.")
     ] = None,
+    normal_class: Annotated[
+        str | None, typer.Option(help="Name or number of an image set's normal class.")
+    ] = None,
+    pair_axis: Annotated[
+        str | None, typer.Option(help="Where D_xx joins two images: height or channels.")
+    ] = None,
+    stopping: Annotated[
+        str | None,
+        typer.Option(
+            help="fixed: all epochs; last: stop when the validation score stalls, keep the last "
+            "weights (the authors' code); best: the same, restore the best. Default: the entry's."
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Epochs without a better validation score.")
+    ] = None,
     checkpoint_every: Annotated[
         float, typer.Option(min=0, help="Seconds between checkpoints; 0: every epoch.")
     ] = 30.0,
@@ -77,11 +93,21 @@ def train(
     import zoo
     from alad_tf import runs
     from alad_tf.results import result_path
+    from alad_tf.settings import Settings
 
-    settings = runs.Settings(
-        seed, epochs, contaminated, spectral_norm, latent_discriminator, scaling
-    )
     chosen = zoo.entry(entry)
+    settings = Settings(
+        seed=seed,
+        epochs=epochs,
+        contaminated=contaminated,
+        spectral_norm=spectral_norm,
+        latent_discriminator=latent_discriminator,
+        scaling=scaling,
+        normal_class=normal_class,
+        pair_axis=pair_axis,
+        stopping=stopping,
+        patience=patience,
+    ).resolve(chosen)
     try:
         result, folder = runs.train(
             chosen, settings, out_dir, results, data_dir, resume, checkpoint_every, err

@@ -9,7 +9,7 @@ from alad_tf.evaluate import evaluate
 from alad_tf.files import write_json
 from alad_tf.plots import roc, score_histogram
 from alad_tf.progress import TrainingProgress
-from alad_tf.runs import FALSE_ALARMS, prepare
+from alad_tf.runs import prepare, set_threshold
 from alad_tf.scorer import Scorer
 
 
@@ -17,7 +17,7 @@ def run_demo(entry, out="runs/demo", seed=0, console=None):
     """Train an entry, compare it with an untrained network and an Isolation Forest, draw both.
 
     Normal rows that neither trained nor test set the detector's threshold: it flags the share
-    `FALSE_ALARMS` of them. The table of metrics uses the protocol's top fraction for all three
+    `alad_tf.runs.FALSE_ALARMS` of them. The table of metrics uses the protocol's top fraction for all three
     alike.
 
     Args:
@@ -34,17 +34,14 @@ def run_demo(entry, out="runs/demo", seed=0, console=None):
     """
     out = Path(out)
     data = prepare(entry)
-    x_validation, x_test = (
-        data.preprocessor.transform(data.records.take(rows).x)
-        for rows in (data.split.validation, data.split.test)
-    )
+    x_train, x_test = data.transformed("train"), data.transformed("test")
     is_anomaly = data.records.is_anomaly[data.split.test]
     model = entry.build(seed)
     untrained = Scorer.from_alad(model).scores(x_test)["features"]
     progress = TrainingProgress(console)
     try:
         model.fit(
-            data.x_train,
+            x_train,
             batch_size=entry.batch_size,
             epochs=entry.epochs,
             verbose=0,
@@ -53,14 +50,11 @@ def run_demo(entry, out="runs/demo", seed=0, console=None):
     finally:
         progress.close()
     detector = Detector(data.preprocessor, Scorer.from_alad(model), metadata={"entry": entry.name})
-    detector.set_threshold(
-        detector.scorer.scores(x_validation)["features"],
-        FALSE_ALARMS,
-        f"flags {FALSE_ALARMS:.0%} of held-out normal rows",
-    )
-    forest = IsolationForest(random_state=seed).fit(data.x_train)
+    test_scores = detector.scorer.scores(x_test)
+    set_threshold(detector, data, test_scores)
+    forest = IsolationForest(random_state=seed).fit(x_train)
     scores = {
-        "ALAD": detector.scorer.scores(x_test)["features"],
+        "ALAD": test_scores["features"],
         "untrained network": untrained,
         "Isolation Forest": -forest.score_samples(x_test),
     }

@@ -19,7 +19,9 @@ class Entry:
         latent_dim, batch_size, epochs: ints.
         learning_rate, beta_1, slope, ema_decay: floats.
         initializer: str, see `ALAD`.
-        pair_axis: int, see `ALAD`.
+        pair_axis: int, see `ALAD`; a default that `build` may be told to change.
+        stopping: str, when training ends and what it keeps: one of `alad_tf.stopping.RULES`.
+        patience: int, epochs without a better validation score before "last" and "best" stop.
         reported: dict, the paper's result (metric -> value), empty if it has none.
         reported_in: str, where the paper reports it.
         deviations: tuple of str, what differs from the table and why.
@@ -48,17 +50,32 @@ class Entry:
     ema_decay: float = 0.999
     initializer: str = "glorot_uniform"
     pair_axis: int = -1
+    stopping: str = "fixed"
+    patience: int = 10
     reported: dict = field(default_factory=dict)
     reported_in: str = ""
     deviations: tuple = ()
     notes: tuple = ()
 
-    def build(self, seed=0, spectral_norm=True, latent_discriminator=True, **compile_options):
+    @property
+    def is_image(self):
+        """Whether a sample is a picture (height, width, channels)."""
+        return len(self.x_shape) == 3
+
+    def build(
+        self,
+        seed=0,
+        spectral_norm=True,
+        latent_discriminator=True,
+        pair_axis=None,
+        **compile_options,
+    ):
         """A compiled, untrained model of this entry.
 
         Args:
             seed: int.
             spectral_norm, latent_discriminator: bools, the paper's ablations.
+            pair_axis: int, the axis on which D_xx joins x and x'; default the entry's.
             **compile_options: as for `ALAD.compile`, e.g. `learning_rate`.
 
         Returns:
@@ -73,7 +90,7 @@ class Entry:
             self.networks,
             x_shape=self.x_shape,
             latent_dim=self.latent_dim,
-            pair_axis=self.pair_axis,
+            pair_axis=self.pair_axis if pair_axis is None else pair_axis,
             spectral_norm=spectral_norm,
             latent_discriminator=latent_discriminator,
             initializer=self.initializer,

@@ -3,6 +3,8 @@
 import dataclasses
 from pathlib import Path
 
+import tensorflow as tf
+
 from alad_tf import results
 from alad_tf.callbacks import Checkpoint, StopOnDivergence
 from alad_tf.data import load, split
@@ -13,6 +15,8 @@ from alad_tf.files import read_json, write_json
 from alad_tf.preprocess import for_dataset
 from alad_tf.progress import TrainingProgress
 from alad_tf.scorer import Scorer
+from alad_tf.settings import Settings
+from alad_tf.stopping import Stopping
 
 RUN, HISTORY, CHECKPOINTS, DETECTOR = "run.json", "history.json", "checkpoints", "detector"
 FALSE_ALARMS = 0.05  # share of held-out normal rows that a detector's threshold flags
@@ -20,65 +24,35 @@ SPLIT_SEED = 42  # the protocol's split is the same in every run; `seed` is the 
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """What a run is, besides its entry.
-
-    Attributes:
-        seed: int, of weights, noise, dropout and shuffling.
-        epochs: int, default the entry's.
-        contaminated: bool, leave the anomalies of the training half in (as the authors' code does
-            on Arrhythmia).
-        spectral_norm, latent_discriminator: bools, the ablations of Table V.
-        scaling: str, "standard", "minmax" or "none" (raw features); default the data set's own.
-
-    Example:
-        >>> Settings(contaminated=True, spectral_norm=False).variant
-        'contaminated_no_sn'
-    """
-
-    seed: int = 0
-    epochs: int | None = None
-    contaminated: bool = False
-    spectral_norm: bool = True
-    latent_discriminator: bool = True
-    scaling: str | None = None
-
-    @property
-    def variant(self):
-        """Name of what differs from the default, as it stands in paths and results."""
-        parts = ["contaminated"] * self.contaminated
-        parts += ["no_sn"] * (not self.spectral_norm)
-        parts += ["no_dl"] * (not self.latent_discriminator)
-        parts += ["raw" if self.scaling == "none" else f"{self.scaling}"] * bool(self.scaling)
-        parts += [f"epochs{self.epochs}"] * (self.epochs is not None)
-        return "_".join(parts) or "default"
-
-
-@dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A protocol's rows, preprocessed: what trains and what tests.
+    """A protocol's rows and their preprocessing: what trains and what tests.
 
     Attributes:
         records: raw `Records` of the whole set.
         split: `alad_tf.data.Split`.
         preprocessor: fitted on the training rows.
-        x_train: float32 array (n, *x_shape).
     """
 
     records: object
     split: object
     preprocessor: object
-    x_train: object
+
+    def part(self, name):
+        """The raw `Records` of the part "train", "validation" or "test"."""
+        return self.records.take(getattr(self.split, name))
+
+    def transformed(self, name):
+        """The preprocessed rows of a part: float32 array (n, *x_shape)."""
+        return self.preprocessor.transform(self.part(name).x)
 
 
-def prepare(entry, contaminated=False, data_dir=None, scaling=None):
+def prepare(entry, settings=None, data_dir=None):
     """Load, split and preprocess an entry's data.
 
     Args:
         entry: `Entry`.
-        contaminated: bool, keep anomalies in the training rows.
-        data_dir: folder of the raw files; see `alad_tf.data.load`.
-        scaling: str, see `Settings`.
+        settings: `Settings`; its normal class, contamination and scaling count here.
+        data_dir: folder of the data; see `alad_tf.data.load`.
 
     Returns:
         `Prepared`.
@@ -86,11 +60,13 @@ def prepare(entry, contaminated=False, data_dir=None, scaling=None):
     Raises:
         FileNotFoundError, ValueError: from loading, splitting and preprocessing.
     """
-    records = load(entry.dataset, data_dir)
-    rows = split(entry.dataset, records.is_anomaly, seed=SPLIT_SEED, contaminated=contaminated)
-    preprocessor = for_dataset(entry.dataset, records, rows.train, scaling)
-    x_train = preprocessor.transform(records.take(rows.train).x)
-    return Prepared(records, rows, preprocessor, x_train)
+    settings = settings or Settings()
+    records = load(entry.dataset, data_dir, settings.normal_class)
+    rows = split(
+        entry.dataset, records.is_anomaly, seed=SPLIT_SEED, contaminated=settings.contaminated
+    )
+    preprocessor = for_dataset(entry.dataset, records, rows.train, settings.scaling)
+    return Prepared(records, rows, preprocessor)
 
 
 def train(
@@ -103,14 +79,14 @@ def train(
     checkpoint_every=30.0,
     console=None,
 ):
-    """Train an entry by its protocol, write the detector and the results JSON.
+    """Train an entry by its protocol, write the detector, pictures and the results JSON.
 
     Args:
         entry: `Entry`.
         settings: `Settings`, default seed 0 and nothing changed.
         out: run folder; default `runs/<entry>/<variant>/seed<k>`.
         results_dir: folder of the results JSONs.
-        data_dir: folder of the raw files; see `alad_tf.data.load`.
+        data_dir: folder of the data; see `alad_tf.data.load`.
         resume: bool, go on from the run folder's newest checkpoint.
         checkpoint_every: float, seconds between checkpoints.
         console: `rich.console.Console` for the progress.
@@ -125,39 +101,39 @@ def train(
     Example:
         >>> # result, folder = train(zoo.entry("breast_cancer_alad"), Settings(seed=1))
     """
-    settings = settings or Settings()
+    settings = (settings or Settings()).resolve(entry)
     folder = Path(out or f"runs/{entry.name}/{settings.variant}/seed{settings.seed}")
     if not resume and folder.exists() and any(folder.iterdir()):
         raise FileExistsError(
             f"{folder} holds a run already. Add --resume to go on with it, choose another --out, "
             "or remove it."
         )
-    epochs = settings.epochs or entry.epochs
     commit = results.commit()  # now: the checkout may move on while this runs
-    data = prepare(entry, settings.contaminated, data_dir, settings.scaling)
-    config = {
-        **entry.hyper_parameters(),
-        "epochs": epochs,
-        "spectral_norm": settings.spectral_norm,
-        "latent_discriminator": settings.latent_discriminator,
-        "scaling": data.preprocessor.scaling,
-    }
+    data = prepare(entry, settings, data_dir)
+    config = {**settings.config(entry), "scaling": data.preprocessor.scaling}
     identity = {"entry": entry.name, "variant": settings.variant, "seed": settings.seed, **config}
     checkpoint = Checkpoint(folder / CHECKPOINTS, checkpoint_every, identity)
-    model = entry.build(settings.seed, settings.spectral_norm, settings.latent_discriminator)
-    x_test = data.preprocessor.transform(data.records.take(data.split.test).x)
+    stopping = Stopping(config["stopping"], config["patience"], checkpoint)
+    model = entry.build(
+        settings.seed,
+        settings.spectral_norm,
+        settings.latent_discriminator,
+        pair_axis=config["pair_axis"],
+    )
+    x_test = data.transformed("test")
     untrained = _evaluate(Scorer.from_alad(model).scores(x_test), data)
     done = checkpoint.restore(model) if resume else 0
     write_json(folder / RUN, {**identity, "settings": dataclasses.asdict(settings)})
     progress = TrainingProgress(console)
     try:
         model.fit(
-            data.x_train,
+            data.transformed("train"),
             batch_size=entry.batch_size,
-            epochs=epochs,
+            epochs=done if stopping.stalled(checkpoint.history) else config["epochs"],
             initial_epoch=done,
+            validation_data=_validation(data, entry.batch_size),
             verbose=0,
-            callbacks=[StopOnDivergence(checkpoint), checkpoint, progress],
+            callbacks=[StopOnDivergence(checkpoint), stopping, checkpoint, progress],
         )
     finally:
         progress.close()
@@ -166,13 +142,13 @@ def train(
     test_scores = scorer.scores(x_test)
     measured = _evaluate(test_scores, data)
     detector = Detector(data.preprocessor, scorer, metadata={**identity, "metrics": measured})
-    _set_threshold(detector, data, test_scores)
+    set_threshold(detector, data, test_scores)
     detector.save(folder / DETECTOR)
     result = {
         "entry": entry.name,
         "dataset": entry.dataset,
         "variant": settings.variant,
-        "normal_class": None,
+        "normal_class": settings.normal_class,
         "seed": settings.seed,
         "config": config,
         "protocol": _protocol(data),
@@ -187,6 +163,14 @@ def train(
     }
     results.write_result(results_dir, result)
     return result, folder
+
+
+def _validation(data, batch_size):
+    """Batches of the held-out rows for `fit`, or None where the protocol has none."""
+    if not len(data.split.validation):
+        return None
+    x = data.transformed("validation")
+    return tf.data.Dataset.from_tensor_slices(x).batch(batch_size).cache().prefetch(2)
 
 
 def read_run(folder):
@@ -231,10 +215,10 @@ def evaluate_run(folder, entry, data_dir=None):
     Example:
         >>> # evaluate_run("runs/kdd99_alad/default/seed0", zoo.entry("kdd99_alad"))
     """
-    settings = read_run(folder)["settings"]
+    settings = Settings(**read_run(folder)["settings"])
     detector = Detector.load(Path(folder) / DETECTOR)
-    data = prepare(entry, settings["contaminated"], data_dir, settings.get("scaling"))
-    test, train_rows = data.records.take(data.split.test), data.split.train
+    data = prepare(entry, settings, data_dir)
+    test, train_rows = data.part("test"), data.split.train
     scores = detector.scores(test.x)
     flagged = None
     if test.labels is not None:
@@ -248,11 +232,16 @@ def _evaluate(scores, data):
     return evaluate(scores, is_anomaly, data.split.top_fraction)
 
 
-def _set_threshold(detector, data, test_scores):
-    """From held-out rows where the protocol has them, else by the paper's rule on the test rows."""
-    held_out = data.split.validation
-    if len(held_out):
-        scores = detector.anomaly_score(data.records.take(held_out).x)
+def set_threshold(detector, data, test_scores):
+    """From held-out rows where the protocol has them, else by the paper's rule on the test rows.
+
+    Args:
+        detector: `Detector`, changed in place.
+        data: `Prepared`.
+        test_scores: dict of the test rows' scores, float arrays (n,) by score name.
+    """
+    if len(data.split.validation):
+        scores = detector.anomaly_score(data.part("validation").x)
         rule = f"flags {FALSE_ALARMS:.0%} of held-out normal rows"
         detector.set_threshold(scores, FALSE_ALARMS, rule)
     else:

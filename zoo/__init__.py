@@ -3,7 +3,7 @@
 Example:
     >>> import zoo
     >>> zoo.list()
-    ['arrhythmia_alad', 'breast_cancer_alad', 'kdd99_alad']
+    ['arrhythmia_alad', 'breast_cancer_alad', 'cifar10_alad', 'kdd99_alad', 'svhn_alad']
 """
 
 import difflib
@@ -13,7 +13,13 @@ from zoo.describe import describe
 
 __all__ = ["describe", "entry", "list"]
 
-_NAMES = ("arrhythmia_alad", "breast_cancer_alad", "kdd99_alad")
+_NAMES = (
+    "arrhythmia_alad",
+    "breast_cancer_alad",
+    "cifar10_alad",
+    "kdd99_alad",
+    "svhn_alad",
+)
 
 
 def list(dataset=None):  # noqa: A001 - reads as zoo.list()

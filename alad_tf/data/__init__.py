@@ -9,11 +9,13 @@ Example:
     143
 """
 
+from alad_tf.data.images import IMAGE_DATASETS, class_names, class_number, load_images
 from alad_tf.data.protocols import (
     Split,
     arrhythmia_split,
     breast_cancer_split,
     kdd99_split,
+    one_class_split,
     split,
 )
 from alad_tf.data.raw import read_arrhythmia, read_kdd99
@@ -22,12 +24,17 @@ from alad_tf.data.sources import DATASETS, load
 
 __all__ = [
     "DATASETS",
+    "IMAGE_DATASETS",
     "Records",
     "Split",
     "arrhythmia_split",
     "breast_cancer_split",
+    "class_names",
+    "class_number",
     "kdd99_split",
     "load",
+    "load_images",
+    "one_class_split",
     "read_arrhythmia",
     "read_kdd99",
     "rows",

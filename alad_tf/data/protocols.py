@@ -1,4 +1,4 @@
-"""Train/test protocols of the tabular experiments: which rows train, which rows test.
+"""Train/test protocols of the experiments: which rows train, validate and test.
 
 Zenati et al. 2018, section V-A ("Data setup and evaluation metrics"). The paper states neither the
 row counts nor the seeds; both follow from its results, as each function's docstring derives.
@@ -152,12 +152,53 @@ def breast_cancer_split(is_anomaly: np.ndarray, seed: int = 42) -> Split:
     validation, train = benign[: half // 5], benign[half // 5 : half]
     test = np.concatenate([benign[half:], np.flatnonzero(flags)])
     rate = float(flags[test].mean())
-    rule = "as many test scores, from the top, as there are anomalies among the test rows"
-    part = _finish(flags, train, test, rule, rate, seed, contaminated=False)
+    part = _finish(flags, train, test, _ANOMALY_RATE_RULE, rate, seed, contaminated=False)
     return replace(part, validation=validation.astype(np.int64))
 
 
-_PROTOCOLS = {"kdd99": kdd99_split, "arrhythmia": arrhythmia_split}
+def one_class_split(is_anomaly: np.ndarray, seed: int = 42, contaminated: bool = False) -> Split:
+    """CIFAR-10 and SVHN: 80% train, a quarter of them validate, both on the normal class alone.
+
+    The pool is the whole official set, training and test images. A permutation's first fifth
+    tests, in full; a quarter of the rest is held out for validation, and what is left trains. The
+    paper compares areas under ROC curves, which need no threshold. For precision, recall and F1 as
+    many test rows are called anomalous as there are anomalies among them.
+
+    Args:
+        is_anomaly: `(N,)` bool, True outside of the normal class.
+        seed: seed of the permutation.
+        contaminated: keep the other classes in the training rows (not in the validation rows).
+
+    Returns:
+        Split with `floor(N / 5)` test rows.
+
+    Raises:
+        ValueError: no rows, not one flag a row, or a part that lacks normal or anomalous rows.
+
+    Example:
+        >>> split = one_class_split(np.arange(100) % 10 != 0, seed=0)
+        >>> len(split.test), len(split.train) + len(split.validation) < 20
+        (20, True)
+
+    Source: Zenati et al. 2018, section V-A, "Data setup and evaluation metrics".
+    """
+    flags = _flags(is_anomaly)
+    permutation = np.random.RandomState(seed).permutation(len(flags))
+    test, rest = np.split(permutation, [len(flags) // 5])
+    validation, train = np.split(rest, [len(rest) // 4])
+    validation = validation[~flags[validation]]
+    rate = float(flags[test].mean())
+    part = _finish(flags, train, test, _ANOMALY_RATE_RULE, rate, seed, contaminated)
+    return replace(part, validation=validation.astype(np.int64))
+
+
+_ANOMALY_RATE_RULE = "as many test scores, from the top, as there are anomalies among the test rows"
+_PROTOCOLS = {
+    "kdd99": kdd99_split,
+    "arrhythmia": arrhythmia_split,
+    "cifar10": one_class_split,
+    "svhn_cropped": one_class_split,
+}
 
 
 def split(
@@ -166,7 +207,7 @@ def split(
     """The protocol split of a data set, by its name.
 
     Args:
-        dataset: "kdd99", "arrhythmia" or "breast_cancer".
+        dataset: "kdd99", "arrhythmia", "breast_cancer", "cifar10" or "svhn_cropped".
         is_anomaly: `(N,)` bool, in file order.
         seed: seed of the permutation.
         contaminated: keep the anomalies of the training rows.

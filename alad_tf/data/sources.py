@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from alad_tf.data import raw
+from alad_tf.data.images import IMAGE_DATASETS, load_images
 from alad_tf.data.records import Records, unknown_name_error
 
 KDD99_ANOMALY = "normal."
 ARRHYTHMIA_ANOMALIES = (3, 4, 5, 7, 8, 9, 14, 15)
-DATASETS = ("arrhythmia", "breast_cancer", "kdd99")
+DATASETS = ("arrhythmia", "breast_cancer", "kdd99", *IMAGE_DATASETS)
 _ENV = "ALAD_DATA_DIR"
 _READ_ROWS = 8192
 
@@ -65,7 +66,11 @@ _SOURCES = {
 }
 
 
-def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Records:
+def load(
+    dataset: str,
+    data_dir: str | os.PathLike | None = None,
+    normal_class: int | str | None = None,
+) -> Records:
     """Loads a data set as raw records, in file order.
 
     "kdd99" and "arrhythmia" are looked for in `data_dir`, else in the folder that the environment
@@ -79,17 +84,21 @@ def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Records:
       and 15, the smallest classes.
     - "breast_cancer": 569 rows of 30 features, bundled with scikit-learn (`data_dir` is not used);
       anomalies are the 212 malignant ones.
+    - "cifar10", "svhn_cropped": uint8 images, anomalous outside of `normal_class`; see
+      `load_images`, which also says where they are looked for.
 
     Args:
-        dataset: "kdd99", "arrhythmia" or "breast_cancer".
+        dataset: one of the above.
         data_dir: folder that holds `kddcup.data_10_percent.gz` or `arrhythmia.data`, or the set as
             TFDS prepared it (`kddcup99_10percent/1.0.0`, `uci_arrhythmia/1.0.0`).
+        normal_class: of an image set, the name or number of the normal class; default class 0.
 
     Returns:
-        Records with float32 `(N, d)` features, or named columns for "kdd99".
+        Records with float32 `(N, d)` features, named columns for "kdd99", or uint8 images.
 
     Raises:
-        ValueError: unknown data set (the closest names are offered), or a damaged file.
+        ValueError: unknown data set (the closest names are offered), a damaged file, or a normal
+            class for a table.
         FileNotFoundError: the named folder holds neither the raw file nor the prepared set.
         ConnectionError: the download failed; the message says where to put the file by hand.
         ImportError: TensorFlow Datasets is needed and not installed.
@@ -101,6 +110,13 @@ def load(dataset: str, data_dir: str | os.PathLike | None = None) -> Records:
 
     Source: Zenati et al. 2018, section V-A, Table I; https://www.tensorflow.org/datasets.
     """
+    if dataset in IMAGE_DATASETS:
+        return load_images(dataset, normal_class, data_dir)
+    if normal_class is not None:
+        raise ValueError(
+            f"received normal_class={normal_class!r} for {dataset!r}; only the image sets "
+            f"{IMAGE_DATASETS} have one to choose. Leave it out."
+        )
     if dataset == "breast_cancer":
         return _breast_cancer()
     if dataset not in _SOURCES:

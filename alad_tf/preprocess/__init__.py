@@ -1,4 +1,4 @@
-"""Preprocessing: Keras layers fitted on the training rows, from raw records to float32 vectors.
+"""Preprocessing: Keras layers fitted on the training rows, from raw records to float32.
 
 Example:
     >>> layer = VectorPreprocessor("minmax")
@@ -7,11 +7,13 @@ Example:
 """
 
 from alad_tf.preprocess.fitting import for_dataset, preprocessor_from_state
+from alad_tf.preprocess.image import ImagePreprocessor
 from alad_tf.preprocess.table import TablePreprocessor
 from alad_tf.preprocess.vector import SCALINGS, VectorPreprocessor
 
 __all__ = [
     "SCALINGS",
+    "ImagePreprocessor",
     "TablePreprocessor",
     "VectorPreprocessor",
     "for_dataset",

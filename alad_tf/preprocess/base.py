@@ -43,19 +43,13 @@ def fit_scaling(x: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Preprocessor(keras.layers.Layer):
-    """Base of the preprocessing layers: raw records in, `(N, output_dim)` float32 out.
+    """Base of the preprocessing layers: raw records in, float32 `(N, ...)` out.
 
-    The fitted numbers are non-trainable weights (`shift`, `scale`) and also part of the config, so
-    that a config, a `.keras` file and a SavedModel each hold a whole preprocessor.
+    What was fitted is part of the config, so that a config, a `.keras` file and a SavedModel each
+    hold a whole preprocessor.
 
     Args:
-        scaling: "standard", "minmax" or "none"; see `fit_scaling`.
-        shift: `(d,)` fitted shift, or None for a layer that is not fitted yet.
-        scale: `(d,)` fitted scale, or None.
         **kwargs: `name` of the layer.
-
-    Raises:
-        ValueError: unknown scaling, or shift and scale of different lengths.
 
     Example:
         >>> from alad_tf.preprocess import VectorPreprocessor
@@ -64,21 +58,21 @@ class Preprocessor(keras.layers.Layer):
     """
 
     kind: str
+    scaling: str
 
-    def __init__(self, scaling: str, shift=None, scale=None, **kwargs):
+    def __init__(self, **kwargs):
         kwargs |= {"dtype": "float32", "trainable": False}  # whatever the global policy is
         super().__init__(**kwargs)
-        if scaling not in SCALINGS:
-            raise ValueError(f"unknown scaling {scaling!r}; expected one of {SCALINGS}.")
-        self.scaling = scaling
-        self.shift = self.scale = None
-        if shift is not None:
-            self._set_scaling(np.asarray(shift, np.float32), np.asarray(scale, np.float32))
 
     @property
     def fitted(self) -> bool:
         """Whether `fit` ran (or a fitted state was loaded)."""
-        return self.shift is not None
+        raise NotImplementedError
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of one preprocessed sample."""
+        raise NotImplementedError
 
     def build(self, input_shape=None) -> None:
         """Raises RuntimeError unless fitted: the weights come from `fit`, not from a shape."""
@@ -89,14 +83,14 @@ class Preprocessor(keras.layers.Layer):
         raise NotImplementedError
 
     def transform(self, x, batch_size: int = 65536) -> np.ndarray:
-        """Checks raw records and turns them into vectors.
+        """Checks raw records and turns them into what the networks take.
 
         Args:
             x: raw records, as `check` takes them.
             batch_size: rows at a time; bounds the memory, has no influence on the result.
 
         Returns:
-            `(N, output_dim)` float32.
+            `(N, *output_shape)` float32.
 
         Raises:
             ValueError: `check` refuses the records, or a batch size below 1.
@@ -107,11 +101,15 @@ class Preprocessor(keras.layers.Layer):
             raise ValueError(f"batch_size is {batch_size}, expected at least 1.")
         x = self.check(x)
         n = rows(x)
-        result = np.empty((n, self.output_dim), np.float32)
+        result = np.empty((n, *self.output_shape), np.float32)
         for start in range(0, n, batch_size):
             batch = take(x, slice(start, start + batch_size))
             result[start : start + batch_size] = self(tf.nest.map_structure(tf.constant, batch))
         return result
+
+    def inverse(self, x: np.ndarray) -> np.ndarray:
+        """Reconstructions as people look at them; tables stay in preprocessed space."""
+        return x
 
     def state(self) -> dict:
         """The fitted preprocessor as JSON-able values; float32 values survive JSON exactly.
@@ -141,16 +139,59 @@ class Preprocessor(keras.layers.Layer):
         return {**super().get_config(), **self._own_config()}
 
     def _own_config(self) -> dict:
-        fitted = {"shift": None, "scale": None}
-        if self.fitted:
-            fitted = {name: getattr(self, name).numpy().tolist() for name in fitted}
-        return {"scaling": self.scaling, **fitted}
+        raise NotImplementedError
 
     def _require_fitted(self) -> None:
         if not self.fitted:
             raise RuntimeError(
                 f"this {type(self).__name__} is not fitted; call fit with the training rows first."
             )
+
+
+class ScalingPreprocessor(Preprocessor):
+    """Base of the tabular layers, which shift and scale columns.
+
+    The fitted numbers are non-trainable weights (`shift`, `scale`).
+
+    Args:
+        scaling: "standard", "minmax" or "none"; see `fit_scaling`.
+        shift: `(d,)` fitted shift, or None for a layer that is not fitted yet.
+        scale: `(d,)` fitted scale, or None.
+        **kwargs: `name` of the layer.
+
+    Raises:
+        ValueError: unknown scaling, or shift and scale of different lengths.
+
+    Example:
+        >>> from alad_tf.preprocess import VectorPreprocessor
+        >>> VectorPreprocessor("minmax").fit([[2.0], [4.0]]).scale.numpy()
+        array([0.5], dtype=float32)
+    """
+
+    def __init__(self, scaling: str, shift=None, scale=None, **kwargs):
+        super().__init__(**kwargs)
+        if scaling not in SCALINGS:
+            raise ValueError(f"unknown scaling {scaling!r}; expected one of {SCALINGS}.")
+        self.scaling = scaling
+        self.shift = self.scale = None
+        if shift is not None:
+            self._set_scaling(np.asarray(shift, np.float32), np.asarray(scale, np.float32))
+
+    @property
+    def fitted(self) -> bool:
+        """Whether `fit` ran (or a fitted state was loaded)."""
+        return self.shift is not None
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of one preprocessed row."""
+        return (self.output_dim,)
+
+    def _own_config(self) -> dict:
+        fitted = {"shift": None, "scale": None}
+        if self.fitted:
+            fitted = {name: getattr(self, name).numpy().tolist() for name in fitted}
+        return {"scaling": self.scaling, **fitted}
 
     def _set_scaling(self, shift: np.ndarray, scale: np.ndarray) -> None:
         if shift.ndim != 1 or shift.shape != scale.shape:

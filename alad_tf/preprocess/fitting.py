@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from alad_tf.data.images import IMAGE_DATASETS
 from alad_tf.data.records import Records, take, unknown_name_error
 from alad_tf.preprocess.base import Preprocessor
+from alad_tf.preprocess.image import ImagePreprocessor
 from alad_tf.preprocess.table import TablePreprocessor
 from alad_tf.preprocess.vector import VectorPreprocessor
 
 _SCALING = {"kdd99": "minmax", "arrhythmia": "standard", "breast_cancer": "standard"}
-_KINDS = {cls.kind: cls for cls in (TablePreprocessor, VectorPreprocessor)}
+_KINDS = {cls.kind: cls for cls in (ImagePreprocessor, TablePreprocessor, VectorPreprocessor)}
 
 
 def for_dataset(
@@ -22,18 +24,21 @@ def for_dataset(
     columns (3 + 66 + 11 + 2 + 2 + 1 + 2) and 34 continuous ones. The paper states no scaling for
     KDD99 and uses Arrhythmia raw. Here: min-max for KDD99, without which its very long-tailed byte
     counts drown all else; standard for the others. Scaling is fitted on the training rows alone.
+    Images have nothing to fit: their pixels always go to [-1, 1].
 
     Args:
-        dataset: "kdd99", "arrhythmia" or "breast_cancer".
+        dataset: one of `alad_tf.data.DATASETS`.
         records: all rows of the data set, raw.
         train_indices: `(n,)` int row numbers of the training rows.
         scaling: "standard", "minmax" or "none" (the raw numbers); default the data set's own.
 
     Returns:
-        TablePreprocessor for named columns (text ones are categorical), else VectorPreprocessor.
+        ImagePreprocessor for images, TablePreprocessor for named columns (text ones are
+        categorical), else VectorPreprocessor.
 
     Raises:
-        ValueError: unknown data set (the closest names are offered), or no training rows.
+        ValueError: unknown data set (the closest names are offered), no training rows, or a
+            scaling for images.
 
     Example:
         >>> from alad_tf.data import load, split
@@ -44,8 +49,15 @@ def for_dataset(
 
     Source: Zenati et al. 2018, section V-A, Table I.
     """
+    if dataset in IMAGE_DATASETS:
+        if scaling is not None:
+            raise ValueError(
+                f"received scaling={scaling!r} for {dataset!r}; pixels always go to [-1, 1]. Leave "
+                "it out."
+            )
+        return ImagePreprocessor(records.x.shape[1:])
     if dataset not in _SCALING:
-        raise unknown_name_error("dataset", dataset, _SCALING)
+        raise unknown_name_error("dataset", dataset, [*_SCALING, *IMAGE_DATASETS])
     scaling = scaling or _SCALING[dataset]
     train = take(records.x, train_indices)
     if not isinstance(train, dict):
@@ -63,7 +75,7 @@ def preprocessor_from_state(state: dict) -> Preprocessor:
         state: what `state()` returned, possibly after a round trip through JSON.
 
     Returns:
-        TablePreprocessor or VectorPreprocessor, fitted.
+        ImagePreprocessor, TablePreprocessor or VectorPreprocessor, fitted.
 
     Raises:
         ValueError: unknown kind.

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from alad_tf.preprocess.base import Preprocessor, fit_scaling
+from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling
 from alad_tf.preprocess.columns import as_columns
 
 
 @keras.saving.register_keras_serializable(package="alad_tf")
-class TablePreprocessor(Preprocessor):
+class TablePreprocessor(ScalingPreprocessor):
     """Turns named raw columns into one vector: one-hot blocks, then scaled numbers.
 
     A category that was not in the vocabulary gives a block of zeros, "none of the known ones";

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from alad_tf.preprocess.base import SCALINGS, Preprocessor, fit_scaling
+from alad_tf.preprocess.base import SCALINGS, ScalingPreprocessor, fit_scaling
 from alad_tf.preprocess.columns import as_float32, describe
 
 __all__ = ["SCALINGS", "VectorPreprocessor"]
 
 
 @keras.saving.register_keras_serializable(package="alad_tf")
-class VectorPreprocessor(Preprocessor):
+class VectorPreprocessor(ScalingPreprocessor):
     """Scales each column of `(N, d)` numbers by what the training rows had: (x - shift) * scale.
 
     Columns that are constant in the training rows always give 0 (but pass under "none"). Values

@@ -1,0 +1,147 @@
+"""Image sets through TensorFlow Datasets: official training and test images, pooled."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from alad_tf.data.records import Records, unknown_name_error
+
+IMAGE_DATASETS = ("cifar10", "svhn_cropped")
+
+
+@dataclass(frozen=True)
+class _Images:
+    classes: tuple[str, ...]
+    splits: str  # SVHN goes without its "extra" images, as in the paper's Table I
+    home: str
+
+
+_SETS = {
+    "cifar10": _Images(
+        (
+            *("airplane", "automobile", "bird", "cat", "deer"),
+            *("dog", "frog", "horse", "ship", "truck"),
+        ),
+        "train+test",
+        "https://www.cs.toronto.edu/~kriz/cifar.html",
+    ),
+    "svhn_cropped": _Images(
+        tuple("0123456789"), "train+test", "http://ufldl.stanford.edu/housenumbers/"
+    ),
+}
+
+
+def class_names(dataset: str) -> tuple[str, ...]:
+    """Names of an image set's classes; a class's number is its place.
+
+    Args:
+        dataset: "cifar10" or "svhn_cropped".
+
+    Returns:
+        Ten names.
+
+    Raises:
+        ValueError: unknown image set.
+
+    Example:
+        >>> class_names("cifar10")[1]
+        'automobile'
+    """
+    if dataset not in _SETS:
+        raise unknown_name_error("image set", dataset, _SETS)
+    return _SETS[dataset].classes
+
+
+def class_number(dataset: str, normal_class: int | str | None) -> int:
+    """The number of a class given by number or name; the default is class 0.
+
+    Args:
+        dataset: "cifar10" or "svhn_cropped".
+        normal_class: name, number, number as text, or None.
+
+    Returns:
+        0 to 9.
+
+    Raises:
+        ValueError: no such class; the message lists them.
+
+    Example:
+        >>> class_number("cifar10", "automobile"), class_number("cifar10", None)
+        (1, 0)
+    """
+    names = class_names(dataset)
+    text = "0" if normal_class is None else str(normal_class)
+    if text in names:
+        return names.index(text)
+    if text.isdecimal() and int(text) < len(names):
+        return int(text)
+    known = [name if name == str(i) else f"{i} {name}" for i, name in enumerate(names)]
+    raise unknown_name_error(f"class of {dataset}", normal_class, known)
+
+
+def load_images(
+    dataset: str,
+    normal_class: int | str | None = None,
+    data_dir: str | os.PathLike | None = None,
+) -> Records:
+    """Loads an image set whole, one of its classes being the normal one.
+
+    The set is looked for in `data_dir`, which must then hold it, else in TensorFlow Datasets' own
+    folder (`TFDS_DATA_DIR`, by default `~/tensorflow_datasets`), where it is downloaded and
+    prepared if need be. Rows are the official training images, then the official test images, each
+    in TensorFlow Datasets' order, which is the same on every machine.
+
+    Args:
+        dataset: "cifar10" (60,000 images) or "svhn_cropped" (99,289 images, without "extra").
+        normal_class: name or number of the class that is normal; default class 0.
+        data_dir: folder with `<dataset>/<version>` as TensorFlow Datasets prepares it.
+
+    Returns:
+        Records with `x` uint8 `(N, 32, 32, 3)`, `labels` int64 `(N,)` class numbers.
+
+    Raises:
+        ValueError: unknown image set or class.
+        FileNotFoundError: `data_dir` does not hold the prepared set.
+        ConnectionError: the download failed.
+        ImportError: TensorFlow Datasets does not import.
+
+    Example:
+        >>> # load_images("cifar10", "automobile").x.shape == (60000, 32, 32, 3)
+
+    Source: Zenati et al. 2018, section V-A, Table I; https://www.tensorflow.org/datasets.
+    """
+    normal = class_number(dataset, normal_class)
+    images, labels = _read(dataset, data_dir)
+    return Records(dataset, images, labels != normal, labels)
+
+
+def _read(dataset: str, data_dir: str | os.PathLike | None):
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ImportError(
+            f"{dataset} needs TensorFlow Datasets, which does not import ({error}). Install it: "
+            "pip install tensorflow-datasets importlib_resources."
+        ) from error
+    # TFDS reads the variable once, when it is imported; a later change must count as well
+    folder = data_dir or os.environ.get("TFDS_DATA_DIR")
+    builder = tfds.builder(dataset, data_dir=None if folder is None else str(folder))
+    if data_dir is not None and not builder.is_prepared():
+        raise FileNotFoundError(
+            f"{Path(data_dir)} does not hold {dataset} as TensorFlow Datasets prepares it; "
+            f"expected {builder.data_path}. Name another folder, or none: the set is then "
+            f"downloaded ({_SETS[dataset].home})."
+        )
+    try:
+        builder.download_and_prepare()
+    except (OSError, tfds.download.DownloadError) as error:
+        raise ConnectionError(
+            f"{dataset} could not be downloaded: {error}. Prepare it on a machine with internet "
+            f"(tfds build {dataset}), copy the folder, and name it by --data-dir or TFDS_DATA_DIR."
+        ) from error
+    batch = builder.as_dataset(split=_SETS[dataset].splits, batch_size=-1, shuffle_files=False)
+    return batch["image"].numpy(), np.asarray(batch["label"].numpy(), np.int64)

@@ -1,0 +1,117 @@
+"""What a training run is, besides its entry."""
+
+import dataclasses
+
+from alad_tf.data import IMAGE_DATASETS, class_number
+from alad_tf.data.records import unknown_name_error
+from alad_tf.stopping import RULES
+
+PAIR_AXES = {"channels": -1, "height": 1}  # of a batch of images
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a run is, besides its entry. None stands for the entry's (or the data set's) own.
+
+    Attributes:
+        seed: int, of weights, noise, dropout and shuffling.
+        epochs: int, the most that are trained.
+        contaminated: bool, leave the anomalies of the training half in (as the authors' code does
+            on Arrhythmia).
+        spectral_norm, latent_discriminator: bools, the ablations of Table V.
+        scaling: str, "standard", "minmax" or "none" (raw features).
+        normal_class: int or str, number or name of an image set's normal class.
+        pair_axis: str, "height" or "channels": where D_xx joins two images.
+        stopping: str, one of `alad_tf.stopping.RULES`.
+        patience: int, epochs without a better validation score before "last" and "best" stop.
+
+    Example:
+        >>> Settings(contaminated=True, spectral_norm=False).variant
+        'contaminated_no_sn'
+    """
+
+    seed: int = 0
+    epochs: int | None = None
+    contaminated: bool = False
+    spectral_norm: bool = True
+    latent_discriminator: bool = True
+    scaling: str | None = None
+    normal_class: int | str | None = None
+    pair_axis: str | None = None
+    stopping: str | None = None
+    patience: int | None = None
+
+    def resolve(self, entry):
+        """These settings for one entry: the class as a number, what equals the default as None.
+
+        Args:
+            entry: `Entry`.
+
+        Returns:
+            `Settings`, whose `variant` names what differs from the entry.
+
+        Raises:
+            ValueError: an unknown class, axis or rule, or one that the entry's data do not have.
+
+        Example:
+            >>> import zoo
+            >>> settings = Settings(normal_class="automobile", pair_axis="height")
+            >>> settings.resolve(zoo.entry("cifar10_alad")).variant
+            'class1'
+        """
+        images = entry.dataset in IMAGE_DATASETS
+        for name in ("normal_class", "pair_axis"):
+            if not images and getattr(self, name) is not None:
+                raise ValueError(
+                    f"received {name}={getattr(self, name)!r} for {entry.name}, whose samples are "
+                    "no images. Leave it out."
+                )
+        for what, known in (("pair_axis", PAIR_AXES), ("stopping", RULES)):
+            value = getattr(self, what)
+            if value is not None and value not in known:
+                raise unknown_name_error(what, value, known)
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience must be at least 1 epoch; received {self.patience}.")
+        own = {
+            "pair_axis": next((k for k, v in PAIR_AXES.items() if v == entry.pair_axis), None),
+            "stopping": entry.stopping,
+            "patience": entry.patience,
+            "epochs": entry.epochs,
+        }
+        same = {name: None for name, value in own.items() if getattr(self, name) == value}
+        number = class_number(entry.dataset, self.normal_class) if images else None
+        return dataclasses.replace(self, normal_class=number, **same)
+
+    @property
+    def variant(self):
+        """Name of what differs from the default, as it stands in paths and results."""
+        parts = [f"class{self.normal_class}"] * (self.normal_class is not None)
+        parts += ["contaminated"] * self.contaminated
+        parts += ["no_sn"] * (not self.spectral_norm)
+        parts += ["no_dl"] * (not self.latent_discriminator)
+        parts += ["raw" if self.scaling == "none" else f"{self.scaling}"] * bool(self.scaling)
+        parts += [f"{self.pair_axis}"] * bool(self.pair_axis)
+        parts += [f"stop_{self.stopping}"] * bool(self.stopping)
+        parts += [f"patience{self.patience}"] * (self.patience is not None)
+        parts += [f"epochs{self.epochs}"] * (self.epochs is not None)
+        return "_".join(parts) or "default"
+
+    def config(self, entry):
+        """The hyper-parameters of the run: the entry's, with what these settings change.
+
+        Args:
+            entry: `Entry`.
+
+        Returns:
+            JSON-able dict.
+        """
+        axis = PAIR_AXES.get(self.pair_axis, entry.pair_axis)
+        return {
+            **entry.hyper_parameters(),
+            "epochs": self.epochs or entry.epochs,
+            "spectral_norm": self.spectral_norm,
+            "latent_discriminator": self.latent_discriminator,
+            "pair_axis": axis,
+            "stopping": self.stopping or entry.stopping,
+            "patience": self.patience or entry.patience,
+        }
