@@ -96,6 +96,11 @@ def train(
     from alad_tf.settings import Settings
 
     chosen = zoo.entry(entry)
+    if chosen.method != "alad":
+        raise ValueError(
+            f"{entry} holds the networks and hyper-parameters of {chosen.source}; `alad train` "
+            "trains the entries whose names end in _alad."
+        )
     settings = Settings(
         seed=seed,
         epochs=epochs,

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
+from alad_tf.alad import ALAD
 from alad_tf.evaluate import top_fraction_threshold
 from alad_tf.files import read_json, replacing_folder, write_json
 from alad_tf.preprocess import preprocessor_from_state
 from alad_tf.scorer import Scorer
 from alad_tf.scores import check_score
+from alad_tf.weights import load_scorer, save_scorer
 
 CONFIG, WEIGHTS = "config.json", "scorer.weights.h5"
 FORMAT = 1
@@ -18,12 +20,14 @@ class Detector:
     """Raw records in, anomaly scores and verdicts out.
 
     Args:
-        preprocessor: a fitted `VectorPreprocessor` or `TablePreprocessor`.
+        preprocessor: a fitted preprocessor of `alad_tf.preprocess`.
         scorer: `Scorer`.
         score: str, the score that decides: "features" (the paper's A(x)), "l1", "l2", "logits".
         threshold: float, scores from here on are anomalous; None until it is set.
         threshold_rule: str, how the threshold came about.
         metadata: JSON-able dict, kept with the detector (entry, seed, metrics).
+        training: dict with "model" and "compile", the configs of the `ALAD` that the scorer came
+            from, so that `model` can be built again; None if it is not known.
 
     Raises:
         ValueError: an unknown score name.
@@ -43,6 +47,7 @@ class Detector:
         threshold=None,
         threshold_rule="none",
         metadata=None,
+        training=None,
     ):
         self.preprocessor = preprocessor
         self.scorer = scorer
@@ -50,6 +55,72 @@ class Detector:
         self.threshold = None if threshold is None else float(threshold)
         self.threshold_rule = threshold_rule
         self.metadata = dict(metadata or {})
+        self.training = training
+        self._model = None
+
+    @classmethod
+    def from_model(cls, preprocessor, model, **kwargs):
+        """A detector of a compiled, trained `ALAD`.
+
+        Args:
+            preprocessor: the fitted preprocessor that the model was trained behind.
+            model: a compiled `ALAD`.
+            **kwargs: the other arguments of `Detector`.
+
+        Returns:
+            `Detector`.
+        """
+        training = {"model": model.get_config(), "compile": model.get_compile_config()}
+        return cls(preprocessor, Scorer.from_alad(model), training=training, **kwargs)
+
+    @property
+    def model(self):
+        """The compiled `ALAD` behind the scorer, for fine-tuning.
+
+        E, G and D_xx are the scorer's: the averaged weights, normalised. D_xz and D_zz, which no
+        score needs and no detector stores, start afresh from the seed. Train it on preprocessed
+        rows, then hand it to `adopt`.
+
+        Raises:
+            ValueError: a detector that does not say what it was trained from.
+
+        Example:
+            >>> # detector.model.fit(detector.preprocessor.transform(rows), batch_size=50, epochs=5)
+            >>> # detector.adopt(detector.model)
+        """
+        if self._model is None:
+            if self.training is None:
+                raise ValueError(
+                    "This detector holds a scorer and no training configuration, so that there is "
+                    "no model to go on with. Make it with Detector.from_model(preprocessor, model)."
+                )
+            model = ALAD.from_config(self.training["model"])
+            model.compile_from_config(self.training["compile"])
+            self.scorer.copy_to(model)
+            self._model = model
+        return self._model
+
+    def adopt(self, model):
+        """Score with a trained model's averaged weights from now on; the threshold is dropped.
+
+        Args:
+            model: a compiled `ALAD` for the same preprocessing, such as `self.model`.
+
+        Returns:
+            the detector.
+
+        Raises:
+            ValueError: a model for samples of another shape.
+        """
+        if model.x_shape != self.preprocessor.output_shape:
+            raise ValueError(
+                f"The model takes samples of shape {model.x_shape}; this detector's preprocessing "
+                f"gives {self.preprocessor.output_shape}."
+            )
+        self.scorer, self._model = Scorer.from_alad(model), model
+        self.training = {"model": model.get_config(), "compile": model.get_compile_config()}
+        self.threshold, self.threshold_rule = None, "none"
+        return self
 
     def scores(self, x):
         """The four scores of raw records.
@@ -70,9 +141,14 @@ class Detector:
         return self.scores(x)[self.score]
 
     def reconstruct(self, x):
-        """x' = G(E(x)) of raw records, in preprocessed space: float32 (N, d)."""
+        """x' = G(E(x)) of raw records.
+
+        Returns:
+            tables: float32 (N, d) in preprocessed space; images: uint8 (N, H, W, C).
+        """
         prepared = self.preprocessor.transform(x)
-        return self.scorer.scores(prepared, reconstruction=True)["reconstruction"]
+        made = self.scorer.scores(prepared, reconstruction=True)["reconstruction"]
+        return self.preprocessor.inverse(made)
 
     def set_threshold(self, scores, fraction, rule):
         """Call the `fraction` of highest `scores` anomalous from now on.
@@ -108,14 +184,18 @@ class Detector:
             )
         return self.anomaly_score(x) >= np.float32(self.threshold)
 
-    def save(self, folder):
+    def save(self, folder, dtype="float32"):
         """Write the detector: config.json and scorer.weights.h5, whole or not at all.
 
         Args:
             folder: str or Path; an old detector there is replaced.
+            dtype: "float32", or "float16" to round the weights to half the size.
 
         Returns:
             Path of the folder.
+
+        Raises:
+            ValueError: an unknown dtype, or weights beyond its range.
         """
         with replacing_folder(folder) as temporary:
             write_json(
@@ -128,9 +208,10 @@ class Detector:
                     "threshold": self.threshold,
                     "threshold_rule": self.threshold_rule,
                     "metadata": self.metadata,
+                    "training": self.training,
                 },
             )
-            self.scorer.save_weights(temporary / WEIGHTS)
+            save_scorer(self.scorer, temporary / WEIGHTS, dtype)
         return Path(folder)
 
     @classmethod
@@ -145,7 +226,7 @@ class Detector:
 
         Raises:
             FileNotFoundError: the folder holds no detector.
-            ValueError: a damaged config.json, or one of a newer format.
+            ValueError: a damaged file, or one of another format.
         """
         folder = Path(folder)
         if not (folder / CONFIG).is_file() or not (folder / WEIGHTS).is_file():
@@ -160,7 +241,7 @@ class Detector:
                 f"{FORMAT}. Upgrade the package, or save the detector again."
             )
         scorer = Scorer(**config["scorer"])
-        scorer.load_weights(folder / WEIGHTS)
+        load_scorer(scorer, folder / WEIGHTS)
         return cls(
             preprocessor_from_state(config["preprocessor"]),
             scorer,
@@ -168,4 +249,5 @@ class Detector:
             config["threshold"],
             config["threshold_rule"],
             config["metadata"],
+            config.get("training"),
         )

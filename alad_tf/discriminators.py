@@ -1,6 +1,7 @@
 """The discriminators. They return `(logits, features)`, so that no score needs a second graph.
 
-D_xz is a `JointDiscriminator`; D_xx and D_zz are `PairDiscriminator`s.
+D_xz is a `JointDiscriminator`; D_xx and D_zz are `PairDiscriminator`s; AnoGAN's D is a plain
+`Discriminator`.
 """
 
 import keras
@@ -53,7 +54,68 @@ class _Discriminator(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class PairDiscriminator(_Discriminator):
+class Discriminator(_Discriminator):
+    """D of a plain GAN: tells x from G(z).
+
+    Args:
+        rows: sequence of `Row`; the last one gives the logit, the one before it the features.
+        spectral_norm, initializer, slope, seed: as for `Stack`.
+
+    Call arguments:
+        x: float tensor (B, ...).
+        training, seed: as for `Stack`.
+
+    Returns:
+        `(logits, features)`: float tensors (B,) and (B, F).
+
+    Raises:
+        ValueError: fewer than two rows.
+
+    Example:
+        >>> from alad_tf.rows import dense
+        >>> logits, features = Discriminator([dense(8, "lrelu"), dense(1)])(tf.ones((3, 5)))
+        >>> logits.shape, features.shape
+        (TensorShape([3]), TensorShape([3, 8]))
+
+    Source: ALAD, Tables X and XII, block D(x).
+    """
+
+    def __init__(
+        self,
+        rows,
+        spectral_norm=False,
+        initializer="glorot_uniform",
+        slope=0.2,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(spectral_norm, initializer, slope, seed, **kwargs)
+        self.rows = [row if isinstance(row, Row) else Row(**row) for row in rows]
+        if len(self.rows) < 2:
+            raise ValueError(
+                f"{self.name} needs a feature row and a logit row; received {len(self.rows)} rows."
+            )
+        self.body = self._stack(self.rows[:-1], "body", 0)
+        self.top = self._stack(self.rows[-1:], "top", 1, output=True)
+
+    @property
+    def has_batch_norm(self):
+        """Whether any row normalises by batch statistics (then batches must not be merged)."""
+        return self.body.has_batch_norm
+
+    def build(self, input_shape):
+        self.body.build(input_shape)
+        self.top.build(self.body.compute_output_shape(input_shape))
+
+    def call(self, x, training=False, seed=None):
+        return self._logits_and_features(x, training, seed)
+
+    def get_config(self):
+        return {**super().get_config(), "rows": [row.to_config() for row in self.rows]}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class PairDiscriminator(Discriminator):
     """D_xx or D_zz: tells (a, a) from (a, reconstruction of a).
 
     Args:
@@ -92,34 +154,20 @@ class PairDiscriminator(_Discriminator):
         seed=0,
         **kwargs,
     ):
-        super().__init__(spectral_norm, initializer, slope, seed, **kwargs)
-        self.rows = [row if isinstance(row, Row) else Row(**row) for row in rows]
-        if len(self.rows) < 2:
-            raise ValueError(
-                f"{self.name} needs a feature row and a logit row; received {len(self.rows)} rows."
-            )
+        super().__init__(rows, spectral_norm, initializer, slope, seed, **kwargs)
         self.axis = int(axis)
-        self.body = self._stack(self.rows[:-1], "body", 0)
-        self.top = self._stack(self.rows[-1:], "top", 1, output=True)
-
-    @property
-    def has_batch_norm(self):
-        """Whether any row normalises by batch statistics (then batches must not be merged)."""
-        return self.body.has_batch_norm
 
     def build(self, a_shape, b_shape=None):
         joined = list(a_shape)
         joined[self.axis] *= 2
-        self.body.build(tuple(joined))
-        self.top.build(self.body.compute_output_shape(tuple(joined)))
+        super().build(tuple(joined))
 
     def call(self, a, b, training=False, seed=None):
         joined = tf.concat([a, b], axis=self.axis)  # (B, 2d) or the images side by side
         return self._logits_and_features(joined, training, seed)
 
     def get_config(self):
-        rows = [row.to_config() for row in self.rows]
-        return {**super().get_config(), "rows": rows, "axis": self.axis}
+        return {**super().get_config(), "axis": self.axis}
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

@@ -1,40 +1,37 @@
 """What a zoo entry is: one dataset's architecture table, as data."""
 
 from dataclasses import asdict, dataclass, field
+from typing import ClassVar
 
 from alad_tf.alad import ALAD
+from alad_tf.discriminators import Discriminator
+from alad_tf.networks import Stack
+from alad_tf.random import derive_seed
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One architecture table of the paper: networks, hyper-parameters, reported result.
+@dataclass(frozen=True, kw_only=True)
+class BaseEntry:
+    """What the entries of every method have in common.
 
     Attributes:
         name: str, e.g. "kdd99_alad".
         dataset: str, what `alad_tf.data.load` takes.
         source: str, the table.
         summary: str, one sentence.
-        networks: dict of rows by network, as `ALAD` takes them.
+        networks: dict of rows by network.
         x_shape: tuple of ints, the shape of one preprocessed sample.
         latent_dim, batch_size, epochs: ints.
         learning_rate, beta_1, slope, ema_decay: floats.
-        initializer: str, see `ALAD`.
-        pair_axis: int, see `ALAD`; a default that `build` may be told to change.
-        stopping: str, when training ends and what it keeps: one of `alad_tf.stopping.RULES`.
-        patience: int, epochs without a better validation score before "last" and "best" stop.
+        initializer: str, see `Stack`.
         reported: dict, the paper's result (metric -> value), empty if it has none.
         reported_in: str, where the paper reports it.
         deviations: tuple of str, what differs from the table and why.
         notes: tuple of str, what the results mean and what was found out about them.
 
-    Example:
-        >>> import zoo
-        >>> zoo.entry("kdd99_alad").latent_dim
-        32
-
     Source: ALAD, appendix.
     """
 
+    method: ClassVar[str]
     name: str
     dataset: str
     source: str
@@ -49,9 +46,6 @@ class Entry:
     slope: float = 0.2
     ema_decay: float = 0.999
     initializer: str = "glorot_uniform"
-    pair_axis: int = -1
-    stopping: str = "fixed"
-    patience: int = 10
     reported: dict = field(default_factory=dict)
     reported_in: str = ""
     deviations: tuple = ()
@@ -61,6 +55,36 @@ class Entry:
     def is_image(self):
         """Whether a sample is a picture (height, width, channels)."""
         return len(self.x_shape) == 3
+
+    def hyper_parameters(self):
+        """The table's last block as a JSON-able dict."""
+        skip = {"name", "dataset", "source", "summary", "networks", "reported", "reported_in"}
+        values = {k: v for k, v in asdict(self).items() if k not in skip | {"deviations", "notes"}}
+        return {**values, "x_shape": list(self.x_shape)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry(BaseEntry):
+    """An ALAD table: E, G and the three discriminators.
+
+    Attributes (besides those of `BaseEntry`):
+        networks: dict of rows as `ALAD` takes them.
+        pair_axis: int, see `ALAD`; a default that `build` may be told to change.
+        stopping: str, when training ends and what it keeps: one of `alad_tf.stopping.RULES`.
+        patience: int, epochs without a better validation score before "last" and "best" stop.
+
+    Example:
+        >>> import zoo
+        >>> zoo.entry("kdd99_alad").latent_dim
+        32
+
+    Source: ALAD, Tables IX, XI and XIII.
+    """
+
+    method: ClassVar[str] = "alad"
+    pair_axis: int = -1
+    stopping: str = "fixed"
+    patience: int = 10
 
     def build(
         self,
@@ -102,8 +126,38 @@ class Entry:
         model.compile(**{**options, **compile_options})
         return model
 
-    def hyper_parameters(self):
-        """The table's last block as a JSON-able dict."""
-        skip = {"name", "dataset", "source", "summary", "networks", "reported", "reported_in"}
-        values = {k: v for k, v in asdict(self).items() if k not in skip | {"deviations", "notes"}}
-        return {**values, "x_shape": list(self.x_shape)}
+    def build_networks(self, seed=0):
+        """The untrained networks: dict of built Keras layers by name, in the table's order."""
+        model = self.build(seed)
+        return {name: getattr(model, name) for name in self.networks}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GANEntry(BaseEntry):
+    """AnoGAN's table: a generator and a discriminator of x alone.
+
+    Attributes (besides those of `BaseEntry`):
+        networks: dict of rows, "G" and "D".
+
+    Example:
+        >>> import zoo
+        >>> sorted(zoo.entry("kdd99_anogan").build_networks())
+        ['D', 'G']
+
+    Source: ALAD, Tables X and XII.
+    """
+
+    method: ClassVar[str] = "anogan"
+
+    def build_networks(self, seed=0):
+        """The untrained networks: dict with G, a `Stack`, and D, a `Discriminator`, both built."""
+        options = {"initializer": self.initializer, "slope": self.slope}
+        generator = Stack(self.networks["G"], name="G", seed=derive_seed(seed, 0), **options)
+        discriminator = Discriminator(
+            self.networks["D"], name="D", seed=derive_seed(seed, 1), **options
+        )
+        generator.build((None, self.latent_dim))
+        discriminator.build((None, *self.x_shape))
+        for network in (generator, discriminator):
+            network.built = True
+        return {"G": generator, "D": discriminator}

@@ -1,4 +1,4 @@
-"""Pictures of a detector's scores, drawn with matplotlib and written whole."""
+"""Pictures of scores, trainings and reconstructions, drawn with matplotlib and written whole."""
 
 from pathlib import Path
 
@@ -83,15 +83,104 @@ def roc(curves, is_anomaly, path, title=""):
     return _save(figure, path)
 
 
-def _figure(square=False):
+def loss_curves(history, path, title="", kept_epoch=None):
+    """Losses of the networks over the epochs, and the validation score where there is one.
+
+    Args:
+        history: list of dicts, an epoch's logs each: "D_xz", "G", ..., perhaps "val_score".
+        path: str or Path of the PNG.
+        title: str.
+        kept_epoch: int, the epoch (from 1) whose weights were kept, drawn as a line.
+
+    Returns:
+        Path of the PNG.
+
+    Raises:
+        ValueError: an empty history.
+
+    Example:
+        >>> # loss_curves(history, "loss_curves.png")
+    """
+    if not history:
+        raise ValueError("The history holds no epoch; train at least one.")
+    panels = [
+        ("discriminators' losses", [name for name in history[0] if name.startswith("D_")]),
+        ("G's and E's losses", ["G", "E"]),
+    ]
+    if "val_score" in history[0]:
+        panels.append(("features score, validation mean", ["val_score"]))
+    figure, all_axes = _figure(panels=len(panels))
+    epochs = np.arange(1, len(history) + 1)
+    styles = {"D_xz": "-", "D_xx": "--", "D_zz": ":", "G": "-", "E": "--", "val_score": "-"}
+    for axes, (label, names) in zip(all_axes, panels, strict=True):
+        for name in names:
+            values = [logs[name] for logs in history]
+            axes.plot(epochs, values, styles.get(name, "-"), linewidth=1.6, label=name)
+        if kept_epoch is not None:
+            axes.axvline(kept_epoch, color=GREY, linewidth=0.8)
+        axes.set(ylabel=label, ylim=(0, None))
+        if len(names) > 1:
+            axes.legend(frameon=False, ncols=len(names))
+    all_axes[-1].set_xlabel(
+        "epoch" if kept_epoch is None else f"epoch (the line: epoch {kept_epoch}, kept)"
+    )
+    all_axes[0].set_title(title)
+    return _save(figure, path)
+
+
+def reconstructions(pictures, path, title=""):
+    """Images above their reconstructions, in pairs of rows.
+
+    Args:
+        pictures: dict by a row's name, e.g. "normal" and "anomalous", of tuples
+            `(images, reconstructions, captions)`: uint8 (n, H, W, C) twice, C 1 or 3, and n str
+            or None.
+        path: str or Path of the PNG.
+        title: str.
+
+    Returns:
+        Path of the PNG.
+
+    Example:
+        >>> # reconstructions({"normal": (x, detector.reconstruct(x), None)}, "pictures.png")
+
+    Source: ALAD, Figures 5 and 6.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.5, 5.0) if square else (7.0, 4.2), dpi=120, layout="constrained")
+    columns = max(len(images) for images, *_ in pictures.values())
+    rows = 2 * len(pictures)
+    size = (0.85 * columns + 1.3, 1.0 * rows + 0.4)
+    figure = Figure(figsize=size, dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    for index, (name, (images, made, captions)) in enumerate(pictures.items()):
+        for offset, (label, block) in enumerate(((name, images), ("reconstruction", made))):
+            line = grid[2 * index + offset]
+            line[0].set_ylabel(label, rotation=0, ha="right", va="center")
+            for axes, image in zip(line, block, strict=False):
+                axes.imshow(image.squeeze(), cmap="gray" if image.shape[-1] == 1 else None)
+        for axes, caption in zip(grid[2 * index], captions or (), strict=False):
+            axes.set_title(caption, fontsize=7)
+    figure.suptitle(title, fontsize=10)
+    return _save(figure, path)
+
+
+def _figure(square=False, panels=1):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    size = (5.5, 5.0) if square else (7.0, 4.2 if panels == 1 else 2.4 * panels)
+    figure = Figure(figsize=size, dpi=120, layout="constrained")
     FigureCanvasAgg(figure)  # no display is needed, and pyplot's global state is left alone
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    all_axes = figure.subplots(panels, sharex=True, squeeze=False)[:, 0]
+    for axes in all_axes:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, all_axes[0] if panels == 1 else all_axes
 
 
 def _save(figure, path):

@@ -12,6 +12,7 @@ from alad_tf.detector import Detector
 from alad_tf.errors_by_label import flagged_by_label
 from alad_tf.evaluate import evaluate
 from alad_tf.files import read_json, write_json
+from alad_tf.pictures import write_pictures
 from alad_tf.preprocess import for_dataset
 from alad_tf.progress import TrainingProgress
 from alad_tf.scorer import Scorer
@@ -138,19 +139,26 @@ def train(
     finally:
         progress.close()
     write_json(folder / HISTORY, checkpoint.history)
-    scorer = Scorer.from_alad(model)
-    test_scores = scorer.scores(x_test)
+    detector = Detector.from_model(data.preprocessor, model)
+    test_scores = detector.scorer.scores(x_test)
     measured = _evaluate(test_scores, data)
-    detector = Detector(data.preprocessor, scorer, metadata={**identity, "metrics": measured})
+    kept = stopping.kept_epoch(checkpoint.history)
+    detector.metadata = {
+        **identity,
+        "normal_class": settings.normal_class,
+        "kept_epoch": kept,
+        "metrics": measured,
+    }
     set_threshold(detector, data, test_scores)
     detector.save(folder / DETECTOR)
+    write_pictures(folder, data, detector, test_scores, checkpoint.history)
     result = {
         "entry": entry.name,
         "dataset": entry.dataset,
         "variant": settings.variant,
         "normal_class": settings.normal_class,
         "seed": settings.seed,
-        "config": config,
+        "config": {**config, "kept_epoch": kept},
         "protocol": _protocol(data),
         "metrics": measured,
         "untrained": untrained,

@@ -92,6 +92,40 @@ class Scorer(keras.Model):
                 _fold(source, target, average_of)
         return scorer
 
+    def copy_to(self, model):
+        """The way back: make a model's E, G and D_xx, raw and averaged, this scorer's.
+
+        The kernels stay normalised, so that a model which normalises them again computes the same
+        function: u is iterated to the leading singular vector, where sigma is 1.
+
+        Args:
+            model: an `ALAD` of the same rows; changed in place.
+
+        Raises:
+            ValueError: a model of other rows or shapes.
+        """
+        config = model.get_config()
+        for name in ("E", "G", "D_xx"):
+            if config["networks"][name] != self._config["networks"][name]:
+                raise ValueError(
+                    f"The model's {name} has other rows than the scorer's; build it from the "
+                    "architecture that the scorer was made from."
+                )
+        for name in ("E", "G", "D_xx"):
+            network = getattr(model, name)
+            for source, target in zip(
+                _leaves(getattr(self, name)), _leaves(network), strict=True
+            ):
+                wrapped = isinstance(target, SpectralNormalization)
+                inner = target.layer if wrapped else target
+                for ours, theirs in zip(source.variables, inner.variables, strict=True):
+                    theirs.assign(ours.value)
+                if wrapped:
+                    target.settle()
+            averages = model.averaged_weights(name)
+            for average, source in zip(averages, network.trainable_variables, strict=True):
+                average.assign(source.value)
+
     def call(self, inputs, training=False):
         """All scores and the reconstruction of preprocessed samples.
 

@@ -1,10 +1,19 @@
-"""`zoo.describe`: an entry as a reader wants to see it, layer by layer."""
+"""`zoo.describe`: an entry as a reader wants to see it: its card, then layer by layer."""
 
-import importlib
+from pathlib import Path
+
+from zoo.entries import entry as find_entry
+
+CARDS = Path(__file__).resolve().parent / "cards"
+
+
+def card_path(name):
+    """Where an entry's model card lies."""
+    return CARDS / f"{name}.md"
 
 
 def describe(name):
-    """An entry's networks, hyper-parameters, reported result and deviations as Markdown.
+    """An entry's model card, networks, hyper-parameters and deviations as Markdown.
 
     Args:
         name: str, one of `zoo.list()`.
@@ -19,22 +28,22 @@ def describe(name):
         >>> print(describe("kdd99_alad").splitlines()[0])
         # kdd99_alad (Table XI)
     """
-    entry = importlib.import_module("zoo").entry(name)
-    model = entry.build()
+    entry = find_entry(name)
     lines = [f"# {entry.name} ({entry.source})", "", entry.summary, ""]
-    for network in ("E", "G", "D_xz", "D_xx", "D_zz"):
-        layer = getattr(model, network)
-        lines += [f"## {network}: {layer.count_params():,} parameters", ""]
+    lines += [card_path(name).read_text(encoding="utf-8").strip(), ""]
+    lines += ["## Networks", ""]
+    networks = entry.build_networks()
+    for key, layer in networks.items():
+        lines += [f"### {key}: {layer.count_params():,} parameters", ""]
         lines += ["| block | operation | output | non-linearity | batch norm | dropout |"]
         lines += ["| --- | --- | --- | --- | --- | --- |"]
-        rows = entry.networks[network]
-        shapes = _input_shapes(model, network)
+        rows, shapes = entry.networks[key], _input_shapes(entry, key, layer)
         if isinstance(rows, dict):
             for block, stack in (("x", layer.x_branch), ("z", layer.z_branch)):
                 lines += _table(f"only {block}", rows[block], [stack], shapes[block])
             lines += _table("joined", rows["joint"], [layer.body, layer.top], shapes["joint"])
         else:
-            stacks = [layer] if network in ("E", "G") else [layer.body, layer.top]
+            stacks = [layer] if key in ("E", "G") else [layer.body, layer.top]
             lines += _table("", rows, stacks, shapes)
         lines.append("")
     lines += ["## Hyper-parameters", ""]
@@ -51,19 +60,21 @@ def describe(name):
     return "\n".join(lines) + "\n"
 
 
-def _input_shapes(model, network):
-    x, z = (None, *model.x_shape), (None, model.latent_dim)
+def _input_shapes(entry, network, layer):
+    x, z = (None, *entry.x_shape), (None, entry.latent_dim)
     if network == "D_xz":
         branches = [
             stack.compute_output_shape(shape)
-            for stack, shape in ((model.D_xz.x_branch, x), (model.D_xz.z_branch, z))
+            for stack, shape in ((layer.x_branch, x), (layer.z_branch, z))
         ]
         joint = (*branches[0][:-1], sum(shape[-1] for shape in branches))
         return {"x": x, "z": z, "joint": joint}
-    if network in ("E", "G"):
-        return x if network == "E" else z
+    if network in ("E", "D"):
+        return x
+    if network == "G":
+        return z
     pair = [*(x if network == "D_xx" else z)]
-    pair[getattr(model, network).axis] *= 2
+    pair[layer.axis] *= 2
     return tuple(pair)
 
 
@@ -76,7 +87,7 @@ def _table(block, rows, stacks, shape):
             shape = layer.compute_output_shape(shape)
         position += count
         size = " x ".join(str(side) for side in shape[1:])
-        kernel = f" {row.kernel}x{row.kernel}/{row.strides}" if row.kernel else ""
+        kernel = f" {row.kernel}x{row.kernel}/{row.strides} {row.padding}" if row.kernel else ""
         cells = (block, row.op + kernel, size, row.activation or "none")
         flags = ("yes" if row.batch_norm else "no", f"{row.dropout:g}")
         lines.append("| " + " | ".join(cells + flags) + " |")
