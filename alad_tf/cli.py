@@ -162,12 +162,15 @@ def report(
     results: Annotated[Path, typer.Option(help="Folder of the results JSONs.")] = Path("results"),
     path: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("RESULTS.md"),
 ):
-    """Render RESULTS.md from the results JSONs."""
+    """Render RESULTS.md and the model cards' results from the results JSONs."""
     import zoo
     from alad_tf.report import write_report
+    from zoo.card import write_cards
 
     entries = [zoo.entry(name) for name in zoo.list()]
     out.print(f"report    {write_report(entries, results, path)}", highlight=False)
+    for card in write_cards(entries, results):
+        out.print(f"card      {card}", highlight=False)
 
 
 @app.command()

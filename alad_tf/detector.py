@@ -8,7 +8,7 @@ from alad_tf.alad import ALAD
 from alad_tf.evaluate import top_fraction_threshold
 from alad_tf.files import read_json, replacing_folder, write_json
 from alad_tf.preprocess import preprocessor_from_state
-from alad_tf.scorer import Scorer
+from alad_tf.scorer import Scorer, spectral_vectors
 from alad_tf.scores import check_score
 from alad_tf.weights import load_scorer, save_scorer
 
@@ -26,8 +26,8 @@ class Detector:
         threshold: float, scores from here on are anomalous; None until it is set.
         threshold_rule: str, how the threshold came about.
         metadata: JSON-able dict, kept with the detector (entry, seed, metrics).
-        training: dict with "model" and "compile", the configs of the `ALAD` that the scorer came
-            from, so that `model` can be built again; None if it is not known.
+        training: dict, what `model` is built again from: "model" and "compile", the configs of the
+            `ALAD` that the scorer came from, and its "spectral_vectors"; None if not known.
 
     Raises:
         ValueError: an unknown score name.
@@ -70,8 +70,7 @@ class Detector:
         Returns:
             `Detector`.
         """
-        training = {"model": model.get_config(), "compile": model.get_compile_config()}
-        return cls(preprocessor, Scorer.from_alad(model), training=training, **kwargs)
+        return cls(preprocessor, Scorer.from_alad(model), training=_training(model), **kwargs)
 
     @property
     def model(self):
@@ -96,7 +95,7 @@ class Detector:
                 )
             model = ALAD.from_config(self.training["model"])
             model.compile_from_config(self.training["compile"])
-            self.scorer.copy_to(model)
+            self.scorer.copy_to(model, self.training["spectral_vectors"])
             self._model = model
         return self._model
 
@@ -118,7 +117,7 @@ class Detector:
                 f"gives {self.preprocessor.output_shape}."
             )
         self.scorer, self._model = Scorer.from_alad(model), model
-        self.training = {"model": model.get_config(), "compile": model.get_compile_config()}
+        self.training = _training(model)
         self.threshold, self.threshold_rule = None, "none"
         return self
 
@@ -251,3 +250,11 @@ class Detector:
             config["metadata"],
             config.get("training"),
         )
+
+
+def _training(model):
+    return {
+        "model": model.get_config(),
+        "compile": model.get_compile_config(),
+        "spectral_vectors": spectral_vectors(model),
+    }

@@ -25,6 +25,8 @@ class BaseEntry:
         initializer: str, see `Stack`.
         reported: dict, the paper's result (metric -> value), empty if it has none.
         reported_in: str, where the paper reports it.
+        reported_by_class: tuple of floats, the paper's AUROC for each normal class of an image set.
+        reported_by_class_in: str, where those come from.
         deviations: tuple of str, what differs from the table and why.
         notes: tuple of str, what the results mean and what was found out about them.
 
@@ -48,6 +50,8 @@ class BaseEntry:
     initializer: str = "glorot_uniform"
     reported: dict = field(default_factory=dict)
     reported_in: str = ""
+    reported_by_class: tuple = ()
+    reported_by_class_in: str = ""
     deviations: tuple = ()
     notes: tuple = ()
 
@@ -58,8 +62,12 @@ class BaseEntry:
 
     def hyper_parameters(self):
         """The table's last block as a JSON-able dict."""
-        skip = {"name", "dataset", "source", "summary", "networks", "reported", "reported_in"}
-        values = {k: v for k, v in asdict(self).items() if k not in skip | {"deviations", "notes"}}
+        skip = ("name", "dataset", "source", "summary", "networks", "deviations", "notes")
+        values = {
+            key: value
+            for key, value in asdict(self).items()
+            if key not in skip and not key.startswith("reported")
+        }
         return {**values, "x_shape": list(self.x_shape)}
 
 

@@ -108,15 +108,6 @@ class SpectralNormalization(keras.layers.Wrapper):
         kernel = self.layer.kernel.value if kernel is None else kernel
         return kernel / self.sigma(kernel)[0]
 
-    def settle(self, iterations=100):
-        """Iterate u towards the kernel's leading singular vector, as a long training would have.
-
-        Args:
-            iterations: int, power iterations.
-        """
-        for _ in range(iterations):
-            self.u.assign(self.sigma(self.layer.kernel.value)[1])
-
     def call(self, inputs, training=False):
         kernel = self.layer.kernel.value
         sigma, u = self.sigma(kernel)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from alad_tf.evaluate import METRICS, summarize
 from alad_tf.files import write_text
+from alad_tf.report_classes import class_sections, machines, plural, took
 from alad_tf.results import read_flagged, read_results
 from alad_tf.scores import SCORES
 
@@ -39,18 +40,35 @@ def render(entries, results="results"):
         "",
     ]
     for entry in entries:
-        variants = sorted(path.name for path in (Path(results) / entry.name).glob("*"))
-        # the default first: it is what the others are compared with
-        for variant in sorted(variants, key=lambda name: (name != "default", name)):
-            runs = read_results(results, entry.name, variant)
-            if runs:
-                lines += _section(entry, variant, runs)
-                lines += _by_label(read_flagged(results, entry.name, variant))
-        if not variants:
-            lines += [f"## {entry.name}", "", "Not run yet.", ""]
-        elif entry.notes:
+        sections = entry_sections(entry, results)
+        lines += sections or [f"## {entry.name}", "", "Not run yet.", ""]
+        if sections and entry.notes:
             lines += [f"### Notes on {entry.name}", "", *(f"- {n}" for n in entry.notes), ""]
     return "\n".join(lines)
+
+
+def entry_sections(entry, results="results", variants=None):
+    """The sections of one entry's runs.
+
+    Args:
+        entry: `Entry`.
+        results: str or Path of the results folder.
+        variants: list of str, only these (of an image set: these besides the class); default all.
+
+    Returns:
+        list of lines, empty if there are no runs.
+    """
+    found = [path.name for path in (Path(results) / entry.name).glob("*") if path.is_dir()]
+    if entry.is_image:
+        return class_sections(entry, results, found, variants)
+    lines = []
+    # the default first: it is what the others are compared with
+    for variant in sorted(found, key=lambda name: (name != "default", name)):
+        runs = read_results(results, entry.name, variant)
+        if runs and (variants is None or variant in variants):
+            lines += _section(entry, variant, runs)
+            lines += _by_label(read_flagged(results, entry.name, variant))
+    return lines
 
 
 def write_report(entries, results="results", path="RESULTS.md"):
@@ -86,21 +104,16 @@ def _section(entry, variant, runs):
             for m in METRICS
         ]
         lines.append("| difference | " + " | ".join(cells) + " |")
-    protocol, hardware = runs[0]["protocol"], runs[0]["hardware"]
-    seconds = sorted(run["wall_s"] for run in runs)
-    machine = ", ".join(hardware["gpus"]) or f"{hardware['cores']} cores, {hardware['processor']}"
-    took = f"{seconds[0] / 60:.1f} to {seconds[-1] / 60:.1f} minutes"
-    if len(runs) == 1:
-        took = f"{seconds[0] / 60:.1f} minutes"
+    protocol = runs[0]["protocol"]
     lines += [
         "",
-        f"{_plural(len(runs), 'seed')} ({', '.join(str(run['seed']) for run in runs)}); "
+        f"{plural(len(runs), 'seed')} ({', '.join(str(run['seed']) for run in runs)}); "
         f"{runs[0]['epochs']} epochs, "
         f"{runs[0]['steps']:,} steps. {protocol['train_rows']:,} training rows, "
         f"{protocol['train_anomalies']:,} of them anomalous; {protocol['test_rows']:,} test rows, "
         f"{protocol['test_anomaly_rate']:.2%} anomalous; {protocol['threshold_rule']} are called "
-        f"anomalous. Training took {took} a seed "
-        f"({machine}; other runs may have shared the machine).",
+        f"anomalous. Training took {took(runs)} a seed "
+        f"({machines(runs)}; other runs may have shared the machine).",
         "",
     ]
     return lines
@@ -112,7 +125,7 @@ def _by_label(seeds):
         return []
     lines = [
         f"Test rows called anomalous, by class (classes of at least {MIN_ROWS} test rows; means "
-        f"over {_plural(len(seeds), 'seed')}):",
+        f"over {plural(len(seeds), 'seed')}):",
         "",
         "| class | training rows | test rows | " + " | ".join(SCORES) + " |",
         "| --- | --- | --- |" + " --- |" * len(SCORES),
@@ -135,7 +148,3 @@ def _row(name, summary):
     if summary[METRICS[0]]["seeds"] > 1:
         cells = [f"{c} ± {summary[m]['std']:.4f}" for c, m in zip(cells, METRICS, strict=True)]
     return f"| {name} | " + " | ".join(cells) + " |"
-
-
-def _plural(count, noun):
-    return f"{count} {noun}" + "s" * (count != 1)

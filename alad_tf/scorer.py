@@ -1,5 +1,7 @@
 """The scorer: what remains of ALAD at inference, one forward pass for all scores."""
 
+import copy
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -92,36 +94,34 @@ class Scorer(keras.Model):
                 _fold(source, target, average_of)
         return scorer
 
-    def copy_to(self, model):
+    def copy_to(self, model, spectral_vectors):
         """The way back: make a model's E, G and D_xx, raw and averaged, this scorer's.
 
-        The kernels stay normalised, so that a model which normalises them again computes the same
-        function: u is iterated to the leading singular vector, where sigma is 1.
+        The kernels stay divided by sigma. With the u that sigma was estimated from, the model
+        estimates 1 for them, and so computes this scorer's function.
 
         Args:
             model: an `ALAD` of the same rows; changed in place.
+            spectral_vectors: what `spectral_vectors` returned of the model that was folded.
 
         Raises:
-            ValueError: a model of other rows or shapes.
+            ValueError: a model of other rows.
         """
-        config = model.get_config()
+        config, vectors = model.get_config(), iter(spectral_vectors)
         for name in ("E", "G", "D_xx"):
             if config["networks"][name] != self._config["networks"][name]:
                 raise ValueError(
                     f"The model's {name} has other rows than the scorer's; build it from the "
                     "architecture that the scorer was made from."
                 )
-        for name in ("E", "G", "D_xx"):
             network = getattr(model, name)
-            for source, target in zip(
-                _leaves(getattr(self, name)), _leaves(network), strict=True
-            ):
+            for source, target in zip(_leaves(getattr(self, name)), _leaves(network), strict=True):
                 wrapped = isinstance(target, SpectralNormalization)
                 inner = target.layer if wrapped else target
                 for ours, theirs in zip(source.variables, inner.variables, strict=True):
                     theirs.assign(ours.value)
                 if wrapped:
-                    target.settle()
+                    target.u.assign(next(vectors))
             averages = model.averaged_weights(name)
             for average, source in zip(averages, network.trainable_variables, strict=True):
                 average.assign(source.value)
@@ -195,10 +195,26 @@ class Scorer(keras.Model):
 
     def architecture(self):
         """What the constructor takes, as a JSON-able dict: `Scorer(**architecture)` is a twin."""
-        return dict(self._config)
+        return copy.deepcopy(self._config)
 
     def get_config(self):
         return {**super().get_config(), **self._config}
+
+
+def spectral_vectors(model):
+    """The u of every normalised layer that scores, in the order of E, G and D_xx.
+
+    Args:
+        model: an `ALAD`.
+
+    Returns:
+        list of lists of floats.
+
+    Source: Miyato et al., ICLR 2018, Algorithm 1.
+    """
+    layers = [layer for name in ("E", "G", "D_xx") for layer in _leaves(getattr(model, name))]
+    wrapped = [layer for layer in layers if isinstance(layer, SpectralNormalization)]
+    return [layer.u.numpy().tolist() for layer in wrapped]
 
 
 def _leaves(network):

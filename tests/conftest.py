@@ -40,3 +40,33 @@ def arrhythmia(data_dir):
 def breast_cancer():
     """Records of the breast cancer table; not to be changed in place."""
     return load("breast_cancer")
+
+
+def _tfds_folder(variable, beside, dataset):
+    named = os.environ.get(variable)
+    folders = [Path(named)] if named else sorted(Path(__file__).resolve().parents[2].glob(beside))
+    for folder in folders:
+        if (folder / dataset).is_dir():
+            return folder
+    reason = f"no folder with {dataset} as TensorFlow Datasets prepares it; set {variable}"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def tfds_dir():
+    """Folder with the real CIFAR-10: $TFDS_DATA_DIR, else a `*/tfds` folder beside the checkout."""
+    return _tfds_folder("TFDS_DATA_DIR", "*/tfds", "cifar10")
+
+
+@pytest.fixture(scope="session")
+def small_svhn_dir():
+    """Folder with some images of SVHN: $ALAD_SMALL_SVHN_DIR, else `*/tfds_small`."""
+    return _tfds_folder("ALAD_SMALL_SVHN_DIR", "*/tfds_small", "svhn_cropped")
+
+
+@pytest.fixture(scope="session")
+def cifar10(tfds_dir):
+    """Records of CIFAR-10, airplanes normal; not to be changed in place."""
+    return load("cifar10", tfds_dir)

@@ -1,76 +1,207 @@
-"""The zoo's entries hold what the paper's tables print, and describe themselves."""
+"""The zoo: entries by name, their descriptions and cards, and `zoo.load`."""
 
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
 import pytest
+from tiny import tiny_data, tiny_model
 
 import zoo
+from alad_tf.detector import Detector
+from alad_tf.evaluate import evaluate
+from alad_tf.preprocess import ImagePreprocessor, VectorPreprocessor
+from alad_tf.scorer import Scorer
+from zoo import presets
+from zoo.card import BEGIN, card_path, with_results
 
-# Units per block as printed in Tables XI and XIII, with the misprinted "1" of E replaced.
-TABLES = {
-    "kdd99_alad": {
-        "source": "Table XI",
-        "E": [64, 32],
-        "G": [64, 128, 121],
-        "D_xz": {"x": [128], "z": [128], "joint": [128, 1]},
-        "D_xx": [128, 1],
-        "D_zz": [32, 1],
-        "hyper": dict(learning_rate=1e-5, beta_1=0.5, batch_size=50, latent_dim=32, epochs=100),
-    },
-    "arrhythmia_alad": {
-        "source": "Table XIII",
-        "E": [256, 128, 64],
-        "G": [128, 256, 274],
-        "D_xz": {"x": [128], "z": [128], "joint": [256, 1]},
-        "D_xx": [256, 128, 1],
-        "D_zz": [64, 32, 1],
-        "hyper": dict(learning_rate=1e-5, beta_1=0.5, batch_size=32, latent_dim=64, epochs=1000),
-    },
-}
+ROOT = Path(__file__).resolve().parents[1]
+BUNDLED = [
+    (name, variant) for name, found in presets.registry()["presets"].items() for variant in found
+]
 
 
-def units(rows):
-    if isinstance(rows, dict):
-        return {block: units(part) for block, part in rows.items()}
-    return [row.units for row in rows]
+def load(name, variant):
+    normal_class = int(variant.removeprefix("class")) if variant.startswith("class") else None
+    return zoo.load(name, normal_class=normal_class)
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_entries_read_like_their_tables(name):
-    entry, table = zoo.entry(name), TABLES[name]
-    assert entry.source == table["source"]
-    for network in ("E", "G", "D_xz", "D_xx", "D_zz"):
-        assert units(entry.networks[network]) == table[network]
-    for key, value in table["hyper"].items():
-        assert getattr(entry, key) == value
-    joint = entry.networks["D_xz"]
-    assert [r.dropout for r in joint["x"] + joint["z"] + joint["joint"]] == [0, 0.5, 0.5, 0]
-    assert [r.batch_norm for r in joint["x"] + joint["z"]] == [True, False]
-    for network in ("D_xx", "D_zz"):
-        *hidden, top = entry.networks[network]
-        assert {r.dropout for r in hidden} == {0.2} and top.dropout == 0
-        assert {r.activation for r in hidden} == {"lrelu"} and top.activation is None
-    assert {r.activation for r in entry.networks["G"][:-1]} == {"relu"}
-    assert entry.slope == 0.2 and entry.initializer == "glorot_uniform"
+def samples(detector, count=5):
+    """Raw records that a detector takes: of the right form, otherwise arbitrary."""
+    generator = np.random.default_rng(0)
+    preprocessor = detector.preprocessor
+    if isinstance(preprocessor, ImagePreprocessor):
+        return generator.integers(0, 256, (count, *preprocessor.image_shape), dtype="uint8")
+    if isinstance(preprocessor, VectorPreprocessor):
+        return generator.standard_normal((count, preprocessor.output_dim)) * 50
+    columns = {name: generator.choice(v, count) for name, v in preprocessor.vocabularies.items()}
+    return {**columns, **{n: generator.uniform(0, 9, count) for n in preprocessor.continuous}}
 
 
 @pytest.mark.parametrize("name", zoo.list())
-def test_entries_build_and_describe_every_layer(name):
+def test_entries_describe_every_layer_and_show_their_card(name):
     entry = zoo.entry(name)
-    model = entry.build(seed=0)
+    networks = entry.build_networks()
     text = zoo.describe(name)
-    for network in ("E", "G", "D_xz", "D_xx", "D_zz"):
-        kernels = [v for v in getattr(model, network).trainable_variables if v.ndim == 2]
+    for network, layer in networks.items():
+        kernels = [v for v in layer.trainable_variables if v.path.endswith("kernel")]
         rows = entry.networks[network]
-        counted = len(sum(rows.values(), [])) if isinstance(rows, dict) else len(rows)
-        assert len(kernels) == counted
-        assert f"## {network}: {getattr(model, network).count_params():,} parameters" in text
+        rows = sum(rows.values(), []) if isinstance(rows, dict) else rows
+        assert len(kernels) == sum(row.has_kernel for row in rows)
+        assert f"### {network}: {layer.count_params():,} parameters" in text
     assert f"learning_rate: {entry.learning_rate}" in text
-    for deviation in entry.deviations:
-        assert deviation in text
+    for sentence in (*entry.deviations, *entry.notes):
+        assert sentence in text
+    for heading in ("Intended use", "Data and its licence", "Training and results"):
+        assert f"## {heading}" in text
+    if entry.method == "alad":
+        assert "## Limits" in text
+
+
+@pytest.mark.parametrize("name", zoo.list())
+def test_the_committed_cards_are_the_rendered_ones(name):
+    card = card_path(name).read_text(encoding="utf-8")
+    assert with_results(card, zoo.entry(name), ROOT / "results") == card
+    with pytest.raises(ValueError, match="needs one line"):
+        with_results(card.replace(BEGIN, ""), zoo.entry(name))
 
 
 def test_names_and_errors():
-    assert zoo.list("kdd99") == ["kdd99_alad"]
-    with pytest.raises(ValueError, match="Did you mean 'kdd99_alad'"):
+    assert zoo.list("kdd99") == ["kdd99_alad", "kdd99_anogan"]
+    with pytest.raises(ValueError, match="unknown zoo entry 'kdd_alad'; closest: 'kdd99_alad'"):
         zoo.entry("kdd_alad")
+    with pytest.raises(ValueError, match="closest: 'kdd99_alad'"):
+        zoo.load("kdd_alad")
     with pytest.raises(ValueError, match="No entry for the dataset 'mnist'; the zoo has"):
         zoo.list("mnist")
+
+
+def test_every_preset_of_the_issue_is_there_and_bundled():
+    for name, variant in [
+        ("kdd99_alad", "default"),
+        ("arrhythmia_alad", "default"),
+        ("breast_cancer_alad", "default"),
+        ("cifar10_alad", "class0"),
+    ]:
+        assert (name, variant) in BUNDLED
+        assert (presets.BUNDLED / name / variant).is_dir()
+
+
+SCORE = """
+import json, sys
+import numpy as np
+import zoo
+name, normal_class, path = sys.argv[1:]
+x = dict(np.load(path))
+detector = zoo.load(name, normal_class=json.loads(normal_class))
+np.savez(path, **detector.scores(x.get("x", x)), verdict=detector.predict(x.get("x", x)))
+"""
+
+
+@pytest.mark.parametrize(("name", "variant"), BUNDLED)
+def test_a_preset_scores_the_same_bits_in_a_fresh_process(name, variant, tmp_path):
+    detector = load(name, variant)
+    x = samples(detector)
+    path = tmp_path / "x.npz"
+    np.savez(path, **(x if isinstance(x, dict) else {"x": x}))
+    normal_class = detector.metadata["normal_class"]
+    command = [sys.executable, "-c", SCORE, name, json.dumps(normal_class), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=200)
+    assert done.returncode == 0, done.stderr
+    fresh = np.load(path)
+    for score, values in detector.scores(x).items():
+        np.testing.assert_array_equal(fresh[score], values)
+    np.testing.assert_array_equal(fresh["verdict"], detector.predict(x))
+
+
+@pytest.mark.parametrize(("name", "variant"), BUNDLED)
+def test_a_preset_survives_save_preset_and_load(name, variant, tmp_path):
+    detector = load(name, variant)
+    x = samples(detector)
+    dtype = "float16" if zoo.entry(name).is_image else "float32"
+    again = zoo.load(zoo.save_preset(detector, tmp_path / "mine", dtype))
+    for score, values in detector.scores(x).items():
+        np.testing.assert_array_equal(again.scores(x)[score], values)
+    assert (again.threshold, again.metadata) == (detector.threshold, detector.metadata)
+    by_path = zoo.load(name, weights=tmp_path / "mine")
+    np.testing.assert_array_equal(by_path.anomaly_score(x), detector.anomaly_score(x))
+
+
+def test_the_pretrained_breast_cancer_detector_has_the_metrics_it_states(breast_cancer):
+    """The stated metrics are of the run; here they come out of the preset again."""
+    from alad_tf.data import split
+
+    part = split("breast_cancer", breast_cancer.is_anomaly, seed=42)
+    detector = zoo.load("breast_cancer_alad")
+    test = breast_cancer.take(part.test)
+    measured = evaluate(detector.scores(test.x), test.is_anomaly, part.top_fraction)
+    for score, values in detector.metadata["metrics"].items():
+        assert measured[score] == pytest.approx(values, abs=1e-12)
+    held_out = detector.predict(breast_cancer.take(part.validation).x)
+    assert held_out.mean() == pytest.approx(0.05, abs=1 / len(held_out))
+
+
+@pytest.mark.parametrize("name", ["breast_cancer_alad", "cifar10_alad"])
+def test_fresh_weights_come_from_the_seed(name):
+    first, same, other = (zoo.load(name, weights=None, seed=seed) for seed in (1, 1, 2))
+    x = samples(first, 2)
+    np.testing.assert_array_equal(first.anomaly_score(x), same.anomaly_score(x))
+    assert not np.array_equal(first.anomaly_score(x), other.anomaly_score(x))
+    with pytest.raises(ValueError, match="no threshold"):
+        first.predict(x)
+
+
+def test_fine_tuning_starts_from_the_detectors_scores_and_moves_them(breast_cancer):
+    detector = zoo.load("breast_cancer_alad")
+    x = breast_cancer.x[:64]
+    prepared = detector.preprocessor.transform(x)
+    before = detector.anomaly_score(x)
+    started = Scorer.from_alad(detector.model).scores(prepared)["features"]
+    np.testing.assert_allclose(started, before, rtol=1e-4)
+    detector.model.fit(prepared, batch_size=16, epochs=3, verbose=0)
+    detector.adopt(detector.model)
+    after = detector.anomaly_score(x)
+    assert np.isfinite(after).all() and not np.allclose(after, before, rtol=1e-6)
+    with pytest.raises(ValueError, match="no threshold"):
+        detector.predict(x)
+
+
+def test_a_detector_without_a_training_configuration_says_so():
+    detector = Detector(
+        VectorPreprocessor().fit(tiny_data()), Scorer.from_alad(tiny_model(jit_compile=False))
+    )
+    with pytest.raises(ValueError, match="no model to go on with"):
+        detector.model
+    with pytest.raises(ValueError, match="samples of shape .30,."):
+        detector.adopt(zoo.entry("breast_cancer_alad").build())
+
+
+def test_missing_weights_name_the_command_that_trains_them():
+    with pytest.raises(ValueError, match="alad train cifar10_alad --normal-class truck"):
+        zoo.load("cifar10_alad", normal_class="truck")
+    with pytest.raises(ValueError, match="alad train svhn_alad --normal-class 3"):
+        zoo.load("svhn_alad", normal_class=3)
+    with pytest.raises(ValueError, match="holds the networks and hyper-parameters of Table X"):
+        zoo.load("kdd99_anogan")
+
+
+def test_arguments_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="only images have one"):
+        zoo.load("kdd99_alad", normal_class=1)
+    with pytest.raises(ValueError, match="unknown class of cifar10"):
+        zoo.load("cifar10_alad", normal_class="lorry")
+    other = presets.BUNDLED / "breast_cancer_alad" / "default"
+    with pytest.raises(ValueError, match="holds weights of 'breast_cancer_alad'"):
+        zoo.load("kdd99_alad", weights=other)
+    with pytest.raises(FileNotFoundError, match="No detector in"):
+        zoo.load("kdd99_alad", weights=tmp_path)
+
+
+def test_nothing_in_the_zoo_is_a_pickle():
+    files = {path.suffix for path in presets.BUNDLED.rglob("*") if path.is_file()}
+    assert files <= {".json", ".h5"}
+    code = "\n".join(path.read_text() for path in (ROOT / "zoo").glob("*.py"))
+    assert not re.search(r"\bpickle|joblib|allow_pickle\b", code)

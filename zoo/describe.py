@@ -1,16 +1,7 @@
 """`zoo.describe`: an entry as a reader wants to see it: its card, then layer by layer."""
 
-from pathlib import Path
-
+from zoo.card import card_path
 from zoo.entries import entry as find_entry
-
-CARDS = Path(__file__).resolve().parent / "cards"
-
-
-def card_path(name):
-    """Where an entry's model card lies."""
-    return CARDS / f"{name}.md"
-
 
 def describe(name):
     """An entry's model card, networks, hyper-parameters and deviations as Markdown.
@@ -30,7 +21,8 @@ def describe(name):
     """
     entry = find_entry(name)
     lines = [f"# {entry.name} ({entry.source})", "", entry.summary, ""]
-    lines += [card_path(name).read_text(encoding="utf-8").strip(), ""]
+    card = card_path(name).read_text(encoding="utf-8").strip()
+    lines += [line for line in card.splitlines() if not line.startswith("<!--")] + [""]
     lines += ["## Networks", ""]
     networks = entry.build_networks()
     for key, layer in networks.items():

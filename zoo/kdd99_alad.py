@@ -59,13 +59,13 @@ ENTRY = Entry(
         "the authors' released training script leaves its min-max scaling off.",
     ),
     notes=(
-        "Below the paper, and why: the paper's numbers are those of networks without spectral "
-        "normalisation, whose switch does nothing on tables in the authors' code. Variant no_sn "
-        "trains those networks. It comes near the paper's value, and its scores stand in the very "
-        "order of Table VII: features, L2, logits, L1 (one seed so far).",
-        "Where the normalisation works (default), D_zz wins its game, its loss falling towards 0, "
-        "and reconstructions decay late in the training: two of three seeds then flag 6% of the "
-        "neptune rows, which fill a quarter of the training set.",
+        "Below the paper. A likely cause: in the authors' code the spectral-norm switch does "
+        "nothing on tables, so that the paper's numbers are of networks without it. Variant no_sn "
+        "trains those. Its one seed so far comes near the paper's value, with scores in the order "
+        "of Table VII (features, L2, logits, L1); three seeds against one are no proof.",
+        "With the normalisation (default), D_zz's loss falls towards 0 and reconstructions decay "
+        "late in the training: two of three seeds then flag 6% of the neptune rows, which fill a "
+        "quarter of the training set. That the one causes the other was not isolated.",
         "F1 hangs on few rows: 2% of the normal test rows are of rarer attacks. All scores flag "
         "most of back, warezclient and teardrop; they differ in satan, ipsweep and portsweep.",
     ),

@@ -51,8 +51,12 @@ def variants(entry):
 
 
 def cache_folder(entry, variant):
-    """Where a downloaded preset lies: `<Keras home>/models/alad_zoo/<entry>/<variant>`."""
-    return Path(keras.config.keras_home()) / "models" / "alad_zoo" / entry / variant
+    """Where a downloaded preset lies: `~/.keras/models/alad_zoo/<entry>/<variant>`.
+
+    Keras's own variable, `KERAS_HOME`, takes the place of `~/.keras`.
+    """
+    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    return home / "models" / "alad_zoo" / entry / variant
 
 
 def find(entry, variant):

@@ -14,4 +14,6 @@ ENTRY = replace(
     summary="SVHN: pictures of one digit are normal, those of the other nine are anomalous.",
     reported={"auroc": 0.5753},
     reported_in="Table III, mean of the ten digits, ± 0.0268",
+    reported_by_class=(),
+    reported_by_class_in="",
 )

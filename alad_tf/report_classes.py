@@ -1,0 +1,113 @@
+"""The report's sections for image sets: one task a normal class, compared by AUROC."""
+
+import re
+import statistics
+
+from alad_tf.data import class_names
+from alad_tf.results import read_results
+from alad_tf.scores import SCORES
+
+VARIANT = re.compile(r"class(\d)(?:_(.+))?")
+
+
+def class_sections(entry, results, found, variants=None):
+    """The sections of an image entry: a table of the classes for each variant.
+
+    Args:
+        entry: `Entry` of an image set.
+        results: str or Path of the results folder.
+        found: list of str, the entry's folders there: "class0", "class1_stop_last", ...
+        variants: list of str, only these: "default" or what follows the class; default all.
+
+    Returns:
+        list of lines, empty if there are no runs.
+    """
+    tasks = {}
+    for name in sorted(found):
+        match = VARIANT.fullmatch(name)
+        runs = read_results(results, entry.name, name) if match else []
+        if runs:
+            tasks.setdefault(match[2] or "default", {})[int(match[1])] = runs
+    lines = []
+    for variant in sorted(tasks, key=lambda name: (name != "default", name)):
+        if variants is None or variant in variants:
+            lines += _section(entry, variant, tasks[variant])
+    return lines
+
+
+def _section(entry, variant, tasks):
+    names = class_names(entry.dataset)
+    reported = entry.reported_by_class
+    head = ["normal class", "seeds", *SCORES, *(f"{score}, untrained" for score in ("features",))]
+    head += ["paper"] * bool(reported)
+    lines = [f"## {entry.name}, {variant}", "", entry.summary, "", "AUROC, one task a normal class:"]
+    lines += ["", "| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for number, runs in sorted(tasks.items()):
+        cells = [names[number], str(len(runs))]
+        cells += [_spread([run["metrics"][score]["auroc"] for run in runs]) for score in SCORES]
+        cells.append(_spread([run["untrained"]["features"]["auroc"] for run in runs]))
+        cells += [f"{reported[number]:.2f}"] * bool(reported)
+        lines.append("| " + " | ".join(cells) + " |")
+    if len(tasks) == len(names):
+        means = [
+            statistics.mean(
+                statistics.mean(run["metrics"][score]["auroc"] for run in runs)
+                for runs in tasks.values()
+            )
+            for score in SCORES
+        ]
+        cells = ["mean of the classes", "", *(f"{mean:.4f}" for mean in means), ""]
+        lines.append("| " + " | ".join(cells + [""] * bool(reported)) + " |")
+    runs = [run for task in tasks.values() for run in task]
+    epochs = sorted({run["epochs"] for run in runs})
+    told = str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"
+    missing = [name for number, name in enumerate(names) if number not in tasks]
+    lines += [
+        "",
+        f"The paper's mean over all classes is {entry.reported['auroc']:.4f} ({entry.reported_in})"
+        + (f"; {entry.reported_by_class_in}." if reported else ".")
+        + (f" Not run yet: {', '.join(missing)}; so no mean is given here." if missing else ""),
+        f"{told} epochs; weights kept: {_kept(runs)}. Protocol: {_protocol(runs[0])}. Training took "
+        f"{took(runs)} a class and seed ({machines(runs)}; other runs may have shared the "
+        "machine).",
+        "",
+    ]
+    return lines
+
+
+def _spread(values):
+    mean = f"{statistics.mean(values):.4f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.4f}"
+
+
+def _kept(runs):
+    rules = sorted({run["config"]["stopping"] for run in runs})
+    epochs = sorted({run["config"]["kept_epoch"] for run in runs})
+    return f"those of epoch {', '.join(map(str, epochs))} (stopping rule: {', '.join(rules)})"
+
+
+def _protocol(run):
+    rows = run["protocol"]
+    return (
+        f"{rows['train_rows']:,} training and {rows['validation_rows']:,} validation images of the "
+        f"normal class, {rows['test_rows']:,} test images of all classes"
+    )
+
+
+def took(runs):
+    """The wall time of runs in words: "3.0 to 4.5 minutes"."""
+    minutes = sorted(run["wall_s"] / 60 for run in runs)
+    if len(runs) == 1:
+        return f"{minutes[0]:.1f} minutes"
+    return f"{minutes[0]:.1f} to {minutes[-1]:.1f} minutes"
+
+
+def machines(runs):
+    """The hardware of the first of the runs in words: "2 cores, AMD EPYC"."""
+    hardware = runs[0]["hardware"]
+    return ", ".join(hardware["gpus"]) or f"{hardware['cores']} cores, {hardware['processor']}"
+
+
+def plural(count, noun):
+    """A count and its noun: "1 seed", "3 seeds"."""
+    return f"{count} {noun}" + "s" * (count != 1)
