@@ -17,8 +17,8 @@ def run_demo(entry, out="runs/demo", seed=0, console=None):
     """Train an entry, compare it with an untrained network and an Isolation Forest, draw both.
 
     Normal rows that neither trained nor test set the detector's threshold: it flags the share
-    `alad_tf.runs.FALSE_ALARMS` of them. The table of metrics uses the protocol's top fraction for all three
-    alike.
+    `alad_tf.runs.FALSE_ALARMS` of them. The table of metrics uses the protocol's top fraction for
+    all three alike.
 
     Args:
         entry: `Entry` whose protocol holds validation rows.

@@ -40,7 +40,13 @@ def _section(entry, variant, tasks):
     reported = entry.reported_by_class
     head = ["normal class", "seeds", *SCORES, *(f"{score}, untrained" for score in ("features",))]
     head += ["paper"] * bool(reported)
-    lines = [f"## {entry.name}, {variant}", "", entry.summary, "", "AUROC, one task a normal class:"]
+    lines = [
+        f"## {entry.name}, {variant}",
+        "",
+        entry.summary,
+        "",
+        "AUROC, one task a normal class:",
+    ]
     lines += ["", "| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for number, runs in sorted(tasks.items()):
         cells = [names[number], str(len(runs))]
@@ -67,8 +73,8 @@ def _section(entry, variant, tasks):
         f"The paper's mean over all classes is {entry.reported['auroc']:.4f} ({entry.reported_in})"
         + (f"; {entry.reported_by_class_in}." if reported else ".")
         + (f" Not run yet: {', '.join(missing)}; so no mean is given here." if missing else ""),
-        f"{told} epochs; weights kept: {_kept(runs)}. Protocol: {_protocol(runs[0])}. Training took "
-        f"{took(runs)} a class and seed ({machines(runs)}; other runs may have shared the "
+        f"{told} epochs; weights kept: {_kept(runs)}. Protocol: {_protocol(runs[0])}. Training "
+        f"took {took(runs)} a class and seed ({machines(runs)}; other runs may have shared the "
         "machine).",
         "",
     ]

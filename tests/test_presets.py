@@ -1,4 +1,4 @@
-"""Presets: bundled, cached, downloaded; whole and verified, or a clear error and nothing changed."""
+"""Presets: bundled, cached, downloaded; verified, or a clear error and nothing changed."""
 
 import contextlib
 import http.server

@@ -36,12 +36,13 @@ def test_arrhythmia_run_has_the_papers_rows(data_dir, tmp_path, contaminated, tr
 def test_kdd99_raw_records_go_through_the_real_networks(kdd99, data_dir, tmp_path):
     entry = zoo.entry("kdd99_alad")
     data = runs.prepare(entry, data_dir=data_dir)
-    assert data.x_train.shape == (198382, 121)
+    x_train = data.transformed("train")
+    assert x_train.shape == (198382, 121)
     assert len(data.split.test) == 247011
     assert kdd99.is_anomaly[data.split.test].sum() == 48650
-    assert data.x_train.min() >= 0 and data.x_train.max() <= 1
+    assert x_train.min() >= 0 and x_train.max() <= 1
     model = entry.build(seed=0)
-    model.fit(data.x_train[:200], batch_size=entry.batch_size, epochs=1, verbose=0)
+    model.fit(x_train[:200], batch_size=entry.batch_size, epochs=1, verbose=0)
     detector = Detector(data.preprocessor, Scorer.from_alad(model))
     raw = kdd99.take(data.split.test[:100]).x
     scores = detector.anomaly_score(raw)

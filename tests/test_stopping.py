@@ -29,7 +29,7 @@ class Kill(tf.keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-def fit(folder, rule, kill_after=None, resume=False, epochs=len(SCORES)):
+def fit(folder, rule, kill_after=None, resume=False):
     model = tiny_model(seed=4, jit_compile=False)  # compiles faster; the rules do not depend on it
     checkpoint = Checkpoint(folder, every_s=0)
     stopping = Stopping(rule, 3, checkpoint)
@@ -40,7 +40,7 @@ def fit(folder, rule, kill_after=None, resume=False, epochs=len(SCORES)):
     model.fit(
         tiny_data(),
         batch_size=16,
-        epochs=done if stopping.stalled(checkpoint.history) else epochs,
+        epochs=done if stopping.stalled(checkpoint.history) else len(SCORES),
         initial_epoch=done,
         verbose=0,
         callbacks=callbacks,

@@ -3,6 +3,7 @@
 from zoo.card import card_path
 from zoo.entries import entry as find_entry
 
+
 def describe(name):
     """An entry's model card, networks, hyper-parameters and deviations as Markdown.
 

@@ -51,7 +51,9 @@ def load(name, weights="pretrained", normal_class=None, seed=0):
     if weights is not None and weights != "pretrained":
         detector = _from_folder(Path(weights))
         trained = (detector.metadata.get("entry"), detector.metadata.get("normal_class"))
-        if trained[0] != entry.name or (normal_class is not None and variant != f"class{trained[1]}"):
+        if trained[0] != entry.name or (
+            normal_class is not None and variant != f"class{trained[1]}"
+        ):
             raise ValueError(
                 f"{weights} holds weights of {trained[0]!r}, normal class {trained[1]}; expected "
                 f"{entry.name!r}" + (f", {variant}." if normal_class is not None else ".")

@@ -74,8 +74,8 @@ class ImagePreprocessor(Preprocessor):
             )
         if array.dtype != np.uint8:
             raise ValueError(
-                f"received {describe(x)}; expected {expected}, values 0 to 255. The detector scales "
-                "by itself: undo your own scaling, round, and cast with x.astype('uint8')."
+                f"received {describe(x)}; expected {expected}, values 0 to 255. The detector "
+                "scales by itself: undo your own scaling, round, and cast with x.astype('uint8')."
             )
         return array
 
