@@ -20,11 +20,15 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["alad_tf*", "zoo*"]),
-    package_data={"": ["*.md", "*.bib", "*.txt", "*.tsv"]},
+    package_data={
+        "": ["*.md", "*.bib", "*.txt", "*.tsv"],
+        "zoo": ["registry.json", "cards/*.md", "weights/*/*/*"],
+    },
     install_requires=[
         "tensorflow>=2.18,<2.23",
         "keras>=3.8,<4",
         "numpy>=1.26,<3",
+        "h5py>=3.11,<4",
         "scikit-learn>=1.5,<2",
         "pandas>=2.2,<4",
         "tensorflow-datasets>=4.9.7,<5",

@@ -30,11 +30,12 @@ Entry = Annotated[str, typer.Argument(help="A zoo entry; `alad list` shows them.
 def list_entries():
     """List the zoo's entries."""
     import zoo
+    from zoo.presets import variants
 
-    table = Table("entry", "source", "dataset", "summary")
+    table = Table("entry", "source", "dataset", "pretrained", "summary")
     for name in zoo.list():
-        entry = zoo.entry(name)
-        table.add_row(name, entry.source, entry.dataset, entry.summary)
+        entry, pretrained = zoo.entry(name), ", ".join(variants(name))
+        table.add_row(name, entry.source, entry.dataset, pretrained, entry.summary)
     out.print(table)
 
 

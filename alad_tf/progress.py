@@ -55,6 +55,13 @@ class TrainingProgress(keras.callbacks.Callback):
             if self._bar:
                 self._bar.update(self._task, completed=epoch)
 
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        steps = self.params.get("steps")
+        if self._bar and steps:  # an epoch of images takes a minute
+            self._bar.update(self._task, completed=self._epoch + (batch + 1) / steps)
+
     def on_epoch_end(self, epoch, logs=None):
         losses = "  ".join(f"{name} {float(value):.3f}" for name, value in (logs or {}).items())
         if self._bar:

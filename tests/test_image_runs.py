@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +15,8 @@ from alad_tf import runs
 from alad_tf.data import load, split
 from alad_tf.rows import conv, conv_transpose, dense, flatten, reshape
 from alad_tf.settings import Settings
+from zoo.presets import damaged
+from zoo.publish import publish
 
 # Table IX's kinds of layers on 32x32 pictures, with few filters and no batch norm but E's and G's
 SMALL = {
@@ -112,6 +115,26 @@ def test_an_interrupted_run_ends_with_the_same_detector(
     for ours, theirs in zip(scorer_weights(folder), scorer_weights(whole[1]), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert result["metrics"] == whole[0]["metrics"]
+
+
+def test_a_run_becomes_a_preset_within_the_bounds(whole, small_svhn_dir, tmp_path):
+    _, folder = whole
+    registry = tmp_path / "registry.json"
+    weights, dtype, moved = publish(folder, small_svhn_dir, tmp_path / "weights", registry)
+    assert weights == tmp_path / "weights" / "svhn_alad" / "class1"
+    before, after = zoo.load(folder), zoo.load(weights)
+    images = load("svhn_cropped", small_svhn_dir).x
+    for score, values in before.scores(images).items():
+        np.testing.assert_allclose(after.scores(images)[score], values, rtol=2e-3)
+    assert moved["score"] <= 1e-3 and moved["auroc"] <= 1e-4
+    with h5py.File(weights / "scorer.weights.h5") as file:
+        kinds = set()
+        file.visititems(lambda _, item: kinds.add(getattr(item, "dtype", None)))
+    assert kinds - {None} == {np.dtype(dtype)}
+    (files,) = json.loads(registry.read_text())["presets"]["svhn_alad"].values()
+    assert damaged(weights, files) == "" and set(files) == {"config.json", "scorer.weights.h5"}
+    held_out = split("svhn_cropped", load("svhn_cropped", small_svhn_dir, 1).is_anomaly).validation
+    assert after.predict(images[held_out]).sum() == 1  # 5% of eight, the highest
 
 
 def test_the_stopping_rule_and_the_axis_are_part_of_the_run(entry, small_svhn_dir, tmp_path):

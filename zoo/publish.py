@@ -13,8 +13,8 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from alad_tf import runs
-from alad_tf.detector import CONFIG, Detector
-from alad_tf.files import write_json
+from alad_tf.detector import Detector
+from alad_tf.files import read_json, write_json
 from alad_tf.settings import Settings
 from alad_tf.weights import DTYPES
 from zoo import presets
@@ -63,10 +63,9 @@ def publish(run_folder, data_dir=None, weights=presets.BUNDLED, registry=presets
     runs.set_threshold(rounded, data, after)
     save_preset(rounded, folder, dtype)
     (folder / presets.MANIFEST).unlink()  # the registry has the hashes of what is published
-    listed = presets.registry() if registry.is_file() else {"release": None, "presets": {}}
+    listed = read_json(registry) if registry.is_file() else {"release": None, "presets": {}}
     files = {path.name: presets.sha256(path) for path in sorted(folder.iterdir())}
     listed["presets"].setdefault(entry.name, {})[run["variant"]] = files
-    assert CONFIG in files
     write_json(registry, listed)
     return folder, dtype, moved
 
