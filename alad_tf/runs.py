@@ -115,6 +115,7 @@ def train(
     identity = {"entry": entry.name, "variant": settings.variant, "seed": settings.seed, **config}
     checkpoint = Checkpoint(folder / CHECKPOINTS, checkpoint_every, identity)
     stopping = Stopping(config["stopping"], config["patience"], checkpoint)
+    stopping.require(len(data.split.validation))
     model = entry.build(
         settings.seed,
         settings.spectral_norm,

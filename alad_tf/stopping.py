@@ -49,6 +49,14 @@ class Stopping(keras.callbacks.Callback):
         """Where the weights of the best epoch are kept."""
         return Path(self.checkpoint.folder) / "best"
 
+    def require(self, validation):
+        """Raise ValueError if the rule needs validation rows and there are none."""
+        if self.rule != "fixed" and not validation:
+            raise ValueError(
+                f"stopping={self.rule!r} needs held-out normal rows, and there are none. Use "
+                "stopping='fixed', or a data set whose protocol has validation rows."
+            )
+
     def stalled(self, history):
         """Whether a history (list of epochs' logs) calls for the stop."""
         if self.rule == "fixed" or not history:
@@ -59,11 +67,7 @@ class Stopping(keras.callbacks.Callback):
         history = [*self.checkpoint.history, dict(logs or {})]
         if self.rule == "fixed":
             return
-        if MONITOR not in history[-1]:
-            raise ValueError(
-                f"stopping={self.rule!r} needs held-out normal rows, and there are none. Use "
-                "stopping='fixed', or a data set whose protocol has validation rows."
-            )
+        self.require(MONITOR in history[-1])
         if self.rule == "best" and _best(history) == epoch:
             with replacing_folder(self.best_folder) as temporary:
                 self.model.save_weights(temporary / WEIGHTS)

@@ -1,5 +1,7 @@
 """A scorer's weights on disk: Keras's `.weights.h5`, in float32 or rounded to a smaller type."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 
@@ -22,19 +24,16 @@ def save_scorer(scorer, path, dtype="float32"):
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype is {dtype!r}; expected one of {DTYPES}.")
+    path = Path(path)
     scorer.save_weights(path)
     if dtype == "float32":
         return
-    with h5py.File(path, "r+") as file:
-        for name, values in _arrays(file).items():
-            rounded = values.astype(dtype)
-            if not np.isfinite(rounded).all():
-                raise ValueError(
-                    f"{name} holds weights up to {np.abs(values).max():.3g}, beyond {dtype}'s "
-                    f"{np.finfo(dtype).max:.3g}. Save in float32."
-                )
-            del file[name]
-            file.create_dataset(name, data=rounded)
+    exact = path.with_name(f"exact_{path.name}")
+    path.replace(exact)
+    # a new file, because HDF5 does not give back the room of what is replaced in an old one
+    with h5py.File(exact) as source, h5py.File(path, "w") as target:
+        _copy_rounded(source, target, dtype)
+    exact.unlink()
 
 
 def load_scorer(scorer, path):
@@ -62,13 +61,22 @@ def load_scorer(scorer, path):
             raise ValueError(f"{path} holds weights that are not finite ({variable.path}).")
 
 
-def _arrays(file):
-    """Every dataset of an open h5 file by its full name."""
-    found = {}
-    file.visititems(
-        lambda name, item: found.update({name: item[()]} if isinstance(item, h5py.Dataset) else {})
-    )
-    return found
+def _copy_rounded(source, target, dtype):
+    """Copy an h5 group: its attributes, its groups, and its arrays rounded to `dtype`."""
+    for key, value in source.attrs.items():
+        target.attrs[key] = value
+    for name, item in source.items():
+        if isinstance(item, h5py.Group):
+            _copy_rounded(item, target.create_group(name), dtype)
+            continue
+        with np.errstate(over="ignore"):  # reported below
+            rounded = item[()].astype(dtype)
+        if not np.isfinite(rounded).all():
+            raise ValueError(
+                f"{item.name} holds weights up to {np.abs(item[()]).max():.3g}, beyond {dtype}'s "
+                f"{np.finfo(dtype).max:.3g}. Save in float32."
+            )
+        target.create_dataset(name, data=rounded)
 
 
 def _first_line(error):

@@ -137,9 +137,13 @@ def test_a_run_is_not_overwritten_and_settings_must_agree(uninterrupted):
     [
         (("train", "kdd99_alad", "--data-dir", "/nowhere"), "kddcup.data_10_percent.gz"),
         (("train", "arrhythmia_alad", "--data-dir", "/nowhere"), "arrhythmia.data"),
-        (("describe", "kdd_alad"), "Did you mean 'kdd99_alad'"),
+        (("describe", "kdd_alad"), "closest: 'kdd99_alad'"),
         (("evaluate", "/nowhere"), "No run in /nowhere"),
         (("train", ENTRY, "--contaminated"), "contaminated"),
+        (("train", ENTRY, "--normal-class", "1"), "whose samples are no images"),
+        (("train", "cifar10_alad", "--normal-class", "car"), "'1 automobile'"),
+        (("train", "cifar10_alad", "--data-dir", "/nowhere"), "does not hold cifar10"),
+        (("train", "kdd99_anogan"), "Table X"),
     ],
 )
 def test_bad_requests_get_one_clear_line(arguments, expected, tmp_path):
