@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from alad_tf.architecture import build_networks, rows_to_config
+from alad_tf.averages import AveragedWeights
 from alad_tf.feed import PairedBatches
 from alad_tf.layers import PACKAGE
 from alad_tf.metrics import StepMeans
@@ -16,7 +17,7 @@ ADAM = {"learning_rate": 1e-5, "beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8}
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class ALAD(keras.Model):
+class ALAD(AveragedWeights, keras.Model):
     """Adversarially Learned Anomaly Detection: G, E, D_xz, D_xx and D_zz, trained together.
 
     Args:
@@ -58,7 +59,6 @@ class ALAD(keras.Model):
     """
 
     generative_networks = ("E", "G")
-    ema_networks = ("E", "G", "D_xx")
 
     def __init__(
         self,
@@ -98,16 +98,7 @@ class ALAD(keras.Model):
         networks = build_networks(self._config, self._policy)
         self.E, self.G = networks["E"], networks["G"]
         self.D_xz, self.D_xx, self.D_zz = (networks[name] for name in ("D_xz", "D_xx", "D_zz"))
-        self.ema = [
-            self.add_weight(
-                name=f"ema_{index}",
-                shape=source.shape,
-                initializer=lambda shape, dtype, v=source: tf.identity(v.value),
-                trainable=False,
-                autocast=False,
-            )
-            for index, source in enumerate(self.ema_sources)
-        ]
+        self.make_averages()
         self.step = self.add_weight(
             name="step", shape=(), dtype="int64", initializer="zeros", trainable=False
         )
@@ -120,11 +111,6 @@ class ALAD(keras.Model):
         """Names of the discriminators in play."""
         latent = self._config["latent_discriminator"]
         return ("D_xz", "D_xx", "D_zz") if latent else ("D_xz", "D_xx")
-
-    @property
-    def ema_sources(self):
-        """The variables that are averaged: the trainable weights of E, G and D_xx."""
-        return [v for n in self.ema_networks for v in getattr(self, n).trainable_variables]
 
     @property
     def metrics(self):
@@ -267,28 +253,6 @@ class ALAD(keras.Model):
         logits, fake = self.call_averaged("D_xx", x, reconstruction)
         scores = anomaly_scores(x, reconstruction, real, fake, logits)
         return {**scores, "reconstruction": reconstruction}
-
-    def call_averaged(self, name, *inputs):
-        """Call E, G or D_xx in inference mode with its averaged weights."""
-        network = getattr(self, name)
-        weights = [v.value for v in self.averaged_weights(name)]
-        state = [v.value for v in network.non_trainable_variables]
-        return network.stateless_call(weights, state, *inputs, training=False)[0]
-
-    def averaged_weights(self, name):
-        """The averages of one network's trainable weights, in the network's own order."""
-        start = 0
-        for other in self.ema_networks:
-            size = len(getattr(self, other).trainable_variables)
-            if other == name:
-                return self.ema[start : start + size]
-            start += size
-        raise ValueError(f"{name} is not averaged; the averaged networks are {self.ema_networks}.")
-
-    def update_ema(self):
-        """One step of the averages: ema <- decay * ema + (1 - decay) * weight."""
-        for average, source in zip(self.ema, self.ema_sources, strict=True):
-            average.assign(self.ema_decay * average.value + (1 - self.ema_decay) * source.value)
 
     def apply_gradients(self, tape, loss, names):
         """Differentiate `loss` once and let each named network's optimizer take its share."""

@@ -8,8 +8,9 @@ from alad_tf.detector import Detector
 from alad_tf.evaluate import evaluate
 from alad_tf.files import write_json
 from alad_tf.plots import roc, score_histogram
+from alad_tf.prepared import prepare
 from alad_tf.progress import TrainingProgress
-from alad_tf.runs import prepare, set_threshold
+from alad_tf.runs import set_threshold
 from alad_tf.scorer import Scorer
 
 

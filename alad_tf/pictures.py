@@ -15,7 +15,7 @@ def write_pictures(folder, data, detector, test_scores, history):
 
     Args:
         folder: str or Path of the run folder.
-        data: `alad_tf.runs.Prepared`.
+        data: `alad_tf.prepared.Prepared`.
         detector: the run's `Detector`.
         test_scores: dict of the test rows' scores, float arrays (n,) by score name.
         history: list of dicts, the logs of every epoch.

@@ -45,8 +45,10 @@ def score_histogram(scores, is_anomaly, path, threshold=None, title="", label="a
             xycoords="axes fraction",
             ha="right",
             color=GREY,
+            bbox=dict(facecolor="white", edgecolor="none", alpha=0.85),
         )
     axes.set(xlabel=label, ylabel="samples", title=title)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.legend(frameon=False)
     return _save(figure, path)
 

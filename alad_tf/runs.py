@@ -7,13 +7,12 @@ import tensorflow as tf
 
 from alad_tf import results
 from alad_tf.callbacks import Checkpoint, StopOnDivergence
-from alad_tf.data import load, split
 from alad_tf.detector import Detector
 from alad_tf.errors_by_label import flagged_by_label
 from alad_tf.evaluate import evaluate
 from alad_tf.files import read_json, write_json
 from alad_tf.pictures import write_pictures
-from alad_tf.preprocess import for_dataset
+from alad_tf.prepared import prepare
 from alad_tf.progress import TrainingProgress
 from alad_tf.scorer import Scorer
 from alad_tf.settings import Settings
@@ -21,53 +20,6 @@ from alad_tf.stopping import Stopping
 
 RUN, HISTORY, CHECKPOINTS, DETECTOR = "run.json", "history.json", "checkpoints", "detector"
 FALSE_ALARMS = 0.05  # share of held-out normal rows that a detector's threshold flags
-SPLIT_SEED = 42  # the protocol's split is the same in every run; `seed` is the training's
-
-
-@dataclasses.dataclass(frozen=True)
-class Prepared:
-    """A protocol's rows and their preprocessing: what trains and what tests.
-
-    Attributes:
-        records: raw `Records` of the whole set.
-        split: `alad_tf.data.Split`.
-        preprocessor: fitted on the training rows.
-    """
-
-    records: object
-    split: object
-    preprocessor: object
-
-    def part(self, name):
-        """The raw `Records` of the part "train", "validation" or "test"."""
-        return self.records.take(getattr(self.split, name))
-
-    def transformed(self, name):
-        """The preprocessed rows of a part: float32 array (n, *x_shape)."""
-        return self.preprocessor.transform(self.part(name).x)
-
-
-def prepare(entry, settings=None, data_dir=None):
-    """Load, split and preprocess an entry's data.
-
-    Args:
-        entry: `Entry`.
-        settings: `Settings`; its normal class, contamination and scaling count here.
-        data_dir: folder of the data; see `alad_tf.data.load`.
-
-    Returns:
-        `Prepared`.
-
-    Raises:
-        FileNotFoundError, ValueError: from loading, splitting and preprocessing.
-    """
-    settings = settings or Settings()
-    records = load(entry.dataset, data_dir, settings.normal_class)
-    rows = split(
-        entry.dataset, records.is_anomaly, seed=SPLIT_SEED, contaminated=settings.contaminated
-    )
-    preprocessor = for_dataset(entry.dataset, records, rows.train, settings.scaling)
-    return Prepared(records, rows, preprocessor)
 
 
 def train(
@@ -160,7 +112,7 @@ def train(
         "normal_class": settings.normal_class,
         "seed": settings.seed,
         "config": {**config, "kept_epoch": kept},
-        "protocol": _protocol(data),
+        "protocol": data.protocol(),
         "metrics": measured,
         "untrained": untrained,
         "epochs": len(checkpoint.history),
@@ -256,16 +208,3 @@ def set_threshold(detector, data, test_scores):
     else:
         fraction, rule = data.split.top_fraction, f"the paper's: {data.split.threshold_rule}"
         detector.set_threshold(test_scores[detector.score], fraction, rule)
-
-
-def _protocol(data):
-    is_anomaly = data.records.is_anomaly
-    return {
-        "train_rows": len(data.split.train),
-        "train_anomalies": int(is_anomaly[data.split.train].sum()),
-        "validation_rows": len(data.split.validation),
-        "test_rows": len(data.split.test),
-        "test_anomaly_rate": float(is_anomaly[data.split.test].mean()),
-        "threshold_rule": data.split.threshold_rule,
-        "split_seed": data.split.seed,
-    }

@@ -6,12 +6,14 @@ import pytest
 import zoo
 from alad_tf import runs
 from alad_tf.detector import Detector
+from alad_tf.prepared import prepare
 from alad_tf.scorer import Scorer
+from alad_tf.settings import Settings
 
 
 @pytest.mark.parametrize(("contaminated", "train_rows"), [(False, 192), (True, 226)])
 def test_arrhythmia_run_has_the_papers_rows(data_dir, tmp_path, contaminated, train_rows):
-    settings = runs.Settings(epochs=1, contaminated=contaminated)
+    settings = Settings(epochs=1, contaminated=contaminated)
     paths = dict(out=tmp_path / "run", results_dir=tmp_path / "results", data_dir=data_dir)
     result, folder = runs.train(zoo.entry("arrhythmia_alad"), settings, **paths)
     protocol = result["protocol"]
@@ -35,7 +37,7 @@ def test_arrhythmia_run_has_the_papers_rows(data_dir, tmp_path, contaminated, tr
 
 def test_kdd99_raw_records_go_through_the_real_networks(kdd99, data_dir, tmp_path):
     entry = zoo.entry("kdd99_alad")
-    data = runs.prepare(entry, data_dir=data_dir)
+    data = prepare(entry, data_dir=data_dir)
     x_train = data.transformed("train")
     assert x_train.shape == (198382, 121)
     assert len(data.split.test) == 247011

@@ -7,7 +7,7 @@ import pytest
 
 import zoo
 from alad_tf.report import render
-from alad_tf.results import read_results
+from alad_tf.results import read_results, write_result
 
 ROOT = Path(__file__).resolve().parents[1]
 ENTRIES = [zoo.entry(name) for name in zoo.list()]
@@ -34,3 +34,43 @@ def test_the_report_holds_the_means_of_the_committed_runs(entry):
 def test_what_has_not_been_run_is_shown_as_such(tmp_path):
     text = render(ENTRIES, tmp_path)
     assert text.count("Not run yet.") == len(ENTRIES)
+
+
+def image_run(number, seed, auroc, kept=100):
+    """A result of cifar10_alad as `alad train` writes it, with made-up numbers."""
+    values = {"precision": 0.9, "recall": 0.9, "f1": 0.9, "auroc": auroc, "auprc": 0.9}
+    scores = dict.fromkeys(("features", "l1", "l2", "logits"), values)
+    return {
+        "entry": "cifar10_alad",
+        "dataset": "cifar10",
+        "variant": f"class{number}",
+        "normal_class": number,
+        "seed": seed,
+        "config": {"stopping": "fixed", "kept_epoch": kept},
+        "protocol": {"train_rows": 3600, "validation_rows": 1200, "test_rows": 12000},
+        "metrics": scores,
+        "untrained": scores,
+        "epochs": kept,
+        "steps": 11200,
+        "wall_s": 60.0,
+        "versions": {},
+        "hardware": {"processor": "P", "cores": 2, "gpus": []},
+        "commit": None,
+    }
+
+
+def test_image_sets_are_reported_by_class(tmp_path):
+    write_result(tmp_path, image_run(3, 0, 0.6))
+    write_result(tmp_path, image_run(3, 1, 0.8))
+    (cat,) = (line for line in render(ENTRIES, tmp_path).splitlines() if line.startswith("| cat "))
+    assert cat.split(" | ")[1:3] == ["2", f"0.7000 ± {statistics.stdev([0.6, 0.8]):.4f}"]
+    text = render(ENTRIES, tmp_path)
+    assert "mean of the classes" not in text and "Not run yet: airplane, automobile" in text
+    assert "those of epoch 100 (stopping rule: fixed)" in text
+    for number in range(10):
+        write_result(tmp_path, image_run(number, 0, number / 10))
+    text = render(ENTRIES, tmp_path)
+    (mean,) = (line for line in text.splitlines() if line.startswith("| mean of the classes |"))
+    # a class's seeds are averaged first: cat's are 0.3 and 0.8
+    assert mean.split(" | ")[2] == f"{(sum(range(10)) / 10 + (0.55 - 0.3)) / 10:.4f}"
+    assert "so no mean" not in text.split("## cifar10_alad, default")[1].split("## ")[0]

@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from alad_tf import runs
 from alad_tf.detector import Detector
 from alad_tf.files import read_json, write_json
+from alad_tf.prepared import prepare
 from alad_tf.settings import Settings
 from alad_tf.weights import DTYPES
 from zoo import presets
@@ -46,7 +47,7 @@ def publish(run_folder, data_dir=None, weights=presets.BUNDLED, registry=presets
     run = runs.read_run(run_folder)
     entry, settings = find_entry(run["entry"]), Settings(**run["settings"])
     detector = Detector.load(Path(run_folder) / runs.DETECTOR)
-    data = runs.prepare(entry, settings, data_dir)
+    data = prepare(entry, settings, data_dir)
     test = data.part("test")
     before = detector.scores(test.x)
     weights, registry = Path(weights), Path(registry)
