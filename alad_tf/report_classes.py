@@ -4,7 +4,7 @@ import re
 import statistics
 
 from alad_tf.data import class_names
-from alad_tf.results import read_results
+from alad_tf.results import read_histories, read_results
 from alad_tf.scores import SCORES
 
 VARIANT = re.compile(r"class(\d)(?:_(.+))?")
@@ -32,7 +32,33 @@ def class_sections(entry, results, found, variants=None):
     for variant in sorted(tasks, key=lambda name: (name != "default", name)):
         if variants is None or variant in variants:
             lines += _section(entry, variant, tasks[variant])
+            lines += _stops(entry, results, variant, tasks[variant])
     return lines
+
+
+def _stops(entry, results, variant, tasks):
+    """Where the paper's patience would have stopped the runs that trained on."""
+    names, told = class_names(entry.dataset), []
+    for number in sorted(tasks):
+        folder = f"class{number}" + (f"_{variant}" if variant != "default" else "")
+        for seed, history in read_histories(results, entry.name, folder).items():
+            scores = [logs["val_score"] for logs in history]
+            best = min(range(len(scores)), key=scores.__getitem__)
+            stops = [
+                epoch
+                for epoch in range(len(scores))
+                if epoch - min(range(epoch + 1), key=scores.__getitem__) >= entry.patience
+            ]
+            stop = f"epoch {stops[0] + 1}" if stops else "no epoch"
+            told.append(
+                f"{names[number]}, seed {seed}: {stop} (score {scores[0]:.0f} after the first "
+                f"epoch, lowest {scores[best]:.0f} at epoch {best + 1}, {scores[-1]:.0f} at the "
+                "last)"
+            )
+    if not told:
+        return []
+    rule = f"Where patience {entry.patience} on the validation rows' mean features score stops"
+    return [f"{rule}: {'; '.join(told)}.", ""]
 
 
 def _section(entry, variant, tasks):

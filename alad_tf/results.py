@@ -91,6 +91,28 @@ def write_flagged(folder, run, flagged):
     return write_json(path.with_name(f"flagged_{path.name}"), flagged)
 
 
+def write_history(folder, run, history):
+    """Write a run's epochs beside its result.
+
+    Args:
+        folder: str or Path of the results folder.
+        run: dict with "entry", "variant" and "seed".
+        history: list of dicts, the logs of every epoch; see `ALAD.fit`.
+
+    Returns:
+        Path of the JSON, `<folder>/<entry>/<variant>/history_seed<k>.json`.
+    """
+    path = result_path(folder, run["entry"], run["variant"], run["seed"])
+    rounded = [{name: round(value, 5) for name, value in logs.items()} for logs in history]
+    return write_json(path.with_name(f"history_{path.name}"), rounded)
+
+
+def read_histories(folder, entry, variant="default"):
+    """The histories of an entry's variant: dict by seed of lists of epochs' logs."""
+    found = (Path(folder) / entry / variant).glob("history_seed*.json")
+    return {int(path.stem.removeprefix("history_seed")): read_json(path) for path in sorted(found)}
+
+
 def read_flagged(folder, entry, variant="default"):
     """The counts by class of all seeds of an entry's variant: a list of `flagged_by_label` rows."""
     found = (Path(folder) / entry / variant).glob("flagged_seed*.json")

@@ -123,6 +123,7 @@ def train(
         "commit": commit,
     }
     results.write_result(results_dir, result)
+    results.write_history(results_dir, result, checkpoint.history)
     return result, folder
 
 

@@ -77,6 +77,11 @@ def test_a_run_states_its_class_and_the_protocols_rows(whole, small_svhn_dir):
     assert result["steps"] == 4 * (len(part.train) // 8)
     history = json.loads((folder / "history.json").read_text())
     assert len(history) == 4 and all(logs["val_score"] > 0 for logs in history)
+    path = folder.parent / "results" / "svhn_alad" / "class1" / "history_seed5.json"
+    beside = json.loads(path.read_text())
+    assert [logs["G"] for logs in beside] == pytest.approx(
+        [logs["G"] for logs in history], abs=1e-5
+    )
 
 
 def test_a_run_draws_its_pictures(whole):

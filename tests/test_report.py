@@ -7,7 +7,7 @@ import pytest
 
 import zoo
 from alad_tf.report import render
-from alad_tf.results import read_results, write_result
+from alad_tf.results import read_results, write_history, write_result
 
 ROOT = Path(__file__).resolve().parents[1]
 ENTRIES = [zoo.entry(name) for name in zoo.list()]
@@ -73,4 +73,8 @@ def test_image_sets_are_reported_by_class(tmp_path):
     (mean,) = (line for line in text.splitlines() if line.startswith("| mean of the classes |"))
     # a class's seeds are averaged first: cat's are 0.3 and 0.8
     assert mean.split(" | ")[2] == f"{(sum(range(10)) / 10 + (0.55 - 0.3)) / 10:.4f}"
+    rising = [5.0, 2.0] + [3.0] * 20
+    write_history(tmp_path, image_run(3, 1, 0.8), [{"val_score": value} for value in rising])
+    text = render(ENTRIES, tmp_path)
+    assert "cat, seed 1: epoch 12 (score 5 after the first epoch, lowest 2 at epoch 2" in text
     assert "so no mean" not in text.split("## cifar10_alad, default")[1].split("## ")[0]
