@@ -6,6 +6,7 @@ import statistics
 from alad_tf.data import class_names
 from alad_tf.results import read_histories, read_results
 from alad_tf.scores import SCORES
+from alad_tf.stopping import best_epoch, stop_epoch
 
 VARIANT = re.compile(r"class(\d)(?:_(.+))?")
 
@@ -43,17 +44,11 @@ def _stops(entry, results, variant, tasks):
         folder = f"class{number}" + (f"_{variant}" if variant != "default" else "")
         for seed, history in read_histories(results, entry.name, folder).items():
             scores = [logs["val_score"] for logs in history]
-            best = min(range(len(scores)), key=scores.__getitem__)
-            stops = [
-                epoch
-                for epoch in range(len(scores))
-                if epoch - min(range(epoch + 1), key=scores.__getitem__) >= entry.patience
-            ]
-            stop = f"epoch {stops[0] + 1}" if stops else "no epoch"
+            best, stop = best_epoch(history), stop_epoch(history, entry.patience)
             told.append(
-                f"{names[number]}, seed {seed}: {stop} (score {scores[0]:.0f} after the first "
-                f"epoch, lowest {scores[best]:.0f} at epoch {best + 1}, {scores[-1]:.0f} at the "
-                "last)"
+                f"{names[number]}, seed {seed}: {f'epoch {stop}' if stop else 'no epoch'} (score "
+                f"{scores[0]:.0f} after the first epoch, lowest {scores[best - 1]:.0f} at epoch "
+                f"{best}, {scores[-1]:.0f} at the last)"
             )
     if not told:
         return []

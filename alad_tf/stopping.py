@@ -1,5 +1,6 @@
 """When a training ends, and which weights it leaves: fixed epochs, or early stopping."""
 
+import math
 from pathlib import Path
 
 import keras
@@ -59,16 +60,14 @@ class Stopping(keras.callbacks.Callback):
 
     def stalled(self, history):
         """Whether a history (list of epochs' logs) calls for the stop."""
-        if self.rule == "fixed" or not history:
-            return False
-        return len(history) - 1 - _best(history) >= self.patience
+        return self.rule != "fixed" and stop_epoch(history, self.patience) is not None
 
     def on_epoch_end(self, epoch, logs=None):
         history = [*self.checkpoint.history, dict(logs or {})]
         if self.rule == "fixed":
             return
         self.require(MONITOR in history[-1])
-        if self.rule == "best" and _best(history) == epoch:
+        if self.rule == "best" and best_epoch(history) == epoch + 1:
             with replacing_folder(self.best_folder) as temporary:
                 self.model.save_weights(temporary / WEIGHTS)
                 write_json(temporary / STATE, {"epoch": epoch + 1, **history[-1]})
@@ -85,5 +84,34 @@ class Stopping(keras.callbacks.Callback):
         return len(history)
 
 
-def _best(history):
-    return int(np.argmin([logs[MONITOR] for logs in history]))
+def best_epoch(history):
+    """The number (from 1) of the first epoch with the lowest validation score.
+
+    Args:
+        history: list of dicts, an epoch's logs each, with "val_score"; at least one.
+
+    Example:
+        >>> best_epoch([{"val_score": 3.0}, {"val_score": 2.0}, {"val_score": 2.5}])
+        2
+    """
+    return 1 + int(np.argmin([logs[MONITOR] for logs in history]))
+
+
+def stop_epoch(history, patience):
+    """The number (from 1) of the epoch after which a patience stops, or None.
+
+    Args:
+        history: list of dicts, an epoch's logs each, with "val_score".
+        patience: int, epochs without a new lowest score.
+
+    Example:
+        >>> stop_epoch([{"val_score": score} for score in (3.0, 2.0, 2.5, 2.0, 1.0)], 2)
+        4
+    """
+    lowest, since = math.inf, 0
+    for number, logs in enumerate(history, 1):
+        since = 0 if logs[MONITOR] < lowest else since + 1
+        lowest = min(lowest, logs[MONITOR])
+        if since >= patience:
+            return number
+    return None
