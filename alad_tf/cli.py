@@ -221,10 +221,10 @@ def _metrics_table(entry, measured, untrained=None):
 
 def main():
     """Run the command; an expected error prints its message, not a traceback."""
-    from alad_tf.callbacks import DivergenceError
-
     try:
         app()
-    except (ValueError, OSError, DivergenceError) as error:
+    # DivergenceError is a FloatingPointError; importing it by name would import TensorFlow, which
+    # costs seconds that `alad --help` has no need to spend
+    except (ValueError, OSError, FloatingPointError) as error:
         err.print(f"alad: {error}", markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(2) from None
