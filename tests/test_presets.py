@@ -6,6 +6,7 @@ import json
 import resource
 import shutil
 import socket
+import struct
 import threading
 import time
 
@@ -54,6 +55,17 @@ class Server(http.server.BaseHTTPRequestHandler):
         if how == "missing" or not path.is_file():
             self.send_error(404)
             return
+        if how == "reset":
+            body = path.read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[:100])
+            # closed with data unsent: the client sees a reset, not an end
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.close()
+            return
         if how == "hang":
             time.sleep(3)
             return
@@ -73,7 +85,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 def server(published, monkeypatch):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
         server.folder, server.spoil, server.requests = published.parents[1], {}, 0
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         monkeypatch.setenv(presets.BASE_ENV, f"http://127.0.0.1:{server.server_port}/")
         yield server
         server.shutdown()
@@ -108,6 +120,7 @@ def test_a_file_address_works(published, detector, monkeypatch):
     [
         ("missing", ConnectionError, "could not be fetched.*404"),
         ("truncate", ConnectionError, "could not be fetched"),
+        ("reset", ConnectionError, "could not be fetched"),
         ("corrupt", ValueError, "not the file that this version expects.*sha256"),
     ],
 )

@@ -5,6 +5,7 @@ package; the others are downloaded once, into Keras's folder, and verified befor
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import socket
@@ -19,6 +20,7 @@ REGISTRY, BUNDLED = HERE / "registry.json", HERE / "weights"
 MANIFEST = "sha256.json"
 BASE_ENV = "ALAD_ZOO_URL"
 TIMEOUT_S = 60.0  # of a server that does not answer
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 def registry():
@@ -140,7 +142,7 @@ def _download(base, files, folder):
             try:
                 keras.utils.get_file(name, address, cache_dir=temporary, cache_subdir="")
             except Exception as error:  # get_file raises bare Exception for failed requests
-                if isinstance(error, OSError) and error.filename is None and error.errno:
+                if getattr(error, "errno", None) in DISK_ERRORS:
                     raise OSError(
                         error.errno,
                         f"{error.strerror}, while {address} was written below {folder.parent}. "
