@@ -54,7 +54,6 @@ class TrainingProgress(keras.callbacks.Callback):
             self._first = epoch
             if self._bar:
                 self._bar.update(self._task, completed=epoch)
-
         self._epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
@@ -69,9 +68,13 @@ class TrainingProgress(keras.callbacks.Callback):
             return
         now, total = time.monotonic(), self.params["epochs"]
         if now - self._told >= self.every_s or epoch + 1 == total:
-            left = (now - self._begun) / (epoch + 1 - self._first) * (total - epoch - 1)
-            self.console.print(f"epoch {epoch + 1}/{total}  {left:.0f} s left  {losses}")
+            done = epoch - self._first
+            left = (now - self._begun) / done * (total - epoch - 1) if done else 0.0
+            told = "compiled" if not done and epoch + 1 < total else f"{left:.0f} s left"
+            self.console.print(f"epoch {epoch + 1}/{total}  {told}  {losses}")
             self._told = now
+        if epoch == self._first:
+            self._begun = now  # the first epoch compiles: it says nothing of the others
 
     def on_train_end(self, logs=None):
         self.close()
