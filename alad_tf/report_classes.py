@@ -130,9 +130,16 @@ def took(runs):
 
 
 def machines(runs):
-    """The hardware of the first of the runs in words: "2 cores, AMD EPYC"."""
-    hardware = runs[0]["hardware"]
-    return ", ".join(hardware["gpus"]) or f"{hardware['cores']} cores, {hardware['processor']}"
+    """The hardware of the runs in words: "1 core or 2 cores, AMD EPYC"."""
+    used = {}
+    for hardware in (run["hardware"] for run in runs):
+        place = ", ".join(hardware["gpus"]) or hardware["processor"]
+        used.setdefault(place, set()).update([] if hardware["gpus"] else [hardware["cores"]])
+    told = []
+    for place, cores in sorted(used.items()):
+        counts = " or ".join(plural(count, "core") for count in sorted(cores))
+        told.append(f"{counts}, {place}" if counts else place)
+    return "; ".join(told)
 
 
 def plural(count, noun):

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from tiny import FEATURES, tiny_data, tiny_model
+from tiny import FEATURES, tiny_data, tiny_image_model, tiny_model
 
 from alad_tf.detector import Detector
 from alad_tf.files import write_json
-from alad_tf.preprocess import TablePreprocessor, VectorPreprocessor
+from alad_tf.preprocess import ImagePreprocessor, TablePreprocessor, VectorPreprocessor
 from alad_tf.scorer import Scorer
 
 
@@ -38,6 +38,18 @@ def test_saved_and_loaded_detectors_agree(detector, tmp_path):
     assert loaded.metadata == {"entry": "tiny"}
     files = sorted(path.name for path in (tmp_path / "detector").iterdir())
     assert files == ["config.json", "scorer.weights.h5"]
+
+
+def test_an_image_detectors_model_computes_the_detectors_function():
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 2), dtype="uint8")
+    preprocessor = ImagePreprocessor((8, 8, 2))
+    model = tiny_image_model(jit_compile=False)
+    model.fit(preprocessor.transform(images), batch_size=8, epochs=4, verbose=0)
+    detector = Detector.from_model(preprocessor, model)
+    again = Scorer.from_alad(detector.model).scores(preprocessor.transform(images))
+    for name, values in detector.scores(images).items():
+        np.testing.assert_allclose(again[name], values, rtol=1e-4)
+    assert detector.reconstruct(images).dtype == np.uint8
 
 
 def test_table_columns_survive_saving(tmp_path):

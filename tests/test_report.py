@@ -61,12 +61,14 @@ def image_run(number, seed, auroc, kept=100):
 
 def test_image_sets_are_reported_by_class(tmp_path):
     write_result(tmp_path, image_run(3, 0, 0.6))
-    write_result(tmp_path, image_run(3, 1, 0.8))
+    one_core = {"hardware": {"processor": "P", "cores": 1, "gpus": []}}
+    write_result(tmp_path, {**image_run(3, 1, 0.8), **one_core})
     (cat,) = (line for line in render(ENTRIES, tmp_path).splitlines() if line.startswith("| cat "))
     assert cat.split(" | ")[1:3] == ["2", f"0.7000 ± {statistics.stdev([0.6, 0.8]):.4f}"]
     text = render(ENTRIES, tmp_path)
     assert "mean of the classes" not in text and "Not run yet: airplane, automobile" in text
     assert "those of epoch 100 (stopping rule: fixed)" in text
+    assert "(1 core or 2 cores, P; other runs may" in text
     for number in range(10):
         write_result(tmp_path, image_run(number, 0, number / 10))
     text = render(ENTRIES, tmp_path)

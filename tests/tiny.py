@@ -49,11 +49,11 @@ IMAGE_ROWS = {
 }
 
 
-def tiny_image_model(pair_axis=-1):
+def tiny_image_model(pair_axis=-1, jit_compile=True):
     """A compiled model of 8x8 images with 2 channels."""
     options = dict(pair_axis=pair_axis, initializer="normal_0.01", seed=1)
     model = ALAD(IMAGE_ROWS, (8, 8, 2), 3, **options)
-    model.compile(learning_rate=1e-3)
+    model.compile(learning_rate=1e-3, jit_compile=jit_compile)
     return model
 
 
