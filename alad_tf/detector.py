@@ -188,7 +188,7 @@ class Detector:
 
         Args:
             folder: str or Path; an old detector there is replaced.
-            dtype: "float32", or "float16" to round the weights to half the size.
+            dtype: "float32", or "float16" to round large weights to half the size.
 
         Returns:
             Path of the folder.

@@ -73,7 +73,7 @@ def save_preset(detector, folder, dtype="float32"):
     Args:
         detector: `alad_tf.Detector`.
         folder: str or Path; an old preset there is replaced.
-        dtype: "float32", or "float16" to round the weights to half the size.
+        dtype: "float32", or "float16" to round large weights to half the size.
 
     Returns:
         Path of the folder.

@@ -1,8 +1,8 @@
 """Make a finished run the pretrained preset of its entry: `python -m zoo.publish RUN_FOLDER`.
 
 The weights are rounded to the smallest float type that moves no test score by more than 1e-3
-relative and no AUROC by more than 1e-4 (images; a table's few weights stay float32). The threshold
-is set again with the rounded weights.
+relative and no AUROC by more than 1e-4 (images; a table's few weights, and small arrays, stay
+float32). The threshold is set again with the rounded weights.
 """
 
 import shutil
