@@ -9,7 +9,7 @@ NORMAL, ANOMALOUS, GREY = "#2b6cb0", "#c53030", "#4a5568"
 
 
 def score_histogram(scores, is_anomaly, path, threshold=None, title="", label="anomaly score"):
-    """Histograms of normal and anomalous samples' scores, with the threshold.
+    """Histograms of normal and anomalous samples' scores, each in per cent, with the threshold.
 
     Args:
         scores: float array (N,).
@@ -35,20 +35,14 @@ def score_histogram(scores, is_anomaly, path, threshold=None, title="", label="a
         (is_anomaly, ANOMALOUS, "anomalous"),
     ):
         values = np.minimum(scores[mask], high)
-        axes.hist(values, edges, color=color, alpha=0.6, label=f"{name} ({mask.sum():,})")
+        share = np.full(len(values), 100 / max(len(values), 1))  # the kinds may differ in number
+        kind = f"{name} ({mask.sum():,})"
+        axes.hist(values, edges, weights=share, color=color, alpha=0.6, label=kind)
     if threshold is not None and threshold <= high:
         axes.axvline(threshold, color=GREY, linestyle="--", label=f"threshold {threshold:.3g}")
     if beyond.any():
-        axes.annotate(
-            f"last bar: {beyond.sum():,} samples\nbeyond {high:.3g}, up to {scores.max():.3g}",
-            (1, 0.5),
-            xycoords="axes fraction",
-            ha="right",
-            color=GREY,
-            bbox=dict(facecolor="white", edgecolor="none", alpha=0.85),
-        )
-    axes.set(xlabel=label, ylabel="samples", title=title)
-    axes.yaxis.set_major_formatter("{x:,.0f}")
+        label += f"  (last bar: all beyond {high:,.4g}, up to {scores.max():,.4g})"
+    axes.set(xlabel=label, ylabel="samples of the kind, %", title=title)
     axes.legend(frameon=False)
     return _save(figure, path)
 
