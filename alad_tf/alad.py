@@ -8,7 +8,7 @@ from alad_tf.averages import AveragedWeights
 from alad_tf.feed import PairedBatches
 from alad_tf.layers import PACKAGE
 from alad_tf.metrics import StepMeans
-from alad_tf.random import derive_seed
+from alad_tf.random import derive_seed, normal
 from alad_tf.scores import anomaly_scores
 from alad_tf.step import train_discriminators, train_generator_encoder
 
@@ -203,23 +203,25 @@ class ALAD(AveragedWeights, keras.Model):
             dict of the losses' means over the epoch so far.
         """
         if len(data) == 2:
-            self._one_step(*data)
+            self._one_step(*data, self.noise(data[0].shape[0]))
         elif data[0].shape[0] == 1:
-            self._one_step(data[0][0], data[1][0])
+            self._one_step(data[0][0], data[1][0], self.noise(data[0].shape[1]))
         else:
             x_d, x_g, count = data
+            # drawn before the loop: inside it XLA would compute the draws again for each user
+            noise = self.noise(x_d.shape[1], tf.range(x_d.shape[0]))
             # A loop inside the program saves the cost of launching it, which for the tabular
             # networks (some 200 variables) exceeds that of a step.
             tf.while_loop(
                 lambda i: i < count,
-                lambda i: (self._one_step(x_d[i], x_g[i], after=i),),
+                lambda i: (self._one_step(x_d[i], x_g[i], noise[i], after=i),),
                 (tf.constant(0),),
             )
         return self._loss_means.result()
 
-    def _one_step(self, x_d, x_g, after=0):
+    def _one_step(self, x_d, x_g, noise, after=0):
         """D_xz, D_xx and D_zz learn from one batch, then G and E together from the other."""
-        z_d, z_g = tf.unstack(self.noise(x_d.shape[0]))
+        z_d, z_g = tf.unstack(noise)
         parts, constant = train_discriminators(self, x_d, z_d)
         made = train_generator_encoder(self, x_g, z_g)
         self.update_ema()
@@ -249,9 +251,9 @@ class ALAD(AveragedWeights, keras.Model):
         x = tf.cast(inputs, tf.float32)
         z = tf.reshape(self.call_averaged("E", x), (-1, self.latent_dim))
         reconstruction = tf.reshape(self.call_averaged("G", z), (-1, *self.x_shape))
-        _, real = self.call_averaged("D_xx", x, x)
-        logits, fake = self.call_averaged("D_xx", x, reconstruction)
-        scores = anomaly_scores(x, reconstruction, real, fake, logits)
+        logits, features = self.call_averaged("D_xx", x, reconstruction, both=True)
+        real, fake = tf.split(features, 2)  # of (x, x), of (x, x')
+        scores = anomaly_scores(x, reconstruction, real, fake, tf.split(logits, 2)[1])
         return {**scores, "reconstruction": reconstruction}
 
     def apply_gradients(self, tape, loss, names):
@@ -262,19 +264,21 @@ class ALAD(AveragedWeights, keras.Model):
         ):
             getattr(self, f"optimizer_{name}").apply(gradients, owned)
 
-    def noise(self, batch_size):
-        """The latent draws of the current step, a function of the seed and the step alone.
+    def noise(self, batch_size, ahead=0):
+        """The latent draws of a step, a function of the seed and the step alone.
 
         Args:
             batch_size: int.
+            ahead: int, or int32 tensor (K,): how many steps after the current one.
 
         Returns:
-            float32 tensor (2, batch_size, latent_dim): z for the discriminators, z for G and E.
+            float32 tensor (2, batch_size, latent_dim), or (K, 2, batch_size, latent_dim): z for the
+            discriminators, z for G and E.
         """
-        shape = (2, batch_size, self.latent_dim)
-        return tf.random.stateless_normal(shape, self.call_seed(0), alg="philox")
+        return normal((2, batch_size, self.latent_dim), self.call_seed(0, ahead))
 
-    def call_seed(self, call):
-        """int32 (2,): the seed of the `call`-th use of randomness in the current step."""
+    def call_seed(self, call, ahead=0):
+        """int32 (2,) or (K, 2): the seed of the `call`-th use of randomness in a step."""
         salt = tf.constant(derive_seed(self.seed, 3, call), tf.int32)
-        return tf.stack([salt, tf.cast(self.step.value, tf.int32)])
+        step = tf.cast(self.step.value, tf.int32) + ahead
+        return tf.stack([tf.broadcast_to(salt, tf.shape(step)), step], axis=-1)

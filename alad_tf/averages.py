@@ -36,12 +36,12 @@ class AveragedWeights:
         """The variables that are averaged: the trainable weights of E, G and D_xx."""
         return [v for n in self.ema_networks for v in getattr(self, n).trainable_variables]
 
-    def call_averaged(self, name, *inputs):
+    def call_averaged(self, name, *inputs, **options):
         """Call E, G or D_xx in inference mode with its averaged weights."""
         network = getattr(self, name)
         weights = [v.value for v in self.averaged_weights(name)]
         state = [v.value for v in network.non_trainable_variables]
-        return network.stateless_call(weights, state, *inputs, training=False)[0]
+        return network.stateless_call(weights, state, *inputs, training=False, **options)[0]
 
     def averaged_weights(self, name):
         """The averages of one network's trainable weights, in the network's own order."""

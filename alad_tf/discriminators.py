@@ -8,10 +8,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.layers import PACKAGE
+from alad_tf.layers import PACKAGE, product
 from alad_tf.networks import Stack
 from alad_tf.random import derive_seed
 from alad_tf.rows import Row
+
+
+def _joined(layer, parts, kernel):
+    """[a, b] K by parts, so that a frozen part costs no gradient."""
+    kernels = tf.split(kernel, [part.shape[-1] for part in parts], axis=-2)
+    products = [product(layer, part, k) for part, k in zip(parts, kernels, strict=True)]
+    return tf.add_n(products)
+
+
+def _pairs(layer, pair, kernel):
+    """[a, a] K, then [a, b] K, which share most: [a, b] K = [a, a] K + (b - a) K_b."""
+    a, b = pair
+    kernels = tf.split(kernel, 2, axis=-2)
+    same = product(layer, a, tf.add_n(kernels))
+    return tf.concat([same, same + product(layer, b - a, kernels[1])], 0)
 
 
 class _Discriminator(keras.layers.Layer):
@@ -36,9 +51,9 @@ class _Discriminator(keras.layers.Layer):
             name=name,
         )
 
-    def _logits_and_features(self, joined, training, seed):
+    def _logits_and_features(self, joined, training, seed, products=None):
         """Body, then last row: logits (B,) and the flattened layer before them (B, F)."""
-        features = self.body(joined, training=training, seed=seed)
+        features = self.body(joined, training=training, seed=seed, products=products)
         logits = self.top(features, training=training, seed=seed)  # (B, 1) or (B, 1, 1, 1)
         flat = tf.reshape(features, (-1, int(np.prod(features.shape[1:]))))
         return tf.reshape(logits, (-1,)), flat
@@ -127,9 +142,13 @@ class PairDiscriminator(Discriminator):
     Call arguments:
         a, b: float tensors (B, ...) of one shape.
         training, seed: as for `Stack`.
+        both: bool, answer for (a, a) as well: first its B rows, then those of (a, b). Training with
+            batch norm would mix the two.
+        by_parts: bool, multiply a and b by their own parts of the first kernel: the same, and
+            cheaper where the kernel is frozen and a needs no gradient.
 
     Returns:
-        `(logits, features)`: float tensors (B,) and (B, F).
+        `(logits, features)`: float tensors (B,) and (B, F), or (2B,) and (2B, F).
 
     Raises:
         ValueError: fewer than two rows.
@@ -162,7 +181,16 @@ class PairDiscriminator(Discriminator):
         joined[self.axis] *= 2
         super().build(tuple(joined))
 
-    def call(self, a, b, training=False, seed=None):
+    @property
+    def shares(self):
+        """Whether the pairs (a, a) and (a, b) share the products of the first row."""
+        return self.axis == -1 and self.body.takes_products
+
+    def call(self, a, b, training=False, seed=None, both=False, by_parts=False):
+        if self.shares and (both or by_parts):
+            return self._logits_and_features((a, b), training, seed, _pairs if both else _joined)
+        if both:
+            a, b = tf.concat([a, a], 0), tf.concat([a, b], 0)
         joined = tf.concat([a, b], axis=self.axis)  # (B, 2d) or the images side by side
         return self._logits_and_features(joined, training, seed)
 
@@ -183,6 +211,8 @@ class JointDiscriminator(_Discriminator):
         x: float tensor (B, ...).
         z: float tensor (B, latent).
         training, seed: as for `Stack`.
+        by_parts: bool, multiply the branches by their own parts of the joint kernel: the same, and
+            cheaper where the kernel is frozen and one of the branches needs no gradient.
 
     Returns:
         `(logits, features)`: float tensors (B,) and (B, F).
@@ -240,13 +270,14 @@ class JointDiscriminator(_Discriminator):
         self.body.build(joined)
         self.top.build(self.body.compute_output_shape(joined))
 
-    def call(self, x, z, training=False, seed=None):
+    def call(self, x, z, training=False, seed=None, by_parts=False):
         branches = [
             self.x_branch(x, training=training, seed=seed),
             self.z_branch(z, training=training, seed=seed),
         ]
-        joined = tf.concat(branches, axis=-1)
-        return self._logits_and_features(joined, training, seed)
+        if by_parts and self.body.takes_products:
+            return self._logits_and_features(branches, training, seed, _joined)
+        return self._logits_and_features(tf.concat(branches, axis=-1), training, seed)
 
     def get_config(self):
         return {

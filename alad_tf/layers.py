@@ -22,12 +22,16 @@ class SpectralNormalization(keras.layers.Wrapper):
     where u and v are constants to the gradient, so that d sigma / dW = v u^T. In inference the same
     iteration runs from the stored u and nothing is stored.
 
+    Two identities keep it cheap: v^T W u is the length of W^T v, which the iteration has anyway;
+    and x (W / sigma) = (x W) / sigma, so that no normalised kernel is ever made.
+
     `keras.layers.SpectralNormalization` is not this: it assigns W / sigma into the variable on
     every training call and sends no gradient through sigma.
 
     Args:
-        layer: a `Dense`, `Conv2D` or `Conv2DTranspose` layer. For the last one the kernel's output
-            axis is the third; it is moved to the end before flattening.
+        layer: a `Dense`, `Conv2D` or `Conv2DTranspose` layer without a non-linearity of its own.
+            For the last one the kernel's output axis is the third; it is moved to the end before
+            flattening.
         seed: int, seed of u's initial value.
 
     Call arguments:
@@ -38,7 +42,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         What the wrapped layer returns.
 
     Raises:
-        ValueError: the wrapped layer has no kernel.
+        ValueError: the wrapped layer has no kernel, or a non-linearity.
 
     Example:
         >>> layer = SpectralNormalization(keras.layers.Dense(3), seed=0)
@@ -62,6 +66,11 @@ class SpectralNormalization(keras.layers.Wrapper):
             raise ValueError(
                 f"SpectralNormalization needs a layer with a kernel; {self.layer.name} "
                 f"({type(self.layer).__name__}) has none. Wrap a Dense, Conv2D or Conv2DTranspose."
+            )
+        if self.layer.activation is not keras.activations.linear:
+            raise ValueError(
+                f"SpectralNormalization needs a layer without a non-linearity; {self.layer.name} "
+                f"has {self.layer.activation.__name__!r}. Put it in an Activation layer behind."
             )
         outputs = self._matrix(self.layer.kernel.value).shape[-1]
         start = np.random.default_rng(self.seed).standard_normal(outputs)
@@ -92,8 +101,9 @@ class SpectralNormalization(keras.layers.Wrapper):
         matrix = self._matrix(kernel)
         fixed = tf.stop_gradient(matrix)
         v = tf.math.l2_normalize(tf.linalg.matvec(fixed, self.u.value), epsilon=1e-24)
-        u = tf.math.l2_normalize(tf.linalg.matvec(fixed, v, transpose_a=True), epsilon=1e-24)
-        return tf.tensordot(v, tf.linalg.matvec(matrix, u), 1), u
+        image = tf.linalg.matvec(matrix, v, transpose_a=True)  # W^T v
+        u = tf.math.l2_normalize(tf.stop_gradient(image), epsilon=1e-24)
+        return tf.tensordot(u, image, 1), u
 
     def effective_kernel(self, kernel=None):
         """W / sigma(W) as inference uses it.
@@ -109,23 +119,87 @@ class SpectralNormalization(keras.layers.Wrapper):
         return kernel / self.sigma(kernel)[0]
 
     def call(self, inputs, training=False):
+        return self.normalise(lambda kernel: product(self.layer, inputs, kernel), training)
+
+    def normalise(self, products, training=False):
+        """What the layer computes of a sum of products with its kernel.
+
+        Args:
+            products: function of the raw kernel, linear in it: float tensor (..., outputs).
+            training: bool; True advances u by one power iteration.
+
+        Returns:
+            products(W) / sigma(W) + bias.
+        """
         kernel = self.layer.kernel.value
         sigma, u = self.sigma(kernel)
         if training:
             self.u.assign(u)
-        # Every variable is named, since an outer scope's values (averages, say) end where this
-        # scope begins.
-        values = [
-            (v, kernel / sigma if v is self.layer.kernel else v.value) for v in self.layer.variables
-        ]
-        with keras.StatelessScope(state_mapping=values):
-            return self.layer(inputs)
+        outputs = products(kernel)
+        return _with_bias(self.layer, outputs * tf.cast(1 / sigma, outputs.dtype))
 
     def compute_output_shape(self, input_shape):
         return self.layer.compute_output_shape(input_shape)
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
+
+
+def product(layer, inputs, kernel):
+    """Inputs times kernel, as a layer computes it before its bias, in the layer's precision.
+
+    Args:
+        layer: a `Dense`, `Conv2D` or `Conv2DTranspose` layer: how to multiply.
+        inputs: float tensor (B, ..., inputs).
+        kernel: float tensor: the layer's kernel, or its part for some of the input channels.
+
+    Returns:
+        float tensor (B, ..., outputs), in the layer's compute dtype.
+
+    Example:
+        >>> product(keras.layers.Dense(2), tf.ones((1, 3)), tf.ones((3, 2))).numpy().tolist()
+        [[3.0, 3.0]]
+    """
+    inputs, kernel = (tf.cast(value, layer.compute_dtype) for value in (inputs, kernel))
+    if isinstance(layer, keras.layers.Dense):
+        return keras.ops.matmul(inputs, kernel)
+    if isinstance(layer, keras.layers.Conv2DTranspose):
+        names = ("strides", "padding", "output_padding", "data_format", "dilation_rate")
+        return keras.ops.conv_transpose(inputs, kernel, **{n: getattr(layer, n) for n in names})
+    if kernel.shape[:2] == (1, 1) and layer.strides == (1, 1):
+        # the same function; the gradient of a convolution would transpose the kernel first
+        return keras.ops.matmul(inputs, kernel[0, 0])
+    return layer.convolution_op(inputs, kernel)
+
+
+def apply_kernel(layer, products, training=False):
+    """What a layer, normalised or not, computes of a sum of products with its kernel.
+
+    For inputs that are joined: [a, b] K = a K_a + b K_b, where K_a and K_b are rows of K, without
+    the joined tensor, and without the gradient into a part that needs none.
+
+    Args:
+        layer: a `Dense`, `Conv2D` or `Conv2DTranspose` layer, or one wrapped in
+            `SpectralNormalization`.
+        products: function of the kernel, linear in it: float tensor (..., outputs).
+        training: bool, see `SpectralNormalization`.
+
+    Returns:
+        float tensor (..., outputs).
+
+    Example:
+        >>> layer, x = keras.layers.Dense(2), tf.ones((1, 3))
+        >>> same = layer(x) == apply_kernel(layer, lambda kernel: product(layer, x, kernel))
+        >>> bool(tf.reduce_all(same))
+        True
+    """
+    if isinstance(layer, SpectralNormalization):
+        return layer.normalise(products, training)
+    return _with_bias(layer, products(layer.kernel.value))
+
+
+def _with_bias(layer, outputs):
+    return outputs + tf.cast(layer.bias.value, outputs.dtype) if layer.use_bias else outputs
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

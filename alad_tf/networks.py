@@ -1,11 +1,21 @@
 """Networks built from the rows of a table: `Stack`, which E and G are and discriminators hold."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
-from alad_tf.layers import PACKAGE, SeededDropout, SpectralNormalization
+from alad_tf.batch_norm import normalise_batch
+from alad_tf.layers import PACKAGE, SeededDropout, SpectralNormalization, apply_kernel, product
 from alad_tf.random import derive_seed
 from alad_tf.rows import Row
+
+KERNEL_LAYERS = (
+    keras.layers.Dense,
+    keras.layers.Conv2D,
+    keras.layers.Conv2DTranspose,
+    SpectralNormalization,
+)
 
 
 def _initializer(name, seed):
@@ -32,9 +42,11 @@ class Stack(keras.layers.Layer):
         seed: int, of initial weights, u and dropout masks.
 
     Call arguments:
-        inputs: float tensor (B, ...).
+        inputs: float tensor (B, ...), or what `products` takes.
         training: bool (batch statistics, dropout, power iteration).
         seed: int32 tensor (2,), the (call, step) pair that identifies the dropout masks.
+        products: None, or a function of a layer, `inputs` and the layer's kernel, linear in the
+            kernel, that takes the place of the first row's product: see `apply_kernel`.
 
     Returns:
         float tensor (B, ...), the last row's output.
@@ -108,13 +120,22 @@ class Stack(keras.layers.Layer):
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
 
-    def call(self, inputs, training=False, seed=None):
-        x = inputs
+    @property
+    def takes_products(self):
+        """Whether the first row is one that `products` can stand for."""
+        return self.rows[0].op in ("dense", "conv")
+
+    def call(self, inputs, training=False, seed=None, products=None):
+        x, multiply = inputs, products or product
         for layer in self.steps:
-            if isinstance(layer, SeededDropout):
+            if isinstance(layer, KERNEL_LAYERS):
+                plain = getattr(layer, "layer", layer)  # without the normalisation
+                x = apply_kernel(layer, functools.partial(multiply, plain, x), training)
+                multiply = product
+            elif isinstance(layer, SeededDropout):
                 x = layer(x, training=training, seed=seed)
-            elif isinstance(layer, (SpectralNormalization, keras.layers.BatchNormalization)):
-                x = layer(x, training=training)
+            elif isinstance(layer, keras.layers.BatchNormalization):
+                x = normalise_batch(layer, x) if training else layer(x)
             else:
                 x = layer(x)
         return tf.cast(x, self.variable_dtype)  # sums and losses stay float32 in mixed precision

@@ -140,9 +140,9 @@ class Scorer(keras.Model):
         x = tf.cast(inputs, tf.float32)
         z = tf.reshape(self.E(x), (-1, self.latent_dim))
         reconstruction = tf.reshape(self.G(z), (-1, *self.x_shape))
-        _, real = self.D_xx(x, x)
-        logits, fake = self.D_xx(x, reconstruction)
-        scores = anomaly_scores(x, reconstruction, real, fake, logits)
+        logits, features = self.D_xx(x, reconstruction, both=True)  # (x, x), then (x, x')
+        real, fake = tf.split(features, 2)
+        scores = anomaly_scores(x, reconstruction, real, fake, tf.split(logits, 2)[1])
         return {**scores, "reconstruction": reconstruction}
 
     def scores(self, x, reconstruction=False):

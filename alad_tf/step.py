@@ -26,8 +26,8 @@ def train_discriminators(model, x, z):
     Source: ALAD, Section IV: max over D_xz, D_xx, D_zz of V.
     """
     call = _Calls(model, first=1, frozen=model.generative_networks)
-    encoded, generated = call.encode(x), call.generate(z)
-    cycle_x = call.generate(encoded)
+    encoded = call.encode(x)
+    generated, cycle_x = call.generate_both(z, encoded)
     cycle_z = call.encode(generated) if model.D_zz is not None else None
     with tf.GradientTape() as tape:
         xz_real = call(model.D_xz, x, encoded)
@@ -61,13 +61,14 @@ def train_generator_encoder(model, x, z):
     """
     call = _Calls(model, first=100, frozen=model.discriminators)
     with tf.GradientTape() as tape:
-        encoded, generated = call.encode(x), call.generate(z)
-        xz_real = call(model.D_xz, x, encoded)
-        xz_fake = call(model.D_xz, generated, z)
-        xx_fake = call(model.D_xx, x, call.generate(encoded))
+        encoded = call.encode(x)
+        generated, cycle_x = call.generate_both(z, encoded)
+        xz_real = call(model.D_xz, x, encoded, by_parts=True)
+        xz_fake = call(model.D_xz, generated, z, by_parts=True)
+        xx_fake = call(model.D_xx, x, cycle_x, by_parts=True)
         zz_fake = None
         if model.D_zz is not None:
-            zz_fake = call(model.D_zz, z, call.encode(generated))
+            zz_fake = call(model.D_zz, z, call.encode(generated), by_parts=True)
         parts = losses.generator_encoder_losses(xz_real, xz_fake, xx_fake, zz_fake)
         total = tf.add_n(list(parts.values()))
     model.apply_gradients(tape, total, model.generative_networks)
@@ -87,27 +88,31 @@ class _Calls:
         self.model, self.next = model, first
         self.frozen = [getattr(model, name) for name in frozen]
 
-    def _run(self, network, *inputs):
-        seed = self.model.call_seed(self.next)
-        self.next += 1
+    def _run(self, network, *inputs, calls=1, **options):
+        options = {"training": True, "seed": self.model.call_seed(self.next), **options}
+        self.next += calls
         if not any(network is other for other in self.frozen):
-            return network(*inputs, training=True, seed=seed)
+            return network(*inputs, **options)
         trainable = [v.value for v in network.trainable_variables]
         state = [v.value for v in network.non_trainable_variables]
-        return network.stateless_call(trainable, state, *inputs, training=True, seed=seed)[0]
+        return network.stateless_call(trainable, state, *inputs, **options)[0]
 
     def encode(self, x):
         return tf.reshape(self._run(self.model.E, x), (-1, self.model.latent_dim))
 
-    def generate(self, z):
-        return tf.reshape(self._run(self.model.G, z), (-1, *self.model.x_shape))
+    def generate_both(self, z, encoded):
+        """G(z) and G(E(x)), in one call where no batch statistics mix them."""
+        G, shape = self.model.G, (-1, *self.model.x_shape)
+        if G.has_batch_norm:
+            return [tf.reshape(self._run(G, codes), shape) for codes in (z, encoded)]
+        made = self._run(G, tf.concat([z, encoded], 0), calls=2)
+        return tf.split(tf.reshape(made, shape), 2)
 
-    def __call__(self, discriminator, a, b):
-        return self._run(discriminator, a, b)[0]
+    def __call__(self, discriminator, a, b, **options):
+        return self._run(discriminator, a, b, **options)[0]
 
     def pairs(self, discriminator, a, made):
-        """Logits of (a, a) and of (a, made), in one pass where no batch statistics mix them."""
-        if discriminator.has_batch_norm:
+        """Logits of (a, a) and of (a, made), in one pass where they share the first product."""
+        if discriminator.has_batch_norm or not discriminator.shares:
             return self(discriminator, a, a), self(discriminator, a, made)
-        logits = self(discriminator, tf.concat([a, a], 0), tf.concat([a, made], 0))
-        return tf.split(logits, 2)
+        return tf.split(self._run(discriminator, a, made, both=True)[0], 2)

@@ -227,8 +227,9 @@ class NumpyALAD:
 
         def play():
             e_x, g_z = run("E", x), run("G", z)
+            x_again = run("G", e_x)
             joint_x, joint_z = run("D_xz", x, e_x), run("D_xz", g_z, z)
-            cycles = towards(run("D_xx", x, run("G", e_x)), 1)
+            cycles = towards(run("D_xx", x, x_again), 1)
             if "D_zz" in self.nets:
                 cycles += towards(run("D_zz", z, run("E", g_z)), 1)
             return {"G": towards(joint_z, 1) + cycles, "E": towards(joint_x, 0) + cycles}

@@ -28,7 +28,7 @@ def trained():
 
 
 def test_step_is_compiled_by_xla():
-    def with_python(self, x_d, x_g, after=0):
+    def with_python(self, x_d, x_g, noise, after=0):
         tf.py_function(lambda: None, [], [])  # XLA cannot compile this
         return after + 1
 

@@ -1,4 +1,4 @@
-"""Dropout masks: the promised rate, independence, and the same bits in every mode of execution.
+"""Dropout masks and noise: the promised law, independence, the same bits in every mode.
 
 Bounds: the share of kept units and every correlation of n pairs has a standard error known from n;
 5 of them are allowed (chance of a false alarm under 1e-6 a comparison). Seeds are fixed, so that a
@@ -9,9 +9,10 @@ import numpy as np
 import numpy_alad
 import pytest
 import tensorflow as tf
+from scipy import stats
 
 from alad_tf.layers import SeededDropout
-from alad_tf.random import derive_seed, hash_bits, keep_mask
+from alad_tf.random import derive_seed, hash_bits, keep_mask, normal
 
 N = 200_000
 KEYS = [(0, 0), (0, 1), (1, 0), (12345, 67), (2**31 - 1, 2**31 - 1), (-1, -(2**31))]
@@ -100,6 +101,39 @@ def test_layers_and_calls_are_independent():
             assert_uncorrelated(masks[first], masks[second])
 
 
+def test_normal_numbers_are_the_quantiles_of_the_documented_uniforms():
+    """Bounds: float32's few units of erfinv, which its slope makes larger in the tails."""
+    words = numpy_alad.bits(2000, (7, 9)) >> np.uint32(8)
+    wanted = stats.norm.ppf((words.astype("float64") + 0.5) / 2**24)
+    np.testing.assert_allclose(normal((2000,), (7, 9)), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_normal_numbers_are_normal():
+    """Kolmogorov-Smirnov at a chance of false alarm of 1e-6; moments within 5 standard errors."""
+    z = normal((N,), (SALTS[0], 5)).numpy().astype("float64")
+    assert stats.kstest(z, "norm").pvalue > 1e-6
+    for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
+        assert abs(np.mean(z**power) - moment) < 5 * np.sqrt(variance / N)
+
+
+def test_noise_of_steps_calls_and_neighbours_is_independent():
+    keys = [(salt, step) for salt in SALTS for step in range(3)]
+    draws = [normal((N,), key).numpy().astype("float64") for key in keys]
+    for first in range(len(draws)):
+        assert_uncorrelated(draws[first][:-1], draws[first][1:])
+        for second in range(first):
+            assert_uncorrelated(draws[first], draws[second])
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_noise_is_a_function_of_its_key_in_every_mode(jit):
+    """Several keys at once give each key's numbers, up to the two approximations of erfinv."""
+    keys = tf.constant(KEYS, tf.int32)
+    together = tf.function(lambda keys: normal((5, 3), keys), jit_compile=jit)(keys)
+    for key, drawn in zip(KEYS, together, strict=True):
+        np.testing.assert_allclose(drawn, normal((5, 3), key), rtol=1e-5, atol=1e-5)
+
+
 def test_mask_errors():
     with pytest.raises(ValueError, match=r"rate must be in \[0, 1\); received 1"):
         keep_mask((2,), 1.0, (0, 0))
@@ -109,6 +143,8 @@ def test_mask_errors():
         keep_mask((None, 3), 0.5, (0, 0))
     with pytest.raises(ValueError, match=r"pair of int32; received shape \(3,\)"):
         hash_bits(4, (1, 2, 3))
+    with pytest.raises(ValueError, match="static shape"):
+        normal((None, 3), (0, 0))
 
 
 def test_dropout_zeroes_or_scales_and_keeps_the_mean():

@@ -189,6 +189,17 @@ def test_a_layer_without_kernel(layer):
         SpectralNormalization(layer).build((None, 3))
 
 
+def test_a_layer_with_a_non_linearity():
+    with pytest.raises(ValueError, match="has 'relu'. Put it in an Activation layer behind"):
+        SpectralNormalization(keras.layers.Dense(3, activation="relu")).build((None, 3))
+
+
+def test_a_layer_without_bias():
+    layer = SpectralNormalization(keras.layers.Dense(3, use_bias=False), seed=1)
+    x = tf.constant(np.random.default_rng(0).standard_normal((4, 5)), tf.float32)
+    np.testing.assert_allclose(layer(x), x @ layer.effective_kernel(), rtol=1e-5, atol=1e-6)
+
+
 def test_every_wrapped_layer_of_a_trained_model():
     """After training, the SVD of every effective kernel is 1 within 2%, and of raw ones it is not.
 

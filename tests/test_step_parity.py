@@ -119,7 +119,8 @@ class Recorded:
         self.noise = rng.standard_normal((STEPS, 2, BATCH, Z)).astype("float32")
         self.x = rng.standard_normal((STEPS, 2, BATCH, X)).astype("float32")
         table = tf.constant(self.noise)
-        model.noise = lambda batch: table[tf.cast(model.step.value, tf.int32)]
+        step = model.step
+        model.noise = lambda _, ahead=0: tf.gather(table, tf.cast(step.value, tf.int32) + ahead)
         self.seen = {}
         for name in (*model.generative_networks, *model.discriminators):
             self._watch(name, getattr(model, f"optimizer_{name}"))
