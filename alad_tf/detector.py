@@ -145,9 +145,7 @@ class Detector:
         Returns:
             tables: float32 (N, d) in preprocessed space; images: uint8 (N, H, W, C).
         """
-        prepared = self.preprocessor.transform(x)
-        made = self.scorer.scores(prepared, reconstruction=True)["reconstruction"]
-        return self.preprocessor.inverse(made)
+        return self.preprocessor.inverse(self.scorer.reconstruct(self.preprocessor.transform(x)))
 
     def set_threshold(self, scores, fraction, rule):
         """Call the `fraction` of highest `scores` anomalous from now on.

@@ -1,15 +1,10 @@
 """One JSON a training run: what was run, on what, and what came out."""
 
-import importlib.metadata
-import os
-import platform
-import subprocess
 from pathlib import Path
 
 from alad_tf.evaluate import METRICS
 from alad_tf.files import read_json, write_json
 
-PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
 FIELDS = (
     "entry",
     "dataset",
@@ -117,46 +112,3 @@ def read_flagged(folder, entry, variant="default"):
     """The counts by class of all seeds of an entry's variant: a list of `flagged_by_label` rows."""
     found = (Path(folder) / entry / variant).glob("flagged_seed*.json")
     return [read_json(path) for path in sorted(found)]
-
-
-def versions():
-    """Versions of Python and of the packages that decide the numbers."""
-    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"python": platform.python_version(), **packages}
-
-
-def hardware():
-    """The machine in words: processor, cores that may be used, accelerators."""
-    import tensorflow as tf
-
-    processor = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                processor = line.split(":", 1)[1].strip()
-                break
-    except OSError:
-        pass  # not Linux: the platform module's word has to do
-    devices = tf.config.list_physical_devices("GPU")
-    details = [tf.config.experimental.get_device_details(d).get("device_name") for d in devices]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"processor": processor, "cores": cores, "gpus": details}
-
-
-def commit():
-    """The commit of the checkout that this package runs from, or None outside one.
-
-    A trailing "+" says that tracked files differ from it.
-    """
-    folder = Path(__file__).resolve().parent
-    try:
-        revision = _git(folder, "rev-parse", "--short=12", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return revision + ("+" if changed else "")
-
-
-def _git(folder, *arguments):
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from alad_tf import results
+from alad_tf import machine, results
 from alad_tf.callbacks import Checkpoint, StopOnDivergence
 from alad_tf.detector import Detector
 from alad_tf.errors_by_label import flagged_by_label
@@ -61,7 +61,7 @@ def train(
             f"{folder} holds a run already. Add --resume to go on with it, choose another --out, "
             "or remove it."
         )
-    commit = results.commit()  # now: the checkout may move on while this runs
+    commit = machine.commit()  # now: the checkout may move on while this runs
     data = prepare(entry, settings, data_dir)
     config = {**settings.config(entry), "scaling": data.preprocessor.scaling}
     identity = {"entry": entry.name, "variant": settings.variant, "seed": settings.seed, **config}
@@ -118,8 +118,8 @@ def train(
         "epochs": len(checkpoint.history),
         "steps": int(model.step.value),
         "wall_s": round(checkpoint.wall_s, 3),
-        "versions": results.versions(),
-        "hardware": results.hardware(),
+        "versions": machine.versions(),
+        "hardware": machine.hardware(),
         "commit": commit,
     }
     results.write_result(results_dir, result)

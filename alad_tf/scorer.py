@@ -1,6 +1,7 @@
 """The scorer: what remains of ALAD at inference, one forward pass for all scores."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -8,8 +9,11 @@ import tensorflow as tf
 
 from alad_tf.discriminators import PairDiscriminator
 from alad_tf.layers import PACKAGE, SpectralNormalization
+from alad_tf.machine import cores
 from alad_tf.networks import Stack
 from alad_tf.scores import SCORES, anomaly_scores
+
+FEW, CALL_BYTES = 2, 2**22  # blocks of a call for a small request; bytes of one for a large one
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -22,7 +26,8 @@ class Scorer(keras.Model):
         latent_dim: int.
         pair_axis: int, the axis on which D_xx joins x and x'.
         slope: float, LReLU's negative slope.
-        block: int, rows per compiled call; default 256 for tables and 32 for images.
+        block: int, rows that are computed together; default 128 for tables and 32 for images. The
+            scores' last bits depend on it.
 
     Raises:
         ValueError: from `scores`, samples of another shape or none at all.
@@ -42,7 +47,7 @@ class Scorer(keras.Model):
         super().__init__(**kwargs)
         self.x_shape = tuple(int(side) for side in x_shape)
         self.latent_dim = int(latent_dim)
-        self.block = int(block or (256 if len(self.x_shape) == 1 else 32))
+        self.block = int(block or (128 if len(self.x_shape) == 1 else 32))
         options = {"slope": slope, "dtype": self.dtype_policy}
         self.E = Stack(networks["E"], name="E", **options)
         self.G = Stack(networks["G"], name="G", **options)
@@ -63,7 +68,7 @@ class Scorer(keras.Model):
             network.build(*shapes)
             network.built = True
         self.built = True
-        self._compiled = None
+        self._programs = {}
 
     @classmethod
     def from_alad(cls, model, block=None):
@@ -71,7 +76,7 @@ class Scorer(keras.Model):
 
         Args:
             model: an `ALAD`.
-            block: int, rows per compiled call.
+            block: int, rows that are computed together.
 
         Returns:
             a float32 `Scorer`. Its scores equal `model(x)`'s up to rounding (that of bfloat16 for a
@@ -145,15 +150,15 @@ class Scorer(keras.Model):
         scores = anomaly_scores(x, reconstruction, real, fake, tf.split(logits, 2)[1])
         return {**scores, "reconstruction": reconstruction}
 
-    def scores(self, x, reconstruction=False):
+    def scores(self, x):
         """Score an array. A row's scores depend on the row alone: same bits in any company.
 
-        Every row goes through one program of one fixed batch shape; short batches are filled with
-        zeros. Sums are thus taken in one order, whatever the size of the request.
+        Every row goes through one program, in blocks of one size; the last one is filled with
+        zeros. Sums are thus taken in one order, whatever the size of the request. Large requests
+        are shared out among threads, one a core.
 
         Args:
             x: float array (N, *x_shape), preprocessed, finite.
-            reconstruction: bool, return "reconstruction" as well (N, *x_shape).
 
         Returns:
             dict of float32 arrays (N,) by score name.
@@ -161,37 +166,82 @@ class Scorer(keras.Model):
         Raises:
             ValueError: no rows, another shape, or values that are not finite.
         """
+        table = self._run("scores", x)  # (N, 4)
+        return {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(SCORES)}
+
+    def reconstruct(self, x):
+        """x' = G(E(x)) of an array; arguments and errors as for `scores`.
+
+        Returns:
+            float32 array (N, *x_shape).
+        """
+        return self._run("reconstruction", x)
+
+    def _run(self, what, x):
         x = np.asarray(x, "float32")
         if x.shape[1:] != self.x_shape or len(x) == 0:
             raise ValueError(
                 f"The scorer takes (N, {', '.join(map(str, self.x_shape))}) with N > 0; received "
                 f"{x.shape}. Preprocess the raw records first, or use the detector."
             )
-        bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
-        if bad.any():
-            raise ValueError(
-                f"Samples must be finite; {int(bad.sum())} of {len(x)} rows hold NaN or infinity, "
-                f"the first at row {int(np.argmax(bad))}. Impute or drop them."
-            )
-        names = (*SCORES, "reconstruction") if reconstruction else SCORES
-        outputs = {name: [] for name in names}
-        for start in range(0, len(x), self.block):
-            rows = x[start : start + self.block]
-            filled = np.zeros((self.block, *self.x_shape), "float32")
-            filled[: len(rows)] = rows
-            result = self._program()(tf.constant(filled))
-            for name in names:
-                outputs[name].append(result[name].numpy()[: len(rows)])
-        return {name: np.concatenate(parts) for name, parts in outputs.items()}
+        blocks = self._blocks(len(x))
+        program, size = self._program(what, blocks), self.block * blocks
 
-    def _program(self):
-        if self._compiled is None:
-            self._compiled = tf.function(
-                lambda x: self(x),
-                jit_compile=True,
-                input_signature=[tf.TensorSpec((self.block, *self.x_shape), tf.float32)],
-            )
-        return self._compiled
+        def run(start):
+            rows = x[start : start + size]
+            if not np.isfinite(rows).all():
+                raise _not_finite(x)
+            filled = rows
+            if len(rows) < size:
+                filled = np.zeros((size, *self.x_shape), "float32")
+                filled[: len(rows)] = rows
+            count = tf.constant(-(-len(rows) // self.block))
+            return program(tf.constant(filled), count).numpy()[: len(rows)]
+
+        starts = range(0, len(x), size)
+        threads = min(len(starts), cores())
+        if threads == 1 or len(self.x_shape) > 1:  # convolutions use all cores as they are
+            return np.concatenate([run(start) for start in starts])
+        with ThreadPoolExecutor(threads) as pool:
+            return np.concatenate(list(pool.map(run, starts)))
+
+    def _blocks(self, rows):
+        """How many blocks a call takes: few to answer soon, or enough to hide the call's cost."""
+        if len(self.x_shape) > 1:  # inside a loop XLA's convolutions are slow on a CPU
+            return 1
+        if rows <= FEW * self.block:
+            return FEW
+        return max(FEW, CALL_BYTES // (4 * self.x_shape[0] * self.block))
+
+    def _program(self, what, blocks):
+        """A compiled function of (blocks * block, *x_shape) rows and the number of full blocks.
+
+        Programs of few and of many blocks run the same loop body: a row's bits do not differ.
+        """
+        if (what, blocks) not in self._programs:
+
+            def of_block(x):  # (block, *x_shape)
+                outputs = self(x)
+                if what == "scores":
+                    return tf.stack([outputs[name] for name in SCORES], -1)
+                return outputs[what]
+
+            def of_rows(x, count):
+                if blocks == 1:
+                    return of_block(x)
+                x = tf.reshape(x, (blocks, self.block, *self.x_shape))
+                _, made = tf.while_loop(
+                    lambda i, made: i < count,
+                    lambda i, made: (i + 1, made.write(i, of_block(x[i]))),
+                    (0, tf.TensorArray(tf.float32, blocks)),
+                )
+                return made.concat()
+
+            shape = (blocks * self.block, *self.x_shape)
+            signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec((), tf.int32)]
+            function = tf.function(of_rows, signature, jit_compile=True)
+            self._programs[what, blocks] = function.get_concrete_function()
+        return self._programs[what, blocks]
 
     def architecture(self):
         """What the constructor takes, as a JSON-able dict: `Scorer(**architecture)` is a twin."""
@@ -215,6 +265,14 @@ def spectral_vectors(model):
     layers = [layer for name in ("E", "G", "D_xx") for layer in _leaves(getattr(model, name))]
     wrapped = [layer for layer in layers if isinstance(layer, SpectralNormalization)]
     return [layer.u.numpy().tolist() for layer in wrapped]
+
+
+def _not_finite(x):
+    bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
+    return ValueError(
+        f"Samples must be finite; {int(bad.sum())} of {len(x)} rows hold NaN or infinity, the "
+        f"first at row {int(np.argmax(bad))}. Impute or drop them."
+    )
 
 
 def _leaves(network):

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from tiny import FEATURES, tiny_data, tiny_image_model, tiny_model
 
-from alad_tf.scorer import Scorer
+import zoo
+from alad_tf.scorer import FEW, Scorer
 from alad_tf.scores import SCORES, check_score
 
 
@@ -20,6 +21,10 @@ def model():
 @pytest.fixture(scope="module")
 def scorer(model):
     return Scorer.from_alad(model, block=16)
+
+
+def everything(scorer, x):
+    return {**scorer.scores(x), "reconstruction": scorer.reconstruct(x)}
 
 
 def test_scores_agree_with_numpy(model, scorer):
@@ -49,7 +54,7 @@ def test_scores_agree_with_numpy(model, scorer):
         "logits": np.log1p(np.exp(-logit[:, 0])),
         "reconstruction": reconstruction,
     }
-    got = scorer.scores(x, reconstruction=True)
+    got = everything(scorer, x)
     assert set(got) == {*SCORES, "reconstruction"}
     for name, values in expected.items():
         np.testing.assert_allclose(got[name], values, rtol=1e-5, atol=1e-5)
@@ -57,7 +62,7 @@ def test_scores_agree_with_numpy(model, scorer):
 
 def test_folding_keeps_the_models_scores(model, scorer):
     x = tiny_data(40, seed=1)
-    ours, theirs = scorer.scores(x, reconstruction=True), model(x)
+    ours, theirs = everything(scorer, x), model(x)
     for name, values in ours.items():
         np.testing.assert_allclose(values, theirs[name], rtol=1e-5, atol=1e-6)
     assert not any(v.path.endswith("/u") for v in scorer.variables)
@@ -77,6 +82,34 @@ def test_a_row_scores_the_same_in_any_company(scorer):
         for size in (1, 7, 16, 33):
             parts = [scorer.scores(x[i : i + size])[name] for i in range(0, 50, size)]
             np.testing.assert_array_equal(np.concatenate(parts), whole[name])
+
+
+@pytest.mark.parametrize("name", ["kdd99_alad", "arrhythmia_alad", "breast_cancer_alad"])
+def test_few_and_many_rows_give_the_same_bits(name):
+    """Large requests run another program, in several threads; the paper's networks, odd sizes."""
+    scorer = zoo.load(name).scorer
+    many = 2 * scorer._blocks(10**9) * scorer.block + 77
+    x = np.random.default_rng(0).uniform(-1, 1, (many, *scorer.x_shape)).astype("float32")
+    whole = scorer.scores(x)
+    assert len(scorer._programs) == 1
+    few = FEW * scorer.block
+    for start, count in ((0, 1), (5, few), (many - 200, 200), (many // 2, 3)):
+        part = scorer.scores(x[start : start + count])
+        for score in SCORES:
+            np.testing.assert_array_equal(part[score], whole[score][start : start + count])
+    assert len(scorer._programs) == 2
+    order = np.random.default_rng(1).permutation(many)
+    for score, values in scorer.scores(x[order]).items():
+        np.testing.assert_array_equal(values, whole[score][order])
+    made = scorer.reconstruct(x)
+    np.testing.assert_array_equal(scorer.reconstruct(x[7:9]), made[7:9])
+
+
+def test_a_bad_row_in_a_large_request_is_found(scorer):
+    x = tiny_data(50_000, seed=2)
+    x[[33_000, 49_999], 1] = np.nan
+    with pytest.raises(ValueError, match="2 of 50000 rows .* the first at row 33000"):
+        scorer.scores(x)
 
 
 def test_the_block_size_hardly_matters(model, scorer):
@@ -112,7 +145,7 @@ def test_image_networks_fold_and_score_by_either_pair_axis(axis):
     x = np.random.default_rng(0).uniform(-1, 1, (24, 8, 8, 2)).astype("float32")
     model.fit(x, batch_size=8, epochs=2, verbose=0)
     scorer = Scorer.from_alad(model)
-    got, expected = scorer.scores(x, reconstruction=True), model(x)
+    got, expected = everything(scorer, x), model(x)
     assert got["reconstruction"].shape == x.shape
     for name, values in got.items():
         np.testing.assert_allclose(values, expected[name], rtol=1e-4, atol=1e-6)
