@@ -200,7 +200,7 @@ class Scorer(keras.Model):
 
         starts = range(0, len(x), size)
         threads = min(len(starts), cores())
-        if threads == 1 or len(self.x_shape) > 1:  # convolutions use all cores as they are
+        if threads == 1:
             return np.concatenate([run(start) for start in starts])
         with ThreadPoolExecutor(threads) as pool:
             return np.concatenate(list(pool.map(run, starts)))
