@@ -211,6 +211,27 @@ class Detector:
             save_scorer(self.scorer, temporary / WEIGHTS, dtype)
         return Path(folder)
 
+    def export(self, folder):
+        """Write a SavedModel that takes raw records and needs nothing of this package.
+
+        Args:
+            folder: str or Path; an old export there is replaced.
+
+        Returns:
+            Path of the folder.
+
+        Raises:
+            ValueError, FileExistsError, RuntimeError: see `alad_tf.export.export`, which says what
+                the signatures take and give.
+
+        Example:
+            >>> # detector.export("served/1")
+            >>> # tf.saved_model.load("served/1").signatures["serving_default"](x=rows)["score"]
+        """
+        from alad_tf.export import export
+
+        return export(self, folder)
+
     @classmethod
     def load(cls, folder):
         """Read a saved detector.

@@ -1,0 +1,196 @@
+"""An export's self-check: a fresh process's answers beside the detector's."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf.detector import Detector
+from alad_tf.preprocess import preprocessor_from_state
+from alad_tf.scorer import Scorer
+
+BATCHES = (1, 5)  # rows of the requests
+
+# The detector's program is compiled by XLA, the export's is not: their sums are taken in other
+# orders. Seen: 1.3e-6 relative for the sums of distances of random records. What is near 0 (logits,
+# reconstructions, scores of records that are reconstructed well) is the difference of numbers of
+# order one; there an absolute 9e-5 was seen at most, after ten convolutions.
+RTOL, ATOL = 1e-5, 1e-4
+LEVEL = 1.1 / 255  # half a level of a uint8 pixel, and a tenth of that: it may round either way
+
+CHILD = """
+import sys
+sys.modules["alad_tf"] = sys.modules["zoo"] = None  # to import them is an error from here on
+import numpy as np
+import tensorflow as tf
+folder, records, results = sys.argv[1:]
+requests, answers = {}, {}
+for key, array in np.load(records).items():
+    batch, name = key.split("|")
+    requests.setdefault(batch, {})[name] = tf.constant(array)
+served = tf.saved_model.load(folder)
+for signature, function in served.signatures.items():
+    for batch, request in requests.items():
+        for name, answer in function(**request).items():
+            answers["|".join((batch, signature, name))] = answer.numpy()
+np.savez(results, **answers)
+"""
+
+
+def difference(detector, folder, columns):
+    """Compare an export's answers to random raw records with the detector's.
+
+    Args:
+        detector: `alad_tf.Detector`, fitted.
+        folder: str or Path of the export.
+        columns: dict, for each input the column that it stands for; None if it is all of the
+            records.
+
+    Returns:
+        str, what differs and by how much; None if nothing does. Verdicts may differ where the
+        score is as near to the threshold as scores may be to each other.
+    """
+    samples = {str(count): sample(detector.preprocessor, count) for count in BATCHES}
+    requests = {
+        f"{batch}|{name}": records if column is None else records[column]
+        for batch, records in samples.items()
+        for name, column in columns.items()
+    }
+    answers = _answers(folder, requests)
+    if isinstance(answers, str):
+        return f"The export could not be loaded and run in a fresh process: {answers}"
+    with tf.device("CPU"):  # as the export's process: a GPU rounds float32 products (TF32)
+        scorer = Scorer(**detector.scorer.architecture())
+        scorer.set_weights(detector.scorer.get_weights())
+        preprocessor = preprocessor_from_state(detector.preprocessor.state())
+        twin = Detector(preprocessor, scorer, detector.score, detector.threshold)
+        wanted = expected(twin, samples)
+    return first_difference(answers, wanted, preprocessor)
+
+
+def first_difference(answers, wanted, preprocessor):
+    """Compare answers with what they should be.
+
+    Args:
+        answers: dict of arrays by "batch|signature|output".
+        wanted: dict, for the same keys: array, allowed error, dtype of the answer. An answer of
+            uint8 pixels is brought to [-1, 1] first: its array holds reconstructions before they
+            are rounded, so that a pixel at the border of two levels may be either.
+        preprocessor: the fitted preprocessor.
+
+    Returns:
+        str, the first difference that is not allowed; None if there is none.
+
+    Example:
+        >>> answers, wanted = {"2|scores|l1": np.ones(2)}, {"2|scores|l1": (np.zeros(2), 1, "f8")}
+        >>> first_difference(answers, wanted, None) is None
+        True
+    """
+    if set(answers) != set(wanted):
+        names = [sorted({key.partition("|")[2] for key in keys}) for keys in (answers, wanted)]
+        return f"The export has the outputs {names[0]}; expected {names[1]}."
+    differences = (_compare(key, answers[key], *wanted[key], preprocessor) for key in wanted)
+    return next(filter(None, differences), None)
+
+
+def sample(preprocessor, count):
+    """Random raw records of a preprocessor's form, within the range that it was fitted on.
+
+    Args:
+        preprocessor: a fitted preprocessor.
+        count: int, N; if above 1, a table's last row has categories that nobody has seen.
+
+    Returns:
+        images: uint8 (N, H, W, C); vectors: float32 (N, d); tables: dict of (N,) columns.
+
+    Example:
+        >>> from alad_tf.preprocess import ImagePreprocessor
+        >>> sample(ImagePreprocessor((8, 8, 2)), 3).shape
+        (3, 8, 8, 2)
+    """
+    generator = np.random.default_rng(count)
+    if preprocessor.kind == "image":
+        return generator.integers(0, 256, (count, *preprocessor.image_shape), dtype="uint8")
+    shift, scale = preprocessor.shift.numpy(), preprocessor.scale.numpy()
+    spread = 1.0 / np.where(scale > 0, scale, 1.0)
+    x = (shift + generator.uniform(size=(count, len(shift))) * spread).astype("float32")
+    if preprocessor.kind == "vector":
+        return x
+    table = {k: generator.choice(known, count) for k, known in preprocessor.vocabularies.items()}
+    if count > 1:
+        table = {k: np.append(v[1:], "\N{EM DASH}unseen\N{EM DASH}") for k, v in table.items()}
+    return {**table, **dict(zip(preprocessor.continuous, x.T, strict=True))}
+
+
+def _answers(folder, requests):
+    """Arrays by "batch|signature|output", or what the process said when it failed."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    # this process may hold all of the GPU's memory
+    environment |= {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    with tempfile.TemporaryDirectory() as scratch:
+        records, results = f"{scratch}/records.npz", f"{scratch}/results.npz"
+        np.savez(records, **requests)
+        command = [sys.executable, "-c", CHILD, str(folder), records, results]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=scratch, env=environment)
+        if done.returncode:
+            return done.stderr.strip()[-2000:]
+        with np.load(results) as arrays:
+            return dict(arrays)
+
+
+def expected(detector, samples):
+    """A detector's answers.
+
+    Args:
+        detector: `alad_tf.Detector`.
+        samples: dict of raw records by batch.
+
+    Returns:
+        dict as `first_difference` takes it.
+    """
+    wanted = {}
+    for batch, records in samples.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the unseen categories are there on purpose
+            x = detector.preprocessor.transform(records)
+        scores, reconstruction = detector.scorer.scores(x), detector.scorer.reconstruct(x)
+        score = scores[detector.score]
+        values = {f"{batch}|scores|{name}": value for name, value in scores.items()}
+        values[f"{batch}|serving_default|score"] = score
+        values[f"{batch}|reconstruct|reconstruction"] = reconstruction
+        wanted |= {key: (value, _allowed(value), "float32") for key, value in values.items()}
+        if detector.preprocessor.kind == "image":
+            pixels = np.clip(reconstruction, -1, 1)
+            wanted[f"{batch}|reconstruct|reconstruction"] = (pixels, LEVEL, "uint8")
+        if detector.threshold is not None:
+            threshold = np.float32(detector.threshold)
+            either = np.abs(score - threshold) <= _allowed(score)  # this or that verdict
+            verdict = (score >= threshold, either.astype("float32"), "bool")
+            wanted[f"{batch}|serving_default|is_anomaly"] = verdict
+    return wanted
+
+
+def _allowed(value):
+    return ATOL + RTOL * np.abs(value)
+
+
+def _compare(key, answer, value, allowed, dtype, preprocessor):
+    batch, signature, output = key.split("|")
+    what = f"The export's output {output!r} of the signature {signature!r}"
+    if (answer.dtype, answer.shape) != (np.dtype(dtype), value.shape):
+        return f"{what} is {answer.dtype} {answer.shape}; expected {dtype} {value.shape}."
+    if dtype == "uint8":
+        answer = preprocessor.transform(answer)
+    error = np.abs(answer.astype("float64") - value)
+    beyond = ~(error <= allowed)  # a NaN is beyond, too
+    if not beyond.any():
+        return None
+    place = np.unravel_index(np.argmax(np.where(beyond, error, -1)), error.shape)
+    return (
+        f"{what} differs from the detector's by {error[place]:.3g} for a request of {batch} "
+        f"record(s): {answer[place]} instead of {value[place]}."
+    )

@@ -1,0 +1,283 @@
+"""The export: a SavedModel that scores raw records as the detector does, without the package."""
+
+import contextlib
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny import FEATURES, tiny_data, tiny_model
+
+import zoo
+from alad_tf import cli, export_check
+from alad_tf.data import take
+from alad_tf.detector import Detector
+from alad_tf.export import METADATA
+from alad_tf.preprocess import TablePreprocessor, VectorPreprocessor
+from alad_tf.scorer import Scorer
+from alad_tf.scores import SCORES
+
+NAMES = ("vector", "table", "kdd99_alad", "cifar10_alad")
+ROWS, BATCHES = 17, (17, 5, 1)
+AGAINST = {"table": 1 - 1e-4, "kdd99_alad": 1 + 1e-4}  # thresholds, in units of a row's score
+
+# Two programs that sum in other orders: 1e-5 is 84 units of float32's rounding, for sums of up to
+# 16384 distances. The logits score is of order one, of a sum whose terms are up to 25.
+BOUND = {name: dict(rtol=1e-5, atol=1e-4 if name == "logits" else 0) for name in SCORES}
+
+# No line of this imports the package; what it prints is what a client of the export gets to know.
+CLIENT = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+rows, *names = json.loads(sys.argv[1])
+told = {}
+for name in names:
+    raw, results = dict(np.load(f"{name}.npz")), {}
+    signatures = tf.saved_model.load(name).signatures
+    for key, function in signatures.items():
+        inputs = function.structured_input_signature[1]
+        outputs = function.structured_outputs
+        told[f"{name} {key}"] = [
+            {k: [v.shape.as_list(), v.dtype.name] for k, v in specs.items()}
+            for specs in (inputs, outputs)
+        ]
+        for n in rows:
+            answer = function(**{k: tf.constant(v[:n]) for k, v in raw.items()})
+            results |= {f"{key} {n} {k}": v.numpy() for k, v in answer.items()}
+    np.savez(f"{name}_results.npz", **results)
+assert not {"alad_tf", "zoo"} & set(sys.modules)
+print(json.dumps(told))
+"""
+
+
+def alad(*arguments):
+    """Run the command; returns its exit status and what it printed."""
+    printed = io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(printed),
+        pytest.raises(SystemExit) as done,
+    ):
+        patch.setattr(sys, "argv", ["alad", *map(str, arguments)])
+        cli.main()
+    return done.value.code, printed.getvalue()
+
+
+def tiny_table():
+    """A detector of named columns; TensorFlow takes "mean radius" and "class" for no names."""
+    generator = np.random.default_rng(0)
+    columns = {
+        "class": generator.choice(["a", "b", "ü"], 40),
+        **{name: generator.standard_normal(40) * 9 for name in ("mean radius", "y", "Z")},
+    }
+    preprocessor = TablePreprocessor(["class"], ["mean radius", "y", "Z"]).fit(columns)
+    return Detector(preprocessor, Scorer.from_alad(tiny_model(jit_compile=False)), score="l2")
+
+
+def tiny_vector():
+    preprocessor = VectorPreprocessor().fit(tiny_data() * 40 + 7)
+    return Detector(preprocessor, Scorer.from_alad(tiny_model(jit_compile=False)))
+
+
+def raw_records(preprocessor):
+    """Raw records of a preprocessor's form, tame ones first."""
+    generator, wild = np.random.default_rng(0), np.linspace(0.01, 1, ROWS)
+    if preprocessor.kind == "image":
+        noise = generator.standard_normal((ROWS, *preprocessor.image_shape))
+        pixels = 128 + 120 * wild[:, None, None, None] * noise
+        return np.clip(pixels, 0, 255).astype("uint8")
+    if preprocessor.kind == "vector":
+        rows = generator.standard_normal((ROWS, preprocessor.output_dim)) * 100 * wild[:, None]
+        return rows.astype("float32")
+    columns = {k: generator.choice(v, ROWS) for k, v in preprocessor.vocabularies.items()}
+    numbers = {k: generator.uniform(0, 9, ROWS) * wild for k in preprocessor.continuous}
+    return columns | {k: v.astype("float32") for k, v in numbers.items()}
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    """Folder of the exports, with the detectors and raw records by name."""
+    folder = tmp_path_factory.mktemp("exports")
+    detectors = dict(vector=tiny_vector(), table=tiny_table())
+    raw = {}
+    for name in NAMES:
+        detector = detectors.setdefault(name, None) or zoo.load(name)
+        detectors[name], raw[name] = detector, raw_records(detector.preprocessor)
+        if name in AGAINST:  # ten times as far from a score as roundings move it
+            score = np.sort(detector.anomaly_score(raw[name]))[ROWS // 2]
+            detector.threshold = float(score) * AGAINST[name]
+        if name == "cifar10_alad":
+            status, told = alad("export", name, folder / name, "--normal-class", "airplane")
+            assert (status, told.replace("\n", "")) == (0, f"export    {folder / name}")
+        elif name == "vector":
+            detector.save(folder / "run" / "detector")
+            assert alad("export", folder / "run", folder / name)[0] == 0
+        else:
+            assert detector.export(folder / name) == folder / name
+    return folder, detectors, raw
+
+
+@pytest.fixture(scope="module")
+def served(exports):
+    """What one fresh process got from all of the exports: answers, and the signatures' names."""
+    folder, detectors, raw = exports
+    for name, x in raw.items():
+        inputs = x if isinstance(x, dict) else {"x" if x.ndim == 2 else "images": x}
+        if name == "table":
+            rename = {"class": "column_class", "mean radius": "mean_radius"}
+            inputs = {rename.get(column, column): values for column, values in inputs.items()}
+        np.savez(folder / f"{name}.npz", **inputs)
+    command = [sys.executable, "-c", CLIENT, json.dumps([BATCHES, *NAMES])]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=200)
+    assert done.returncode == 0, done.stderr
+    answers = {name: dict(np.load(folder / f"{name}_results.npz")) for name in NAMES}
+    return answers, json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_process_without_the_package_gets_the_detectors_answers(name, exports, served):
+    _, detectors, raws = exports
+    detector, raw, answers = detectors[name], raws[name], served[0][name]
+    for score, values in detector.scores(raw).items():
+        np.testing.assert_allclose(answers[f"scores {ROWS} {score}"], values, **BOUND[score])
+    score = answers[f"serving_default {ROWS} score"]
+    np.testing.assert_array_equal(score, answers[f"scores {ROWS} {detector.score}"])
+    reconstruction = answers[f"reconstruct {ROWS} reconstruction"]
+    expected = detector.reconstruct(raw)
+    assert reconstruction.dtype == expected.dtype
+    if expected.dtype == np.uint8:
+        # 0.01 of a level is the programs' difference; one pixel in a hundred may round other ways
+        apart = np.abs(reconstruction.astype(int) - expected)
+        assert apart.max() <= 1 and apart.mean() < 0.02
+    else:
+        np.testing.assert_allclose(reconstruction, expected, rtol=1e-5, atol=1e-5)
+    if detector.threshold is not None:
+        verdicts = answers[f"serving_default {ROWS} is_anomaly"]
+        np.testing.assert_array_equal(verdicts, detector.predict(raw))
+        assert 0 < verdicts.sum() < ROWS
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rows_score_does_not_depend_on_the_size_of_the_request(name, served):
+    answers = served[0][name]
+    for rows in BATCHES:
+        score = answers[f"serving_default {rows} score"]
+        assert score.shape == (rows,) and score.dtype == np.float32
+        # another batch size may take a product's sum in another order: a few roundings of 6e-8
+        np.testing.assert_allclose(score, answers[f"serving_default {ROWS} score"][:rows], 1e-6)
+
+
+def test_signatures_have_the_documented_names_and_types(exports, served):
+    vector, images = [None], [None, 32, 32, 3]
+    inputs = {
+        "vector": {"x": [[None, FEATURES], "float32"]},
+        "table": {
+            "column_class": [vector, "string"],
+            **{name: [vector, "float32"] for name in ("mean_radius", "y", "Z")},
+        },
+        "cifar10_alad": {"images": [images, "uint8"]},
+    }
+    preprocessor = exports[1]["kdd99_alad"].preprocessor
+    inputs["kdd99_alad"] = {name: [vector, "string"] for name in preprocessor.categorical}
+    inputs["kdd99_alad"] |= {name: [vector, "float32"] for name in preprocessor.continuous}
+    assert len(inputs["kdd99_alad"]) == 41  # KDD99's columns, by their own names
+    reconstructions = dict.fromkeys(("vector", "table"), [[None, FEATURES], "float32"])
+    reconstructions["cifar10_alad"] = [images, "uint8"]
+    reconstructions["kdd99_alad"] = [[None, 121], "float32"]
+    told = served[1]
+    assert len(told) == 3 * len(NAMES)
+    for name in NAMES:
+        decision = {"score": [vector, "float32"], "is_anomaly": [vector, "bool"]}
+        if name == "vector":
+            del decision["is_anomaly"]  # it has no threshold
+        assert told[f"{name} serving_default"] == [inputs[name], decision]
+        four = {score: [vector, "float32"] for score in SCORES}
+        assert told[f"{name} scores"] == [inputs[name], four]
+        expected = [inputs[name], {"reconstruction": reconstructions[name]}]
+        assert told[f"{name} reconstruct"] == expected
+
+
+def test_metadata_say_where_the_detector_is_from(exports):
+    folder, detectors, _ = exports
+    metadata = {name: json.loads((folder / name / METADATA).read_text()) for name in NAMES}
+    kdd99 = detectors["kdd99_alad"]
+    assert metadata["kdd99_alad"] == {
+        "format": 1,
+        "entry": "kdd99_alad",
+        "variant": "default",
+        "seed": 0,
+        "normal_class": None,
+        "score": "features",
+        "threshold": kdd99.threshold,
+        "threshold_rule": kdd99.threshold_rule,
+        "feature_names": kdd99.preprocessor.feature_names,
+        "columns": {
+            n: n for n in (*kdd99.preprocessor.categorical, *kdd99.preprocessor.continuous)
+        },
+        "tensorflow": tf.__version__,
+    }
+    assert metadata["cifar10_alad"]["normal_class"] == 0
+    assert metadata["cifar10_alad"]["feature_names"] is None
+    assert metadata["vector"]["threshold"] is metadata["vector"]["entry"] is None
+    assert metadata["table"]["score"] == "l2"
+    assert metadata["table"]["columns"]["mean_radius"] == "mean radius"
+    assert (folder / "table").stat().st_mode & 0o555 == 0o555  # a server's user may read it
+
+
+def test_records_that_are_not_finite_are_refused_and_unseen_categories_are_zeros(exports):
+    folder, detectors, raw = exports
+    serve = tf.saved_model.load(folder / "vector").signatures["serving_default"]
+    for bad in (np.nan, np.inf):
+        x = raw["vector"].copy()
+        x[3, 2] = bad
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Records must be finite"):
+            serve(x=tf.constant(x))
+    columns = take(raw["kdd99_alad"], slice(0, 2)) | {"service": np.array(["http", "gemini"])}
+    serve = tf.saved_model.load(folder / "kdd99_alad").signatures["serving_default"]
+    score = serve(**{name: tf.constant(values) for name, values in columns.items()})["score"]
+    with pytest.warns(UserWarning, match="gemini"):
+        expected = detectors["kdd99_alad"].anomaly_score(columns)
+    np.testing.assert_allclose(score, expected, **BOUND["features"])
+
+
+def test_what_cannot_be_exported_is_refused_with_the_remedy(tmp_path):
+    scorer = tiny_vector().scorer
+    with pytest.raises(ValueError, match="VectorPreprocessor is not fitted; .* Fit the preproc"):
+        Detector(VectorPreprocessor(), scorer).export(tmp_path / "1")
+    narrow = VectorPreprocessor().fit(np.eye(5))
+    with pytest.raises(ValueError, match=r"gives \(5,\); its scorer takes \(6,\)"):
+        Detector(narrow, scorer).export(tmp_path / "1")
+    names = ["a b", "a_b", *"cdef"]
+    table = TablePreprocessor([], names).fit({name: [0.0, 1.0] for name in names})
+    with pytest.raises(ValueError, match="'a b' and 'a_b' would both be the input 'a_b'"):
+        Detector(table, scorer).export(tmp_path / "1")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "thesis.tex").write_text("years of work")
+    for place in (tmp_path, tmp_path / "thesis.tex"):
+        with pytest.raises(FileExistsError, match="exists and is not an export"):
+            tiny_vector().export(place)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["kdd_alad"], 2, "unknown zoo entry 'kdd_alad'; closest: 'kdd99_alad'"),
+        (["svhn_alad", "--normal-class", "3"], 2, "no pretrained weights of svhn_alad"),
+        (["."], 2, "No detector in"),
+        ([".", "--normal-class", "3"], 2, "received --normal-class 3 for the folder"),
+        (["breast_cancer_alad"], 1, "no such op: Round"),
+    ],
+)
+def test_the_command_says_what_is_wrong(arguments, status, told, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_check, "CHILD", "raise SystemExit('no such op: Round')")
+    monkeypatch.chdir(tmp_path)
+    code, printed = alad("export", arguments[0], "served", *arguments[1:])
+    assert code == status
+    assert printed.startswith("alad: ") and told in printed
+    assert list(tmp_path.iterdir()) == []
