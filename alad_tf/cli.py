@@ -50,8 +50,17 @@ def describe(entry: Entry):
 
 @app.command()
 def train(
+    context: typer.Context,
     entry: Entry,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, noise, dropout, shuffling.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of weights, noise, dropout, shuffling; default 0.")
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Several, each a process on its own cores: 0-9, or 0,1,7.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes at a time; default: one a core.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: the entry's.")] = None,
     out_dir: Annotated[
         Path | None,
@@ -91,6 +100,7 @@ def train(
     ] = 30.0,
 ):
     """Train an entry by the paper's protocol; writes a detector and one results JSON."""
+    seed, *others = _seeds(seed, seeds, jobs, out_dir)  # before imports that take seconds
     import zoo
     from alad_tf import runs
     from alad_tf.results import result_path
@@ -115,6 +125,9 @@ def train(
         patience=patience,
     ).resolve(chosen)
     try:
+        if others:
+            _train_seeds(context, chosen, settings, [seed, *others], jobs, results, data_dir)
+            return
         result, folder = runs.train(
             chosen, settings, out_dir, results, data_dir, resume, checkpoint_every, err
         )
@@ -159,6 +172,32 @@ def evaluate(
 
 
 @app.command()
+def export(
+    detector: Annotated[
+        str, typer.Argument(help="A pretrained zoo entry, or the folder of a run or a detector.")
+    ],
+    folder: Annotated[Path, typer.Argument(help="Folder to write, such as served/1.")],
+    normal_class: Annotated[
+        str | None, typer.Option(help="Name or number of an image entry's normal class.")
+    ] = None,
+):
+    """Write a detector as a SavedModel: raw records in, scores and verdicts out."""
+    import zoo
+
+    if normal_class is not None and detector not in zoo.list() and Path(detector).is_dir():
+        raise ValueError(
+            f"received --normal-class {normal_class} for the folder {detector}, whose detector has "
+            "its normal class. Leave it out."
+        )
+    loaded = zoo.load(detector, normal_class=normal_class)
+    try:
+        out.print(f"export    {loaded.export(folder)}", highlight=False)
+    except RuntimeError as error:  # the self-check's message says all
+        err.print(f"alad: {error}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
 def report(
     results: Annotated[Path, typer.Option(help="Folder of the results JSONs.")] = Path("results"),
     path: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("RESULTS.md"),
@@ -196,6 +235,42 @@ def demo(
     out.print(table)
     for name, path in result["files"].items():
         out.print(f"{name:16}{path.resolve()}", highlight=False, soft_wrap=True)
+
+
+def _seeds(seed, seeds, jobs, out_dir):
+    """The seeds that `alad train` is to train, from its options."""
+    if seeds is None:
+        if jobs is not None:
+            raise ValueError("--jobs is how many of --seeds train at a time; received no --seeds.")
+        return [seed or 0]
+    if seed is not None:
+        raise ValueError(f"received --seed {seed} and --seeds {seeds}. Give one of them.")
+    from alad_tf.seeds import parse_seeds
+
+    numbers = parse_seeds(seeds)
+    if out_dir is not None and len(numbers) > 1:
+        raise ValueError(
+            f"--out is one run's folder; received it with {len(numbers)} seeds. Leave it out: each "
+            "seed has its own, runs/ENTRY/VARIANT/seedN."
+        )
+    return numbers
+
+
+def _train_seeds(context, entry, settings, seeds, jobs, results, data_dir):
+    """Train several seeds side by side; show what they reached, and which of them failed."""
+    from alad_tf.results import result_path
+    from alad_tf.seeds import as_typed, seeds_table, train_seeds
+
+    words = as_typed(context, "seed", "seeds", "jobs")
+    trained, failed = train_seeds(words, entry, settings, seeds, jobs, results, data_dir, err)
+    if trained:
+        out.print(seeds_table(entry, trained))
+        path = result_path(results, entry.name, settings.variant, seeds[0])
+        out.print(f"results   {path.parent}", highlight=False)
+    if failed:
+        told = ", ".join(f"seed {k} (exit code {code})" for k, code in failed.items())
+        err.print(f"Failed: {told}. Their lines above say why.", highlight=False)
+        raise typer.Exit(1)
 
 
 def _table(first):
