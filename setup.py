@@ -42,6 +42,7 @@ setup(
             "keras-tuner>=1.4.7,<2",
             "tensorboard>=2.18",  # keras-tuner imports it and does not declare it
         ],
+        "bench": ["pyod>=3.6,<4", "torch>=2.6"],  # the peers of benchmarks/
         "test": ["pytest>=8", "ruff>=0.9"],
     },
     entry_points={"console_scripts": ["alad = alad_tf.cli:main"]},

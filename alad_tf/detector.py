@@ -7,8 +7,9 @@ import numpy as np
 from alad_tf.alad import ALAD
 from alad_tf.evaluate import top_fraction_threshold
 from alad_tf.files import read_json, replacing_folder, write_json
+from alad_tf.folding import spectral_vectors
 from alad_tf.preprocess import preprocessor_from_state
-from alad_tf.scorer import Scorer, spectral_vectors
+from alad_tf.scorer import Scorer
 from alad_tf.scores import check_score
 from alad_tf.weights import load_scorer, save_scorer
 

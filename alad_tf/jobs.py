@@ -1,8 +1,8 @@
 """Several commands side by side, each a process on cores of its own.
 
-Why processes: a training step of a table keeps one core busy, however many there are. On two cores,
-two processes confined to one core each train 1.8 times the steps per second of one process; left
-to share the cores they train 1.1 times as many, and so do two seeds in one compiled program.
+Why processes: a training step of a table keeps one core busy, however many there are. Processes
+confined to a core each train more steps per second together than the same number left to share the
+cores, and than as many seeds in one compiled program: `python -m benchmarks.seeds` measures it.
 """
 
 import contextlib

@@ -124,6 +124,29 @@ def loss_curves(history, path, title="", kept_epoch=None):
     return _save(figure, path)
 
 
+def lines(curves, path, xlabel, ylabel, title=""):
+    """Lines with their points, both axes logarithmic.
+
+    Args:
+        curves: dict by label of `(x, y)`, lists of positive floats.
+        path: str or Path of the PNG.
+        xlabel, ylabel, title: str.
+
+    Returns:
+        Path of the PNG.
+
+    Example:
+        >>> # lines({"training step": ([8, 16], [0.5, 0.7])}, "growth.png", "batch size", "ms")
+    """
+    figure, axes = _figure()
+    for (label, (x, y)), style in zip(curves.items(), ("o-", "s--", "^-.", "v:"), strict=False):
+        axes.plot(x, y, style, linewidth=1.6, markersize=5, label=label)
+    axes.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel, title=title)
+    axes.grid(True, which="major", color="#e2e8f0", linewidth=0.8)
+    axes.legend(frameon=False)
+    return _save(figure, path)
+
+
 def reconstructions(pictures, path, title=""):
     """Images above their reconstructions, in pairs of rows.
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.discriminators import PairDiscriminator
+from alad_tf.folding import fold, leaves
 from alad_tf.layers import PACKAGE, SpectralNormalization
 from alad_tf.machine import cores
 from alad_tf.networks import Stack
@@ -93,10 +94,8 @@ class Scorer(keras.Model):
             average_of = {
                 id(v): a.value for v, a in zip(network.trainable_variables, averaged, strict=True)
             }
-            for source, target in zip(
-                _leaves(network), _leaves(getattr(scorer, name)), strict=True
-            ):
-                _fold(source, target, average_of)
+            for source, target in zip(leaves(network), leaves(getattr(scorer, name)), strict=True):
+                fold(source, target, average_of)
         return scorer
 
     def copy_to(self, model, spectral_vectors):
@@ -120,7 +119,7 @@ class Scorer(keras.Model):
                     "architecture that the scorer was made from."
                 )
             network = getattr(model, name)
-            for source, target in zip(_leaves(getattr(self, name)), _leaves(network), strict=True):
+            for source, target in zip(leaves(getattr(self, name)), leaves(network), strict=True):
                 wrapped = isinstance(target, SpectralNormalization)
                 inner = target.layer if wrapped else target
                 for ours, theirs in zip(source.variables, inner.variables, strict=True):
@@ -251,47 +250,9 @@ class Scorer(keras.Model):
         return {**super().get_config(), **self._config}
 
 
-def spectral_vectors(model):
-    """The u of every normalised layer that scores, in the order of E, G and D_xx.
-
-    Args:
-        model: an `ALAD`.
-
-    Returns:
-        list of lists of floats.
-
-    Source: Miyato et al., ICLR 2018, Algorithm 1.
-    """
-    layers = [layer for name in ("E", "G", "D_xx") for layer in _leaves(getattr(model, name))]
-    wrapped = [layer for layer in layers if isinstance(layer, SpectralNormalization)]
-    return [layer.u.numpy().tolist() for layer in wrapped]
-
-
 def _not_finite(x):
     bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
     return ValueError(
         f"Samples must be finite; {int(bad.sum())} of {len(x)} rows hold NaN or infinity, the "
         f"first at row {int(np.argmax(bad))}. Impute or drop them."
     )
-
-
-def _leaves(network):
-    """The layers that hold weights or states, in the order of the rows."""
-    stacks = [network] if isinstance(network, Stack) else [network.body, network.top]
-    return [layer for stack in stacks for layer in stack.steps]
-
-
-def _fold(source, target, average_of):
-    """Copy one layer's averaged weights, its kernel divided by sigma if it was normalised."""
-    wrapped = isinstance(source, SpectralNormalization)
-    inner = source.layer if wrapped else source
-    for ours, theirs in zip(inner.trainable_variables, target.trainable_variables, strict=True):
-        value = average_of[id(ours)]
-        if wrapped and ours is inner.kernel:
-            value = source.effective_kernel(value)
-        theirs.assign(value)
-    # batch norm's moving statistics are taken as they are, as in the authors' code
-    for ours, theirs in zip(
-        inner.non_trainable_variables, target.non_trainable_variables, strict=True
-    ):
-        theirs.assign(ours.value)

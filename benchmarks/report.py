@@ -1,0 +1,183 @@
+"""Render BENCHMARKS.md from results/benchmarks alone: `python -m benchmarks.report`."""
+
+from pathlib import Path
+
+from alad_tf.files import read_json, write_text
+from benchmarks.common import told
+
+FOLDER = Path("results/benchmarks")
+HEAD = """# Benchmarks
+
+Rendered by `python -m benchmarks.report` from `results/benchmarks/`; do not edit by hand. Times and
+ratios are medians (least to most) of measurements taken in turns in one run. The commands need the
+peers: `pip install -r requirements-bench.txt`.
+"""
+
+
+def render(folder=FOLDER):
+    """The report as Markdown; what has no JSON yet is said to be not measured.
+
+    Args:
+        folder: str or Path of the benchmarks' JSONs.
+
+    Returns:
+        str.
+    """
+    parts = [HEAD]
+    for name, section in SECTIONS.items():
+        path = Path(folder) / f"{name}.json"
+        if not path.is_file():
+            parts.append(f"## {name}\n\nnot measured: `python -m benchmarks.{name}`\n")
+            continue
+        data = read_json(path)
+        machine = data["hardware"]
+        where = f"{machine['processor']}, {machine['cores']} cores"
+        where += "".join(f", {gpu}" for gpu in machine["gpus"])
+        versions = ", ".join(f"{key} {value}" for key, value in data["versions"].items())
+        foot = f"`{data['command']}` at commit {data['commit']} on {where}; {versions}."
+        parts.append("\n".join([*section(data), "", foot, ""]))
+    return "\n".join(parts)
+
+
+def _table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "| " + " | ".join("---" for _ in header) + " |"]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def _train_step(data):
+    lines = ["## Training step", ""]
+    for name, found in data["entries"].items():
+        limit = found["limit_gflops"]
+        lines += [
+            f"### {name}",
+            "",
+            f"{found['gflop_per_step']:.4g} GFLOP a step of matrix products and convolutions, "
+            f"which the machine makes at {told(limit, 1, 0)} GFLOP/s when each runs alone. The "
+            f"step reaches {told(found['share_of_limit'], 100, 0)} per cent of that rate.",
+            "",
+        ]
+        rows = [
+            [key, told(value), told(found["times_ours"][key], 1, 2) if key != "ours, XLA" else ""]
+            for key, value in found["seconds"].items()
+        ]
+        lines += [*_table(["step", "ms", "times ours"], rows), ""]
+        ratio = found.get("pyod_over_ours_both_without_spectral_norm")
+        if ratio:
+            lines += [
+                f"Without spectral norm in both: PyOD's step is {told(ratio, 1, 2)} of ours.",
+                "",
+            ]
+    return lines + [
+        "Ours: both passes, spectral norm, D_zz, averages and the feed, inside `fit`. PyOD: its "
+        "`train_step` alone, on rows that are ready, with networks no larger than ours."
+    ]
+
+
+def _scoring(data):
+    lines = ["## Scoring from memory", ""]
+    for name, found in data["entries"].items():
+        lines += [
+            f"### {name}",
+            "",
+            f"{found['rows']:,} rows ({found['kind_of_rows']}), {found['flop_per_row'] / 1e3:,.1f} "
+            f"kFLOP each; {told(found['share_of_limit'], 100, 0)} per cent of the rate at which "
+            "the machine makes the products alone.",
+            "",
+        ]
+        rows = [
+            [
+                key,
+                told(value, 1e-3, 1),
+                told(found["ours_times"][key], 1, 2) if key != "ours" else "",
+            ]
+            for key, value in found["rows_per_second"].items()
+        ]
+        lines += [*_table(["what", "1000 rows/s", "ours is so many times it"], rows), ""]
+    return lines[:-1]
+
+
+def _latency(data):
+    rows = [
+        [name, size, *(f"{v['median'] * 1e3:.2f} ({v['p95'] * 1e3:.2f})" for v in parts.values())]
+        for name, sizes in data["entries"].items()
+        for size, parts in sizes.items()
+    ]
+    header = ["entry", "rows", "preprocessing", "scorer", "whole"]
+    return [
+        "## Latency of a request",
+        "",
+        f"Milliseconds from raw records to scores, median (95th percentile) of "
+        f"{data['requests']} requests.",
+        "",
+        *_table(header, rows),
+    ]
+
+
+def _anogan(data):
+    rows = []
+    for name, found in data["datasets"].items():
+        for key, value in found["seconds"].items():
+            ratio = found["speed_up"].get(key)
+            rows.append([name, str(found["batch"]), key, told(value, 1e3, 2)])
+            rows[-1].append(told(ratio, 1, 0) if ratio else "")
+        paper = found["paper"]
+        times = f"{paper['anogan_ms']:,}, {paper['alad_ms']}"
+        last = f"~ {paper['speed_up']}"
+        rows.append([name, str(found["batch"]), "paper: AnoGAN, ALAD (TITAN X)", times, last])
+    header = ["data", "batch", "method", "ms a batch", "ALAD's speed-up"]
+    return [
+        "## Table IV: inference time against AnoGAN",
+        "",
+        f"AnoGAN makes {data['steps']} steps for each batch. The paper's ratios hold against a "
+        "search that calls the graph once a step; one compiled program narrows them on tables.",
+        "",
+        *_table(header, rows),
+    ]
+
+
+def _import_time(data):
+    rows = [[name, told(value, 1)] for name, value in data["seconds"].items()]
+    return ["## Start-up", "", *_table(["what", "s"], rows)]
+
+
+def _seeds(data):
+    rows = [
+        [name, way, count, told(value, 1, 0)]
+        for name, ways in data["entries"].items()
+        for way, counts in ways.items()
+        for count, value in counts.items()
+    ]
+    header = ["entry", "way", "seeds", "aggregate steps/s"]
+    return ["## Several seeds at once", "", *_table(header, rows)]
+
+
+def _growth(data):
+    lines = ["## How cost grows", ""]
+    rows = [
+        [part, name, f"{curve['slope']:.2f}"]
+        for part, curves in data["parts"].items()
+        for name, curve in curves.items()
+    ]
+    lines += [
+        "Slope of log seconds over log size, upper half of the sizes: 1 is proportional, 0 free.",
+        "",
+        *_table(["with", "of", "slope"], rows),
+        "",
+    ]
+    return lines + [
+        f"![seconds by {part}](results/benchmarks/growth_{part}.png)" for part in data["parts"]
+    ]
+
+
+SECTIONS = {
+    "train_step": _train_step,
+    "scoring": _scoring,
+    "latency": _latency,
+    "anogan": _anogan,
+    "import_time": _import_time,
+    "seeds": _seeds,
+    "growth": _growth,
+}
+
+if __name__ == "__main__":
+    print(write_text("BENCHMARKS.md", render()))

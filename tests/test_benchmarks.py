@@ -1,0 +1,153 @@
+"""What the benchmarks measure against: the counted products are the ones that the networks make."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from alad_tf.rows import conv, conv_transpose, dense, flatten, reshape
+from alad_tf.scorer import Scorer
+from benchmarks import common, growth, report, work
+from benchmarks.limit import Limit, _operation
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLE = {
+    "E": [dense(3, "lrelu"), dense(2)],
+    "G": [dense(4, "relu"), dense(5)],
+    "D_xz": {"x": [dense(6)], "z": [dense(7)], "joint": [dense(8, "lrelu"), dense(1)]},
+    "D_xx": [dense(9, "lrelu"), dense(1)],
+    "D_zz": [dense(10, "lrelu"), dense(1)],
+}
+
+
+@pytest.fixture
+def table():
+    """An entry whose every width is another, so that no two products cost the same."""
+    entry = zoo.entry("kdd99_alad")
+    return dataclasses.replace(entry, networks=TABLE, x_shape=(5,), latent_dim=2, batch_size=11)
+
+
+def test_a_steps_products_are_counted_by_hand(table):
+    """Multiplications for one row, written out; x has 5 numbers and z has 2."""
+    e, g = 5 * 3 + 3 * 2, 2 * 4 + 4 * 5
+    xz = 5 * 6 + 2 * 7 + (6 + 7) * 8 + 8
+    first_xx, first_zz = 5 * 9, 2 * 10  # half of the first kernel: once for a, once for b - a
+    made = 2 * e + 2 * g
+    discriminators = (
+        made
+        + 2 * xz * 2  # both pairs forward, and the kernels' gradients
+        + 2 * ((6 + 7) * 8 + 8)  # into the branches' outputs
+        + 2 * (2 * first_xx + 2 * 9)
+        + 2 * 9
+        + 2 * (2 * first_zz + 2 * 10)
+        + 2 * 10
+    )
+    generators = (
+        made
+        + 2 * xz
+        + (10 * 9 + 9)
+        + (4 * 10 + 10)
+        + 7 * 8
+        + 8
+        + 2 * 7  # through D_xz into E(x)
+        + 6 * 8
+        + 8
+        + 5 * 6  # through D_xz into G(z)
+        + (5 * 9 + 9)
+        + (2 * 10 + 10)  # through D_xx and D_zz into what was made again
+        + 2 * e
+        + 2 * g  # kernels
+        + (3 * 2 + e)
+        + (4 * 5 + g)  # into E(x)'s hidden row, E(G(z))'s input, and the same of G
+    )
+    assert work.flops(work.train_step(table)) == 2 * 11 * (discriminators + generators)
+
+
+def test_a_scores_products_are_counted_by_hand(table):
+    wanted = (5 * 3 + 3 * 2) + (2 * 4 + 4 * 5) + 2 * 5 * 9 + 9
+    assert work.flops(work.score(table, 11)) == 2 * 11 * wanted
+
+
+def test_shapes_of_convolutions_are_those_of_the_networks():
+    rows = [
+        conv(3, 5, 2),
+        conv(4, 4, 1, padding="valid"),
+        flatten(),
+        dense(6),
+        reshape(1, 1, 6),
+        conv_transpose(5, 4, 2, padding="valid"),
+        conv_transpose(2, 3, 2),
+        conv(7, 1, 1),
+    ]
+    products, shape = work.of_rows(rows, (13, 13, 2), 1)
+    from alad_tf.networks import Stack
+
+    stack = Stack(rows)
+    assert (None, *shape) == tuple(stack.compute_output_shape((None, 13, 13, 2)))
+    assert products[-1].kind == "dense" and products[-1].rows == 8 * 8  # a product at each place
+    assert products[0].flops == 2 * 7 * 7 * 3 * 25 * 2
+    assert products[3].flops == 2 * 1 * 1 * 6 * 16 * 5
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv", "conv_transpose"])
+@pytest.mark.parametrize("way", ["forward", "weights", "inputs"])
+def test_the_limit_times_the_operation_that_training_makes(kind, way):
+    """Each way's operation equals what automatic differentiation of the forward one gives."""
+    shapes = ((6,), (5,)) if kind == "dense" else ((8, 8, 3), (4, 4, 5))
+    if kind == "conv_transpose":
+        shapes = ((4, 4, 5), (8, 8, 3))
+    form = () if kind == "dense" else (4, 2, "same")
+    forward = work.Product(kind, "forward", 2, *shapes, *form)
+    function, x, w = _operation(forward)
+    y = function(x, w)
+    assert y.shape == (2, *shapes[1])
+    operation, *operands = _operation(dataclasses.replace(forward, way=way))
+    if way == "forward":
+        return
+    with tf.GradientTape() as tape:
+        tape.watch([x, w])
+        upstream = tf.random.stateless_normal(y.shape, (0, 2))  # the operand that Limit takes
+        loss = tf.reduce_sum(function(x, w) * upstream)
+    of_x, of_w = tape.gradient(loss, [x, w])
+    wanted = of_w if way == "weights" else of_x
+    got = operation(*operands)
+    assert got.shape == wanted.shape
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_the_limit_adds_up_its_products(table):
+    products = work.score(table, 3)
+    limit = Limit(products)
+    assert limit.flops == work.flops(products)
+    assert limit.seconds() > 0
+
+
+def test_measurements_take_turns():
+    order = []
+    names = {name: lambda name=name: order.append(name) or 0.5 for name in "ab"}
+    assert common.in_turns(names, 2) == {"a": [0.5, 0.5], "b": [0.5, 0.5]}
+    assert order == ["a", "b", "a", "b"]
+    assert common.ratio([3.0, 8.0, 1.0], [1.0, 2.0, 1.0]) == {"median": 3.0, "min": 1.0, "max": 4.0}
+
+
+def test_a_wider_table_is_an_entry():
+    entry = growth.with_features(zoo.entry("kdd99_alad"), 10)
+    model = entry.build()
+    assert Scorer.from_alad(model).scores(np.zeros((2, 10)))["l1"].shape == (2,)
+
+
+def test_the_committed_report_is_the_rendered_one():
+    rendered = report.render(ROOT / "results" / "benchmarks")
+    assert (ROOT / "BENCHMARKS.md").read_text(encoding="utf-8") == rendered
+    assert "not measured" in report.render(ROOT / "nowhere")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "results" / "benchmarks").glob("*.json")))
+def test_every_measurement_says_what_it_ran_on(path):
+    told = json.loads(path.read_text())
+    assert told["hardware"]["cores"] and told["versions"]["tensorflow"] and told["commit"]
+    assert told["command"] == f"python -m benchmarks.{path.stem}"
