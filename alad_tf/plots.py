@@ -125,10 +125,10 @@ def loss_curves(history, path, title="", kept_epoch=None):
 
 
 def lines(curves, path, xlabel, ylabel, title=""):
-    """Lines with their points, both axes logarithmic.
+    """Lines with their points, both axes logarithmic, ticks where there are points.
 
     Args:
-        curves: dict by label of `(x, y)`, lists of positive floats.
+        curves: dict by label of `(x, y)`, lists of positive numbers.
         path: str or Path of the PNG.
         xlabel, ylabel, title: str.
 
@@ -138,10 +138,18 @@ def lines(curves, path, xlabel, ylabel, title=""):
     Example:
         >>> # lines({"training step": ([8, 16], [0.5, 0.7])}, "growth.png", "batch size", "ms")
     """
+    from matplotlib.ticker import LogLocator, NullLocator
+
     figure, axes = _figure()
     for (label, (x, y)), style in zip(curves.items(), ("o-", "s--", "^-.", "v:"), strict=False):
         axes.plot(x, y, style, linewidth=1.6, markersize=5, label=label)
     axes.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel, title=title)
+    ticks = sorted({value for x, _ in curves.values() for value in x})
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_locator(NullLocator())
     axes.grid(True, which="major", color="#e2e8f0", linewidth=0.8)
     axes.legend(frameon=False)
     return _save(figure, path)

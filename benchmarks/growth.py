@@ -1,6 +1,6 @@
 """How cost grows: with rows, features, batch size and seeds. A plot each, with the slope.
 
-    python -m benchmarks.growth [--only rows,features,batch,seeds]
+    python -m benchmarks.growth [--only rows,features,batch,seeds] [--redraw]
 
 Tables of KDD99's networks. The slope is that of log seconds over log size, by least squares over
 the upper half of the sizes: 1 is proportional, 0 is free. Seeds come from
@@ -17,7 +17,6 @@ import typer
 
 import zoo
 from alad_tf.files import read_json
-from alad_tf.machine import cores
 from alad_tf.plots import lines
 from alad_tf.rows import dense
 from alad_tf.scorer import Scorer
@@ -107,38 +106,45 @@ PARTS = {
 }
 
 
-def main(only: Annotated[str, typer.Option(help="Parts, separated by commas.")] = ",".join(PARTS)):
+def draw(part, curves):
+    """The picture of one part, from its JSON: seconds over size, a line for each measured thing."""
+    shown = {
+        f"{name}: slope {curve['slope']:.2f}": (
+            [int(size) for size in curve["seconds"]],
+            [value["median"] * 1e3 for value in curve["seconds"].values()],
+        )
+        for name, curve in curves.items()
+    }
+    path, label = OUT / f"growth_{part}.png", PARTS[part][1]
+    return lines(shown, path, label, "milliseconds", "KDD99's networks")
+
+
+def main(
+    only: Annotated[str, typer.Option(help="Parts, separated by commas.")] = ",".join(PARTS),
+    redraw: Annotated[bool, typer.Option("--redraw", help="Measure nothing.")] = False,
+):
     """Measure, write results/benchmarks/growth.json and a picture of each part."""
     path = OUT / "growth.json"
     results = read_json(path)["parts"] if path.is_file() else {}
-    for part in only.split(","):
-        measure, label = PARTS[part]
+    for part in [] if redraw else only.split(","):
         common.console.print(f"measuring: {part}", style="dim")
-        found = {
+        results[part] = {
             name: {
                 "seconds": {str(size): value for size, value in values.items()},
                 "slope": slope([*values], [value["median"] for value in values.values()]),
             }
-            for name, values in measure().items()
+            for name, values in PARTS[part][0]().items()
         }
-        results[part] = found
-        curves = {
-            f"{name}: slope {curve['slope']:.2f}": (
-                [float(size) for size in curve["seconds"]],
-                [value["median"] * 1e3 for value in curve["seconds"].values()],
-            )
-            for name, curve in found.items()
-        }
-        title = f"KDD99's networks, {cores()} cores"
-        picture = lines(curves, OUT / f"growth_{part}.png", label, "milliseconds", title)
-        common.console.print(f"picture   {picture}", highlight=False)
+    for part, curves in results.items():
+        common.console.print(f"picture   {draw(part, curves)}", highlight=False)
     table = [
         [part, name, f"{curve['slope']:.2f}"]
         for part, curves in results.items()
         for name, curve in curves.items()
     ]
     common.show("How cost grows", ["with", "of", "slope"], table)
-    common.write("growth", {"parts": results})
+    if not redraw:
+        common.write("growth", {"parts": results})
 
 
 if __name__ == "__main__":
