@@ -61,8 +61,8 @@ ENTRY = Entry(
     notes=(
         "Below the paper. A likely cause: in the authors' code the spectral-norm switch does "
         "nothing on tables, so that the paper's numbers are of networks without it. Variant no_sn "
-        "trains those, and its seeds come near the paper's value. Which of the four scores is best "
-        "changes from seed to seed.",
+        "trains those, and its seeds come nearer to the paper's value. Which of the four scores is "
+        "best changes from seed to seed.",
         "With the normalisation (default), D_zz's loss falls towards 0 and reconstructions decay "
         "late in the training: two of three seeds then flag 6% of the neptune rows, which fill a "
         "quarter of the training set. That the one causes the other was not isolated.",
