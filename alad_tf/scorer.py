@@ -13,6 +13,7 @@ from alad_tf.layers import PACKAGE, SpectralNormalization
 from alad_tf.machine import cores
 from alad_tf.networks import Stack
 from alad_tf.scores import SCORES, anomaly_scores
+from alad_tf.staging import Staging
 
 FEW, CALL_BYTES = 2, 2**22  # blocks of a call for a small request; bytes of one for a large one
 
@@ -69,7 +70,7 @@ class Scorer(keras.Model):
             network.build(*shapes)
             network.built = True
         self.built = True
-        self._programs = {}
+        self._programs, self._staging = {}, Staging()
 
     @classmethod
     def from_alad(cls, model, block=None):
@@ -187,12 +188,9 @@ class Scorer(keras.Model):
         program, size = self._program(what, blocks), self.block * blocks
 
         def run(start):
-            filled = rows = x[start : start + size]
-            if len(rows) < size:
-                filled = np.zeros((size, *self.x_shape), "float32")
-                filled[: len(rows)] = rows
+            rows = x[start : start + size]
             count = tf.constant(-(-len(rows) // self.block))
-            made = program(tf.constant(filled), count).numpy()[: len(rows)]
+            made = program(self._staging.fill(rows, size), count).numpy()[: len(rows)]
             # l1 holds x itself, so that a bad row shows in its scores, which are fewer to look at
             told = made if what == "scores" else rows
             if not np.isfinite(told).all() and not np.isfinite(rows).all():
