@@ -96,3 +96,20 @@ def told(values, unit=1e3, digits=3):
     """A spread in words: "1.234 (1.200 to 1.300)", in milliseconds unless told otherwise."""
     shown = (f"{values[key] * unit:,.{digits}f}" for key in ("median", "min", "max"))
     return "{} ({} to {})".format(*shown)
+
+
+def beside(values, ratios, unit=1e3, digits=3):
+    """Rows of a table: each thing's spread, and its ratio where it has one.
+
+    Args:
+        values: dict of spreads by name.
+        ratios: dict of spreads by name; the one that the others are compared with is not in it.
+        unit, digits: as for `told`.
+
+    Returns:
+        list of lists of str: name, value, ratio.
+    """
+    return [
+        [name, told(value, unit, digits), told(ratios[name], 1, 2) if name in ratios else ""]
+        for name, value in values.items()
+    ]

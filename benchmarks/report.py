@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from alad_tf.files import read_json, write_text
-from benchmarks.common import told
+from benchmarks.common import beside, told
 
 FOLDER = Path("results/benchmarks")
 HEAD = """# Benchmarks
@@ -56,10 +56,7 @@ def _train_step(data):
             f"step reaches {told(found['share_of_limit'], 100, 0)} per cent of that rate.",
             "",
         ]
-        rows = [
-            [key, told(value), told(found["times_ours"][key], 1, 2) if key != "ours, XLA" else ""]
-            for key, value in found["seconds"].items()
-        ]
+        rows = beside(found["seconds"], found["times_ours"])
         lines += [*_table(["step", "ms", "times ours"], rows), ""]
         ratio = found.get("pyod_over_ours_both_without_spectral_norm")
         if ratio:
@@ -84,14 +81,7 @@ def _scoring(data):
             "the machine makes the products alone.",
             "",
         ]
-        rows = [
-            [
-                key,
-                told(value, 1, 0),
-                told(found["ours_times"][key], 1, 2) if key != "ours" else "",
-            ]
-            for key, value in found["rows_per_second"].items()
-        ]
+        rows = beside(found["rows_per_second"], found["ours_times"], 1, 0)
         lines += [*_table(["what", "rows/s", "ours is so many times it"], rows), ""]
     return lines + [
         "The scorer works on as many blocks of rows at a time as there are cores; the products "

@@ -76,14 +76,7 @@ def main(
     for name in entries.split(","):
         entry = zoo.entry(name)
         result = results[name] = summarise(*measure(entry, rounds))
-        rows = [
-            [
-                key,
-                common.told(value, 1e-3, 1),
-                common.told(result["ours_times"][key], 1, 2) if key != "ours" else "",
-            ]
-            for key, value in result["rows_per_second"].items()
-        ]
+        rows = common.beside(result["rows_per_second"], result["ours_times"], 1e-3, 1)
         title = (
             f"{name}, {result['rows']:,} rows ({result['kind_of_rows']}): "
             f"{result['share_of_limit']['median']:.0%} of the products' rate"

@@ -132,16 +132,7 @@ def main(
         entry = zoo.entry(name)
         times, flops = measure(entry, rounds)
         result = results[name] = summarise(times, flops)
-        rows = [
-            [
-                key,
-                common.told(value),
-                ""
-                if value is result["seconds"]["ours, XLA"]
-                else common.told(result["times_ours"][key], 1, 2),
-            ]
-            for key, value in result["seconds"].items()
-        ]
+        rows = common.beside(result["seconds"], result["times_ours"])
         title = (
             f"{name}, batch {entry.batch_size}: {result['gflop_per_step']:.3f} GFLOP a step; "
             f"{result['share_of_limit']['median']:.0%} of the products' rate"
