@@ -5,19 +5,14 @@ import tensorflow as tf
 
 from alad_tf.architecture import build_networks, rows_to_config
 from alad_tf.averages import AveragedWeights
-from alad_tf.feed import PairedBatches
 from alad_tf.layers import PACKAGE
-from alad_tf.metrics import StepMeans
-from alad_tf.random import derive_seed, normal
 from alad_tf.scores import anomaly_scores
 from alad_tf.step import train_discriminators, train_generator_encoder
-
-# The optimizer of the paper's tables; epsilon is TensorFlow 1's default, which it left in place.
-ADAM = {"learning_rate": 1e-5, "beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8}
+from alad_tf.stepped import SteppedModel
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class ALAD(AveragedWeights, keras.Model):
+class ALAD(AveragedWeights, SteppedModel):
     """Adversarially Learned Anomaly Detection: G, E, D_xz, D_xx and D_zz, trained together.
 
     Args:
@@ -59,6 +54,7 @@ class ALAD(AveragedWeights, keras.Model):
     """
 
     generative_networks = ("E", "G")
+    orders = 2  # the discriminators' batch, and G's and E's
 
     def __init__(
         self,
@@ -94,17 +90,12 @@ class ALAD(AveragedWeights, keras.Model):
         self.x_shape = tuple(self._config["x_shape"])
         self.latent_dim = self._config["latent_dim"]
         self.ema_decay = self._config["ema_decay"]
-        self.seed = self._config["seed"]
         networks = build_networks(self._config, self._policy)
         self.E, self.G = networks["E"], networks["G"]
         self.D_xz, self.D_xx, self.D_zz = (networks[name] for name in ("D_xz", "D_xx", "D_zz"))
         self.make_averages()
-        self.step = self.add_weight(
-            name="step", shape=(), dtype="int64", initializer="zeros", trainable=False
-        )
-        self._loss_means = StepMeans(("loss", *self.discriminators, "G", "E"), name="losses")
         self._score_mean = keras.metrics.Mean(name="score")
-        self.built = True
+        self.make_steps(seed, (*self.discriminators, "G", "E"))
 
     @property
     def discriminators(self):
@@ -113,45 +104,14 @@ class ALAD(AveragedWeights, keras.Model):
         return ("D_xz", "D_xx", "D_zz") if latent else ("D_xz", "D_xx")
 
     @property
+    def optimized(self):
+        """Names of the networks with an Adam of their own."""
+        return (*self.generative_networks, *self.discriminators)
+
+    @property
     def metrics(self):
         """Keras's metrics: means of the losses over an epoch, mean score of validation rows."""
         return [self._loss_means, self._score_mean]
-
-    # ------------------------------------------------------ compile, fit, save
-
-    def compile(self, learning_rate=None, beta_1=None, beta_2=None, epsilon=None, **kwargs):
-        """Give each network its own Adam; XLA is on unless `jit_compile=False`.
-
-        Args:
-            learning_rate, beta_1, beta_2, epsilon: floats; default 1e-5, 0.5, 0.999, 1e-8.
-            **kwargs: `jit_compile`, `run_eagerly`, `steps_per_execution` of `keras.Model.compile`.
-
-        Raises:
-            ValueError: a learning rate that is not positive.
-
-        Example:
-            >>> # model.compile(learning_rate=2e-4, steps_per_execution=50)
-
-        Source: ALAD, Tables IX, XI and XIII, row "Optimizer".
-        """
-        given = dict(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-        adam = {k: ADAM[k] if v is None else float(v) for k, v in given.items()}
-        if not adam["learning_rate"] > 0:
-            raise ValueError(f"learning_rate must be positive; received {learning_rate}.")
-        # Keras resolves "auto" to no XLA on a CPU, so XLA is asked for by name.
-        kwargs.setdefault("jit_compile", not kwargs.get("run_eagerly", False))
-        super().compile(optimizer=None, **kwargs)
-        self._compile_config_ = {**adam, **kwargs}
-        for name in (*self.generative_networks, *self.discriminators):
-            optimizer = keras.optimizers.Adam(**adam, name=f"adam_{name}")
-            optimizer.build(getattr(self, name).trainable_variables)
-            setattr(self, f"optimizer_{name}", optimizer)
-
-    def get_compile_config(self):
-        return self._compile_config_
-
-    def compile_from_config(self, config):
-        self.compile(**config)
 
     def fit(self, x=None, batch_size=32, epochs=1, initial_epoch=0, **kwargs):
         """Train on normal samples.
@@ -177,14 +137,7 @@ class ALAD(AveragedWeights, keras.Model):
 
         Source: the authors' released code: two independently shuffled batches a step.
         """
-        if not isinstance(x, (PairedBatches, tf.data.Dataset)):
-            x = PairedBatches(x, batch_size, seed=derive_seed(self.seed, 2))
-        options = {"shuffle": False, **kwargs}
-        if isinstance(x, PairedBatches):
-            x.check_shape(self.x_shape)
-            options["steps_per_epoch"] = x.chunks
-            x = x.epochs(first=initial_epoch)
-        return super().fit(x, epochs=epochs, initial_epoch=initial_epoch, **options)
+        return super().fit(x, batch_size, epochs, initial_epoch, **kwargs)
 
     def get_config(self):
         policy = keras.dtype_policies.serialize(self._policy)
@@ -192,45 +145,18 @@ class ALAD(AveragedWeights, keras.Model):
 
     # ------------------------------------------------------------------ steps
 
-    def train_step(self, data):
-        """One training step, or a chunk of them inside one compiled program.
+    def noise_shape(self, batch_size):
+        """z for the discriminators, z for G and E."""
+        return (2, batch_size, self.latent_dim)
 
-        Args:
-            data: `(x_d, x_g)`, float32 tensors (B, *x_shape), for one step; or `(x_d, x_g, count)`
-                with x_d and x_g (K, B, *x_shape), of which the first `count` pairs are used.
-
-        Returns:
-            dict of the losses' means over the epoch so far.
-        """
-        if len(data) == 2:
-            self._one_step(*data, self.noise(data[0].shape[0]))
-        elif data[0].shape[0] == 1:
-            self._one_step(data[0][0], data[1][0], self.noise(data[0].shape[1]))
-        else:
-            x_d, x_g, count = data
-            # drawn before the loop: inside it XLA would compute the draws again for each user
-            noise = self.noise(x_d.shape[1], tf.range(x_d.shape[0]))
-            # A loop inside the program saves the cost of launching it, which for the tabular
-            # networks (some 200 variables) exceeds that of a step.
-            tf.while_loop(
-                lambda i: i < count,
-                lambda i: (self._one_step(x_d[i], x_g[i], noise[i], after=i),),
-                (tf.constant(0),),
-            )
-        return self._loss_means.result()
-
-    def _one_step(self, x_d, x_g, noise, after=0):
+    def learn(self, x_d, x_g, noise):
         """D_xz, D_xx and D_zz learn from one batch, then G and E together from the other."""
         z_d, z_g = tf.unstack(noise)
         parts, constant = train_discriminators(self, x_d, z_d)
         made = train_generator_encoder(self, x_g, z_g)
         self.update_ema()
-        self.step.assign_add(1)
         cycles = constant + made["cycle_x"] + made.get("cycle_z", 0.0)
-        values = {**parts, "G": made["G"] + cycles, "E": made["E"] + cycles}
-        values["loss"] = tf.add_n(list(values.values()))
-        self._loss_means.update_state(values)
-        return after + 1
+        return {**parts, "G": made["G"] + cycles, "E": made["E"] + cycles}
 
     def test_step(self, data):
         """Mean features score of validation rows under the averaged weights."""
@@ -255,30 +181,3 @@ class ALAD(AveragedWeights, keras.Model):
         real, fake = tf.split(features, 2)  # of (x, x), of (x, x')
         scores = anomaly_scores(x, reconstruction, real, fake, tf.split(logits, 2)[1])
         return {**scores, "reconstruction": reconstruction}
-
-    def apply_gradients(self, tape, loss, names):
-        """Differentiate `loss` once and let each named network's optimizer take its share."""
-        variables = [getattr(self, name).trainable_variables for name in names]
-        for name, gradients, owned in zip(
-            names, tape.gradient(loss, variables), variables, strict=True
-        ):
-            getattr(self, f"optimizer_{name}").apply(gradients, owned)
-
-    def noise(self, batch_size, ahead=0):
-        """The latent draws of a step, a function of the seed and the step alone.
-
-        Args:
-            batch_size: int.
-            ahead: int, or int32 tensor (K,): how many steps after the current one.
-
-        Returns:
-            float32 tensor (2, batch_size, latent_dim), or (K, 2, batch_size, latent_dim): z for the
-            discriminators, z for G and E.
-        """
-        return normal((2, batch_size, self.latent_dim), self.call_seed(0, ahead))
-
-    def call_seed(self, call, ahead=0):
-        """int32 (2,) or (K, 2): the seed of the `call`-th use of randomness in a step."""
-        salt = tf.constant(derive_seed(self.seed, 3, call), tf.int32)
-        step = tf.cast(self.step.value, tf.int32) + ahead
-        return tf.stack([tf.broadcast_to(salt, tf.shape(step)), step], axis=-1)

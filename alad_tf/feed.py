@@ -1,4 +1,4 @@
-"""Pairs of independently shuffled batches, a function of (seed, epoch) alone."""
+"""Shuffled batches, a function of (seed, epoch) alone."""
 
 import numpy as np
 import tensorflow as tf
@@ -6,13 +6,12 @@ import tensorflow as tf
 from alad_tf.random import derive_seed
 
 
-class PairedBatches:
-    """The training rows of an epoch, twice, in two independent orders, cut into whole batches.
+class Batches:
+    """The training rows of an epoch, in one or more independent orders, cut into whole batches.
 
-    The first batch of a pair trains the discriminators, the second one G and E. Both orders follow
-    from (seed, epoch): a run that resumes at epoch k sees the batches it would have seen. Pairs
-    come in chunks of up to K, so that one call of the compiled program makes many steps; the last
-    chunk of an epoch is filled up to K and says how many of its pairs count.
+    The orders follow from (seed, epoch): a run that resumes at epoch k sees the batches it would
+    have seen. Batches come in chunks of up to K, so that one call of the compiled program makes
+    many steps; the last chunk of an epoch is filled up to K and says how many of its batches count.
 
     Args:
         x: float array (N, ...), finite; kept in memory, gathered by tf.data.
@@ -21,24 +20,23 @@ class PairedBatches:
         chunk: int, K; for vectors by default 100, fewer where a chunk would exceed 8 MiB; for
             images 1, because XLA computes convolutions inside a loop some twenty times slower on
             a CPU, and their steps are long enough without it.
+        orders: int, how many orders: batches of a step.
 
     Attributes:
-        steps: int, batches an epoch, N // batch_size.
+        steps: int, steps an epoch, N // batch_size.
         chunks: int, chunks an epoch.
-        chunk: int, K, pairs of batches a chunk.
+        chunk: int, K, steps a chunk.
 
     Raises:
         ValueError: an empty or not finite array, or a batch larger than the data.
 
     Example:
-        >>> pairs = PairedBatches(np.arange(6, dtype="float32")[:, None], batch_size=2, seed=0)
-        >>> [(x_d.shape, int(count)) for x_d, x_g, count in pairs.epochs().take(pairs.chunks)]
+        >>> feed = Batches(np.arange(6, dtype="float32")[:, None], batch_size=2, seed=0)
+        >>> [(x.shape, int(count)) for x, count in feed.epochs().take(feed.chunks)]
         [(TensorShape([3, 2, 1]), 3)]
-
-    Source: the authors' released training loop (two permutations an epoch).
     """
 
-    def __init__(self, x, batch_size, seed=0, chunk=None):
+    def __init__(self, x, batch_size, seed=0, chunk=None, orders=1):
         x = np.asarray(x, "float32")
         if x.ndim < 2 or len(x) == 0:
             raise ValueError(
@@ -59,9 +57,10 @@ class PairedBatches:
         self.batch_size, self.seed = int(batch_size), int(seed)
         self.steps = len(x) // self.batch_size
         self.sample_shape = x.shape[1:]
-        pair_bytes = 2 * self.batch_size * x[0].nbytes
+        self.orders = int(orders)
+        step_bytes = self.orders * self.batch_size * x[0].nbytes
         if chunk is None:
-            chunk = max(1, min(100, 2**23 // pair_bytes)) if x.ndim == 2 else 1
+            chunk = max(1, min(100, 2**23 // step_bytes)) if x.ndim == 2 else 1
         self.chunks = -(-self.steps // chunk)
         self.chunk = -(-self.steps // self.chunks)  # spread evenly: the last one is almost full
         self._rows = tf.constant(x)
@@ -76,8 +75,8 @@ class PairedBatches:
             first: int, the epoch to start with.
 
         Returns:
-            `tf.data.Dataset` of `(x_d, x_g, count)`: float32 (K, batch_size, ...) twice and an
-            int32 scalar; `self.chunks` of them make an epoch.
+            `tf.data.Dataset` of `(x, ..., count)`: float32 (K, batch_size, ...) for each order and
+            an int32 scalar; `self.chunks` of them make an epoch.
         """
         return (
             tf.data.Dataset.counter(tf.constant(first, tf.int64))
@@ -87,29 +86,52 @@ class PairedBatches:
         )
 
     def _orders(self, epoch):
-        """An epoch's row numbers, (chunks, K, B, 2), and how many of each K count, (chunks,)."""
+        """An epoch's row numbers, (chunks, K, B, orders), and how many of each K count, (chunks,)."""
         orders = []
-        for use in (0, 1):
+        for use in range(self.orders):
             seed = tf.stack([tf.constant(derive_seed(self.seed, use), tf.int64), epoch])
             rows = tf.range(self._rows.shape[0])
             order = tf.random.experimental.stateless_shuffle(rows, seed=seed)
             orders.append(order[: self.steps * self.batch_size])
-        orders = tf.reshape(tf.stack(orders, -1), (self.steps, self.batch_size, 2))
+        orders = tf.reshape(tf.stack(orders, -1), (self.steps, self.batch_size, self.orders))
         filled = tf.minimum(tf.range(self.chunks * self.chunk), self.steps - 1)
         orders = tf.gather(orders, filled)
         counts = self.steps - tf.range(self.chunks) * self.chunk
         counts = tf.clip_by_value(counts, 0, self.chunk)
-        return tf.reshape(orders, (self.chunks, self.chunk, self.batch_size, 2)), counts
+        shape = (self.chunks, self.chunk, self.batch_size, self.orders)
+        return tf.reshape(orders, shape), counts
 
     def _gather(self, indices, count):
         shape = (self.chunk, self.batch_size, *self.sample_shape)
-        x_d, x_g = (tf.gather(self._rows, indices[..., use]) for use in (0, 1))
-        return tf.ensure_shape(x_d, shape), tf.ensure_shape(x_g, shape), count
+        rows = (tf.gather(self._rows, indices[..., use]) for use in range(self.orders))
+        return *(tf.ensure_shape(x, shape) for x in rows), count
 
-    def check_shape(self, shape):
-        """Raise ValueError unless the samples have `shape` (a tuple without the batch axis)."""
+    def check(self, shape, orders):
+        """Raise ValueError unless samples have `shape` (no batch axis) and there are `orders`."""
+        if self.orders != orders:
+            raise ValueError(
+                f"The model takes {orders} batches a step; received a feed of {self.orders}."
+            )
         if tuple(self.sample_shape) != tuple(shape):
             raise ValueError(
                 f"The model takes samples of shape {tuple(shape)}; received samples of shape "
                 f"{tuple(self.sample_shape)}. Preprocess the data, or build the model for it."
             )
+
+
+class PairedBatches(Batches):
+    """`Batches` in two orders: the first trains the discriminators, the second one G and E.
+
+    Args:
+        x, batch_size, seed, chunk: as for `Batches`.
+
+    Example:
+        >>> pairs = PairedBatches(np.arange(6, dtype="float32")[:, None], batch_size=2, seed=0)
+        >>> [(x_d.shape, int(count)) for x_d, x_g, count in pairs.epochs().take(pairs.chunks)]
+        [(TensorShape([3, 2, 1]), 3)]
+
+    Source: the authors' released training loop (two permutations an epoch).
+    """
+
+    def __init__(self, x, batch_size, seed=0, chunk=None):
+        super().__init__(x, batch_size, seed, chunk, orders=2)

@@ -159,6 +159,8 @@ def _operation(row, initializer, policy):
         return keras.layers.Reshape(row.shape, dtype=policy)
     if row.op == "flatten":
         return keras.layers.Flatten(dtype=policy)
+    if row.op == "max_pool":
+        return keras.layers.MaxPooling2D(row.kernel, row.strides, row.padding, dtype=policy)
     kind = keras.layers.Conv2D if row.op == "conv" else keras.layers.Conv2DTranspose
     return kind(
         row.units,

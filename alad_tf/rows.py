@@ -2,8 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
-ACTIVATIONS = (None, "relu", "lrelu", "tanh")
-OPERATIONS = ("dense", "conv", "conv_transpose", "reshape", "flatten")
+ACTIVATIONS = (None, "relu", "lrelu", "tanh", "softplus")
+OPERATIONS = ("dense", "conv", "conv_transpose", "max_pool", "reshape", "flatten")
 
 
 @dataclass(frozen=True)
@@ -11,13 +11,13 @@ class Row:
     """One row of a table such as Table XI: operation, non-linearity, batch norm, dropout.
 
     Attributes:
-        op: one of "dense", "conv", "conv_transpose", "reshape", "flatten".
-        units: int, output units or filters (0 for "reshape" and "flatten").
-        activation: None, "relu", "lrelu" (slope from the entry) or "tanh".
+        op: one of "dense", "conv", "conv_transpose", "max_pool", "reshape", "flatten".
+        units: int, output units or filters (0 where there are no weights).
+        activation: None, "relu", "lrelu" (slope from the entry), "tanh" or "softplus".
         batch_norm: bool, batch normalisation between the operation and the non-linearity.
         dropout: float in [0, 1), after the non-linearity.
-        kernel: int, side of a square kernel (convolutions only).
-        strides: int (convolutions only).
+        kernel: int, side of a square kernel or pool (images only).
+        strides: int (images only).
         padding: "same" or "valid" (convolutions only).
         shape: tuple of ints, the target shape without the batch (reshape only).
 
@@ -77,6 +77,11 @@ def conv_transpose(
 ):
     """A transposed convolution row: `conv_transpose(512, 4, 2, "relu", padding="valid")`."""
     return Row("conv_transpose", units, activation, batch_norm, dropout, kernel, strides, padding)
+
+
+def max_pool(kernel):
+    """The largest value of each `kernel` x `kernel` square, squares side by side: `max_pool(2)`."""
+    return Row("max_pool", kernel=kernel, strides=kernel, padding="valid")
 
 
 def reshape(*shape):

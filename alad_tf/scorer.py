@@ -1,25 +1,24 @@
 """The scorer: what remains of ALAD at inference, one forward pass for all scores."""
 
 import copy
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from alad_tf.blocks import InBlocks
 from alad_tf.discriminators import PairDiscriminator
 from alad_tf.folding import fold, leaves
 from alad_tf.layers import PACKAGE, SpectralNormalization
-from alad_tf.machine import cores
 from alad_tf.networks import Stack
 from alad_tf.scores import SCORES, anomaly_scores
-from alad_tf.staging import Staging
+from alad_tf.weights import load_scorer, save_scorer
 
-FEW, CALL_BYTES = 2, 2**22  # blocks of a call for a small request; bytes of one for a large one
+WEIGHTS = "scorer.weights.h5"
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class Scorer(keras.Model):
+class Scorer(InBlocks, keras.Model):
     """E, G and D_xx with averaged weights, spectral norm folded into plain kernels.
 
     Args:
@@ -37,11 +36,14 @@ class Scorer(keras.Model):
     Example:
         >>> from alad_tf.rows import dense
         >>> rows = dict(E=[dense(2)], G=[dense(5)], D_xx=[dense(8, "lrelu"), dense(1)])
-        >>> Scorer(rows, x_shape=(5,), latent_dim=2).scores(np.ones((3, 5)))["l1"].shape
+        >>> Scorer(rows, x_shape=(5,), latent_dim=2).scores([[1.0] * 5] * 3)["l1"].shape
         (3,)
 
     Source: ALAD, Algorithm 1; Section V-F.
     """
+
+    method = "alad"
+    score_names = SCORES
 
     def __init__(
         self, networks, x_shape, latent_dim, pair_axis=-1, slope=0.2, block=None, **kwargs
@@ -49,7 +51,7 @@ class Scorer(keras.Model):
         super().__init__(**kwargs)
         self.x_shape = tuple(int(side) for side in x_shape)
         self.latent_dim = int(latent_dim)
-        self.block = int(block or (256 if len(self.x_shape) == 1 else 32))
+        self.make_blocks(block)
         options = {"slope": slope, "dtype": self.dtype_policy}
         self.E = Stack(networks["E"], name="E", **options)
         self.G = Stack(networks["G"], name="G", **options)
@@ -70,7 +72,6 @@ class Scorer(keras.Model):
             network.build(*shapes)
             network.built = True
         self.built = True
-        self._programs, self._staging = {}, Staging()
 
     @classmethod
     def from_alad(cls, model, block=None):
@@ -150,109 +151,17 @@ class Scorer(keras.Model):
         scores = anomaly_scores(x, reconstruction, real, fake, tf.split(logits, 2)[1])
         return {**scores, "reconstruction": reconstruction}
 
-    def scores(self, x):
-        """Score an array. A row's scores depend on the row alone: same bits in any company.
-
-        Every row goes through one program, in blocks of one size; the last one is filled with
-        zeros. Sums are thus taken in one order, whatever the size of the request. Large requests
-        are shared out among threads, one a core.
-
-        Args:
-            x: float array (N, *x_shape), preprocessed, finite.
-
-        Returns:
-            dict of float32 arrays (N,) by score name.
-
-        Raises:
-            ValueError: no rows, another shape, or values that are not finite.
-        """
-        table = self._run("scores", x)  # (N, 4)
-        return {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(SCORES)}
-
-    def reconstruct(self, x):
-        """x' = G(E(x)) of an array; arguments and errors as for `scores`.
-
-        Returns:
-            float32 array (N, *x_shape).
-        """
-        return self._run("reconstruction", x)
-
-    def _run(self, what, x):
-        x = np.asarray(x, "float32")
-        if x.shape[1:] != self.x_shape or len(x) == 0:
-            raise ValueError(
-                f"The scorer takes (N, {', '.join(map(str, self.x_shape))}) with N > 0; received "
-                f"{x.shape}. Preprocess the raw records first, or use the detector."
-            )
-        blocks = self._blocks(len(x))
-        program, size = self._program(what, blocks), self.block * blocks
-
-        def run(start):
-            rows = x[start : start + size]
-            count = tf.constant(-(-len(rows) // self.block))
-            made = program(self._staging.fill(rows, size), count).numpy()[: len(rows)]
-            # l1 holds x itself, so that a bad row shows in its scores, which are fewer to look at
-            told = made if what == "scores" else rows
-            if not np.isfinite(told).all() and not np.isfinite(rows).all():
-                raise _not_finite(x)
-            return made
-
-        starts = range(0, len(x), size)
-        threads = min(len(starts), cores())
-        if threads == 1:
-            return np.concatenate([run(start) for start in starts])
-        with ThreadPoolExecutor(threads) as pool:
-            return np.concatenate(list(pool.map(run, starts)))
-
-    def _blocks(self, rows):
-        """How many blocks a call takes: few to answer soon, or enough to hide the call's cost."""
-        if len(self.x_shape) > 1:  # inside a loop XLA's convolutions are slow on a CPU
-            return 1
-        if rows <= FEW * self.block:
-            return FEW
-        return max(FEW, CALL_BYTES // (4 * self.x_shape[0] * self.block))
-
-    def _program(self, what, blocks):
-        """A compiled function of (blocks * block, *x_shape) rows and the number of full blocks.
-
-        Programs of few and of many blocks run the same loop body: a row's bits do not differ.
-        """
-        if (what, blocks) not in self._programs:
-
-            def of_block(x):  # (block, *x_shape)
-                outputs = self(x)
-                if what == "scores":
-                    return tf.stack([outputs[name] for name in SCORES], -1)
-                return outputs[what]
-
-            def of_rows(x, count):
-                if blocks == 1:
-                    return of_block(x)
-                x = tf.reshape(x, (blocks, self.block, *self.x_shape))
-                _, made = tf.while_loop(
-                    lambda i, made: i < count,
-                    lambda i, made: (i + 1, made.write(i, of_block(x[i]))),
-                    (0, tf.TensorArray(tf.float32, blocks)),
-                )
-                return made.concat()
-
-            shape = (blocks * self.block, *self.x_shape)
-            signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec((), tf.int32)]
-            function = tf.function(of_rows, signature, jit_compile=True)
-            self._programs[what, blocks] = function.get_concrete_function()
-        return self._programs[what, blocks]
-
     def architecture(self):
         """What the constructor takes, as a JSON-able dict: `Scorer(**architecture)` is a twin."""
         return copy.deepcopy(self._config)
 
+    def write_state(self, folder, dtype="float32"):
+        """Write the weights into a folder; `dtype` as for `alad_tf.weights.save_scorer`."""
+        save_scorer(self, Path(folder) / WEIGHTS, dtype)
+
+    def read_state(self, folder):
+        """Read the weights that `write_state` wrote; errors as for `load_scorer`."""
+        load_scorer(self, Path(folder) / WEIGHTS)
+
     def get_config(self):
         return {**super().get_config(), **self._config}
-
-
-def _not_finite(x):
-    bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
-    return ValueError(
-        f"Samples must be finite; {int(bad.sum())} of {len(x)} rows hold NaN or infinity, the "
-        f"first at row {int(np.argmax(bad))}. Impute or drop them."
-    )

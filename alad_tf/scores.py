@@ -50,8 +50,8 @@ def anomaly_scores(x, reconstruction, real_features, fake_features, fake_logits)
     }
 
 
-def check_score(score):
-    """Return `score` if it names one of the four scores.
+def check_score(score, known=SCORES):
+    """Return `score` if it names one of the known scores, by default ALAD's four.
 
     Raises:
         ValueError: an unknown name, with the known ones.
@@ -60,6 +60,6 @@ def check_score(score):
         >>> check_score("l1")
         'l1'
     """
-    if score not in SCORES:
-        raise ValueError(f"Unknown score {score!r}; expected one of {SCORES}.")
+    if score not in known:
+        raise ValueError(f"Unknown score {score!r}; expected one of {tuple(known)}.")
     return score

@@ -7,7 +7,8 @@ import tensorflow as tf
 from tiny import FEATURES, tiny_data, tiny_image_model, tiny_model
 
 import zoo
-from alad_tf.scorer import FEW, Scorer
+from alad_tf.blocks import FEW
+from alad_tf.scorer import Scorer
 from alad_tf.scores import SCORES, check_score
 
 
