@@ -30,6 +30,7 @@ setup(
         "numpy>=1.26,<3",
         "h5py>=3.11,<4",
         "scikit-learn>=1.5,<2",
+        "skops>=0.11,<1",  # keeps scikit-learn's estimators without pickles
         "pandas>=2.2,<4",
         "tensorflow-datasets>=4.9.7,<5",
         "importlib_resources>=6",  # tensorflow-datasets imports it and does not declare it

@@ -1,4 +1,4 @@
-"""Rows through a compiled program in blocks of one size, so that a row's bits depend on it alone."""
+"""Rows through a compiled program in blocks of one size: a row's bits depend on it alone."""
 
 from concurrent.futures import ThreadPoolExecutor
 

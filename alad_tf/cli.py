@@ -15,7 +15,7 @@ from rich.table import Table  # noqa: E402
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Adversarially Learned Anomaly Detection: train, evaluate, describe.",
+    help="Adversarially Learned Anomaly Detection and its rivals: train, evaluate, describe.",
 )
 out, err = Console(), Console(stderr=True)
 
@@ -107,11 +107,6 @@ def train(
     from alad_tf.settings import Settings
 
     chosen = zoo.entry(entry)
-    if chosen.method != "alad":
-        raise ValueError(
-            f"{entry} holds the networks and hyper-parameters of {chosen.source}; `alad train` "
-            "trains the entries whose names end in _alad."
-        )
     settings = Settings(
         seed=seed,
         epochs=epochs,
@@ -157,7 +152,7 @@ def evaluate(
 
     run = runs.read_run(run_dir)
     entry = zoo.entry(run["entry"])
-    measured, flagged = runs.evaluate_run(run_dir, entry, data_dir)
+    measured, flagged = runs.evaluate_run(run_dir, entry, data_dir, err)
     out.print(_metrics_table(entry, measured))
     if not by_label:
         return
@@ -289,8 +284,9 @@ def _metrics_table(entry, measured, untrained=None):
         table.add_row(name, *_cells(values))
     for name, values in (untrained or {}).items():
         table.add_row(f"{name}, untrained", *_cells(values), style="dim")
-    if entry.reported:
-        table.add_row(f"paper ({entry.reported_in})", *_cells(entry.reported))
+    for name, values in {entry.score: entry.reported, **entry.reported_others}.items():
+        if values:
+            table.add_row(f"{name}, paper ({entry.reported_in})", *_cells(values))
     return table
 
 

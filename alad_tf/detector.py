@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 
 from alad_tf.alad import ALAD
+from alad_tf.baselines import baseline_class
 from alad_tf.evaluate import top_fraction_threshold
 from alad_tf.files import read_json, replacing_folder, write_json
 from alad_tf.folding import spectral_vectors
 from alad_tf.preprocess import preprocessor_from_state
 from alad_tf.scorer import Scorer
 from alad_tf.scores import check_score
-from alad_tf.weights import load_scorer, save_scorer
 
-CONFIG, WEIGHTS = "config.json", "scorer.weights.h5"
+CONFIG = "config.json"
 FORMAT = 1
 
 
@@ -22,8 +22,9 @@ class Detector:
 
     Args:
         preprocessor: a fitted preprocessor of `alad_tf.preprocess`.
-        scorer: `Scorer`.
-        score: str, the score that decides: "features" (the paper's A(x)), "l1", "l2", "logits".
+        scorer: `Scorer`, or a baseline of `alad_tf.baselines`.
+        score: str, the score that decides: "features" (the paper's A(x)), "l1", "l2", "logits"; a
+            baseline has others. Default: the scorer's own.
         threshold: float, scores from here on are anomalous; None until it is set.
         threshold_rule: str, how the threshold came about.
         metadata: JSON-able dict, kept with the detector (entry, seed, metrics).
@@ -44,7 +45,7 @@ class Detector:
         self,
         preprocessor,
         scorer,
-        score="features",
+        score=None,
         threshold=None,
         threshold_rule="none",
         metadata=None,
@@ -52,7 +53,7 @@ class Detector:
     ):
         self.preprocessor = preprocessor
         self.scorer = scorer
-        self.score = check_score(score)
+        self.score = check_score(score or scorer.score, scorer.score_names)
         self.threshold = None if threshold is None else float(threshold)
         self.threshold_rule = threshold_rule
         self.metadata = dict(metadata or {})
@@ -61,16 +62,18 @@ class Detector:
 
     @classmethod
     def from_model(cls, preprocessor, model, **kwargs):
-        """A detector of a compiled, trained `ALAD`.
+        """A detector of a compiled, trained `ALAD`, or of a fitted baseline.
 
         Args:
             preprocessor: the fitted preprocessor that the model was trained behind.
-            model: a compiled `ALAD`.
+            model: a compiled `ALAD`, or a baseline of `alad_tf.baselines`.
             **kwargs: the other arguments of `Detector`.
 
         Returns:
             `Detector`.
         """
+        if not isinstance(model, ALAD):  # a baseline scores by itself
+            return cls(preprocessor, model, **kwargs)
         return cls(preprocessor, Scorer.from_alad(model), training=_training(model), **kwargs)
 
     @property
@@ -129,7 +132,8 @@ class Detector:
             x: what the preprocessor takes: float array (N, d), or a dict / DataFrame of columns.
 
         Returns:
-            dict of float32 arrays (N,): "features", "l1", "l2", "logits"; higher is more anomalous.
+            dict of float32 arrays (N,): "features", "l1", "l2", "logits", or a baseline's; higher
+            is more anomalous.
 
         Raises:
             ValueError: a missing column, a wrong width, no rows, NaN or infinity.
@@ -141,12 +145,22 @@ class Detector:
         return self.scores(x)[self.score]
 
     def reconstruct(self, x):
-        """x' = G(E(x)) of raw records.
+        """x' = G(E(x)) of raw records, or what a baseline takes for it.
 
         Returns:
             tables: float32 (N, d) in preprocessed space; images: uint8 (N, H, W, C).
+
+        Raises:
+            ValueError: a method that reconstructs nothing.
         """
+        if not self.reconstructs:
+            raise ValueError(f"{self.scorer.method} reconstructs nothing; it only scores.")
         return self.preprocessor.inverse(self.scorer.reconstruct(self.preprocessor.transform(x)))
+
+    @property
+    def reconstructs(self):
+        """Whether the method makes reconstructions."""
+        return hasattr(self.scorer, "reconstruct")
 
     def set_threshold(self, scores, fraction, rule):
         """Call the `fraction` of highest `scores` anomalous from now on.
@@ -183,7 +197,7 @@ class Detector:
         return self.anomaly_score(x) >= np.float32(self.threshold)
 
     def save(self, folder, dtype="float32"):
-        """Write the detector: config.json and scorer.weights.h5, whole or not at all.
+        """Write the detector, config.json and the scorer's weights, whole or not at all.
 
         Args:
             folder: str or Path; an old detector there is replaced.
@@ -200,6 +214,7 @@ class Detector:
                 temporary / CONFIG,
                 {
                     "format": FORMAT,
+                    "method": self.scorer.method,
                     "scorer": self.scorer.architecture(),
                     "preprocessor": self.preprocessor.state(),
                     "score": self.score,
@@ -209,7 +224,7 @@ class Detector:
                     "training": self.training,
                 },
             )
-            save_scorer(self.scorer, temporary / WEIGHTS, dtype)
+            self.scorer.write_state(temporary, dtype)
         return Path(folder)
 
     def export(self, folder):
@@ -222,6 +237,7 @@ class Detector:
             Path of the folder.
 
         Raises:
+            ValueError: a baseline, which has no export.
             ValueError, FileExistsError, RuntimeError: see `alad_tf.export.export`, which says what
                 the signatures take and give.
 
@@ -231,6 +247,11 @@ class Detector:
         """
         from alad_tf.export import export
 
+        if not isinstance(self.scorer, Scorer):
+            raise ValueError(
+                f"Only ALAD's detectors are exported; this one is {self.scorer.method}. `save` and "
+                "Detector.load keep it."
+            )
         return export(self, folder)
 
     @classmethod
@@ -248,10 +269,10 @@ class Detector:
             ValueError: a damaged file, or one of another format.
         """
         folder = Path(folder)
-        if not (folder / CONFIG).is_file() or not (folder / WEIGHTS).is_file():
+        if not (folder / CONFIG).is_file() or not any(folder.glob("scorer.*")):
             raise FileNotFoundError(
-                f"No detector in {folder.resolve()}: expected {CONFIG} and {WEIGHTS}. Give the "
-                "folder that `save` or `alad train` wrote (it is named 'detector')."
+                f"No detector in {folder.resolve()}: expected {CONFIG} and the scorer's weights. "
+                "Give the folder that `save` or `alad train` wrote (it is named 'detector')."
             )
         config = read_json(folder / CONFIG)
         if config.get("format") != FORMAT:
@@ -259,8 +280,10 @@ class Detector:
                 f"{folder / CONFIG} has format {config.get('format')!r}; this version reads "
                 f"{FORMAT}. Upgrade the package, or save the detector again."
             )
-        scorer = Scorer(**config["scorer"])
-        load_scorer(scorer, folder / WEIGHTS)
+        method = config.get("method", Scorer.method)
+        kind = Scorer if method == Scorer.method else baseline_class(method)
+        scorer = kind(**config["scorer"])
+        scorer.read_state(folder)
         return cls(
             preprocessor_from_state(config["preprocessor"]),
             scorer,

@@ -4,9 +4,6 @@ from dataclasses import asdict, dataclass, field
 from typing import ClassVar
 
 from alad_tf.alad import ALAD
-from alad_tf.discriminators import Discriminator
-from alad_tf.networks import Stack
-from alad_tf.random import derive_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,17 +11,18 @@ class BaseEntry:
     """What the entries of every method have in common.
 
     Attributes:
+        method: str, of the class: "alad", or one of `alad_tf.baselines.METHODS`.
+        score_names: tuple of str, of the class: the scores that its detectors give.
+        score: str, of the class: the one that decides.
+        options: tuple of str, of the class: the fields of `Settings` that a run may change.
         name: str, e.g. "kdd99_alad".
         dataset: str, what `alad_tf.data.load` takes.
         source: str, the table.
         summary: str, one sentence.
-        networks: dict of rows by network.
         x_shape: tuple of ints, the shape of one preprocessed sample.
-        latent_dim, batch_size, epochs: ints.
-        learning_rate, beta_1, slope, ema_decay: floats.
-        initializer: str, see `Stack`.
         reported: dict, the paper's result (metric -> value), empty if it has none.
         reported_in: str, where the paper reports it.
+        reported_others: dict of such dicts by score, for scores that do not decide.
         reported_by_class: tuple of floats, the paper's AUROC for each normal class of an image set.
         reported_by_class_in: str, where those come from.
         deviations: tuple of str, what differs from the table and why.
@@ -34,22 +32,17 @@ class BaseEntry:
     """
 
     method: ClassVar[str]
+    score_names: ClassVar[tuple]
+    score: ClassVar[str]
+    options: ClassVar[tuple] = ("contaminated", "scaling", "normal_class")
     name: str
     dataset: str
     source: str
     summary: str
-    networks: dict = field(repr=False)
     x_shape: tuple
-    latent_dim: int
-    batch_size: int
-    epochs: int
-    learning_rate: float
-    beta_1: float = 0.5
-    slope: float = 0.2
-    ema_decay: float = 0.999
-    initializer: str = "glorot_uniform"
     reported: dict = field(default_factory=dict)
     reported_in: str = ""
+    reported_others: dict = field(default_factory=dict)
     reported_by_class: tuple = ()
     reported_by_class_in: str = ""
     deviations: tuple = ()
@@ -70,13 +63,48 @@ class BaseEntry:
         }
         return {**values, "x_shape": list(self.x_shape)}
 
+    def build(self, seed=0, **options):
+        """An untrained model of this entry, for preprocessed samples."""
+        raise NotImplementedError
+
+    def build_networks(self, seed=0):
+        """The untrained networks: dict of built Keras layers by name, in the table's order."""
+        return {}
+
 
 @dataclass(frozen=True, kw_only=True)
-class Entry(BaseEntry):
-    """An ALAD table: E, G and the three discriminators.
+class NetworkEntry(BaseEntry):
+    """A method that trains networks, epoch by epoch.
 
     Attributes (besides those of `BaseEntry`):
+        networks: dict of rows by network.
+        batch_size, epochs: ints.
+        learning_rate, beta_1: floats, Adam's.
+        initializer: str, see `Stack`.
+    """
+
+    options: ClassVar[tuple] = (*BaseEntry.options, "epochs")
+    networks: dict = field(repr=False)
+    batch_size: int
+    epochs: int
+    learning_rate: float
+    beta_1: float = 0.5
+    initializer: str = "glorot_uniform"
+
+    def build_networks(self, seed=0):
+        model = self.build(seed)
+        return {name: getattr(model, name) for name in self.networks}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry(NetworkEntry):
+    """An ALAD table: E, G and the three discriminators.
+
+    Attributes (besides those of `NetworkEntry`):
         networks: dict of rows as `ALAD` takes them.
+        latent_dim: int, the length of z.
+        slope: float, LReLU's negative slope.
+        ema_decay: float, of the averaged weights.
         pair_axis: int, see `ALAD`; a default that `build` may be told to change.
         stopping: str, when training ends and what it keeps: one of `alad_tf.stopping.RULES`.
         patience: int, epochs without a better validation score before "last" and "best" stop.
@@ -90,6 +118,19 @@ class Entry(BaseEntry):
     """
 
     method: ClassVar[str] = "alad"
+    score_names: ClassVar[tuple] = ("features", "l1", "l2", "logits")
+    score: ClassVar[str] = "features"
+    options: ClassVar[tuple] = (
+        *NetworkEntry.options,
+        "spectral_norm",
+        "latent_discriminator",
+        "pair_axis",
+        "stopping",
+        "patience",
+    )
+    latent_dim: int
+    slope: float = 0.2
+    ema_decay: float = 0.999
     pair_axis: int = -1
     stopping: str = "fixed"
     patience: int = 10
@@ -133,39 +174,3 @@ class Entry(BaseEntry):
         options = {"learning_rate": self.learning_rate, "beta_1": self.beta_1}
         model.compile(**{**options, **compile_options})
         return model
-
-    def build_networks(self, seed=0):
-        """The untrained networks: dict of built Keras layers by name, in the table's order."""
-        model = self.build(seed)
-        return {name: getattr(model, name) for name in self.networks}
-
-
-@dataclass(frozen=True, kw_only=True)
-class GANEntry(BaseEntry):
-    """AnoGAN's table: a generator and a discriminator of x alone.
-
-    Attributes (besides those of `BaseEntry`):
-        networks: dict of rows, "G" and "D".
-
-    Example:
-        >>> import zoo
-        >>> sorted(zoo.entry("kdd99_anogan").build_networks())
-        ['D', 'G']
-
-    Source: ALAD, Tables X and XII.
-    """
-
-    method: ClassVar[str] = "anogan"
-
-    def build_networks(self, seed=0):
-        """The untrained networks: dict with G, a `Stack`, and D, a `Discriminator`, both built."""
-        options = {"initializer": self.initializer, "slope": self.slope}
-        generator = Stack(self.networks["G"], name="G", seed=derive_seed(seed, 0), **options)
-        discriminator = Discriminator(
-            self.networks["D"], name="D", seed=derive_seed(seed, 1), **options
-        )
-        generator.build((None, self.latent_dim))
-        discriminator.build((None, *self.x_shape))
-        for network in (generator, discriminator):
-            network.built = True
-        return {"G": generator, "D": discriminator}

@@ -86,7 +86,7 @@ class Batches:
         )
 
     def _orders(self, epoch):
-        """An epoch's row numbers, (chunks, K, B, orders), and how many of each K count, (chunks,)."""
+        """An epoch's row numbers (chunks, K, B, orders), how many of each K count (chunks,)."""
         orders = []
         for use in range(self.orders):
             seed = tf.stack([tf.constant(derive_seed(self.seed, use), tf.int64), epoch])

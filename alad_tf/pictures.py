@@ -46,7 +46,7 @@ def write_pictures(folder, data, detector, test_scores, history):
         written["loss curves"] = plots.loss_curves(
             history, folder / "loss_curves.png", f"{title}, {seed}", detector.metadata["kept_epoch"]
         )
-    if test.name in IMAGE_DATASETS:
+    if test.name in IMAGE_DATASETS and detector.reconstructs:
         written["reconstructions"] = _reconstructions(
             folder / "reconstructions.png", test, detector, test_scores, f"{title}, {seed}"
         )

@@ -80,7 +80,9 @@ def roc(curves, is_anomaly, path, title=""):
 
 
 def loss_curves(history, path, title="", kept_epoch=None):
-    """Losses of the networks over the epochs, and the validation score where there is one.
+    """Losses over the epochs, and the validation score where there is one.
+
+    ALAD's are drawn in two panels, the discriminators' and those of G and E; a baseline's in one.
 
     Args:
         history: list of dicts, an epoch's logs each: "D_xz", "G", ..., perhaps "val_score".
@@ -99,22 +101,33 @@ def loss_curves(history, path, title="", kept_epoch=None):
     """
     if not history:
         raise ValueError("The history holds no epoch; train at least one.")
-    panels = [
-        ("discriminators' losses", [name for name in history[0] if name.startswith("D_")]),
-        ("G's and E's losses", ["G", "E"]),
-    ]
+    games = [name for name in history[0] if name.startswith("D_")]
+    panels = [("discriminators' losses", games), ("G's and E's losses", ["G", "E"])]
+    if not games:
+        panels = [("loss", [n for n in history[0] if n not in ("loss", "val_score")])]
     if "val_score" in history[0]:
         panels.append(("features score, validation mean", ["val_score"]))
     figure, all_axes = _figure(panels=len(panels))
+    all_axes = np.atleast_1d(all_axes)
     epochs = np.arange(1, len(history) + 1)
-    styles = {"D_xz": "-", "D_xx": "--", "D_zz": ":", "G": "-", "E": "--", "val_score": "-"}
+    styles = {
+        "D_xz": "-",
+        "D_xx": "--",
+        "D_zz": ":",
+        "G": "-",
+        "E": "--",
+        "D": "--",
+        "energy": "--",
+    }
+    styles["singularity"] = ":"
     for axes, (label, names) in zip(all_axes, panels, strict=True):
         for name in names:
             values = [logs[name] for logs in history]
             axes.plot(epochs, values, styles.get(name, "-"), linewidth=1.6, label=name)
         if kept_epoch is not None:
             axes.axvline(kept_epoch, color=GREY, linewidth=0.8)
-        axes.set(ylabel=label, ylim=(0, None))
+        lowest = min(logs[name] for logs in history for name in names)
+        axes.set(ylabel=label, ylim=(0 if lowest >= 0 else None, None))
         if len(names) > 1:
             axes.legend(frameon=False, ncols=len(names))
     all_axes[-1].set_xlabel(

@@ -12,6 +12,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import track as rich_track
 
 
 class TrainingProgress(keras.callbacks.Callback):
@@ -84,3 +85,34 @@ class TrainingProgress(keras.callbacks.Callback):
         if self._bar:
             self._bar.stop()
             self._bar = None
+
+
+def track(items, label, console=None, every_s=10.0):
+    """Go through items and show how far it is: a bar in a terminal, lines elsewhere.
+
+    Args:
+        items: sequence.
+        label: str, what is being done.
+        console: `rich.console.Console`; None shows nothing.
+        every_s: float, seconds between lines.
+
+    Yields:
+        the items.
+
+    Example:
+        >>> list(track([1, 2], "counting"))
+        [1, 2]
+    """
+    if console is None:
+        yield from items
+    elif console.is_terminal:
+        yield from rich_track(items, label, console=console)
+    else:
+        begun = told = time.monotonic()
+        for done, item in enumerate(items):
+            now = time.monotonic()
+            if done and now - told >= every_s:
+                left = (now - begun) / done * (len(items) - done)
+                console.print(f"{label}  {done}/{len(items)}  {left:.0f} s left", highlight=False)
+                told = now
+            yield item

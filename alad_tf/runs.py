@@ -1,11 +1,14 @@
 """A training run, from raw records to a detector and a results JSON; and its evaluation."""
 
 import dataclasses
+import time
 from pathlib import Path
 
 import tensorflow as tf
 
 from alad_tf import machine, results
+from alad_tf.alad import ALAD
+from alad_tf.baselines.base import NeuralBaseline
 from alad_tf.callbacks import Checkpoint, StopOnDivergence
 from alad_tf.detector import Detector
 from alad_tf.errors_by_label import flagged_by_label
@@ -35,7 +38,7 @@ def train(
     """Train an entry by its protocol, write the detector, pictures and the results JSON.
 
     Args:
-        entry: `Entry`.
+        entry: an entry of the zoo, of any method.
         settings: `Settings`, default seed 0 and nothing changed.
         out: run folder; default `runs/<entry>/<variant>/seed<k>`.
         results_dir: folder of the results JSONs.
@@ -66,32 +69,22 @@ def train(
     config = {**settings.config(entry), "scaling": data.preprocessor.scaling}
     identity = {"entry": entry.name, "variant": settings.variant, "seed": settings.seed, **config}
     checkpoint = Checkpoint(folder / CHECKPOINTS, checkpoint_every, identity)
-    stopping = Stopping(config["stopping"], config["patience"], checkpoint)
+    stopping = Stopping(config.get("stopping", "fixed"), config.get("patience", 1), checkpoint)
     stopping.require(len(data.split.validation))
-    model = entry.build(
-        settings.seed,
-        settings.spectral_norm,
-        settings.latent_discriminator,
-        pair_axis=config["pair_axis"],
-    )
-    x_test = data.transformed("test")
-    untrained = _evaluate(Scorer.from_alad(model).scores(x_test), data)
-    done = checkpoint.restore(model) if resume else 0
+    model = entry.build(settings.seed, **settings.build_options(entry))
+    model.console = console
+    x_train, x_test = data.transformed("train"), data.transformed("test")
+    untrained = _evaluate(_untrained_scores(model, x_train, x_test), data)
     write_json(folder / RUN, {**identity, "settings": dataclasses.asdict(settings)})
-    progress = TrainingProgress(console)
-    try:
-        model.fit(
-            data.transformed("train"),
-            batch_size=entry.batch_size,
-            epochs=done if stopping.stalled(checkpoint.history) else config["epochs"],
-            initial_epoch=done,
-            validation_data=_validation(data, entry.batch_size),
-            verbose=0,
-            callbacks=[StopOnDivergence(checkpoint), stopping, checkpoint, progress],
+    if "epochs" in config:
+        steps = _train_networks(
+            model, x_train, _validation(data, entry), config, stopping, resume, console
         )
-    finally:
-        progress.close()
-    write_json(folder / HISTORY, checkpoint.history)
+        write_json(folder / HISTORY, checkpoint.history)
+    else:
+        begun, steps = time.monotonic(), 0
+        model.fit(x_train)
+        checkpoint.wall_s = time.monotonic() - begun
     detector = Detector.from_model(data.preprocessor, model)
     test_scores = detector.scorer.scores(x_test)
     measured = _evaluate(test_scores, data)
@@ -116,23 +109,54 @@ def train(
         "metrics": measured,
         "untrained": untrained,
         "epochs": len(checkpoint.history),
-        "steps": int(model.step.value),
+        "steps": steps,
         "wall_s": round(checkpoint.wall_s, 3),
         "versions": machine.versions(),
         "hardware": machine.hardware(),
         "commit": commit,
     }
     results.write_result(results_dir, result)
-    results.write_history(results_dir, result, checkpoint.history)
+    if checkpoint.history:
+        results.write_history(results_dir, result, checkpoint.history)
     return result, folder
 
 
-def _validation(data, batch_size):
-    """Batches of the held-out rows for `fit`, or None where the protocol has none."""
-    if not len(data.split.validation):
+def _untrained_scores(model, x_train, x_test):
+    """Scores of the networks before training, by name; none where nothing is trained."""
+    if isinstance(model, ALAD):
+        return Scorer.from_alad(model).scores(x_test)
+    if not isinstance(model, NeuralBaseline):
+        return {}
+    model.calibrate(x_train)
+    return model.scores(x_test)
+
+
+def _train_networks(model, x, validation, config, stopping, resume, console):
+    """Train epoch by epoch, with checkpoints; the number of steps made, resumed ones included."""
+    checkpoint = stopping.checkpoint
+    done = checkpoint.restore(model) if resume else 0
+    progress = TrainingProgress(console)
+    try:
+        model.fit(
+            x,
+            batch_size=config["batch_size"],
+            epochs=done if stopping.stalled(checkpoint.history) else config["epochs"],
+            initial_epoch=done,
+            validation_data=validation,
+            verbose=0,
+            callbacks=[StopOnDivergence(checkpoint), stopping, checkpoint, progress],
+        )
+    finally:
+        progress.close()
+    return int(model.step.value)
+
+
+def _validation(data, entry):
+    """Batches of the held-out rows for ALAD's `fit`, or None where the protocol has none."""
+    if entry.method != "alad" or not len(data.split.validation):
         return None
     x = data.transformed("validation")
-    return tf.data.Dataset.from_tensor_slices(x).batch(batch_size).cache().prefetch(2)
+    return tf.data.Dataset.from_tensor_slices(x).batch(entry.batch_size).cache().prefetch(2)
 
 
 def read_run(folder):
@@ -159,13 +183,14 @@ def read_run(folder):
     return read_json(path)
 
 
-def evaluate_run(folder, entry, data_dir=None):
+def evaluate_run(folder, entry, data_dir=None, console=None):
     """Score the test rows again with a run's saved detector.
 
     Args:
         folder: str or Path of a finished run.
-        entry: the `Entry` that the run is of.
+        entry: the entry that the run is of.
         data_dir: folder of the raw files.
+        console: `rich.console.Console`, for the progress of a long scoring.
 
     Returns:
         `(metrics, flagged)`: dict of metrics by score name, and the rows of `flagged_by_label`
@@ -179,6 +204,7 @@ def evaluate_run(folder, entry, data_dir=None):
     """
     settings = Settings(**read_run(folder)["settings"])
     detector = Detector.load(Path(folder) / DETECTOR)
+    detector.scorer.console = console
     data = prepare(entry, settings, data_dir)
     test, train_rows = data.part("test"), data.split.train
     scores = detector.scores(test.x)

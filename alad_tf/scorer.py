@@ -44,6 +44,8 @@ class Scorer(InBlocks, keras.Model):
 
     method = "alad"
     score_names = SCORES
+    score = "features"  # the paper's A(x)
+    console = None  # a pass is too short to show its progress
 
     def __init__(
         self, networks, x_shape, latent_dim, pair_axis=-1, slope=0.2, block=None, **kwargs

@@ -114,7 +114,7 @@ def train_seeds(words, entry, settings, seeds, jobs, results, data_dir, console)
 
 
 def seeds_table(entry, trained):
-    """F1 and AUROC of the features score: a row for each result, their mean and spread.
+    """F1 and AUROC of the deciding score: a row for each result, their mean and spread.
 
     Args:
         entry: `Entry`.
@@ -123,11 +123,11 @@ def seeds_table(entry, trained):
     Returns:
         `rich.table.Table`; the spread is the sample standard deviation.
     """
-    table, names = Table("features score", "F1", "AUROC"), ("f1", "auroc")
+    table, names = Table(f"{entry.score}", "F1", "AUROC"), ("f1", "auroc")
     for result in trained:
-        values = result["metrics"]["features"]
+        values = result["metrics"][entry.score]
         table.add_row(f"seed {result['seed']}", *(f"{values[name]:.4f}" for name in names))
-    summary = summarize(trained)
+    summary = summarize(trained, entry.score)
     spread = (f"{summary[name]['mean']:.4f} ± {summary[name]['std']:.4f}" for name in names)
     table.add_section()
     table.add_row(f"mean ± std of {len(trained)}", *spread, style="bold")

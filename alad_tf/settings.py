@@ -7,6 +7,8 @@ from alad_tf.data.records import unknown_name_error
 from alad_tf.stopping import RULES
 
 PAIR_AXES = {"channels": -1, "height": 1}  # of a batch of images
+_OF_THE_DATA = ("contaminated", "scaling", "normal_class")  # which the model does not see
+_OF_THE_MODEL = ("spectral_norm", "latent_discriminator", "pair_axis")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +62,13 @@ class Settings:
             'class1'
         """
         images = entry.dataset in IMAGE_DATASETS
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name not in ("seed", *entry.options) and value != field.default:
+                raise ValueError(
+                    f"received {field.name}={value!r} for {entry.name}, which has no such setting; "
+                    f"it has {', '.join(sorted(entry.options))}. Leave it out."
+                )
         for name in ("normal_class", "pair_axis"):
             if not images and getattr(self, name) is not None:
                 raise ValueError(
@@ -72,12 +81,9 @@ class Settings:
                 raise unknown_name_error(what, value, known)
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience must be at least 1 epoch; received {self.patience}.")
-        own = {
-            "pair_axis": next((k for k, v in PAIR_AXES.items() if v == entry.pair_axis), None),
-            "stopping": entry.stopping,
-            "patience": entry.patience,
-            "epochs": entry.epochs,
-        }
+        own = {name: getattr(entry, name, None) for name in ("stopping", "patience", "epochs")}
+        axes = {number: name for name, number in PAIR_AXES.items()}
+        own["pair_axis"] = axes.get(getattr(entry, "pair_axis", None))
         same = {name: None for name, value in own.items() if getattr(self, name) == value}
         number = class_number(entry.dataset, self.normal_class) if images else None
         return dataclasses.replace(self, normal_class=number, **same)
@@ -105,13 +111,21 @@ class Settings:
         Returns:
             JSON-able dict.
         """
-        axis = PAIR_AXES.get(self.pair_axis, entry.pair_axis)
-        return {
-            **entry.hyper_parameters(),
-            "epochs": self.epochs or entry.epochs,
-            "spectral_norm": self.spectral_norm,
-            "latent_discriminator": self.latent_discriminator,
-            "pair_axis": axis,
-            "stopping": self.stopping or entry.stopping,
-            "patience": self.patience or entry.patience,
-        }
+        changed = {name: getattr(self, name) for name in entry.options if name not in _OF_THE_DATA}
+        if changed.get("pair_axis") is not None:
+            changed["pair_axis"] = PAIR_AXES[self.pair_axis]
+        given = {name: value for name, value in changed.items() if value is not None}
+        return {**entry.hyper_parameters(), **given}
+
+    def build_options(self, entry):
+        """What the entry's `build` is told besides the seed: dict of the model's options.
+
+        Args:
+            entry: an entry of the zoo.
+
+        Returns:
+            dict, empty for a baseline.
+        """
+        names = [name for name in _OF_THE_MODEL if name in entry.options]
+        config = self.config(entry)
+        return {name: config[name] for name in names}

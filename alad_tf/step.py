@@ -25,7 +25,7 @@ def train_discriminators(model, x, z):
 
     Source: ALAD, Section IV: max over D_xz, D_xx, D_zz of V.
     """
-    call = _Calls(model, first=1, frozen=model.generative_networks)
+    call = Calls(model, first=1, frozen=model.generative_networks)
     encoded = call.encode(x)
     generated, cycle_x = call.generate_both(z, encoded)
     cycle_z = call.encode(generated) if model.D_zz is not None else None
@@ -59,7 +59,7 @@ def train_generator_encoder(model, x, z):
 
     Source: ALAD, Section IV: min over G, E of V; non-saturating as in the authors' code.
     """
-    call = _Calls(model, first=100, frozen=model.discriminators)
+    call = Calls(model, first=100, frozen=model.discriminators)
     with tf.GradientTape() as tape:
         encoded = call.encode(x)
         generated, cycle_x = call.generate_both(z, encoded)
@@ -75,7 +75,7 @@ def train_generator_encoder(model, x, z):
     return parts
 
 
-class _Calls:
+class Calls:
     """Calls networks in training mode, each call with dropout masks of its own.
 
     Args:
@@ -88,7 +88,7 @@ class _Calls:
         self.model, self.next = model, first
         self.frozen = [getattr(model, name) for name in frozen]
 
-    def _run(self, network, *inputs, calls=1, **options):
+    def run(self, network, *inputs, calls=1, **options):
         options = {"training": True, "seed": self.model.call_seed(self.next), **options}
         self.next += calls
         if not any(network is other for other in self.frozen):
@@ -98,21 +98,21 @@ class _Calls:
         return network.stateless_call(trainable, state, *inputs, **options)[0]
 
     def encode(self, x):
-        return tf.reshape(self._run(self.model.E, x), (-1, self.model.latent_dim))
+        return tf.reshape(self.run(self.model.E, x), (-1, self.model.latent_dim))
 
     def generate_both(self, z, encoded):
         """G(z) and G(E(x)), in one call where no batch statistics mix them."""
         G, shape = self.model.G, (-1, *self.model.x_shape)
         if G.has_batch_norm:
-            return [tf.reshape(self._run(G, codes), shape) for codes in (z, encoded)]
-        made = self._run(G, tf.concat([z, encoded], 0), calls=2)
+            return [tf.reshape(self.run(G, codes), shape) for codes in (z, encoded)]
+        made = self.run(G, tf.concat([z, encoded], 0), calls=2)
         return tf.split(tf.reshape(made, shape), 2)
 
     def __call__(self, discriminator, a, b, **options):
-        return self._run(discriminator, a, b, **options)[0]
+        return self.run(discriminator, a, b, **options)[0]
 
     def pairs(self, discriminator, a, made):
         """Logits of (a, a) and of (a, made), in one pass where they share the first product."""
         if discriminator.has_batch_norm or not discriminator.shares:
             return self(discriminator, a, a), self(discriminator, a, made)
-        return tf.split(self._run(discriminator, a, made, both=True)[0], 2)
+        return tf.split(self.run(discriminator, a, made, both=True)[0], 2)

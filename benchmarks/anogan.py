@@ -15,8 +15,8 @@ import tensorflow as tf
 import typer
 
 import zoo
+from alad_tf.baselines.entries import GANEntry
 from alad_tf.baselines.latent_search import LatentSearch
-from alad_tf.entry import GANEntry
 from alad_tf.rows import dense, flatten
 from benchmarks import common
 

@@ -1,6 +1,9 @@
-"""Table XII: Arrhythmia GAN architecture and hyper-parameters (AnoGAN on tables)."""
+"""Table XII: Arrhythmia GAN architecture and hyper-parameters (AnoGAN on tables).
 
-from alad_tf.entry import GANEntry
+alad train arrhythmia_anogan --seed 0
+"""
+
+from alad_tf.baselines.entries import GANEntry
 from alad_tf.rows import dense
 
 LATENT = 64  # latent dimension

@@ -1,5 +1,6 @@
 """`zoo.describe`: an entry as a reader wants to see it: its card, then layer by layer."""
 
+from alad_tf.networks import Stack
 from zoo.card import card_path
 from zoo.entries import entry as find_entry
 
@@ -24,8 +25,8 @@ def describe(name):
     lines = [f"# {entry.name} ({entry.source})", "", entry.summary, ""]
     card = card_path(name).read_text(encoding="utf-8").strip()
     lines += [line for line in card.splitlines() if not line.startswith("<!--")] + [""]
-    lines += ["## Networks", ""]
     networks = entry.build_networks()
+    lines += ["## Networks", ""] if networks else []
     for key, layer in networks.items():
         lines += [f"### {key}: {layer.count_params():,} parameters", ""]
         lines += ["| block | operation | output | non-linearity | batch norm | dropout |"]
@@ -36,7 +37,7 @@ def describe(name):
                 lines += _table(f"only {block}", rows[block], [stack], shapes[block])
             lines += _table("joined", rows["joint"], [layer.body, layer.top], shapes["joint"])
         else:
-            stacks = [layer] if key in ("E", "G") else [layer.body, layer.top]
+            stacks = [layer] if isinstance(layer, Stack) else [layer.body, layer.top]
             lines += _table("", rows, stacks, shapes)
         lines.append("")
     lines += ["## Hyper-parameters", ""]
@@ -44,6 +45,9 @@ def describe(name):
     if entry.reported:
         told = ", ".join(f"{k} {v:.4f}" for k, v in entry.reported.items())
         lines += ["", f"## Reported ({entry.reported_in})", "", told]
+        for score, values in entry.reported_others.items():
+            told = ", ".join(f"{k} {v:.4f}" for k, v in values.items())
+            lines += ["", f"{score}: {told}"]
     if entry.deviations:
         lines += ["", "## Deviations from the paper", ""]
         lines += [f"- {text}" for text in entry.deviations]
@@ -54,7 +58,13 @@ def describe(name):
 
 
 def _input_shapes(entry, network, layer):
-    x, z = (None, *entry.x_shape), (None, entry.latent_dim)
+    x = (None, *entry.x_shape)
+    if network in ("E", "D", "f", "encoder"):
+        return x
+    if network in ("decoder", "estimation"):
+        code = entry.networks["encoder"][-1].units
+        return (None, code if network == "decoder" else code + 2)  # two errors beside the code
+    z = (None, entry.latent_dim)
     if network == "D_xz":
         branches = [
             stack.compute_output_shape(shape)
@@ -62,8 +72,6 @@ def _input_shapes(entry, network, layer):
         ]
         joint = (*branches[0][:-1], sum(shape[-1] for shape in branches))
         return {"x": x, "z": z, "joint": joint}
-    if network in ("E", "D"):
-        return x
     if network == "G":
         return z
     pair = [*(x if network == "D_xx" else z)]

@@ -1,4 +1,4 @@
-"""The entries by name: one module per architecture table."""
+"""The entries by name: one module per architecture table, or rival and data set."""
 
 import builtins
 import importlib
@@ -8,11 +8,27 @@ from alad_tf.data.records import unknown_name_error
 _NAMES = (
     "arrhythmia_alad",
     "arrhythmia_anogan",
+    "arrhythmia_dagmm",
+    "arrhythmia_dsebm",
+    "arrhythmia_iforest",
+    "arrhythmia_ocsvm",
     "breast_cancer_alad",
     "cifar10_alad",
+    "cifar10_anogan",
+    "cifar10_dsebm",
+    "cifar10_iforest",
+    "cifar10_ocsvm",
     "kdd99_alad",
     "kdd99_anogan",
+    "kdd99_dagmm",
+    "kdd99_dsebm",
+    "kdd99_iforest",
+    "kdd99_ocsvm",
     "svhn_alad",
+    "svhn_anogan",
+    "svhn_dsebm",
+    "svhn_iforest",
+    "svhn_ocsvm",
 )
 
 
@@ -34,8 +50,8 @@ def list(dataset=None):  # noqa: A001 - reads as zoo.list()
         ValueError: no entry has this dataset.
 
     Example:
-        >>> list("kdd99")
-        ['kdd99_alad', 'kdd99_anogan']
+        >>> list("kdd99")[:3]
+        ['kdd99_alad', 'kdd99_anogan', 'kdd99_dagmm']
     """
     if dataset is None:
         return names()
@@ -53,7 +69,7 @@ def entry(name):
         name: str, one of `zoo.list()`.
 
     Returns:
-        `alad_tf.entry.Entry`.
+        `alad_tf.entry.Entry`, or an entry of `alad_tf.baselines.entries`.
 
     Raises:
         ValueError: an unknown name; the closest known names are in the message.

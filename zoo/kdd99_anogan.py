@@ -1,6 +1,9 @@
-"""Table X: KDD99 GAN architecture and hyper-parameters (AnoGAN on tables)."""
+"""Table X: KDD99 GAN architecture and hyper-parameters (AnoGAN on tables).
 
-from alad_tf.entry import GANEntry
+alad train kdd99_anogan --seed 0
+"""
+
+from alad_tf.baselines.entries import GANEntry
 from alad_tf.rows import dense
 
 LATENT = 32  # latent dimension

@@ -1,1 +1,85 @@
-"""The paper's rivals of ALAD, behind the same contract: a higher score is more anomalous."""
+"""The paper's rivals of ALAD, behind one contract: a higher score is more anomalous.
+
+Example:
+    >>> from alad_tf.baselines import OneClassSVM
+    >>> OneClassSVM(nu=0.1).method
+    'ocsvm'
+"""
+
+import importlib
+from pathlib import Path
+
+from alad_tf.data.records import unknown_name_error
+from alad_tf.files import read_json
+
+_HOMES = {
+    "AnoGAN": "anogan",
+    "DAGMM": "dagmm",
+    "DSEBM": "dsebm",
+    "IsolationForest": "classical",
+    "OneClassSVM": "classical",
+}
+METHODS = {
+    "anogan": "AnoGAN",
+    "dagmm": "DAGMM",
+    "dsebm": "DSEBM",
+    "iforest": "IsolationForest",
+    "ocsvm": "OneClassSVM",
+}
+__all__ = [*_HOMES, "METHODS", "baseline_class", "load"]
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'alad_tf.baselines' has no attribute {name!r}.")
+    return getattr(importlib.import_module(f"alad_tf.baselines.{_HOMES[name]}"), name)
+
+
+def baseline_class(method):
+    """The class of a method.
+
+    Args:
+        method: str, one of `METHODS`.
+
+    Returns:
+        a subclass of `alad_tf.baselines.base.Baseline`.
+
+    Raises:
+        ValueError: an unknown method; the closest known ones are in the message.
+
+    Example:
+        >>> baseline_class("dagmm").__name__
+        'DAGMM'
+    """
+    if method not in METHODS:
+        raise unknown_name_error("method", method, METHODS)
+    return __getattr__(METHODS[method])
+
+
+def load(folder):
+    """Read a baseline of whichever method.
+
+    Args:
+        folder: str or Path that a baseline's `save` wrote.
+
+    Returns:
+        the baseline, with the scores it had when it was saved.
+
+    Raises:
+        FileNotFoundError: no baseline there.
+        ValueError: an unknown method, another format, or a damaged file.
+
+    Example:
+        >>> import tempfile
+        >>> from alad_tf.baselines import IsolationForest
+        >>> fitted = IsolationForest().fit([[0.0], [1.0], [2.0]])
+        >>> type(load(fitted.save(tempfile.mkdtemp() + "/forest"))).__name__
+        'IsolationForest'
+    """
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No baseline in {Path(folder).resolve()}: expected config.json. Give the folder that "
+            "`save` wrote."
+        )
+    return baseline_class(read_json(path).get("method")).load(folder)

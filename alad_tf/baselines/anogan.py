@@ -1,0 +1,162 @@
+"""AnoGAN: a GAN of normal samples, and for each test sample a search for its latent code."""
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from alad_tf import losses
+from alad_tf.averages import AveragedWeights
+from alad_tf.baselines.base import NeuralBaseline, distinct_rows
+from alad_tf.baselines.latent_search import LatentSearch
+from alad_tf.blocks import check_samples
+from alad_tf.discriminators import Discriminator
+from alad_tf.layers import PACKAGE
+from alad_tf.networks import Stack
+from alad_tf.progress import track
+from alad_tf.random import derive_seed
+from alad_tf.step import Calls
+
+WEIGHTS = (0.1, 0.9)  # of the reconstruction: the code of ALAD's authors, AnoGAN's paper
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class AnoGAN(NeuralBaseline, AveragedWeights):
+    """A GAN whose generator is searched for each sample; the misfit that remains is the score.
+
+    Scores: "weight_0.1" and "weight_0.9", w * ||x - G(z)||_1 + (1 - w) * ||f(x) - f(G(z))||_1 at
+    the z that the search under the same w ends at.
+
+    Args:
+        networks: dict with the rows of "G" and "D".
+        x_shape: tuple of ints, the shape of one preprocessed sample.
+        latent_dim: int, the length of z ~ N(0, 1).
+        search_steps: int, Adam steps of a search.
+        search_rate: float, their learning rate.
+        ema_decay: float in [0, 1), decay of the averaged weights of G and D, which score.
+        slope: float, LReLU's negative slope.
+        learning_rate, beta_1, batch_size, epochs, initializer, seed: see `NeuralBaseline`.
+
+    Example:
+        >>> import numpy as np
+        >>> from alad_tf.rows import dense
+        >>> rows = dict(G=[dense(8, "relu"), dense(5)], D=[dense(8, "lrelu"), dense(1)])
+        >>> x = np.random.default_rng(0).normal(size=(64, 5)).astype("float32")
+        >>> model = AnoGAN(rows, (5,), 2, search_steps=5, batch_size=32, epochs=2)
+        >>> model.fit(x, verbose=0).anomaly_score(x).shape
+        (64,)
+
+    Source: Schlegl et al., "Unsupervised Anomaly Detection with Generative Adversarial Networks to
+    Guide Marker Discovery", IPMI 2017; ALAD, Section V-B, Tables X and XII.
+    """
+
+    method = "anogan"
+    score_names = tuple(f"weight_{weight}" for weight in WEIGHTS)
+    score = "weight_0.1"
+    optimized = ema_networks = ("G", "D")
+
+    def __init__(
+        self,
+        networks,
+        x_shape,
+        latent_dim,
+        search_steps=500,
+        search_rate=1e-3,
+        ema_decay=0.999,
+        slope=0.2,
+        learning_rate=1e-5,
+        beta_1=0.5,
+        batch_size=50,
+        epochs=1,
+        initializer="glorot_uniform",
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.x_shape, self.latent_dim = tuple(x_shape), int(latent_dim)
+        self.ema_decay = float(ema_decay)
+        options = {"initializer": initializer, "slope": slope}
+        self.G = Stack(networks["G"], name="G", seed=derive_seed(seed, 0), **options)
+        self.D = Discriminator(networks["D"], name="D", seed=derive_seed(seed, 1), **options)
+        for network, shape in ((self.G, (self.latent_dim,)), (self.D, self.x_shape)):
+            network.build((None, *shape))
+            network.built = True
+        self.make_averages()
+        config = dict(networks=networks, x_shape=x_shape, latent_dim=latent_dim)
+        config |= dict(search_steps=search_steps, search_rate=search_rate, ema_decay=ema_decay)
+        config |= dict(slope=slope, learning_rate=learning_rate, beta_1=beta_1, seed=seed)
+        config |= dict(batch_size=batch_size, epochs=epochs, initializer=initializer)
+        self.ready(config, ("G", "D"))
+
+    def noise_shape(self, batch_size):
+        """z for D's update, z for G's."""
+        return (2, batch_size, self.latent_dim)
+
+    def learn(self, x, noise):
+        """D learns to tell x from G(z), then G to pass for x."""
+        z_d, z_g = tf.unstack(noise)
+        call = Calls(self, first=1, frozen=("G",))
+        made = tf.reshape(call.run(self.G, z_d), x.shape)
+        with tf.GradientTape() as tape:
+            real, fake = call.run(self.D, x)[0], call.run(self.D, made)[0]
+            loss_d = losses.discriminator_loss(real, fake)
+        self.apply_gradients(tape, loss_d, ("D",))
+        call = Calls(self, first=100, frozen=("D",))
+        with tf.GradientTape() as tape:
+            made = tf.reshape(call.run(self.G, z_g), x.shape)
+            loss_g = losses.cross_entropy(call.run(self.D, made)[0], 1)
+        self.apply_gradients(tape, loss_g, ("G",))
+        self.update_ema()
+        return {"G": loss_g, "D": loss_d}
+
+    def call(self, inputs, training=False):
+        """D's logits (B,) of preprocessed samples under the averaged weights."""
+        return self.call_averaged("D", tf.cast(inputs, tf.float32))[0]
+
+    @functools.cached_property
+    def searches(self):
+        """A `LatentSearch` by score name."""
+        return {
+            name: LatentSearch(
+                functools.partial(self.call_averaged, "G"),
+                functools.partial(self.call_averaged, "D"),
+                self.x_shape,
+                self.latent_dim,
+                weight,
+                self._config["search_steps"],
+                self._config["search_rate"],
+                derive_seed(self.seed, 2),
+            )
+            for name, weight in zip(self.score_names, WEIGHTS, strict=True)
+        }
+
+    def scores(self, x):
+        """Both scores, by two searches of each distinct row; see `Baseline.scores`.
+
+        Rows are searched in blocks of one size, the last one filled with zeros.
+        """
+        rows, inverse, _ = distinct_rows(check_samples(x, self.x_shape))
+        starts = range(0, len(rows), self.block)
+        found = {}
+        for name, search in self.searches.items():
+            parts = []
+            for start in track(starts, f"searching codes, {name}", self.console):
+                block = rows[start : start + self.block]
+                filled = np.zeros((self.block, *self.x_shape), "float32")
+                filled[: len(block)] = block
+                parts.append(search(filled)["score"][: len(block)])
+            found[name] = np.concatenate(parts)[inverse]
+        return found
+
+    def reconstruct(self, x):
+        """G(z) at the codes that the deciding score's search ends at: float32 (N, *x_shape)."""
+        x = check_samples(x, self.x_shape)
+        made = []
+        for start in range(0, len(x), self.block):
+            block = x[start : start + self.block]
+            filled = np.zeros((self.block, *self.x_shape), "float32")
+            filled[: len(block)] = block
+            z = self.searches[self.score](filled)["z"][: len(block)]
+            made.append(tf.reshape(self.call_averaged("G", z), (-1, *self.x_shape)).numpy())
+        return np.concatenate(made)

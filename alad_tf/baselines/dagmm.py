@@ -1,0 +1,155 @@
+"""DAGMM: an autoencoder whose code and errors are modelled by a mixture of Gaussians."""
+
+import keras
+import tensorflow as tf
+
+from alad_tf.baselines.base import NeuralBaseline
+from alad_tf.baselines.mixture import Mixture, energies, fit_mixture, singularity
+from alad_tf.layers import PACKAGE
+from alad_tf.networks import Stack
+from alad_tf.random import derive_seed
+
+TINY = 1e-12  # below any squared length of float32 samples; keeps square roots differentiable
+BLOCK = 4096  # training rows at a time when the mixture is fitted
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class DAGMM(NeuralBaseline):
+    """Deep autoencoding Gaussian mixture model.
+
+    An autoencoder compresses x to a code; the code, the relative distance of x from its
+    reconstruction and their cosine similarity are a sample of a mixture whose memberships an
+    estimation network tells. All three networks learn together. The score, "energy", is
+    -log p under the mixture of all training rows.
+
+    Args:
+        networks: dict with the rows of "encoder", "decoder" and "estimation"; the estimation
+            network's last row gives logits, one a component.
+        x_shape: tuple of one int, the number of features.
+        lambda_energy: float, weight of the mean energy.
+        lambda_singularity: float, weight of the sum of 1 / variance.
+        learning_rate, beta_1, batch_size, epochs, initializer, seed: see `NeuralBaseline`.
+
+    Attributes:
+        mixture: `Mixture` of the training rows, which scores; `calibrate` sets it.
+
+    Raises:
+        ValueError: samples that are no vectors.
+
+    Example:
+        >>> import numpy as np
+        >>> from alad_tf.rows import dense
+        >>> rows = dict(encoder=[dense(1)], decoder=[dense(5)], estimation=[dense(2)])
+        >>> x = np.random.default_rng(0).normal(size=(64, 5)).astype("float32")
+        >>> model = DAGMM(rows, (5,), batch_size=32, epochs=2).fit(x, verbose=0)
+        >>> model.anomaly_score(x).shape
+        (64,)
+
+    Source: Zong et al., "Deep autoencoding Gaussian mixture model for unsupervised anomaly
+    detection", ICLR 2018, Section 3.
+    """
+
+    method = "dagmm"
+    score_names = ("energy",)
+    score = "energy"
+    optimized = ("encoder", "decoder", "estimation")
+
+    def __init__(
+        self,
+        networks,
+        x_shape,
+        lambda_energy=0.1,
+        lambda_singularity=0.005,
+        learning_rate=1e-4,
+        beta_1=0.9,
+        batch_size=1024,
+        epochs=1,
+        initializer="glorot_uniform",
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.x_shape = tuple(x_shape)
+        if len(self.x_shape) != 1:
+            raise ValueError(f"DAGMM takes vectors; received samples of shape {self.x_shape}.")
+        self.lambdas = float(lambda_energy), float(lambda_singularity)
+        width = self.x_shape[0]
+        for index, name in enumerate(self.optimized):
+            stack = Stack(
+                networks[name], initializer=initializer, seed=derive_seed(seed, index), name=name
+            )
+            stack.build((None, width))
+            stack.built = True
+            width = stack.compute_output_shape((None, width))[-1]
+            if name == "encoder":
+                code = width
+            width = code + 2 if name == "decoder" else width
+            setattr(self, name, stack)
+        self._mixture = [
+            self.add_weight(name=f"mixture_{i}", shape=shape, initializer="zeros", trainable=False)
+            for i, shape in enumerate([(width,), (width, code + 2), (width, code + 2, code + 2)])
+        ]
+        config = dict(networks=networks, x_shape=x_shape, lambda_energy=lambda_energy)
+        config |= dict(lambda_singularity=lambda_singularity, learning_rate=learning_rate)
+        config |= dict(beta_1=beta_1, batch_size=batch_size, epochs=epochs)
+        config |= dict(initializer=initializer, seed=seed)
+        self.ready(config, ("reconstruction", "energy", "singularity"))
+
+    @property
+    def mixture(self):
+        """The `Mixture` of the training rows."""
+        return Mixture(*(variable.value for variable in self._mixture))
+
+    def compress(self, x):
+        """What the mixture models: `(z, reconstruction)`, float tensors (B, code + 2) and x's.
+
+        z holds the code, ||x - x'|| / ||x|| and the cosine of the angle between x and x'.
+        """
+        code = self.encoder(x)
+        made = self.decoder(code)
+        length, made_length = _length(x), _length(made)
+        distance = _length(x - made) / length
+        cosine = tf.reduce_sum(x * made, -1, keepdims=True) / (length * made_length)
+        return tf.concat([code, distance, cosine], -1), made
+
+    def learn(self, x, noise):
+        """One step of all three networks."""
+        with tf.GradientTape() as tape:
+            z, made = self.compress(x)
+            logits = self.estimation(z, training=True, seed=self.call_seed(1))
+            mixture = fit_mixture(z, tf.nn.log_softmax(logits))
+            weight_energy, weight_singularity = self.lambdas
+            parts = {
+                "reconstruction": tf.reduce_mean(tf.reduce_sum(tf.square(x - made), -1)),
+                "energy": weight_energy * tf.reduce_mean(energies(z, mixture)),
+                "singularity": weight_singularity * singularity(mixture),
+            }
+            total = tf.add_n(list(parts.values()))
+        self.apply_gradients(tape, total, self.optimized)
+        return parts
+
+    def calibrate(self, x):
+        """Fit the mixture that scores to all training rows, in float64.
+
+        Args:
+            x: float array (N, d), the preprocessed training rows.
+        """
+        parts = [self._memberships(x[i : i + BLOCK]) for i in range(0, len(x), BLOCK)]
+        z, logits = (tf.cast(tf.concat(part, 0), tf.float64) for part in zip(*parts, strict=True))
+        fitted = fit_mixture(z, tf.nn.log_softmax(logits))
+        for variable, value in zip(self._mixture, fitted, strict=True):
+            variable.assign(tf.cast(value, tf.float32))
+
+    @tf.function(reduce_retracing=True)
+    def _memberships(self, x):
+        z = self.compress(tf.cast(x, tf.float32))[0]
+        return z, self.estimation(z)
+
+    def call(self, inputs, training=False):
+        """The energy (B,) and the reconstruction of preprocessed samples."""
+        z, made = self.compress(tf.cast(inputs, tf.float32))
+        return {"energy": energies(z, self.mixture), "reconstruction": made}
+
+
+def _length(x):
+    return tf.sqrt(tf.reduce_sum(tf.square(x), -1, keepdims=True) + TINY)

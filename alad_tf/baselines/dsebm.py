@@ -1,0 +1,121 @@
+"""DSEBM: an energy whose slope rebuilds samples, trained by denoising score matching."""
+
+import keras
+import tensorflow as tf
+
+from alad_tf.baselines.base import NeuralBaseline
+from alad_tf.layers import PACKAGE
+from alad_tf.networks import Stack
+from alad_tf.random import derive_seed
+
+
+class Energy(keras.layers.Layer):
+    """E(x) = 0.5 ||x - b'||^2 - sum_j f_j(x).
+
+    Args:
+        rows: sequence of `Row`, f's layers (softplus).
+        **options: as for `Stack`.
+
+    Call arguments:
+        x: float tensor (B, ...).
+
+    Returns:
+        float tensor (B,).
+    """
+
+    def __init__(self, rows, **options):
+        super().__init__(autocast=False, name=options["name"])
+        self.f = Stack(rows, last_is_output=False, **{**options, "name": "f"})
+
+    def build(self, input_shape):
+        self.offset = self.add_weight(name="offset", shape=input_shape[1:], initializer="zeros")
+        self.f.build(input_shape)
+
+    def call(self, x):
+        count = tf.shape(x)[0]
+        distance = tf.reduce_sum(tf.reshape(tf.square(x - self.offset), (count, -1)), -1)
+        return 0.5 * distance - tf.reduce_sum(tf.reshape(self.f(x), (count, -1)), -1)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class DSEBM(NeuralBaseline):
+    """Deep structured energy-based model.
+
+    A sample is corrupted by normal noise; one step down the energy, r(x) = x - dE/dx, is to undo
+    that. The step runs the layers backwards with the same weights: a tied-weight autoencoder.
+    Scores: "energy" (DSEBM-e), E(x); "reconstruction_error" (DSEBM-r), ||x - r(x)||_2.
+
+    Args:
+        networks: dict with the rows of "f".
+        x_shape: tuple of ints, the shape of one preprocessed sample.
+        noise: float, standard deviation of the corruption.
+        learning_rate, beta_1, batch_size, epochs, initializer, seed: see `NeuralBaseline`.
+
+    Example:
+        >>> import numpy as np
+        >>> from alad_tf.rows import dense
+        >>> x = np.random.default_rng(0).normal(size=(64, 5)).astype("float32")
+        >>> model = DSEBM(dict(f=[dense(8, "softplus")]), (5,), batch_size=32, epochs=2)
+        >>> sorted(model.fit(x, verbose=0).scores(x))
+        ['energy', 'reconstruction_error']
+
+    Source: Zhai et al., "Deep structured energy based models for anomaly detection", ICML 2016,
+    Sections 3 and 4; ALAD, Section V-B and appendix A.
+    """
+
+    method = "dsebm"
+    score_names = ("energy", "reconstruction_error")
+    score = "energy"
+    optimized = ("energy",)
+
+    def __init__(
+        self,
+        networks,
+        x_shape,
+        noise=1.0,
+        learning_rate=1e-4,
+        beta_1=0.9,
+        batch_size=100,
+        epochs=1,
+        initializer="glorot_uniform",
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.x_shape, self.sigma = tuple(x_shape), float(noise)
+        self.energy = Energy(
+            networks["f"], name="energy", initializer=initializer, seed=derive_seed(seed, 0)
+        )
+        self.energy.build((None, *self.x_shape))
+        self.energy.built = True
+        config = dict(networks=networks, x_shape=x_shape, noise=noise, learning_rate=learning_rate)
+        config |= dict(beta_1=beta_1, batch_size=batch_size, epochs=epochs)
+        self.ready({**config, "initializer": initializer, "seed": seed}, ("denoising",))
+
+    def field(self, x):
+        """E(x) and its gradient: `(energy, slope)`, float tensors (B,) and x's shape."""
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            energy = self.energy(x)
+        return energy, tape.gradient(energy, x)
+
+    def noise_shape(self, batch_size):
+        """The corruption of a batch."""
+        return (batch_size, *self.x_shape)
+
+    def learn(self, x, noise):
+        """One step of E: r(x + noise) towards x, in squared distance."""
+        noisy = x + self.sigma * noise
+        with tf.GradientTape() as tape:
+            slope = self.field(noisy)[1]
+            miss = tf.reshape(noisy - slope - x, (x.shape[0], -1))
+            loss = tf.reduce_mean(tf.reduce_sum(tf.square(miss), -1))
+        self.apply_gradients(tape, loss, self.optimized)
+        return {"denoising": loss}
+
+    def call(self, inputs, training=False):
+        """Both scores (B,) and the reconstruction r(x) of preprocessed samples."""
+        x = tf.cast(inputs, tf.float32)
+        energy, slope = self.field(x)
+        length = tf.norm(tf.reshape(slope, (tf.shape(x)[0], -1)), axis=-1)
+        return {"energy": energy, "reconstruction_error": length, "reconstruction": x - slope}
