@@ -5,8 +5,8 @@ from pathlib import Path
 from alad_tf.evaluate import METRICS, summarize
 from alad_tf.files import write_text
 from alad_tf.report_classes import class_sections, machines, plural, took
+from alad_tf.report_tables import table_two
 from alad_tf.results import read_flagged, read_results
-from alad_tf.scores import SCORES
 
 MIN_ROWS = 100  # classes with fewer test rows are left out of the counts by class
 TITLES = {"f1": "F1", "auroc": "AUROC", "auprc": "AUPRC"}
@@ -16,13 +16,13 @@ def render(entries, results="results"):
     """Render all runs of the entries as Markdown.
 
     Args:
-        entries: list of `Entry`, in the order of the report.
+        entries: list of entries of the zoo, in the order of the report.
         results: str or Path of the results folder.
 
     Returns:
-        str, Markdown: for each entry and variant a table of the four scores, mean and sample
-        standard deviation over seeds, with the paper's value and the untrained network's features
-        score; below it rows, seeds, time and machine.
+        str, Markdown: the paper's Table II, then for each entry and variant a table of its scores,
+        mean and sample standard deviation over seeds, with the paper's value and the untrained
+        network's; below it rows, seeds, time and machine.
 
     Raises:
         ValueError: a results file is not JSON.
@@ -39,6 +39,7 @@ def render(entries, results="results"):
         "the same in every run. Differences are ours minus the paper's.",
         "",
     ]
+    lines += table_two(entries, results)
     for entry in entries:
         sections = entry_sections(entry, results)
         lines += sections or [f"## {entry.name}", "", "Not run yet.", ""]
@@ -51,7 +52,7 @@ def entry_sections(entry, results="results", variants=None):
     """The sections of one entry's runs.
 
     Args:
-        entry: `Entry`.
+        entry: an entry of the zoo.
         results: str or Path of the results folder.
         variants: list of str, only these (of an image set: these besides the class); default all.
 
@@ -67,7 +68,7 @@ def entry_sections(entry, results="results", variants=None):
         runs = read_results(results, entry.name, variant)
         if runs and (variants is None or variant in variants):
             lines += _section(entry, variant, runs)
-            lines += _by_label(read_flagged(results, entry.name, variant))
+            lines += _by_label(entry, read_flagged(results, entry.name, variant))
     return lines
 
 
@@ -88,28 +89,24 @@ def write_report(entries, results="results", path="RESULTS.md"):
 
 
 def _section(entry, variant, runs):
-    untrained = [{"metrics": run["untrained"]} for run in runs]
     lines = [f"## {entry.name}, {variant}", "", entry.summary, ""]
     lines += ["| score | " + " | ".join(TITLES.get(m, m) for m in METRICS) + " |"]
     lines += ["| --- |" + " --- |" * len(METRICS)]
-    for score in SCORES:
+    for score in entry.score_names:
         lines.append(_row(score, summarize(runs, score)))
-    lines.append(_row("features, untrained", summarize(untrained, "features")))
-    if entry.reported:
-        cells = [f"{entry.reported[m]:.4f}" if m in entry.reported else "" for m in METRICS]
-        lines.append(f"| paper: features ({entry.reported_in}) | " + " | ".join(cells) + " |")
-        ours = summarize(runs, "features")
-        cells = [
-            f"{ours[m]['mean'] - entry.reported[m]:+.4f}" if m in entry.reported else ""
-            for m in METRICS
-        ]
-        lines.append("| difference | " + " | ".join(cells) + " |")
-    protocol = runs[0]["protocol"]
+    untrained = [{"metrics": run["untrained"]} for run in runs]
+    if all(run["untrained"] for run in runs):
+        lines.append(_row(f"{entry.score}, untrained", summarize(untrained, entry.score)))
+    for score, reported in {entry.score: entry.reported, **entry.reported_others}.items():
+        if reported:
+            lines += _paper(score, reported, entry.reported_in, summarize(runs, score))
+    protocol, trained = runs[0]["protocol"], ""
+    if runs[0]["steps"]:
+        trained = f"{runs[0]['epochs']} epochs, {runs[0]['steps']:,} steps. "
     lines += [
         "",
         f"{plural(len(runs), 'seed')} ({', '.join(str(run['seed']) for run in runs)}); "
-        f"{runs[0]['epochs']} epochs, "
-        f"{runs[0]['steps']:,} steps. {protocol['train_rows']:,} training rows, "
+        f"{trained}{protocol['train_rows']:,} training rows, "
         f"{protocol['train_anomalies']:,} of them anomalous; {protocol['test_rows']:,} test rows, "
         f"{protocol['test_anomaly_rate']:.2%} anomalous; {protocol['threshold_rule']} are called "
         f"anomalous. Training took {took(runs)} a seed "
@@ -119,7 +116,17 @@ def _section(entry, variant, runs):
     return lines
 
 
-def _by_label(seeds):
+def _paper(score, reported, where, ours):
+    """Two rows: the paper's values of a score, and ours less these."""
+    told = [f"{reported[m]:.4f}" if m in reported else "" for m in METRICS]
+    less = [f"{ours[m]['mean'] - reported[m]:+.4f}" if m in reported else "" for m in METRICS]
+    return [
+        f"| paper: {score} ({where}) | " + " | ".join(told) + " |",
+        "| difference | " + " | ".join(less) + " |",
+    ]
+
+
+def _by_label(entry, seeds):
     """Share of each class's test rows that a score calls anomalous, over the seeds counted."""
     if not seeds:
         return []
@@ -127,8 +134,8 @@ def _by_label(seeds):
         f"Test rows called anomalous, by class (classes of at least {MIN_ROWS} test rows; means "
         f"over {plural(len(seeds), 'seed')}):",
         "",
-        "| class | training rows | test rows | " + " | ".join(SCORES) + " |",
-        "| --- | --- | --- |" + " --- |" * len(SCORES),
+        "| class | training rows | test rows | " + " | ".join(entry.score_names) + " |",
+        "| --- | --- | --- |" + " --- |" * len(entry.score_names),
     ]
     for row in seeds[0]:
         if row["test_rows"] < MIN_ROWS:
@@ -136,7 +143,7 @@ def _by_label(seeds):
         same = [other for seed in seeds for other in seed if other["label"] == row["label"]]
         cells = [
             f"{sum(other['flagged'][score] for other in same) / len(same) / row['test_rows']:.1%}"
-            for score in SCORES
+            for score in entry.score_names
         ]
         cells = [str(row["label"]), f"{row['train_rows']:,}", f"{row['test_rows']:,}", *cells]
         lines.append("| " + " | ".join(cells) + " |")

@@ -5,7 +5,6 @@ import statistics
 
 from alad_tf.data import class_names
 from alad_tf.results import read_histories, read_results
-from alad_tf.scores import SCORES
 from alad_tf.stopping import best_epoch, stop_epoch
 
 VARIANT = re.compile(r"class(\d)(?:_(.+))?")
@@ -43,6 +42,8 @@ def _stops(entry, results, variant, tasks):
     for number in sorted(tasks):
         folder = f"class{number}" + (f"_{variant}" if variant != "default" else "")
         for seed, history in read_histories(results, entry.name, folder).items():
+            if "val_score" not in history[0]:
+                continue
             scores = [logs["val_score"] for logs in history]
             best, stop = best_epoch(history), stop_epoch(history, entry.patience)
             told.append(
@@ -59,7 +60,9 @@ def _stops(entry, results, variant, tasks):
 def _section(entry, variant, tasks):
     names = class_names(entry.dataset)
     reported = entry.reported_by_class
-    head = ["normal class", "seeds", *SCORES, *(f"{score}, untrained" for score in ("features",))]
+    with_untrained = all(run["untrained"] for runs in tasks.values() for run in runs)
+    head = ["normal class", "seeds", *entry.score_names]
+    head += [f"{entry.score}, untrained"] * with_untrained
     head += ["paper"] * bool(reported)
     lines = [
         f"## {entry.name}, {variant}",
@@ -71,9 +74,12 @@ def _section(entry, variant, tasks):
     lines += ["", "| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for number, runs in sorted(tasks.items()):
         cells = [names[number], str(len(runs))]
-        cells += [_spread([run["metrics"][score]["auroc"] for run in runs]) for score in SCORES]
-        cells.append(_spread([run["untrained"]["features"]["auroc"] for run in runs]))
-        cells += [f"{reported[number]:.2f}"] * bool(reported)
+        cells += [
+            _spread([run["metrics"][score]["auroc"] for run in runs]) for score in entry.score_names
+        ]
+        if with_untrained:
+            cells.append(_spread([run["untrained"][entry.score]["auroc"] for run in runs]))
+        cells += [f"{value:.2f}" for value in reported[number : number + 1]]
         lines.append("| " + " | ".join(cells) + " |")
     if len(tasks) == len(names):
         means = [
@@ -81,9 +87,10 @@ def _section(entry, variant, tasks):
                 statistics.mean(run["metrics"][score]["auroc"] for run in runs)
                 for runs in tasks.values()
             )
-            for score in SCORES
+            for score in entry.score_names
         ]
-        cells = ["mean of the classes", "", *(f"{mean:.4f}" for mean in means), ""]
+        cells = ["mean of the classes", "", *(f"{mean:.4f}" for mean in means)]
+        cells += [""] * with_untrained
         lines.append("| " + " | ".join(cells + [""] * bool(reported)) + " |")
     runs = [run for task in tasks.values() for run in task]
     epochs = sorted({run["epochs"] for run in runs})
@@ -91,15 +98,22 @@ def _section(entry, variant, tasks):
     missing = [name for number, name in enumerate(names) if number not in tasks]
     lines += [
         "",
-        f"The paper's mean over all classes is {entry.reported['auroc']:.4f} ({entry.reported_in})"
+        f"The paper's mean over all classes is {_told(entry)} ({entry.reported_in})"
         + (f"; {entry.reported_by_class_in}." if reported else ".")
         + (f" Not run yet: {', '.join(missing)}; so no mean is given here." if missing else ""),
-        f"{told} epochs; weights kept: {_kept(runs)}. Protocol: {_protocol(runs[0])}. Training "
+        (f"{told} epochs; weights kept: {_kept(runs)}. " if epochs[-1] else "")
+        + f"Protocol: {_protocol(runs[0])}. Training "
         f"took {took(runs)} a class and seed ({machines(runs)}; other runs may have shared the "
         "machine).",
         "",
     ]
     return lines
+
+
+def _told(entry):
+    told = f"{entry.reported['auroc']:.4f}"
+    others = (f", {name} {values['auroc']:.4f}" for name, values in entry.reported_others.items())
+    return told + "".join(others)
 
 
 def _spread(values):
@@ -108,7 +122,7 @@ def _spread(values):
 
 
 def _kept(runs):
-    rules = sorted({run["config"]["stopping"] for run in runs})
+    rules = sorted({run["config"].get("stopping", "fixed") for run in runs})
     epochs = sorted({run["config"]["kept_epoch"] for run in runs})
     return f"those of epoch {', '.join(map(str, epochs))} (stopping rule: {', '.join(rules)})"
 

@@ -22,6 +22,7 @@ from alad_tf.settings import Settings
 from alad_tf.stopping import Stopping
 
 RUN, HISTORY, CHECKPOINTS, DETECTOR = "run.json", "history.json", "checkpoints", "detector"
+HISTORY_EPOCHS = 200  # longer histories stay in the run folder: they would swamp results/
 FALSE_ALARMS = 0.05  # share of held-out normal rows that a detector's threshold flags
 
 
@@ -116,7 +117,7 @@ def train(
         "commit": commit,
     }
     results.write_result(results_dir, result)
-    if checkpoint.history:
+    if 0 < len(checkpoint.history) <= HISTORY_EPOCHS:
         results.write_history(results_dir, result, checkpoint.history)
     return result, folder
 

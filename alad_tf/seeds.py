@@ -123,7 +123,7 @@ def seeds_table(entry, trained):
     Returns:
         `rich.table.Table`; the spread is the sample standard deviation.
     """
-    table, names = Table(f"{entry.score}", "F1", "AUROC"), ("f1", "auroc")
+    table, names = Table(f"score: {entry.score}", "F1", "AUROC"), ("f1", "auroc")
     for result in trained:
         values = result["metrics"][entry.score]
         table.add_row(f"seed {result['seed']}", *(f"{values[name]:.4f}" for name in names))

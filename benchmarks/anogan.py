@@ -15,9 +15,7 @@ import tensorflow as tf
 import typer
 
 import zoo
-from alad_tf.baselines.entries import GANEntry
 from alad_tf.baselines.latent_search import LatentSearch
-from alad_tf.rows import dense, flatten
 from benchmarks import common
 
 # Table IV: batch size, AnoGAN's and ALAD's milliseconds on a GeForce GTX TITAN X, "Speed Up"
@@ -27,23 +25,6 @@ PAPER = {
     "cifar10": (32, 10774, 10.5, 1000),
 }
 STEPS = 500
-
-
-def gan(dataset):
-    """AnoGAN's entry: Tables X and XII; for images ALAD's G, and D_xz's x branch with a logit."""
-    if dataset != "cifar10":
-        return zoo.entry(f"{dataset}_anogan")
-    alad = zoo.entry("cifar10_alad")
-    shared = ("x_shape", "latent_dim", "batch_size", "epochs", "learning_rate", "initializer")
-    convolutions = [row for row in alad.networks["D_xz"]["x"] if row.op == "conv"]
-    return GANEntry(
-        name="cifar10_anogan",
-        dataset=dataset,
-        source="ALAD, appendix: DCGAN",
-        summary="AnoGAN's GAN for CIFAR-10.",
-        networks={"G": alad.networks["G"], "D": [*convolutions, flatten(), dense(1)]},
-        **{name: getattr(alad, name) for name in shared},
-    )
 
 
 class Published(LatentSearch):
@@ -60,7 +41,7 @@ def searches(dataset, batch):
     A search without XLA on images would take minutes a round: it makes 20 steps, and its time is
     stated for 500.
     """
-    entry = gan(dataset)
+    entry = zoo.entry(f"{dataset}_anogan")
     networks = entry.build_networks()
     shapes = (networks["G"], networks["D"], entry.x_shape, entry.latent_dim)
     x = np.random.default_rng(0).uniform(0, 1, (batch, *entry.x_shape)).astype("float32")

@@ -1,5 +1,7 @@
 """Tables IX to XIII as the paper prints them, misprints included; and what was corrected in them.
 
+Below them the networks of DSEBM and DAGMM: appendix A1, and what their own papers print.
+
 A layer is (operation, kernel, strides, padding, units, non-linearity, batch norm, dropout). Kernel,
 strides and padding are None for dense layers. Table IX marks dropout by a dagger and valid padding
 by an asterisk ("All convolutional layers have 'same' padding unless specified otherwise"), and
@@ -20,6 +22,8 @@ def transposed(kernel, strides, units, activation, batch_norm, padding="same"):
 def dense(units, activation, dropout=0.0, batch_norm=False):
     return ("dense", None, None, None, units, activation, batch_norm, dropout)
 
+
+POOL = ("max_pool", 2, 2, "valid", 0, None, False, 0.0)
 
 IX = {
     "networks": {
@@ -135,7 +139,49 @@ XIII = {
     },
     "hyper": XII["hyper"],
 }
+A1 = {  # "one convolutional layer ... one max-pooling layer and one fully connected layer"
+    "networks": {"f": [conv(3, 2, 64, "softplus", False), POOL, dense(128, "softplus")]},
+    "hyper": {"learning_rate": 3e-3, "batch_size": 32, "beta_1": 0.9, "noise": 1.0},
+}
+A2 = {
+    "networks": {
+        "G": IX["networks"]["G"],
+        "D": [*IX["networks"]["D_xz"]["x"], dense(1, "sigmoid")],
+    },
+    "hyper": {key: value for key, value in IX["hyper"].items() if key != "patience"},
+}
+
+
+def dsebm(batch_size, *units):
+    hyper = {"learning_rate": 1e-4, "batch_size": batch_size, "beta_1": 0.9, "noise": 1.0}
+    return {"networks": {"f": [dense(n, "softplus") for n in units]}, "hyper": hyper}
+
+
+def dagmm(batch_size, epochs, components, *units):
+    """`units`: of the features, then of the encoder; the decoder goes back the same way."""
+    *hidden, code = units[1:]
+    back = [*reversed(hidden), units[0]]
+    networks = {
+        "encoder": [*(dense(n, "tanh") for n in hidden), dense(code, None)],
+        "decoder": [*(dense(n, "tanh") for n in back[:-1]), dense(back[-1], None)],
+        "estimation": [dense(10, "tanh", 0.5), dense(components, None)],
+    }
+    hyper = {"learning_rate": 1e-4, "batch_size": batch_size, "epochs": epochs}
+    hyper |= {"lambda_energy": 0.1, "lambda_singularity": 0.005}
+    return {"networks": networks, "hyper": hyper}
+
+
+_PRINTED = ("Zhai et al. 2016, Section 5", "Zong et al. 2018, Section 4.2")
+_DAGMM = "Zong et al. 2018, Section 4.3"
 TABLES = {
+    "cifar10_dsebm": ("appendix A1", A1),
+    "svhn_dsebm": ("appendix A1", A1),
+    "cifar10_anogan": ("appendix A2", A2),
+    "svhn_anogan": ("appendix A2", A2),
+    "kdd99_dsebm": (_PRINTED[0], dsebm(100, 128, 512)),
+    "arrhythmia_dsebm": (_PRINTED[1], dsebm(26, 10, 2)),
+    "kdd99_dagmm": (_DAGMM, dagmm(1024, 200, 4, 121, 60, 30, 10, 1)),
+    "arrhythmia_dagmm": (_DAGMM, dagmm(128, 10_000, 2, 274, 10, 2)),
     "cifar10_alad": ("Table IX", IX),
     "svhn_alad": ("Table IX", IX),
     "kdd99_anogan": ("Table X", X),
@@ -154,8 +200,11 @@ _IMAGES = {
     ("D_xz.joint", 1): conv(1, 1, 1, None, False),
     ("D_zz", 2): dense(1, None),
 }
+_GAN_IMAGES = {("G", 3): _IMAGES["G", 3], ("D", 1): _IMAGES["D_xz.x", 1]}
 CORRECTED = {
     "cifar10_alad": _IMAGES,
     "svhn_alad": _IMAGES,
     "kdd99_alad": {("E", 1): dense(32, None)},
+    "cifar10_anogan": _GAN_IMAGES,
+    "svhn_anogan": _GAN_IMAGES,
 }

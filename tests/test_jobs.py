@@ -343,7 +343,7 @@ def test_seeds_side_by_side_are_the_runs_of_each_alone(tmp_path):
         assert second[name] == alone[name], name
     assert first["seed"] == 0
     assert first["metrics"] != second["metrics"]
-    table = text.split("features score")[1]
+    table = text.split("score: features")[1]
     assert "mean ± std of 2" in table
     for seed, result in enumerate((first, second)):
         assert f"seed {seed} | epoch 2/2" in text

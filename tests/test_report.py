@@ -7,6 +7,7 @@ import pytest
 
 import zoo
 from alad_tf.report import render
+from alad_tf.report_tables import TABLE_TWO, table_two
 from alad_tf.results import read_results, write_history, write_result
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,6 +35,60 @@ def test_the_report_holds_the_means_of_the_committed_runs(entry):
 def test_what_has_not_been_run_is_shown_as_such(tmp_path):
     text = render(ENTRIES, tmp_path)
     assert text.count("Not run yet.") == len(ENTRIES)
+
+
+def rows_of_table_two(results):
+    lines = [line for line in table_two(ENTRIES, results) if line.startswith("| ")][1:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {(data, model): rest for data, model, *rest in cells if data != "---"}
+
+
+def test_table_two_has_every_method_run_on_both_tables():
+    """The means are recomputed here from the JSONs; a method of the paper without a run fails."""
+    table = rows_of_table_two(ROOT / "results")
+    for dataset, title in (("kdd99", "KDD99"), ("arrhythmia", "Arrhythmia")):
+        for label, method, variant, score in TABLE_TWO:
+            runs = read_results(ROOT / "results", f"{dataset}_{method}", variant)
+            if variant != "default" and not runs:
+                assert (title, label) not in table
+                continue
+            cells = table[title, label]
+            few = {"ocsvm": 1, "iforest": 10}.get(method, 3 if dataset == "kdd99" else 10)
+            if variant == "default":
+                assert len(runs) >= few, (title, label)
+            assert cells[0] == str(len(runs))
+            values = [run["metrics"][score]["f1"] for run in runs]
+            assert cells[3].startswith(f"{statistics.mean(values):.4f}")
+            assert len(values) == 1 or cells[3].endswith(f"± {statistics.stdev(values):.4f}")
+    paper = {"OC-SVM": 0.7954, "IF": 0.9294, "DSEBM-r": 0.7328, "DSEBM-e": 0.7399}
+    paper |= {"DAGMM": 0.9369, "AnoGAN, reconstruction 0.1": 0.8865, "ALAD": 0.9501}
+    for model, f1 in paper.items():
+        assert table["KDD99", model][4].endswith(f"{f1:.4f}")
+        difference = float(table["KDD99", model][3].split()[0]) - f1
+        assert float(table["KDD99", model][5]) == pytest.approx(difference, abs=1.1e-4)
+
+
+def test_table_two_shows_what_has_not_been_run(tmp_path):
+    table = rows_of_table_two(tmp_path)
+    assert len(table) == 2 * 8  # the rows of the paper, AnoGAN's by two weightings
+    assert all(cells[1] == "not run" for cells in table.values())
+
+
+@pytest.mark.parametrize("name", ["kdd99_dagmm", "arrhythmia_dagmm"])
+def test_dagmm_trained_from_twenty_seeds(name):
+    """A result holds finite metrics of a training whose every weight was checked to be finite."""
+    runs = read_results(ROOT / "results", name)
+    assert {run["seed"] for run in runs} >= set(range(20))
+    assert all(run["epochs"] == zoo.entry(name).epochs for run in runs)
+
+
+def test_a_baseline_without_networks_is_reported_by_class(tmp_path):
+    run = {**image_run(3, 0, 0.6), "entry": "cifar10_iforest", "untrained": {}, "epochs": 0}
+    run["metrics"] = {"score": run["metrics"]["l1"]}
+    write_result(tmp_path, run)
+    section = render(ENTRIES, tmp_path).split("## cifar10_iforest, default")[1].split("## ")[0]
+    assert "| normal class | seeds | score |" in section and "untrained" not in section
+    assert "epochs" not in section and "| cat | 1 | 0.6000 |" in section
 
 
 def image_run(number, seed, auroc, kept=100):

@@ -143,7 +143,7 @@ def test_a_run_is_not_overwritten_and_settings_must_agree(uninterrupted):
         (("train", ENTRY, "--normal-class", "1"), "whose samples are no images"),
         (("train", "cifar10_alad", "--normal-class", "car"), "'1 automobile'"),
         (("train", "cifar10_alad", "--data-dir", "/nowhere"), "does not hold cifar10"),
-        (("train", "kdd99_anogan"), "Table X"),
+        (("train", "kdd99_ocsvm", "--epochs", "3"), "has no such setting"),
     ],
 )
 def test_bad_requests_get_one_clear_line(arguments, expected, tmp_path):

@@ -46,13 +46,15 @@ def test_entries_describe_every_layer_and_show_their_card(name):
     entry = zoo.entry(name)
     networks = entry.build_networks()
     text = zoo.describe(name)
+    assert set(networks) == set(getattr(entry, "networks", ()))
     for network, layer in networks.items():
         kernels = [v for v in layer.trainable_variables if v.path.endswith("kernel")]
         rows = entry.networks[network]
         rows = sum(rows.values(), []) if isinstance(rows, dict) else rows
         assert len(kernels) == sum(row.has_kernel for row in rows)
         assert f"### {network}: {layer.count_params():,} parameters" in text
-    assert f"learning_rate: {entry.learning_rate}" in text
+    for key, value in entry.hyper_parameters().items():
+        assert f"- {key}: {value}" in text
     for sentence in (*entry.deviations, *entry.notes):
         assert sentence in text
     for heading in ("Intended use", "Data and its licence", "Training and results"):
@@ -70,7 +72,9 @@ def test_the_committed_cards_are_the_rendered_ones(name):
 
 
 def test_names_and_errors():
-    assert zoo.list("kdd99") == ["kdd99_alad", "kdd99_anogan"]
+    methods = ("alad", "anogan", "dagmm", "dsebm", "iforest", "ocsvm")
+    assert zoo.list("kdd99") == [f"kdd99_{method}" for method in methods]
+    assert all(zoo.entry(name).method == name.rsplit("_", 1)[1] for name in zoo.list())
     with pytest.raises(ValueError, match="unknown zoo entry 'kdd_alad'; closest: 'kdd99_alad'"):
         zoo.entry("kdd_alad")
     with pytest.raises(ValueError, match="closest: 'kdd99_alad'"):
@@ -184,7 +188,7 @@ def test_missing_weights_name_the_command_that_trains_them():
         zoo.load("cifar10_alad", normal_class="truck")
     with pytest.raises(ValueError, match="alad train svhn_alad --normal-class 3"):
         zoo.load("svhn_alad", normal_class=3)
-    with pytest.raises(ValueError, match="holds the networks and hyper-parameters of Table X"):
+    with pytest.raises(ValueError, match="alad train kdd99_anogan"):
         zoo.load("kdd99_anogan")
 
 

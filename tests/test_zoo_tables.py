@@ -6,6 +6,7 @@ from paper_tables import CORRECTED, DAGGER, TABLES
 
 import zoo
 from alad_tf.layers import SeededDropout, SpectralNormalization
+from alad_tf.networks import Stack
 
 RATE = 0.2  # of Table IX's daggers, as in the authors' code
 
@@ -40,7 +41,7 @@ def stacks(networks):
             yield "D_xz.x", network.x_branch.steps
             yield "D_xz.z", network.z_branch.steps
             yield "D_xz.joint", network.body.steps + network.top.steps
-        elif name in ("E", "G"):
+        elif isinstance(network, Stack):
             yield name, network.steps
         else:
             yield name, network.body.steps + network.top.steps
@@ -59,6 +60,10 @@ def read(steps):
             (kernel, same), (strides, again) = layer.kernel_size, layer.strides
             assert kernel == same and strides == again
             found.append([op, kernel, strides, layer.padding, layer.filters, None, False, 0.0])
+        elif isinstance(layer, keras.layers.MaxPooling2D):
+            (kernel, same), (strides, again) = layer.pool_size, layer.strides
+            assert kernel == same and strides == again
+            found.append(["max_pool", kernel, strides, layer.padding, 0, None, False, 0.0])
         elif isinstance(layer, keras.layers.BatchNormalization):
             assert found[-1][5] is None  # before the non-linearity
             assert (layer.momentum, layer.epsilon) == (0.99, 1e-3)

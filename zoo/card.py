@@ -75,11 +75,11 @@ def _pretrained(entry):
             continue
         told = read_json(folder / "config.json")
         trained, size = told["metadata"], (folder / "scorer.weights.h5").stat().st_size
-        values = trained["metrics"]["features"]
+        values = trained["metrics"][entry.score]
         lines.append(
             f"Pretrained weights, {variant}: seed {trained['seed']}, epoch "
             f"{trained['kept_epoch']}, {size / 1e6:.1f} MB, in the package. On the test rows: "
-            f"features AUROC {values['auroc']:.4f}, F1 {values['f1']:.4f}. Threshold: "
+            f"{entry.score} AUROC {values['auroc']:.4f}, F1 {values['f1']:.4f}. Threshold: "
             f"{told['threshold']:.4g}, which {_rule(told['threshold_rule'])}."
         )
     return lines or ["No pretrained weights."]

@@ -42,10 +42,10 @@ def load(name, weights="pretrained", normal_class=None, seed=0):
     if str(name) not in names() and Path(name).is_dir():
         return _from_folder(Path(name))
     entry = find_entry(name)
-    if entry.method != "alad":
+    if entry.method != "alad" and weights is None:
         raise ValueError(
-            f"{entry.name} holds the networks and hyper-parameters of {entry.source}; there is no "
-            "detector of it to load. `zoo.entry(name).build_networks()` builds the networks."
+            f"{entry.name} is a baseline, whose fresh detector has learnt nothing. "
+            f"zoo.entry({entry.name!r}).build(seed) builds one to fit."
         )
     variant = _variant(entry, normal_class)
     if weights is not None and weights != "pretrained":
