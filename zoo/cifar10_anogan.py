@@ -7,17 +7,9 @@ with a logit, which are of that form and make the comparison with ALAD one of me
 """
 
 from alad_tf.baselines.entries import GANEntry
-from alad_tf.rows import conv, conv_transpose, dense, flatten, reshape
+from alad_tf.rows import conv, dense, flatten
+from zoo.cifar10_alad import LATENT, G
 
-LATENT = 100  # latent dimension
-
-G = [
-    reshape(1, 1, LATENT),
-    conv_transpose(512, 4, 2, "relu", batch_norm=True, padding="valid"),
-    conv_transpose(256, 4, 2, "relu", batch_norm=True),
-    conv_transpose(128, 4, 2, "relu", batch_norm=True),
-    conv_transpose(3, 4, 2, "tanh"),
-]
 D = [
     conv(128, 4, 2, "lrelu"),
     conv(256, 4, 2, "lrelu", batch_norm=True),
