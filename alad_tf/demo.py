@@ -17,8 +17,8 @@ from alad_tf.scorer import Scorer
 def run_demo(entry, out="runs/demo", seed=0, console=None):
     """Train an entry, compare it with an untrained network and an Isolation Forest, draw both.
 
-    Normal rows that neither trained nor test set the detector's threshold: it flags the share
-    `alad_tf.runs.FALSE_ALARMS` of them. The table of metrics uses the protocol's top fraction for
+    Normal rows that neither trained nor test set the detector's threshold, whose false-alarm budget
+    is `alad_tf.runs.FALSE_ALARMS`. The table of metrics uses the protocol's top fraction for
     all three alike.
 
     Args:

@@ -6,12 +6,12 @@ import numpy as np
 
 from alad_tf.alad import ALAD
 from alad_tf.baselines import baseline_class
-from alad_tf.evaluate import top_fraction_threshold
 from alad_tf.files import read_json, replacing_folder, write_json
 from alad_tf.folding import spectral_vectors
 from alad_tf.preprocess import preprocessor_from_state
 from alad_tf.scorer import Scorer
 from alad_tf.scores import check_score
+from alad_tf.threshold import Threshold
 
 CONFIG = "config.json"
 FORMAT = 1
@@ -27,6 +27,7 @@ class Detector:
             baseline has others. Default: the scorer's own.
         threshold: float, scores from here on are anomalous; None until it is set.
         threshold_rule: str, how the threshold came about.
+        reference: float array (n,), sorted scores of held-out normal rows, for `p_value`.
         metadata: JSON-able dict, kept with the detector (entry, seed, metrics).
         training: dict, what `model` is built again from: "model" and "compile", the configs of the
             `ALAD` that the scorer came from, and its "spectral_vectors"; None if not known.
@@ -48,6 +49,7 @@ class Detector:
         score=None,
         threshold=None,
         threshold_rule="none",
+        reference=(),
         metadata=None,
         training=None,
     ):
@@ -56,6 +58,7 @@ class Detector:
         self.score = check_score(score or scorer.score, scorer.score_names)
         self.threshold = None if threshold is None else float(threshold)
         self.threshold_rule = threshold_rule
+        self.reference = np.asarray(reference, "float32")
         self.metadata = dict(metadata or {})
         self.training = training
         self._model = None
@@ -122,7 +125,7 @@ class Detector:
             )
         self.scorer, self._model = Scorer.from_alad(model), model
         self.training = _training(model)
-        self.threshold, self.threshold_rule = None, "none"
+        self.threshold, self.threshold_rule, self.reference = None, "none", np.zeros(0, "float32")
         return self
 
     def scores(self, x):
@@ -162,23 +165,33 @@ class Detector:
         """Whether the method makes reconstructions."""
         return hasattr(self.scorer, "reconstruct")
 
-    def set_threshold(self, scores, fraction, rule):
-        """Call the `fraction` of highest `scores` anomalous from now on.
+    def set_threshold(self, threshold):
+        """Call records anomalous from a threshold on.
 
         Args:
-            scores: float array (N,), best of held-out normal records.
-            fraction: float in (0, 1).
-            rule: str, a description that is kept with the detector.
+            threshold: `alad_tf.threshold.Threshold`, of the deciding score.
 
         Returns:
             the detector.
 
-        Raises:
-            ValueError: a fraction outside (0, 1), or scores that are not finite.
+        Example:
+            >>> # scores = detector.anomaly_score(held_out)
+            >>> # detector.set_threshold(by_false_alarms(scores, 0.01)).predict(records)
         """
-        self.threshold = top_fraction_threshold(scores, fraction)
-        self.threshold_rule = rule
+        self.threshold, self.threshold_rule = threshold.value, threshold.rule
+        self.reference = threshold.reference
         return self
+
+    def p_value(self, x):
+        """How likely a normal record scores so high or higher: float64 (N,), in (0, 1].
+
+        Raises:
+            ValueError: the threshold was not set from held-out normal rows.
+
+        Source: `alad_tf.threshold.Threshold.p_values`.
+        """
+        threshold = Threshold(self.threshold, self.threshold_rule, self.reference)
+        return threshold.p_values(self.anomaly_score(x))
 
     def predict(self, x):
         """Whether raw records are anomalous.
@@ -192,7 +205,8 @@ class Detector:
         if self.threshold is None:
             raise ValueError(
                 "This detector has no threshold. Set one from held-out normal records: "
-                "detector.set_threshold(detector.anomaly_score(held_out), 0.01, 'top 1%')."
+                "detector.set_threshold(by_false_alarms(detector.anomaly_score(held_out), 0.01)), "
+                "by_false_alarms from alad_tf.threshold."
             )
         return self.anomaly_score(x) >= np.float32(self.threshold)
 
@@ -220,6 +234,7 @@ class Detector:
                     "score": self.score,
                     "threshold": self.threshold,
                     "threshold_rule": self.threshold_rule,
+                    "reference": self.reference.tolist(),
                     "metadata": self.metadata,
                     "training": self.training,
                 },
@@ -290,6 +305,7 @@ class Detector:
             config["score"],
             config["threshold"],
             config["threshold_rule"],
+            config.get("reference", ()),
             config["metadata"],
             config.get("training"),
         )

@@ -20,10 +20,11 @@ from alad_tf.progress import TrainingProgress
 from alad_tf.scorer import Scorer
 from alad_tf.settings import Settings
 from alad_tf.stopping import Stopping
+from alad_tf.threshold import by_contamination, by_false_alarms
 
 RUN, HISTORY, CHECKPOINTS, DETECTOR = "run.json", "history.json", "checkpoints", "detector"
 HISTORY_EPOCHS = 200  # longer histories stay in the run folder: they would swamp results/
-FALSE_ALARMS = 0.05  # share of held-out normal rows that a detector's threshold flags
+FALSE_ALARMS = 0.05  # share of normal rows that a detector's threshold may flag
 
 
 def train(
@@ -231,8 +232,8 @@ def set_threshold(detector, data, test_scores):
     """
     if len(data.split.validation):
         scores = detector.anomaly_score(data.part("validation").x)
-        rule = f"flags {FALSE_ALARMS:.0%} of held-out normal rows"
-        detector.set_threshold(scores, FALSE_ALARMS, rule)
+        detector.set_threshold(by_false_alarms(scores, FALSE_ALARMS))
     else:
-        fraction, rule = data.split.top_fraction, f"the paper's: {data.split.threshold_rule}"
-        detector.set_threshold(test_scores[detector.score], fraction, rule)
+        threshold = by_contamination(test_scores[detector.score], data.split.top_fraction)
+        rule = f"the paper's: {data.split.threshold_rule}"
+        detector.set_threshold(dataclasses.replace(threshold, rule=rule))

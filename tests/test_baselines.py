@@ -15,6 +15,7 @@ from alad_tf.preprocess import VectorPreprocessor
 from alad_tf.results import FIELDS
 from alad_tf.rows import dense
 from alad_tf.settings import Settings
+from alad_tf.threshold import by_contamination
 
 FEATURES = 6
 TRAINING = {"batch_size": 32, "epochs": 3, "learning_rate": 1e-3}
@@ -108,7 +109,7 @@ def test_a_detector_of_a_baseline_takes_raw_records_and_survives_a_file(fitted, 
     detector = Detector.from_model(VectorPreprocessor("none").fit(raw), fitted)
     detector.preprocessor = VectorPreprocessor("standard").fit(raw)
     scores = detector.scores(raw)
-    detector.set_threshold(scores[detector.score], 0.1, "top 10%")
+    detector.set_threshold(by_contamination(scores[detector.score], 0.1))
     again = Detector.load(detector.save(tmp_path / "detector"))
     for name, values in scores.items():
         np.testing.assert_array_equal(again.scores(raw)[name], values)

@@ -8,6 +8,7 @@ from alad_tf.detector import Detector
 from alad_tf.files import write_json
 from alad_tf.preprocess import ImagePreprocessor, TablePreprocessor, VectorPreprocessor
 from alad_tf.scorer import Scorer
+from alad_tf.threshold import by_contamination, by_false_alarms
 
 
 @pytest.fixture(scope="module")
@@ -27,17 +28,27 @@ def test_raw_records_are_preprocessed_before_scoring(detector):
 
 def test_saved_and_loaded_detectors_agree(detector, tmp_path):
     raw = tiny_data(30, seed=2) * 40 + 7
-    detector.set_threshold(detector.anomaly_score(raw), 0.2, "top 20% of held-out rows")
+    detector.set_threshold(by_false_alarms(detector.anomaly_score(raw), 0.2))
     detector.metadata["entry"] = "tiny"
     loaded = Detector.load(detector.save(tmp_path / "detector"))
     for name, values in detector.scores(raw).items():
         np.testing.assert_array_equal(loaded.scores(raw)[name], values)
     np.testing.assert_array_equal(loaded.predict(raw), detector.predict(raw))
-    assert loaded.predict(raw).sum() == 6
-    assert loaded.threshold_rule == "top 20% of held-out rows"
+    np.testing.assert_array_equal(loaded.p_value(raw), detector.p_value(raw))
+    np.testing.assert_array_equal(loaded.predict(raw), loaded.p_value(raw) <= 0.2)
+    assert loaded.predict(raw).sum() == 5  # floor(0.2 * 31) less the row itself
+    assert loaded.threshold_rule == "flags 0.2 of normal rows, in the mean"
     assert loaded.metadata == {"entry": "tiny"}
     files = sorted(path.name for path in (tmp_path / "detector").iterdir())
     assert files == ["config.json", "scorer.weights.h5"]
+
+
+def test_p_values_need_held_out_scores(detector):
+    raw = tiny_data(30, seed=2) * 40 + 7
+    detector.set_threshold(by_contamination(detector.anomaly_score(raw), 0.1))
+    assert detector.predict(raw).sum() == 3
+    with pytest.raises(ValueError, match="p-values need scores of held-out normal rows"):
+        detector.p_value(raw)
 
 
 def test_an_image_detectors_model_computes_the_detectors_function():
