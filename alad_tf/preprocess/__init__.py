@@ -8,12 +8,14 @@ Example:
 
 from alad_tf.preprocess.fitting import for_dataset, preprocessor_from_state
 from alad_tf.preprocess.image import ImagePreprocessor
+from alad_tf.preprocess.mixed import MixedPreprocessor
 from alad_tf.preprocess.table import TablePreprocessor
 from alad_tf.preprocess.vector import SCALINGS, VectorPreprocessor
 
 __all__ = [
     "SCALINGS",
     "ImagePreprocessor",
+    "MixedPreprocessor",
     "TablePreprocessor",
     "VectorPreprocessor",
     "for_dataset",

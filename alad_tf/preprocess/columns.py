@@ -71,12 +71,15 @@ def as_text(values, what: str) -> np.ndarray:
     if array.dtype.kind == "U":
         return array
     array = array.astype(object)
-    codes, kinds = pd.factorize(array, use_na_sentinel=False)
+    try:
+        codes, kinds = pd.factorize(array, use_na_sentinel=False)
+    except TypeError:  # lists and the like have no hash
+        codes, kinds = np.arange(len(array)), array
     texts = []
-    for code, kind in enumerate(kinds):  # each distinct value once: tables have few
+    for kind in kinds:  # each distinct value once: tables have few
         text = _category(kind)
         if text is None:
-            places = np.flatnonzero(codes == code)
+            places = np.flatnonzero([_category(value) is None for value in array])
             raise ValueError(
                 f"{what} has {len(places)} of {len(array)} values that are no category; expected "
                 f"text or finite numbers; first: row {places[0]} is {array[places[0]]!r}. Fill in "

@@ -8,11 +8,13 @@ from alad_tf.data.images import IMAGE_DATASETS
 from alad_tf.data.records import Records, take, unknown_name_error
 from alad_tf.preprocess.base import Preprocessor
 from alad_tf.preprocess.image import ImagePreprocessor
+from alad_tf.preprocess.mixed import MixedPreprocessor
 from alad_tf.preprocess.table import TablePreprocessor
 from alad_tf.preprocess.vector import VectorPreprocessor
 
 _SCALING = {"kdd99": "minmax", "arrhythmia": "standard", "breast_cancer": "standard"}
-_KINDS = {cls.kind: cls for cls in (ImagePreprocessor, TablePreprocessor, VectorPreprocessor)}
+_CLASSES = (ImagePreprocessor, MixedPreprocessor, TablePreprocessor, VectorPreprocessor)
+_KINDS = {cls.kind: cls for cls in _CLASSES}
 
 
 def for_dataset(
@@ -75,7 +77,7 @@ def preprocessor_from_state(state: dict) -> Preprocessor:
         state: what `state()` returned, possibly after a round trip through JSON.
 
     Returns:
-        ImagePreprocessor, TablePreprocessor or VectorPreprocessor, fitted.
+        the preprocessor, fitted.
 
     Raises:
         ValueError: unknown kind.

@@ -1,0 +1,265 @@
+"""MixedPreprocessor: anyone's table, columns of all kinds, with gaps, to one vector a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling
+from alad_tf.preprocess.columns import as_text, describe
+
+MISSING = "(missing)"  # the category of a gap
+MOST_CATEGORIES = 64  # of a column; rarer values are "none of the known ones"
+
+
+@keras.saving.register_keras_serializable(package="alad_tf")
+class MixedPreprocessor(ScalingPreprocessor):
+    """Finds out what each column is, fills gaps, encodes and scales.
+
+    Numbers and bools are scaled; a gap gets the training rows' median, and a column that has gaps
+    in the training rows gets an indicator, 1 where there is one. Text, pandas categories and other
+    objects become one-hot blocks of their most frequent `MOST_CATEGORIES` values; a gap is a value
+    of its own, and an unknown value gives zeros. Columns that never vary give 0.
+
+    Args:
+        scaling: "standard", "minmax" or "none", for the numbers.
+        names: list of str, all columns in the table's order, from a state; None before `fit`.
+        vocabularies: dict of lists of str by categorical column, likewise.
+        fill: `(n,)` medians of the numeric columns, likewise.
+        gaps: list of bool `(n,)`, which of them have an indicator, likewise.
+        shift, scale: `(n,)`, likewise.
+        **kwargs: `name` of the layer.
+
+    Raises:
+        ValueError: unknown scaling.
+
+    Example:
+        >>> table = pd.DataFrame({"size": [1.0, None, 3.0], "kind": ["a", "b", None]})
+        >>> layer = MixedPreprocessor().fit(table)
+        >>> layer.feature_names
+        ['size', 'size (missing)', 'kind=(missing)', 'kind=a', 'kind=b']
+        >>> layer.transform(table)[1].tolist()
+        [0.0, 1.0, 0.0, 0.0, 1.0]
+    """
+
+    kind = "mixed"
+
+    def __init__(
+        self,
+        scaling="standard",
+        names=None,
+        vocabularies=None,
+        fill=None,
+        gaps=None,
+        shift=None,
+        scale=None,
+        **kwargs,
+    ):
+        super().__init__(scaling, shift, scale, **kwargs)
+        self.names = None if names is None else [str(name) for name in names]
+        self.vocabularies = {k: list(v) for k, v in (vocabularies or {}).items()}
+        self.fill = np.asarray([] if fill is None else fill, np.float32)
+        self.gaps = np.asarray([] if gaps is None else gaps, bool)
+
+    @property
+    def numeric(self) -> list[str]:
+        """Names of the columns of numbers and bools."""
+        self._require_fitted()
+        return [name for name in self.names if name not in self.vocabularies]
+
+    @property
+    def feature_names(self) -> list[str]:
+        """One name per output column."""
+        numeric = self.numeric
+        marks = [f"{name} (missing)" for name, gap in zip(numeric, self.gaps, strict=True) if gap]
+        one_hot = [
+            f"{name}={value}" for name, known in self.vocabularies.items() for value in known
+        ]
+        return [*numeric, *marks, *one_hot]
+
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Which output columns each raw column became: dict of lists of ints."""
+        numeric = self.numeric
+        found = {name: [i] for i, name in enumerate(numeric)}
+        position = len(numeric)
+        for name in (name for name, gap in zip(numeric, self.gaps, strict=True) if gap):
+            found[name].append(position)
+            position += 1
+        for name, known in self.vocabularies.items():
+            found[name] = list(range(position, position + len(known)))
+            position += len(known)
+        return {name: found[name] for name in self.names}
+
+    @property
+    def output_dim(self) -> int:
+        """Number of output columns."""
+        return len(self.numeric) + int(self.gaps.sum()) + sum(map(len, self.vocabularies.values()))
+
+    def fit(self, x) -> MixedPreprocessor:
+        """Learns columns, medians, vocabularies and scaling from the training rows.
+
+        Args:
+            x: `(N, d)` array of numbers, NaN for gaps; or a pandas or Polars DataFrame, or a dict
+                of `(N,)` columns.
+
+        Returns:
+            The layer itself.
+
+        Raises:
+            ValueError: not a table, no rows or columns, infinite numbers, two columns of one name.
+            RuntimeError: fitted before.
+        """
+        if self.fitted:
+            raise RuntimeError("this MixedPreprocessor is fitted; make a new one for a new table.")
+        columns = _columns(x)
+        self.names = list(columns)
+        numbers = {name: c for name, c in columns.items() if not _is_categorical(c)}
+        for name, column in columns.items():
+            if name not in numbers:
+                values = pd.Series(_texts(name, column))
+                most = values.value_counts().index[:MOST_CATEGORIES]
+                self.vocabularies[name] = sorted(most)
+        block = _block(numbers, len(next(iter(columns.values()))))
+        missing = np.isnan(block)
+        self.gaps = missing.any(axis=0)
+        present = np.where(missing.all(axis=0), 0, block)
+        self.fill = np.nanmedian(present, axis=0).astype(np.float32)
+        self._set_scaling(*fit_scaling(np.where(missing, self.fill, block), self.scaling))
+        return self
+
+    def check(self, x) -> dict[str, np.ndarray]:
+        """Checks raw rows; arguments and errors as for `fit`, and missing columns are named.
+
+        Returns:
+            dict: "numbers" `(N, n)` float32 with NaN for gaps, "categories" `(N, c)` text.
+        """
+        self._require_fitted()
+        columns = _columns(x)
+        absent = [name for name in self.names if name not in columns]
+        named = isinstance(x, (Mapping, pd.DataFrame)) or hasattr(x, "columns")
+        if absent or (not named and len(columns) != len(self.names)):
+            lacking = f", of which {absent[:8]} are missing" if named else ""
+            raise ValueError(
+                f"received {describe(x)} with {len(columns)} columns; expected the "
+                f"{len(self.names)} that the training rows had{lacking}."
+            )
+        length = len(next(iter(columns.values())))
+        for name in self.numeric:
+            if _is_categorical(columns[name]):
+                raise ValueError(
+                    f"column {name!r} held numbers in the training rows; received "
+                    f"{columns[name].dtype}, first value {columns[name][0]!r}."
+                )
+        texts = [_texts(name, columns[name]) for name in self.vocabularies]
+        empty = np.zeros((length, 0), dtype="<U1")
+        return {
+            "numbers": _block({name: columns[name] for name in self.numeric}, length),
+            "categories": np.stack(texts, axis=1) if texts else empty,
+        }
+
+    def call(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Encodes what `check` returned; pure TensorFlow."""
+        self._require_fitted()
+        numbers = tf.cast(inputs["numbers"], tf.float32)
+        missing = tf.math.is_nan(numbers)
+        filled = tf.where(missing, tf.constant(self.fill), numbers)
+        blocks = [(filled - self.shift) * self.scale]
+        if self.gaps.any():
+            marks = tf.gather(missing, np.flatnonzero(self.gaps), axis=1)
+            blocks.append(tf.cast(marks, tf.float32))
+        for index, known in enumerate(self.vocabularies.values()):
+            column = inputs["categories"][:, index, tf.newaxis]  # (N, 1)
+            blocks.append(tf.cast(tf.equal(column, tf.constant([known])), tf.float32))
+        return tf.concat(blocks, axis=1)  # (N, output_dim)
+
+    def _own_config(self) -> dict:
+        return {
+            "names": self.names,
+            "vocabularies": self.vocabularies if self.fitted else None,
+            "fill": self.fill.tolist(),
+            "gaps": self.gaps.tolist(),
+            **super()._own_config(),
+        }
+
+
+def _columns(x) -> dict[str, np.ndarray]:
+    """The columns of a table by name, `(N,)` arrays; errors as for `fit`."""
+    if hasattr(x, "toarray"):
+        raise ValueError(f"received the sparse {describe(x)}; densify it with x.toarray().")
+    if hasattr(x, "to_pandas"):  # Polars
+        x = x.to_pandas()
+    if isinstance(x, pd.DataFrame):
+        names = [str(name) for name in x.columns]
+        twice = sorted({name for name in names if names.count(name) > 1}) if names else []
+        if twice:
+            raise ValueError(f"received two columns of the name {twice[0]!r}; rename one of them.")
+        columns = {name: _column(x.iloc[:, i]) for i, name in enumerate(names)}
+    elif isinstance(x, Mapping):
+        columns = {str(name): _column(pd.Series(column)) for name, column in x.items()}
+    else:
+        array = np.asarray(x)
+        if array.ndim != 2:
+            hint = " For one row, pass x[None, :]." if array.ndim == 1 else ""
+            raise ValueError(f"received {describe(x)}; expected a table of shape (N, d).{hint}")
+        columns = {f"x{i}": _column(pd.Series(array[:, i])) for i in range(array.shape[1])}
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) != 1 or not min(lengths):
+        raise ValueError(
+            f"received {describe(x)} with columns of {sorted(lengths)} rows; expected at least one "
+            "column and one row, and columns of one length."
+        )
+    return columns
+
+
+def _column(series) -> np.ndarray:
+    """One column as float64 numbers (NaN for gaps) or as objects."""
+    if pd.api.types.is_bool_dtype(series) or pd.api.types.is_numeric_dtype(series):
+        if pd.api.types.is_complex_dtype(series):
+            raise ValueError(f"received complex numbers ({series.dtype}); expected real ones.")
+        return series.to_numpy(np.float64, na_value=np.nan)
+    if pd.api.types.is_datetime64_any_dtype(series):
+        raise ValueError(
+            f"column {series.name!r} holds dates; expected numbers or categories. Turn it into "
+            "what matters of it: the hour, the weekday, the seconds since an event."
+        )
+    array = series.to_numpy(object)
+    kinds = {type(value) for value in array if not _is_gap(value)}
+    if all(issubclass(kind, (bool, int, float, np.number, np.bool_)) for kind in kinds):
+        return np.array([np.nan if _is_gap(value) else float(value) for value in array])
+    return array
+
+
+def _is_gap(value) -> bool:
+    return pd.api.types.is_scalar(value) and bool(pd.isna(value))
+
+
+def _is_categorical(column) -> bool:
+    return column.dtype == object
+
+
+def _texts(name, column) -> np.ndarray:
+    """A column's values as categories; also numbers, where the training rows held text."""
+    gaps = np.array([_is_gap(value) for value in column])
+    filled = np.where(gaps, MISSING, column.astype(object))
+    return as_text(filled, f"column {name!r}")
+
+
+def _block(numbers, length) -> np.ndarray:
+    """Numeric columns side by side, `(N, n)` float32; refuses what float32 does not hold."""
+    block = np.empty((length, len(numbers)), np.float32)
+    for i, (name, column) in enumerate(numbers.items()):
+        with np.errstate(over="ignore"):
+            block[:, i] = column
+        bad = np.isinf(block[:, i])
+        if bad.any():
+            raise ValueError(
+                f"column {name!r} has {int(bad.sum())} of {length} values that are infinite or "
+                f"beyond float32, the first at row {int(np.argmax(bad))}; expected finite numbers, "
+                "or NaN for gaps."
+            )
+    return block

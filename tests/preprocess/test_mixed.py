@@ -1,0 +1,158 @@
+"""MixedPreprocessor: columns of all kinds, gaps, unknown values, and what it refuses."""
+
+import json
+import warnings
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from alad_tf.preprocess import MixedPreprocessor, preprocessor_from_state
+from alad_tf.preprocess.mixed import MOST_CATEGORIES
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame(
+        {
+            "size": [1.0, np.nan, 3.0, 8.0],
+            "colour": ["red", "blue", None, "red"],
+            "count": pd.array([1, 2, 3, None], dtype="Int64"),
+            "on": [True, False, True, True],
+            "grade": pd.Categorical(["a", "b", "a", "a"]),
+            "always": [5, 5, 5, 5],
+            "never": [None, None, None, None],
+        }
+    )
+
+
+def test_every_kind_of_column_by_hand(table):
+    layer = MixedPreprocessor("standard").fit(table)
+    assert layer.feature_names == [
+        "size",
+        "count",
+        "on",
+        "always",
+        "never",
+        "size (missing)",
+        "count (missing)",
+        "never (missing)",
+        "colour=(missing)",
+        "colour=blue",
+        "colour=red",
+        "grade=a",
+        "grade=b",
+    ]
+    size = np.array([1.0, 3.0, 3.0, 8.0])  # the median of 1, 3 and 8 in the gap
+    count, on = np.array([1.0, 2.0, 3.0, 2.0]), np.array([1.0, 0.0, 1.0, 1.0])
+    scaled = [(c - c.mean()) / c.std() for c in (size, count, on)]
+    marks = [[0, 1, 0, 0], [0, 0, 0, 1], [1, 1, 1, 1]]
+    colours = [[0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 1]]
+    grades = [[1, 0, 1, 1], [0, 1, 0, 0]]
+    expected = np.stack([*scaled, np.zeros(4), np.zeros(4), *marks, *colours, *grades], 1)
+    np.testing.assert_allclose(layer.transform(table), expected, atol=1e-6)
+    assert layer.groups["size"] == [0, 5] and layer.groups["colour"] == [8, 9, 10]
+    assert list(layer.groups) == list(table.columns)
+    assert sorted(sum(layer.groups.values(), [])) == list(range(layer.output_dim))
+
+
+def test_frames_dicts_and_arrays_give_the_same(table):
+    layer = MixedPreprocessor().fit(table)
+    expected = layer.transform(table)
+    np.testing.assert_array_equal(layer.transform(dict(table.items())), expected)
+    np.testing.assert_array_equal(layer.transform(table[reversed(table.columns)]), expected)
+    numbers = table[["size", "on"]].to_numpy(float)
+    by_position = MixedPreprocessor().fit(numbers)
+    assert by_position.names == ["x0", "x1"]
+    np.testing.assert_array_equal(
+        by_position.transform(numbers),
+        MixedPreprocessor().fit(table[["size", "on"]]).transform(table),
+    )
+
+
+def test_state_config_and_graph_keep_the_outputs(table):
+    layer = MixedPreprocessor("minmax").fit(table)
+    expected = layer.transform(table)
+    state = json.loads(json.dumps(layer.state()))
+    np.testing.assert_array_equal(preprocessor_from_state(state).transform(table), expected)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    np.testing.assert_array_equal(again.transform(table), expected)
+    compiled = tf.function(layer, reduce_retracing=True)
+    clean = layer.check(table)
+    np.testing.assert_allclose(
+        compiled({name: tf.constant(values) for name, values in clean.items()}), expected, rtol=1e-6
+    )
+
+
+def test_a_row_does_not_depend_on_its_company(table):
+    layer = MixedPreprocessor().fit(table)
+    whole = layer.transform(table)
+    for row in range(len(table)):
+        np.testing.assert_array_equal(layer.transform(table.iloc[[row]]), whole[row : row + 1])
+
+
+def test_unknown_values_and_new_gaps(table):
+    layer = MixedPreprocessor().fit(table)
+    other = table.copy()
+    other.loc[0, ["colour", "size"]] = ["green", np.nan]
+    other["always"] = np.nan  # had no gaps in the training rows: filled, without a mark
+    made = dict(zip(layer.feature_names, layer.transform(other).T, strict=True))
+    assert made["colour=red"][0] == made["colour=blue"][0] == made["colour=(missing)"][0] == 0
+    assert made["size (missing)"].tolist() == [1, 1, 0, 0]
+    assert not made["always"].any()
+
+
+def test_only_the_most_frequent_categories_are_encoded():
+    values = [f"often{i}" for i in range(MOST_CATEGORIES)] * 2 + ["once"]
+    layer = MixedPreprocessor().fit(pd.DataFrame({"name": values}))
+    assert layer.output_dim == MOST_CATEGORIES and "name=once" not in layer.feature_names
+    assert not layer.transform(pd.DataFrame({"name": ["once"]})).any()
+
+
+def test_text_that_holds_numbers_and_gaps_is_numeric():
+    layer = MixedPreprocessor().fit({"n": np.array([1, None, 2.5], object)})
+    assert layer.numeric == ["n"] and layer.fill == [1.75]
+
+
+def test_ten_thousand_columns():
+    x = np.random.default_rng(0).standard_normal((3, 10_000))
+    x[0, ::7] = np.nan
+    made = MixedPreprocessor().fit(x).transform(x)
+    assert made.shape == (3, 10_000 + 1429) and np.isfinite(made).all()
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros(3), r"expected a table of shape \(N, d\). For one row, pass x\[None, :\]"),
+        (np.zeros((0, 3)), "at least one column and one row"),
+        (np.zeros((3, 0)), "at least one column and one row"),
+        ([[1.0, np.inf]], "column 'x1' has 1 of 1 values that are infinite"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "two columns of the name 'a'"),
+        ({"a": [1, 2], "b": [1]}, r"columns of \[1, 2\] rows"),
+        (pd.DataFrame({"t": pd.to_datetime(["2020-01-01"])}), "column 't' holds dates"),
+        (np.array([[1j]]), "complex"),
+        (pd.DataFrame({"a": [[1], [2]]}), "column 'a' has 2 of 2 values that are no category"),
+    ],
+)
+def test_what_is_no_table_is_refused(x, message):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nothing is cast silently on the way to the error
+        with pytest.raises(ValueError, match=message):
+            MixedPreprocessor().fit(x)
+
+
+def test_rows_that_do_not_fit_the_training_rows_are_refused(table):
+    layer = MixedPreprocessor().fit(table)
+    with pytest.raises(ValueError, match=r"expected the 7 .*, of which \['size'\] are missing"):
+        layer.transform(table.drop(columns="size"))
+    with pytest.raises(ValueError, match="expected the 7 that the training rows had"):
+        layer.transform(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="column 'size' held numbers in the training rows"):
+        layer.transform(table.assign(size=["a", "b", "c", "d"]))
+    with pytest.raises(RuntimeError, match="not fitted"):
+        MixedPreprocessor().transform(table)
+    with pytest.raises(RuntimeError, match="make a new one"):
+        layer.fit(table)
