@@ -103,6 +103,7 @@ def train(
     seed, *others = _seeds(seed, seeds, jobs, out_dir)  # before imports that take seconds
     import zoo
     from alad_tf import runs
+    from alad_tf.printed import metrics_table
     from alad_tf.results import result_path
     from alad_tf.settings import Settings
 
@@ -129,7 +130,7 @@ def train(
     except KeyboardInterrupt:
         err.print("Interrupted. The same command with --resume goes on from the last checkpoint.")
         raise typer.Exit(130) from None
-    out.print(_metrics_table(chosen, result["metrics"], result["untrained"]))
+    out.print(metrics_table(chosen, result["metrics"], result["untrained"]))
     path = result_path(results, entry, settings.variant, seed)
     out.print(f"detector  {folder / runs.DETECTOR}\nresult    {path}", highlight=False)
 
@@ -148,12 +149,13 @@ def evaluate(
     """Score the test rows again with a run's saved detector."""
     import zoo
     from alad_tf import runs
+    from alad_tf.printed import metrics_table
     from alad_tf.results import write_flagged
 
     run = runs.read_run(run_dir)
     entry = zoo.entry(run["entry"])
     measured, flagged = runs.evaluate_run(run_dir, entry, data_dir, err)
-    out.print(_metrics_table(entry, measured))
+    out.print(metrics_table(entry, measured))
     if not by_label:
         return
     if flagged is None:
@@ -216,6 +218,7 @@ def demo(
     """Train on a table that needs no download and compare, in about a minute."""
     import zoo
     from alad_tf.demo import run_demo
+    from alad_tf.printed import cells, table_of
 
     result = run_demo(zoo.entry("breast_cancer_alad"), out_dir, seed, err)
     rows = result["protocol"]
@@ -224,9 +227,9 @@ def demo(
         f"threshold; {rows['test']} rows test, {rows['anomalies']} of them malignant.",
         highlight=False,
     )
-    table = _table("model")
+    table = table_of("model")
     for name, values in result["metrics"].items():
-        table.add_row(name, *_cells(values))
+        table.add_row(name, *cells(values))
     out.print(table)
     for name, path in result["files"].items():
         out.print(f"{name:16}{path.resolve()}", highlight=False, soft_wrap=True)
@@ -266,28 +269,6 @@ def _train_seeds(context, entry, settings, seeds, jobs, results, data_dir):
         told = ", ".join(f"seed {k} (exit code {code})" for k, code in failed.items())
         err.print(f"Failed: {told}. Their lines above say why.", highlight=False)
         raise typer.Exit(1)
-
-
-def _table(first):
-    return Table(first, *("precision", "recall", "F1", "AUROC", "AUPRC"))
-
-
-def _cells(values):
-    from alad_tf.evaluate import METRICS
-
-    return [f"{values[name]:.4f}" if name in values else "" for name in METRICS]
-
-
-def _metrics_table(entry, measured, untrained=None):
-    table = _table("score")
-    for name, values in measured.items():
-        table.add_row(name, *_cells(values))
-    for name, values in (untrained or {}).items():
-        table.add_row(f"{name}, untrained", *_cells(values), style="dim")
-    for name, values in {entry.score: entry.reported, **entry.reported_others}.items():
-        if values:
-            table.add_row(f"{name}, paper ({entry.reported_in})", *_cells(values))
-    return table
 
 
 def main():

@@ -7,7 +7,7 @@ import numpy as np
 from alad_tf.alad import ALAD
 from alad_tf.baselines import baseline_class
 from alad_tf.files import read_json, replacing_folder, write_json
-from alad_tf.folding import spectral_vectors
+from alad_tf.fine_tuning import FineTuning, training_config
 from alad_tf.preprocess import preprocessor_from_state
 from alad_tf.scorer import Scorer
 from alad_tf.scores import check_score
@@ -17,7 +17,7 @@ CONFIG = "config.json"
 FORMAT = 1
 
 
-class Detector:
+class Detector(FineTuning):
     """Raw records in, anomaly scores and verdicts out.
 
     Args:
@@ -77,56 +77,7 @@ class Detector:
         """
         if not isinstance(model, ALAD):  # a baseline scores by itself
             return cls(preprocessor, model, **kwargs)
-        return cls(preprocessor, Scorer.from_alad(model), training=_training(model), **kwargs)
-
-    @property
-    def model(self):
-        """The compiled `ALAD` behind the scorer, for fine-tuning.
-
-        E, G and D_xx are the scorer's: the averaged weights, normalised. D_xz and D_zz, which no
-        score needs and no detector stores, start afresh from the seed. Train it on preprocessed
-        rows, then hand it to `adopt`.
-
-        Raises:
-            ValueError: a detector that does not say what it was trained from.
-
-        Example:
-            >>> # detector.model.fit(detector.preprocessor.transform(rows), batch_size=50, epochs=5)
-            >>> # detector.adopt(detector.model)
-        """
-        if self._model is None:
-            if self.training is None:
-                raise ValueError(
-                    "This detector holds a scorer and no training configuration, so that there is "
-                    "no model to go on with. Make it with Detector.from_model(preprocessor, model)."
-                )
-            model = ALAD.from_config(self.training["model"])
-            model.compile_from_config(self.training["compile"])
-            self.scorer.copy_to(model, self.training["spectral_vectors"])
-            self._model = model
-        return self._model
-
-    def adopt(self, model):
-        """Score with a trained model's averaged weights from now on; the threshold is dropped.
-
-        Args:
-            model: a compiled `ALAD` for the same preprocessing, such as `self.model`.
-
-        Returns:
-            the detector.
-
-        Raises:
-            ValueError: a model for samples of another shape.
-        """
-        if model.x_shape != self.preprocessor.output_shape:
-            raise ValueError(
-                f"The model takes samples of shape {model.x_shape}; this detector's preprocessing "
-                f"gives {self.preprocessor.output_shape}."
-            )
-        self.scorer, self._model = Scorer.from_alad(model), model
-        self.training = _training(model)
-        self.threshold, self.threshold_rule, self.reference = None, "none", np.zeros(0, "float32")
-        return self
+        return cls(preprocessor, Scorer.from_alad(model), training=training_config(model), **kwargs)
 
     def scores(self, x):
         """The four scores of raw records.
@@ -309,11 +260,3 @@ class Detector:
             config["metadata"],
             config.get("training"),
         )
-
-
-def _training(model):
-    return {
-        "model": model.get_config(),
-        "compile": model.get_compile_config(),
-        "spectral_vectors": spectral_vectors(model),
-    }

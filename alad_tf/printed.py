@@ -1,0 +1,43 @@
+"""The tables that commands print: metrics by score or model."""
+
+from rich.table import Table
+
+from alad_tf.evaluate import METRICS
+
+TITLES = {"f1": "F1", "auroc": "AUROC", "auprc": "AUPRC"}
+
+
+def table_of(first):
+    """An empty table: a first column of that title, then one a metric."""
+    return Table(first, *(TITLES.get(name, name) for name in METRICS))
+
+
+def cells(values):
+    """A row's cells: a dict of metrics as text, "" for what it lacks.
+
+    Example:
+        >>> cells({"f1": 0.5})
+        ['', '', '0.5000', '', '']
+    """
+    return [f"{values[name]:.4f}" if name in values else "" for name in METRICS]
+
+
+def metrics_table(entry, measured, untrained=None):
+    """Metrics by score, those of the untrained network and the paper's below.
+
+    Args:
+        entry: an entry of the zoo.
+        measured, untrained: dicts of metrics by score name.
+
+    Returns:
+        `rich.table.Table`.
+    """
+    table = table_of("score")
+    for name, values in measured.items():
+        table.add_row(name, *cells(values))
+    for name, values in (untrained or {}).items():
+        table.add_row(f"{name}, untrained", *cells(values), style="dim")
+    for name, values in {entry.score: entry.reported, **entry.reported_others}.items():
+        if values:
+            table.add_row(f"{name}, paper ({entry.reported_in})", *cells(values))
+    return table
