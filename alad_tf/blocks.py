@@ -55,6 +55,34 @@ class InBlocks:
         """
         return self._run("reconstruction", x)
 
+    def compare(self, x, reconstruction):
+        """Scores of samples beside given reconstructions; here: as if there were none given."""
+        return self(x)
+
+    def gradient_of(self, score):
+        """A function of samples and reconstructions: one of the scores, and its gradients.
+
+        Args:
+            score: str, one of `score_names`.
+
+        Returns:
+            a `tf.function`, the same one at every call, compiled by XLA for tables: of float32
+            tensors (B, *x_shape) twice, returning (B,) and (B, *x_shape), the gradients by the
+            samples where the reconstructions stay as they are.
+        """
+        if ("gradient", score) not in self._programs:
+
+            def gradient(x, reconstruction):
+                with tf.GradientTape() as tape:
+                    tape.watch(x)
+                    values = self.compare(x, reconstruction)[score]
+                    total = tf.reduce_sum(values)
+                return values, tape.gradient(total, x)
+
+            tables = len(self.x_shape) == 1
+            self._programs["gradient", score] = tf.function(gradient, jit_compile=tables)
+        return self._programs["gradient", score]
+
     def _run(self, what, x):
         x = check_samples(x, self.x_shape)
         blocks = self._blocks(len(x))

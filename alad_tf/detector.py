@@ -161,6 +161,20 @@ class Detector(FineTuning):
             )
         return self.anomaly_score(x) >= np.float32(self.threshold)
 
+    def explain(self, x, score=None, steps=32):
+        """Reasons for the scores of raw records; arguments and errors as for `explain.explain`.
+
+        Returns:
+            `alad_tf.explain.Explanation`: attributions by column or pixel, observed and expected
+            values.
+
+        Example:
+            >>> # detector.explain(records).top(0)
+        """
+        from alad_tf.explain import explain
+
+        return explain(self, x, score, steps)
+
     def save(self, folder, dtype="float32"):
         """Write the detector, config.json and the scorer's weights, whole or not at all.
 

@@ -25,7 +25,7 @@ def score_histogram(scores, is_anomaly, path, threshold=None, title="", label="a
         >>> # score_histogram(scores, is_anomaly, "histogram.png", threshold=3.2)
     """
     scores, is_anomaly = np.asarray(scores, "float64"), np.asarray(is_anomaly, bool)
-    figure, axes = _figure()
+    figure, axes = new_figure()
     # a few far anomalies would squeeze all else into one bar: the last bar takes what lies beyond
     high = np.quantile(scores, 0.99)
     beyond = scores > high
@@ -44,7 +44,7 @@ def score_histogram(scores, is_anomaly, path, threshold=None, title="", label="a
         label += f"  (last bar: all beyond {high:,.4g}, up to {scores.max():,.4g})"
     axes.set(xlabel=label, ylabel="samples of the kind, %", title=title)
     axes.legend(frameon=False)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def roc(curves, is_anomaly, path, title=""):
@@ -62,7 +62,7 @@ def roc(curves, is_anomaly, path, title=""):
     Example:
         >>> # roc({"ALAD": scores}, is_anomaly, "roc.png")
     """
-    figure, axes = _figure(square=True)
+    figure, axes = new_figure(square=True)
     for (name, scores), style in zip(curves.items(), ("-", "--", "-.", ":"), strict=False):
         false_alarms, hits, _ = roc_curve(is_anomaly, scores)
         area = roc_auc_score(is_anomaly, scores)
@@ -76,7 +76,7 @@ def roc(curves, is_anomaly, path, title=""):
         ylim=(0, 1.01),
     )
     axes.legend(frameon=False, loc="lower right")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def loss_curves(history, path, title="", kept_epoch=None):
@@ -107,7 +107,7 @@ def loss_curves(history, path, title="", kept_epoch=None):
         panels = [("loss", [n for n in history[0] if n not in ("loss", "val_score")])]
     if "val_score" in history[0]:
         panels.append(("features score, validation mean", ["val_score"]))
-    figure, all_axes = _figure(panels=len(panels))
+    figure, all_axes = new_figure(panels=len(panels))
     all_axes = np.atleast_1d(all_axes)
     epochs = np.arange(1, len(history) + 1)
     styles = {
@@ -134,7 +134,7 @@ def loss_curves(history, path, title="", kept_epoch=None):
         "epoch" if kept_epoch is None else f"epoch (the line: epoch {kept_epoch}, kept)"
     )
     all_axes[0].set_title(title)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def lines(curves, path, xlabel, ylabel, title=""):
@@ -153,7 +153,7 @@ def lines(curves, path, xlabel, ylabel, title=""):
     """
     from matplotlib.ticker import LogLocator, NullLocator
 
-    figure, axes = _figure()
+    figure, axes = new_figure()
     for (label, (x, y)), style in zip(curves.items(), ("o-", "s--", "^-.", "v:"), strict=False):
         axes.plot(x, y, style, linewidth=1.6, markersize=5, label=label)
     axes.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel, title=title)
@@ -165,7 +165,7 @@ def lines(curves, path, xlabel, ylabel, title=""):
         axis.set_minor_locator(NullLocator())
     axes.grid(True, which="major", color="#e2e8f0", linewidth=0.8)
     axes.legend(frameon=False)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def reconstructions(pictures, path, title=""):
@@ -207,10 +207,11 @@ def reconstructions(pictures, path, title=""):
         for axes, caption in zip(grid[2 * index], captions or (), strict=False):
             axes.set_title(caption, fontsize=7)
     figure.suptitle(title, fontsize=10)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
-def _figure(square=False, panels=1):
+def new_figure(square=False, panels=1):
+    """A figure and its axes (a list of them if there are several panels), without a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -223,7 +224,8 @@ def _figure(square=False, panels=1):
     return figure, all_axes[0] if panels == 1 else all_axes
 
 
-def _save(figure, path):
+def save_figure(figure, path):
+    """Write a figure as a PNG through a temporary name; returns its Path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")

@@ -45,6 +45,7 @@ class Scorer(InBlocks, keras.Model):
     method = "alad"
     score_names = SCORES
     score = "features"  # the paper's A(x)
+    explainable = True
     console = None  # a pass is too short to show its progress
 
     def __init__(
@@ -148,10 +149,13 @@ class Scorer(InBlocks, keras.Model):
         x = tf.cast(inputs, tf.float32)
         z = tf.reshape(self.E(x), (-1, self.latent_dim))
         reconstruction = tf.reshape(self.G(z), (-1, *self.x_shape))
+        return {**self.compare(x, reconstruction), "reconstruction": reconstruction}
+
+    def compare(self, x, reconstruction):
+        """The four scores of samples beside given reconstructions: dict of tensors (B,)."""
         logits, features = self.D_xx(x, reconstruction, both=True)  # (x, x), then (x, x')
         real, fake = tf.split(features, 2)
-        scores = anomaly_scores(x, reconstruction, real, fake, tf.split(logits, 2)[1])
-        return {**scores, "reconstruction": reconstruction}
+        return anomaly_scores(x, reconstruction, real, fake, tf.split(logits, 2)[1])
 
     def architecture(self):
         """What the constructor takes, as a JSON-able dict: `Scorer(**architecture)` is a twin."""

@@ -50,3 +50,22 @@ def test_a_resumed_training_counts_from_where_it_began(clock):
     lines = told(clock, [50, 70], first=2)
     assert lines[0].startswith("epoch 3/5  compiled")
     assert lines[1].startswith("epoch 4/5  20 s left")
+
+
+def test_track_tells_lines_where_there_is_no_terminal(monkeypatch):
+    clock = iter(range(0, 1000, 6))  # six seconds an item
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    console = Console(file=io.StringIO(), width=80)
+    assert list(progress.track(range(5), "searching", console, every_s=10)) == list(range(5))
+    assert console.file.getvalue().splitlines() == [
+        "searching  1/5  48 s left",
+        "searching  3/5  16 s left",
+    ]
+
+
+def test_track_is_silent_without_a_console_and_draws_in_a_terminal(capsys):
+    assert list(progress.track([1, 2], "searching")) == [1, 2]
+    assert capsys.readouterr() == ("", "")
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    assert list(progress.track([1, 2], "searching", console)) == [1, 2]
+    assert "searching" in console.file.getvalue() and "100%" in console.file.getvalue()

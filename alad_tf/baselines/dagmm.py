@@ -52,6 +52,7 @@ class DAGMM(NeuralBaseline):
     method = "dagmm"
     score_names = ("energy",)
     score = "energy"
+    explainable = True
     optimized = ("encoder", "decoder", "estimation")
 
     def __init__(

@@ -66,6 +66,7 @@ class DSEBM(NeuralBaseline):
     method = "dsebm"
     score_names = ("energy", "reconstruction_error")
     score = "energy"
+    explainable = True
     optimized = ("energy",)
 
     def __init__(

@@ -138,6 +138,19 @@ class Preprocessor(keras.layers.Layer):
         """Layer config with the fitted state, for `keras.saving`."""
         return {**super().get_config(), **self._own_config()}
 
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Which output columns each raw column became; images have no columns."""
+        raise NotImplementedError
+
+    def raw_columns(self, x) -> dict[str, np.ndarray]:
+        """The columns of raw records that are used, `(N,)` by name."""
+        raise NotImplementedError
+
+    def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Preprocessed rows as raw columns: numbers in their unit, the likeliest category."""
+        raise NotImplementedError
+
     def _own_config(self) -> dict:
         raise NotImplementedError
 
@@ -187,6 +200,11 @@ class ScalingPreprocessor(Preprocessor):
         """Shape of one preprocessed row."""
         return (self.output_dim,)
 
+    def _unscale(self, x: np.ndarray) -> np.ndarray:
+        """Scaled numbers `(N, n)` in their unit; of a constant column, the constant."""
+        shift, scale = self.shift.numpy(), self.scale.numpy()
+        return np.divide(x, scale, out=np.zeros_like(x), where=scale != 0) + shift
+
     def _own_config(self) -> dict:
         fitted = {"shift": None, "scale": None}
         if self.fitted:
@@ -203,3 +221,10 @@ class ScalingPreprocessor(Preprocessor):
         self.shift.assign(shift)
         self.scale.assign(scale)
         self.built = True  # ready for export, without a first call
+
+
+def likeliest(block: np.ndarray, known: list[str]) -> np.ndarray:
+    """The category of each row's highest value in a one-hot block, `(N,)` text."""
+    if not known:
+        return np.full(len(block), "", dtype="<U1")
+    return np.array(known)[block.argmax(axis=1)]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling
+from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling, likeliest
 from alad_tf.preprocess.columns import as_text, describe
 
 MISSING = "(missing)"  # the category of a gap
@@ -93,6 +93,19 @@ class MixedPreprocessor(ScalingPreprocessor):
         for name, known in self.vocabularies.items():
             found[name] = list(range(position, position + len(known)))
             position += len(known)
+        return {name: found[name] for name in self.names}
+
+    def raw_columns(self, x) -> dict[str, np.ndarray]:
+        clean, numeric = self.check(x), self.numeric
+        found = dict(zip(numeric, clean["numbers"].T, strict=True))
+        found |= dict(zip(self.vocabularies, clean["categories"].T, strict=True))
+        return {name: found[name] for name in self.names}
+
+    def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        numeric, groups = self.numeric, self.groups
+        found = dict(zip(numeric, self._unscale(x[:, : len(numeric)]).T, strict=True))
+        for name, known in self.vocabularies.items():
+            found[name] = likeliest(x[:, groups[name]], known)
         return {name: found[name] for name in self.names}
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling
+from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling, likeliest
 from alad_tf.preprocess.columns import as_columns
 
 
@@ -100,6 +100,24 @@ class TablePreprocessor(ScalingPreprocessor):
     def output_dim(self) -> int:
         """Number of output columns."""
         return sum(map(len, self.vocabularies.values())) + len(self.continuous)
+
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Which output columns each raw column became: dict of lists of ints."""
+        found, position = {}, 0
+        for name, known in self.vocabularies.items():
+            found[name] = list(range(position, position + len(known)))
+            position += len(known)
+        return found | {name: [position + i] for i, name in enumerate(self.continuous)}
+
+    def raw_columns(self, x) -> dict[str, np.ndarray]:
+        return as_columns(x, self.categorical, self.continuous)
+
+    def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        groups, known = self.groups, self.vocabularies
+        numbers = self._unscale(x[:, len(x[0]) - len(self.continuous) :])
+        made = {name: likeliest(x[:, groups[name]], known[name]) for name in self.categorical}
+        return made | dict(zip(self.continuous, numbers.T, strict=True))
 
     def fit(self, columns, vocabulary_from=None) -> TablePreprocessor:
         """Learns vocabularies and scaling from the training rows.

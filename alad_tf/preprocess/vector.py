@@ -53,6 +53,17 @@ class VectorPreprocessor(ScalingPreprocessor):
         """`["x0", "x1", ...]`, one name per output column."""
         return [f"x{i}" for i in range(self.output_dim)]
 
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Each column is one output column."""
+        return {name: [i] for i, name in enumerate(self.feature_names)}
+
+    def raw_columns(self, x) -> dict[str, np.ndarray]:
+        return dict(zip(self.feature_names, self.check(x).T, strict=True))
+
+    def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(self.feature_names, self._unscale(x).T, strict=True))
+
     def fit(self, x) -> VectorPreprocessor:
         """Learns shift and scale from the training rows.
 
