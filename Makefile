@@ -9,8 +9,9 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 demo: $(VENV)/installed
 	$(BIN)/alad demo
 
+# A worker a core: most of the time is XLA compiling, which keeps one core busy.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

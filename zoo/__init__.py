@@ -2,8 +2,8 @@
 
 Example:
     >>> import zoo
-    >>> zoo.list("cifar10")
-    ['cifar10_alad']
+    >>> zoo.list("cifar10")[:2]
+    ['cifar10_alad', 'cifar10_anogan']
     >>> # zoo.load("cifar10_alad").anomaly_score(images), images uint8 (N, 32, 32, 3)
 """
 
