@@ -232,7 +232,8 @@ def set_threshold(detector, data, test_scores):
     """
     if len(data.split.validation):
         scores = detector.anomaly_score(data.part("validation").x)
-        detector.set_threshold(by_false_alarms(scores, FALSE_ALARMS))
+        least = 1 / (len(scores) + 1)  # the smallest budget that so few rows can vouch for
+        detector.set_threshold(by_false_alarms(scores, max(FALSE_ALARMS, least)))
     else:
         threshold = by_contamination(test_scores[detector.score], data.split.top_fraction)
         rule = f"the paper's: {data.split.threshold_rule}"
