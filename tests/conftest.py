@@ -7,6 +7,9 @@ import pytest
 
 from alad_tf.data import load
 
+# A worker of pytest-xdist has a fixed width of its own; commands are to take what a test gives.
+os.environ.pop("COLUMNS", None)
+
 FILES = ("kddcup.data_10_percent.gz", "arrhythmia.data")
 
 

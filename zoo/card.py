@@ -42,7 +42,10 @@ def with_results(text, entry, results="results"):
     after = rest.split(END)[1]
     lines = entry_sections(entry, results, variants=["default"]) or ["No run yet.", ""]
     lines = [line.replace("## ", "#### ", 1) if line.startswith("## ") else line for line in lines]
-    return "\n".join([before + BEGIN, "", *lines, *_pretrained(entry), "", END + after])
+    notes = ["What the results mean, and what was tried:", ""] if entry.notes else []
+    notes += [f"- {note}" for note in entry.notes] + [""] * bool(entry.notes)
+    block = [*lines, *notes, *_pretrained(entry)]
+    return "\n".join([before + BEGIN, "", *block, "", END + after])
 
 
 def write_cards(entries, results="results"):

@@ -51,9 +51,6 @@ def describe(name):
     if entry.deviations:
         lines += ["", "## Deviations from the paper", ""]
         lines += [f"- {text}" for text in entry.deviations]
-    if entry.notes:
-        lines += ["", "## Notes on the results", ""]
-        lines += [f"- {text}" for text in entry.notes]
     return "\n".join(lines) + "\n"
 
 
