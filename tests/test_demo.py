@@ -57,7 +57,7 @@ def test_list_names_every_entry():
 
 @pytest.mark.parametrize("name", zoo.list())
 def test_describe_prints_the_description(name):
-    result = CliRunner().invoke(app, ["describe", name], env={"COLUMNS": "500"})
+    result = CliRunner().invoke(app, ["describe", name], env={"COLUMNS": "5000"})
     assert result.exit_code == 0
     assert result.output.strip() == zoo.describe(name).strip()
 
