@@ -29,6 +29,7 @@ def write_pictures(folder, data, detector, test_scores, history):
     test = data.part("test")
     title = f"{detector.metadata['entry']}, {detector.metadata['variant']}"
     seed = f"seed {detector.metadata['seed']}"
+    name = "anomaly score" if detector.score == "score" else f"{detector.score} score"
     written = {
         "score histogram": plots.score_histogram(
             test_scores[detector.score],
@@ -36,7 +37,7 @@ def write_pictures(folder, data, detector, test_scores, history):
             folder / "score_histogram.png",
             detector.threshold,
             f"{title}, {seed}: test rows",
-            f"{detector.score} score",
+            name,
         ),
         "ROC curves": plots.roc(
             test_scores, test.is_anomaly, folder / "roc.png", f"{title}, {seed}: test rows"

@@ -104,7 +104,8 @@ def loss_curves(history, path, title="", kept_epoch=None):
     games = [name for name in history[0] if name.startswith("D_")]
     panels = [("discriminators' losses", games), ("G's and E's losses", ["G", "E"])]
     if not games:
-        panels = [("loss", [n for n in history[0] if n not in ("loss", "val_score")])]
+        parts = [name for name in history[0] if name not in ("loss", "val_score")]
+        panels = [("loss" if len(parts) > 1 else f"{parts[0]} loss", parts)]
     if "val_score" in history[0]:
         panels.append(("features score, validation mean", ["val_score"]))
     figure, all_axes = new_figure(panels=len(panels))
