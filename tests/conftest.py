@@ -1,6 +1,7 @@
 """Where the tests find the real data files, and the tables read from them, once a session."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,11 @@ from alad_tf.data import load
 
 # A worker of pytest-xdist has a fixed width of its own; commands are to take what a test gives.
 os.environ.pop("COLUMNS", None)
+
+# A shell's background jobs ignore Ctrl-C, and would hand that down to the processes which tests
+# start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FILES = ("kddcup.data_10_percent.gz", "arrhythmia.data")
 
