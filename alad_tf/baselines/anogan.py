@@ -136,27 +136,26 @@ class AnoGAN(NeuralBaseline, AveragedWeights):
 
         Rows are searched in blocks of one size, the last one filled with zeros.
         """
-        rows, inverse, _ = distinct_rows(check_samples(x, self.x_shape))
-        starts = range(0, len(rows), self.block)
-        found = {}
-        for name, search in self.searches.items():
-            parts = []
-            for start in track(starts, f"searching codes, {name}", self.console):
-                block = rows[start : start + self.block]
-                filled = np.zeros((self.block, *self.x_shape), "float32")
-                filled[: len(block)] = block
-                parts.append(search(filled)["score"][: len(block)])
-            found[name] = np.concatenate(parts)[inverse]
-        return found
+        return {name: self._search(name, x)["score"] for name in self.searches}
 
     def reconstruct(self, x):
         """G(z) at the codes that the deciding score's search ends at: float32 (N, *x_shape)."""
-        x = check_samples(x, self.x_shape)
-        made = []
-        for start in range(0, len(x), self.block):
-            block = x[start : start + self.block]
+        z = self._search(self.score, x)["z"]
+        made = [
+            self.call_averaged("G", z[i : i + self.block]) for i in range(0, len(z), self.block)
+        ]
+        return np.concatenate(made).reshape(-1, *self.x_shape)
+
+    def _search(self, name, x):
+        """The codes and misfits of an array's rows: dict of float32 arrays "z" and "score"."""
+        rows, inverse, _ = distinct_rows(check_samples(x, self.x_shape))
+        found = {"z": [], "score": []}
+        starts = range(0, len(rows), self.block)
+        for start in track(starts, f"searching codes, {name}", self.console):
+            block = rows[start : start + self.block]
             filled = np.zeros((self.block, *self.x_shape), "float32")
             filled[: len(block)] = block
-            z = self.searches[self.score](filled)["z"][: len(block)]
-            made.append(tf.reshape(self.call_averaged("G", z), (-1, *self.x_shape)).numpy())
-        return np.concatenate(made)
+            searched = self.searches[name](filled)
+            for key, parts in found.items():
+                parts.append(searched[key][: len(block)])
+        return {key: np.concatenate(parts)[inverse] for key, parts in found.items()}

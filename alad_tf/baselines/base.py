@@ -109,17 +109,12 @@ class Baseline:
             FileNotFoundError: no baseline there.
             ValueError: one of another method or format, or a damaged file.
         """
-        path = Path(folder) / CONFIG
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"No baseline in {Path(folder).resolve()}: expected {CONFIG}. Give the folder that "
-                "`save` wrote."
-            )
-        config = read_json(path)
+        config = read_config(folder)
         if (config.get("format"), config.get("method")) != (FORMAT, cls.method):
             raise ValueError(
-                f"{path} holds {config.get('method')!r}, format {config.get('format')!r}; "
-                f"{cls.__name__} reads {cls.method!r}, format {FORMAT}. Use "
+                f"{Path(folder, CONFIG)} holds {config.get('method')!r}, "
+                f"format {config.get('format')!r}; {cls.__name__} reads {cls.method!r}, "
+                f"format {FORMAT}. Use "
                 "alad_tf.baselines.load for any method."
             )
         baseline = cls(**config["scorer"])
@@ -201,10 +196,32 @@ class NeuralBaseline(InBlocks, Baseline, SteppedModel):
         load_scorer(self, Path(folder) / WEIGHTS)
 
 
+def read_config(folder):
+    """What `Baseline.save` wrote of a baseline besides its state.
+
+    Args:
+        folder: str or Path.
+
+    Returns:
+        dict: "format", "method" and "scorer", the constructor's arguments.
+
+    Raises:
+        FileNotFoundError: no baseline there.
+        ValueError: a damaged file.
+    """
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No baseline in {Path(folder).resolve()}: expected {CONFIG}. Give the folder that "
+            "`save` wrote."
+        )
+    return read_json(path)
+
+
 def distinct_rows(x):
     """Rows that differ in a byte, how often each occurs, and where.
 
-    Repeated rows need their work done once: in KDDCup99 one row in three is unlike all others.
+    Repeated rows need their work done once: of KDDCup99's test rows a third are distinct.
 
     Args:
         x: float32 array (N, ...).
