@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.machine import cores
+from alad_tf.programs import kept
 from alad_tf.staging import Staging
 
 FEW, CALL_BYTES = 2, 2**22  # blocks of a call for a small request; bytes of one for a large one
@@ -55,6 +56,10 @@ class InBlocks:
         """
         return self._run("reconstruction", x)
 
+    def program_key(self):
+        """See `alad_tf.programs.kept`; here: a model's programs are its own."""
+        return None
+
     def compare(self, x, reconstruction):
         """Scores of samples beside given reconstructions; here: as if there were none given."""
         return self(x)
@@ -70,18 +75,20 @@ class InBlocks:
             tensors (B, *x_shape) twice, returning (B,) and (B, *x_shape), the gradients by the
             samples where the reconstructions stay as they are.
         """
-        if ("gradient", score) not in self._programs:
 
-            def gradient(x, reconstruction):
-                with tf.GradientTape() as tape:
-                    tape.watch(x)
-                    values = self.compare(x, reconstruction)[score]
-                    total = tf.reduce_sum(values)
-                return values, tape.gradient(total, x)
+        def gradient(x, reconstruction):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                values = self.compare(x, reconstruction)[score]
+                total = tf.reduce_sum(values)
+            return values, tape.gradient(total, x)
 
-            tables = len(self.x_shape) == 1
-            self._programs["gradient", score] = tf.function(gradient, jit_compile=tables)
-        return self._programs["gradient", score]
+        tables = len(self.x_shape) == 1
+
+        def compiled(function, *values):
+            return tf.function(function, jit_compile=tables)
+
+        return kept(self, ("gradient", score), gradient, compiled)
 
     def _run(self, what, x):
         x = check_samples(x, self.x_shape)
@@ -118,30 +125,32 @@ class InBlocks:
 
         Programs of few and of many blocks run the same loop body: a row's bits do not differ.
         """
-        if (what, blocks) not in self._programs:
 
-            def of_block(x):  # (block, *x_shape)
-                outputs = self(x)
-                if what == "scores":
-                    return tf.stack([outputs[name] for name in self.score_names], -1)
-                return outputs[what]
+        def of_block(x):  # (block, *x_shape)
+            outputs = self(x)
+            if what == "scores":
+                return tf.stack([outputs[name] for name in self.score_names], -1)
+            return outputs[what]
 
-            def of_rows(x, count):
-                if blocks == 1:
-                    return of_block(x)
-                x = tf.reshape(x, (blocks, self.block, *self.x_shape))
-                _, made = tf.while_loop(
-                    lambda i, made: i < count,
-                    lambda i, made: (i + 1, made.write(i, of_block(x[i]))),
-                    (0, tf.TensorArray(tf.float32, blocks)),
-                )
-                return made.concat()
+        def of_rows(x, count):
+            if blocks == 1:
+                return of_block(x)
+            x = tf.reshape(x, (blocks, self.block, *self.x_shape))
+            _, made = tf.while_loop(
+                lambda i, made: i < count,
+                lambda i, made: (i + 1, made.write(i, of_block(x[i]))),
+                (0, tf.TensorArray(tf.float32, blocks)),
+            )
+            return made.concat()
 
-            shape = (blocks * self.block, *self.x_shape)
-            signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec((), tf.int32)]
-            function = tf.function(of_rows, signature, jit_compile=True)
-            self._programs[what, blocks] = function.get_concrete_function()
-        return self._programs[what, blocks]
+        shape = (blocks * self.block, *self.x_shape)
+        signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec((), tf.int32)]
+
+        def compiled(function, *values):
+            function = tf.function(function, [*signature, *values], jit_compile=True)
+            return function.get_concrete_function()
+
+        return kept(self, (what, blocks), of_rows, compiled)
 
 
 def check_samples(x, x_shape):

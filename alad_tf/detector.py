@@ -6,6 +6,7 @@ import numpy as np
 
 from alad_tf.alad import ALAD
 from alad_tf.baselines import baseline_class
+from alad_tf.ensemble import Ensemble
 from alad_tf.files import read_json, replacing_folder, write_json
 from alad_tf.fine_tuning import FineTuning, training_config
 from alad_tf.preprocess import preprocessor_from_state
@@ -227,7 +228,7 @@ class Detector(FineTuning):
         """
         from alad_tf.export import export
 
-        if not isinstance(self.scorer, Scorer):
+        if not isinstance(self.scorer, (Scorer, Ensemble)):
             raise ValueError(
                 f"Only ALAD's detectors are exported; this one is {self.scorer.method}. `save` and "
                 "Detector.load keep it."
@@ -261,8 +262,8 @@ class Detector(FineTuning):
                 f"{FORMAT}. Upgrade the package, or save the detector again."
             )
         method = config.get("method", Scorer.method)
-        kind = Scorer if method == Scorer.method else baseline_class(method)
-        scorer = kind(**config["scorer"])
+        ours = {Scorer.method: Scorer, Ensemble.method: Ensemble}
+        scorer = (ours.get(method) or baseline_class(method))(**config["scorer"])
         scorer.read_state(folder)
         return cls(
             preprocessor_from_state(config["preprocessor"]),

@@ -1,15 +1,13 @@
 """Export: a fitted detector as a TensorFlow SavedModel, which needs nothing of this package."""
 
-import keyword
-import re
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from alad_tf.export_check import difference
+from alad_tf.export_inputs import as_called, inputs_of
 from alad_tf.files import replacing_folder, write_json
-from alad_tf.scores import SCORES
 
 METADATA = "assets.extra/metadata.json"  # TensorFlow Serving leaves this folder alone
 FORMAT = 1
@@ -22,12 +20,13 @@ def export(detector, folder):
     every signature: `x` float32 (N, d); or `images` uint8 (N, H, W, C); or, of a table, one (N,)
     for each column, string for a categorical and float32 for a continuous one, by the column's own
     name. What TensorFlow takes for no name is replaced ("mean radius": `mean_radius`); "columns" in
-    the metadata has both. Categories are text: "1", not 1. Records that are not finite are an
-    InvalidArgumentError. Outputs:
+    the metadata has both. Categories are text: "1", not 1. Gaps, where the preprocessing takes
+    them, are NaN and "". Records that are not finite otherwise are an InvalidArgumentError.
+    Outputs:
 
-    - `serving_default`: `score` float32 (N,), the deciding one, and, if the detector has a
-      threshold, `is_anomaly` bool (N,);
-    - `scores`: `features`, `l1`, `l2`, `logits`, each float32 (N,);
+    - `serving_default`: `score` float32 (N,), the deciding one; `is_anomaly` bool (N,), if the
+      detector has a threshold; `p_value` float32 (N,), if normal rows were held out for it;
+    - `scores`: the scorer's, such as `features`, `l1`, `l2`, `logits`, each float32 (N,);
     - `reconstruct`: `reconstruction`, tables float32 (N, d) in preprocessed space, images uint8.
 
     Before it takes its place, a fresh process without this package loads the export and answers
@@ -73,7 +72,7 @@ def export(detector, folder):
             f"{folder.resolve()} exists and is not an export; expected a new folder, an empty one "
             "or an old export. Choose another place, such as a folder in it."
         )
-    inputs = _inputs(preprocessor)
+    inputs = inputs_of(preprocessor)
     with replacing_folder(folder.resolve()) as temporary:
         module = tf.Module()  # plain variables and functions: no object of Keras or of ours
         module.variables_ = [v.value for v in (*preprocessor.variables, *detector.scorer.variables)]
@@ -91,50 +90,29 @@ def export(detector, folder):
     return folder
 
 
-def _inputs(preprocessor):
-    """Name of each input, with the column that it stands for (tables) and its TensorSpec."""
-    if preprocessor.kind == "image":
-        return {"images": (None, tf.TensorSpec((None, *preprocessor.image_shape), tf.uint8))}
-    if preprocessor.kind == "vector":
-        return {"x": (None, tf.TensorSpec((None, preprocessor.output_dim), tf.float32))}
-    dtypes = dict.fromkeys(preprocessor.categorical, tf.string)
-    dtypes |= dict.fromkeys(preprocessor.continuous, tf.float32)
-    inputs = {}
-    for column, dtype in dtypes.items():
-        name = re.sub(r"\W", "_", str(column), flags=re.ASCII)
-        if not name[:1].isalpha() or keyword.iskeyword(name) or name == "self":
-            name = f"column_{name}"
-        if name in inputs:
-            raise ValueError(
-                f"The columns {inputs[name][0]!r} and {column!r} would both be the input {name!r}: "
-                "an input's name has ASCII letters, digits and underscores. Rename one of them and "
-                "fit again."
-            )
-        inputs[name] = (column, tf.TensorSpec((None,), dtype))
-    return inputs
-
-
 def _signatures(detector, columns):
-    preprocessor = detector.preprocessor
+    preprocessor, scorer = detector.preprocessor, detector.scorer
 
     def outputs(raw):
-        if preprocessor.kind == "table":
-            raw = {columns[name]: values for name, values in raw.items()}
-        else:
-            (raw,) = raw.values()
-        x = preprocessor(raw)
+        x = preprocessor(as_called(preprocessor, columns, raw))
         # without it a NaN's score would be a NaN, and a NaN is not beyond any threshold
-        return detector.scorer(tf.debugging.check_numerics(x, "Records must be finite"))
+        return scorer(tf.debugging.check_numerics(x, "Records must be finite"))
 
     def serving_default(**raw):
         score = outputs(raw)[detector.score]
-        if detector.threshold is None:
-            return {"score": score}
-        return {"score": score, "is_anomaly": score >= np.float32(detector.threshold)}
+        answer = {"score": score}
+        if detector.threshold is not None:
+            answer["is_anomaly"] = score >= np.float32(detector.threshold)
+        if len(detector.reference):  # `Threshold.p_values`, in TensorFlow
+            held_out = tf.constant(detector.reference)
+            below = tf.searchsorted(held_out, score, side="left")
+            count = len(detector.reference) + 1
+            answer["p_value"] = tf.cast(count - below, tf.float32) / count
+        return answer
 
     def scores(**raw):
         found = outputs(raw)
-        return {name: found[name] for name in SCORES}
+        return {name: found[name] for name in scorer.score_names}
 
     def reconstruct(**raw):
         x = outputs(raw)["reconstruction"]
@@ -155,6 +133,6 @@ def _metadata(detector, columns):
         "threshold": detector.threshold,
         "threshold_rule": detector.threshold_rule,
         "feature_names": getattr(preprocessor, "feature_names", None),
-        "columns": columns if preprocessor.kind == "table" else None,  # of each input
+        "columns": None if None in columns.values() else columns,  # of each input
         "tensorflow": tf.__version__,
     }

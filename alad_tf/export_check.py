@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.detector import Detector
+from alad_tf.export_inputs import sample
 from alad_tf.preprocess import preprocessor_from_state
-from alad_tf.scorer import Scorer
+from alad_tf.threshold import Threshold
 
 BATCHES = (1, 5)  # rows of the requests
 
@@ -64,10 +65,16 @@ def difference(detector, folder, columns):
     if isinstance(answers, str):
         return f"The export could not be loaded and run in a fresh process: {answers}"
     with tf.device("CPU"):  # as the export's process: a GPU rounds float32 products (TF32)
-        scorer = Scorer(**detector.scorer.architecture())
+        scorer = type(detector.scorer)(**detector.scorer.architecture())
         scorer.set_weights(detector.scorer.get_weights())
         preprocessor = preprocessor_from_state(detector.preprocessor.state())
-        twin = Detector(preprocessor, scorer, detector.score, detector.threshold)
+        twin = Detector(
+            preprocessor,
+            scorer,
+            detector.score,
+            detector.threshold,
+            reference=detector.reference,
+        )
         wanted = expected(twin, samples)
     return first_difference(answers, wanted, preprocessor)
 
@@ -95,35 +102,6 @@ def first_difference(answers, wanted, preprocessor):
         return f"The export has the outputs {names[0]}; expected {names[1]}."
     differences = (_compare(key, answers[key], *wanted[key], preprocessor) for key in wanted)
     return next(filter(None, differences), None)
-
-
-def sample(preprocessor, count):
-    """Random raw records of a preprocessor's form, within the range that it was fitted on.
-
-    Args:
-        preprocessor: a fitted preprocessor.
-        count: int, N; if above 1, a table's last row has categories that nobody has seen.
-
-    Returns:
-        images: uint8 (N, H, W, C); vectors: float32 (N, d); tables: dict of (N,) columns.
-
-    Example:
-        >>> from alad_tf.preprocess import ImagePreprocessor
-        >>> sample(ImagePreprocessor((8, 8, 2)), 3).shape
-        (3, 8, 8, 2)
-    """
-    generator = np.random.default_rng(count)
-    if preprocessor.kind == "image":
-        return generator.integers(0, 256, (count, *preprocessor.image_shape), dtype="uint8")
-    shift, scale = preprocessor.shift.numpy(), preprocessor.scale.numpy()
-    spread = 1.0 / np.where(scale > 0, scale, 1.0)
-    x = (shift + generator.uniform(size=(count, len(shift))) * spread).astype("float32")
-    if preprocessor.kind == "vector":
-        return x
-    table = {k: generator.choice(known, count) for k, known in preprocessor.vocabularies.items()}
-    if count > 1:
-        table = {k: np.append(v[1:], "\N{EM DASH}unseen\N{EM DASH}") for k, v in table.items()}
-    return {**table, **dict(zip(preprocessor.continuous, x.T, strict=True))}
 
 
 def _answers(folder, requests):
@@ -171,6 +149,14 @@ def expected(detector, samples):
             either = np.abs(score - threshold) <= _allowed(score)  # this or that verdict
             verdict = (score >= threshold, either.astype("float32"), "bool")
             wanted[f"{batch}|serving_default|is_anomaly"] = verdict
+        if len(detector.reference):
+            p_values = Threshold(detector.threshold, "", detector.reference).p_values
+            low, high = (p_values(score + side * _allowed(score)) for side in (1, -1))
+            wanted[f"{batch}|serving_default|p_value"] = (
+                p_values(score),
+                np.maximum(high - p_values(score), p_values(score) - low) + 1e-6,
+                "float32",
+            )
     return wanted
 
 

@@ -85,15 +85,50 @@ class Batches:
             .prefetch(2)
         )
 
-    def _orders(self, epoch):
-        """An epoch's row numbers (chunks, K, B, orders), how many of each K count (chunks,)."""
+    def across_epochs(self, first, count, chunk):
+        """The batches of `count` steps, an epoch's after another's, in chunks of one size.
+
+        For programs that do not end with an epoch: small tables have fewer steps an epoch than a
+        chunk holds, and tables of different lengths get chunks of one shape.
+
+        Args:
+            first: int, the step to start with.
+            count: int, how many steps.
+            chunk: int, K; the last chunk is filled up to it.
+
+        Returns:
+            `tf.data.Dataset` of `(x, ..., count)`, as `epochs` gives them.
+        """
+        epoch, skipped = divmod(first, self.steps)
+
+        def fill(orders):
+            steps = tf.shape(orders)[0]
+            filled = tf.gather(orders, tf.minimum(tf.range(chunk), steps - 1))
+            return self._gather(filled, steps, chunk)
+
+        return (
+            tf.data.Dataset.counter(tf.constant(epoch, tf.int64))
+            .flat_map(lambda epoch: tf.data.Dataset.from_tensor_slices(self._steps(epoch)))
+            .skip(skipped)
+            .take(count)
+            .batch(chunk)
+            .map(fill)
+            .prefetch(2)
+        )
+
+    def _steps(self, epoch):
+        """An epoch's row numbers (steps, B, orders)."""
         orders = []
         for use in range(self.orders):
             seed = tf.stack([tf.constant(derive_seed(self.seed, use), tf.int64), epoch])
             rows = tf.range(self._rows.shape[0])
             order = tf.random.experimental.stateless_shuffle(rows, seed=seed)
             orders.append(order[: self.steps * self.batch_size])
-        orders = tf.reshape(tf.stack(orders, -1), (self.steps, self.batch_size, self.orders))
+        return tf.reshape(tf.stack(orders, -1), (self.steps, self.batch_size, self.orders))
+
+    def _orders(self, epoch):
+        """An epoch's row numbers (chunks, K, B, orders), how many of each K count (chunks,)."""
+        orders = self._steps(epoch)
         filled = tf.minimum(tf.range(self.chunks * self.chunk), self.steps - 1)
         orders = tf.gather(orders, filled)
         counts = self.steps - tf.range(self.chunks) * self.chunk
@@ -101,8 +136,8 @@ class Batches:
         shape = (self.chunks, self.chunk, self.batch_size, self.orders)
         return tf.reshape(orders, shape), counts
 
-    def _gather(self, indices, count):
-        shape = (self.chunk, self.batch_size, *self.sample_shape)
+    def _gather(self, indices, count, chunk=None):
+        shape = (chunk or self.chunk, self.batch_size, *self.sample_shape)
         rows = (tf.gather(self._rows, indices[..., use]) for use in range(self.orders))
         return *(tf.ensure_shape(x, shape) for x in rows), count
 

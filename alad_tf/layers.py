@@ -247,7 +247,7 @@ class SeededDropout(keras.layers.Layer):
             raise ValueError(
                 f"{self.name} needs a seed in training: pass seed=tf.constant([call, step])."
             )
-        seed = tf.convert_to_tensor(seed, tf.int32) + tf.constant([self.seed, 0], tf.int32)
+        seed = tf.convert_to_tensor(seed, tf.int32) + tf.stack([self.seed, 0])
         keep = keep_mask(inputs.shape, self.rate, seed)
         return tf.where(keep, inputs * tf.cast(1 / (1 - self.rate), inputs.dtype), 0)
 

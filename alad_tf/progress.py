@@ -1,5 +1,7 @@
 """Progress of a training, for people: a bar with time left, or plain lines where there is none."""
 
+import contextlib
+import threading
 import time
 
 import keras
@@ -116,3 +118,44 @@ def track(items, label, console=None, every_s=10.0):
                 console.print(f"{label}  {done}/{len(items)}  {left:.0f} s left", highlight=False)
                 told = now
             yield item
+
+
+@contextlib.contextmanager
+def counted(total, label, console=None, every_s=10.0):
+    """Show how much of something is done, reported from any thread.
+
+    Args:
+        total: int, when it is done.
+        label: str, what is being done.
+        console: `rich.console.Console`; None shows nothing.
+        every_s: float, seconds between lines where the console is no terminal.
+
+    Yields:
+        function of an int: so much more is done.
+
+    Example:
+        >>> with counted(2, "counting") as advance:
+        ...     advance(2)
+    """
+    if console is None:
+        yield lambda count: None
+    elif console.is_terminal:
+        columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task(label, total=total)
+            yield lambda count: bar.advance(task, count)
+    else:
+        lock, begun = threading.Lock(), time.monotonic()
+        state = {"done": 0, "told": begun}
+
+        def advance(count):
+            with lock:
+                state["done"] += count
+                done, now = state["done"], time.monotonic()
+                if now - state["told"] >= every_s or done >= total:
+                    left = (now - begun) / done * (total - done)
+                    told = f"{label}  {done}/{total}  {left:.0f} s left"
+                    console.print(told, highlight=False)
+                    state["told"] = now
+
+        yield advance

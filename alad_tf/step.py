@@ -29,7 +29,7 @@ def train_discriminators(model, x, z):
     encoded = call.encode(x)
     generated, cycle_x = call.generate_both(z, encoded)
     cycle_z = call.encode(generated) if model.D_zz is not None else None
-    with tf.GradientTape() as tape:
+    with model.tape(model.discriminators) as tape:
         xz_real = call(model.D_xz, x, encoded)
         xz_fake = call(model.D_xz, generated, z)
         xx_real, xx_fake = call.pairs(model.D_xx, x, cycle_x)
@@ -60,7 +60,7 @@ def train_generator_encoder(model, x, z):
     Source: ALAD, Section IV: min over G, E of V; non-saturating as in the authors' code.
     """
     call = Calls(model, first=100, frozen=model.discriminators)
-    with tf.GradientTape() as tape:
+    with model.tape(model.generative_networks) as tape:
         encoded = call.encode(x)
         generated, cycle_x = call.generate_both(z, encoded)
         xz_real = call(model.D_xz, x, encoded, by_parts=True)

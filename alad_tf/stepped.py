@@ -1,5 +1,7 @@
 """What every trained network here shares: many compiled steps a call, no hidden random state."""
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
@@ -166,13 +168,28 @@ class SteppedModel(keras.Model):
         self._loss_means.update_state(values)
         return after + 1
 
+    @contextlib.contextmanager
+    def tape(self, names):
+        """A recording gradient tape that watches the named networks' weights.
+
+        What a tape watches by itself are variables; the weights may be tensors that stand for them,
+        where the step is a function of its state (see `alad_tf.members`).
+        """
+        with tf.GradientTape() as tape:
+            tape.watch([v.value for name in names for v in getattr(self, name).trainable_variables])
+            yield tape
+
     def apply_gradients(self, tape, loss, names):
         """Differentiate `loss` once and let each named network's optimizer take its share."""
-        variables = [getattr(self, name).trainable_variables for name in names]
-        for name, gradients, owned in zip(
-            names, tape.gradient(loss, variables), variables, strict=True
-        ):
-            getattr(self, f"optimizer_{name}").apply(gradients, owned)
+        owned = [getattr(self, name).trainable_variables for name in names]
+        values = [[v.value for v in variables] for variables in owned]
+        gradients = tape.gradient(loss, values)
+        for name, share, variables in zip(names, gradients, owned, strict=True):
+            self.update_weights(getattr(self, f"optimizer_{name}"), share, variables)
+
+    def update_weights(self, optimizer, gradients, variables):
+        """One update of one network's weights by its optimizer."""
+        optimizer.apply(gradients, variables)
 
     def noise(self, batch_size, ahead=0):
         """The normal draws of a step, a function of the seed and the step alone.
@@ -188,6 +205,10 @@ class SteppedModel(keras.Model):
 
     def call_seed(self, call, ahead=0):
         """int32 (2,) or (K, 2): the seed of the `call`-th use of randomness in a step."""
-        salt = tf.constant(derive_seed(self.seed, 3, call), tf.int32)
+        salt = tf.convert_to_tensor(self.salt(call), tf.int32)
         step = tf.cast(self.step.value, tf.int32) + ahead
         return tf.stack([tf.broadcast_to(salt, tf.shape(step)), step], axis=-1)
+
+    def salt(self, call):
+        """What tells the `call`-th use of randomness from the others: an int of 31 bits."""
+        return derive_seed(self.seed, 3, call)

@@ -10,6 +10,7 @@ from alad_tf import export_check
 from alad_tf.detector import Detector
 from alad_tf.export import METADATA
 from alad_tf.export_check import first_difference
+from alad_tf.export_inputs import sample
 from alad_tf.preprocess import ImagePreprocessor, VectorPreprocessor
 from alad_tf.scorer import Scorer
 
@@ -50,7 +51,7 @@ def test_an_export_that_does_not_load_leaves_nothing(tmp_path, monkeypatch):
 def faultless():
     """A detector with a threshold, records, and the answers of an export that equals it."""
     detector = tiny_image()
-    samples = {str(n): export_check.sample(detector.preprocessor, n) for n in export_check.BATCHES}
+    samples = {str(n): sample(detector.preprocessor, n) for n in export_check.BATCHES}
     scores = np.sort(detector.anomaly_score(samples["5"]))
     detector.threshold = float(scores[1:3].mean())
     answers = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import keras
@@ -23,7 +24,8 @@ class MixedPreprocessor(ScalingPreprocessor):
     Numbers and bools are scaled; a gap gets the training rows' median, and a column that has gaps
     in the training rows gets an indicator, 1 where there is one. Text, pandas categories and other
     objects become one-hot blocks of their most frequent `MOST_CATEGORIES` values; a gap is a value
-    of its own, and an unknown value gives zeros. Columns that never vary give 0.
+    of its own (so is empty text), and an unknown value gives zeros. Columns that never vary give 0;
+    a later value c' instead of the constant c gives (c' - c) / max(1, |c|).
 
     Args:
         scaling: "standard", "minmax" or "none", for the numbers.
@@ -142,7 +144,9 @@ class MixedPreprocessor(ScalingPreprocessor):
         self.gaps = missing.any(axis=0)
         present = np.where(missing.all(axis=0), 0, block)
         self.fill = np.nanmedian(present, axis=0).astype(np.float32)
-        self._set_scaling(*fit_scaling(np.where(missing, self.fill, block), self.scaling))
+        shift, scale = fit_scaling(np.where(missing, self.fill, block), self.scaling)
+        # another value in a column that never varied is news: it counts in the column's own unit
+        self._set_scaling(shift, np.where(scale > 0, scale, 1 / np.maximum(1, np.abs(shift))))
         return self
 
     def check(self, x) -> dict[str, np.ndarray]:
@@ -187,6 +191,7 @@ class MixedPreprocessor(ScalingPreprocessor):
             blocks.append(tf.cast(marks, tf.float32))
         for index, known in enumerate(self.vocabularies.values()):
             column = inputs["categories"][:, index, tf.newaxis]  # (N, 1)
+            column = tf.where(tf.equal(column, ""), MISSING, column)  # for served requests
             blocks.append(tf.cast(tf.equal(column, tf.constant([known])), tf.float32))
         return tf.concat(blocks, axis=1)  # (N, output_dim)
 
@@ -208,9 +213,9 @@ def _columns(x) -> dict[str, np.ndarray]:
         x = x.to_pandas()
     if isinstance(x, pd.DataFrame):
         names = [str(name) for name in x.columns]
-        twice = sorted({name for name in names if names.count(name) > 1}) if names else []
-        if twice:
-            raise ValueError(f"received two columns of the name {twice[0]!r}; rename one of them.")
+        if len(set(names)) < len(names):
+            twice, _ = Counter(names).most_common(1)[0]
+            raise ValueError(f"received two columns of the name {twice!r}; rename one of them.")
         columns = {name: _column(x.iloc[:, i]) for i, name in enumerate(names)}
     elif isinstance(x, Mapping):
         columns = {str(name): _column(pd.Series(column)) for name, column in x.items()}
@@ -257,7 +262,7 @@ def _is_categorical(column) -> bool:
 
 def _texts(name, column) -> np.ndarray:
     """A column's values as categories; also numbers, where the training rows held text."""
-    gaps = np.array([_is_gap(value) for value in column])
+    gaps = np.array([_is_gap(value) or value == "" for value in column])
     filled = np.where(gaps, MISSING, column.astype(object))
     return as_text(filled, f"column {name!r}")
 

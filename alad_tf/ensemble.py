@@ -1,0 +1,212 @@
+"""The scorer of a detector for anyone's data: members' scores, and nearness to training rows."""
+
+import copy
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from alad_tf.blocks import InBlocks
+from alad_tf.layers import PACKAGE
+from alad_tf.neighbours import nearest
+from alad_tf.scorer import WEIGHTS, Scorer
+from alad_tf.scores import SCORES, anomaly_scores
+from alad_tf.weights import load_scorer, save_scorer
+
+COMBINED = "combined"
+MOST_ROWS, FEWEST_ROWS, MOST_NUMBERS = 4096, 256, 2**23  # of the kept rows
+BATCH = 512
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Ensemble(InBlocks, keras.Model):
+    """Members of one architecture that answer as one scorer.
+
+    The reconstruction x' is the members' mean. "l1" and "l2" are the norms of x - x'; "features"
+    and "logits" are the means of what the members' D_xx give for it: with one member, the paper's
+    scores. "combined" is the mean of standardised log-distances,
+
+        t(s) = (log(s + floor) - center) / spread,
+
+    with center and spread over the training rows, of: l2; the mean distance to the 5 nearest
+    training rows in the members' codes E(x) and features f_xx(x, x); and, for tables, in x. A
+    typical normal row has 0; one unit is a standard deviation of the training rows.
+
+    Args:
+        scorer: dict, the members' `Scorer.architecture()`.
+        members: int.
+        rows: int, training rows that are kept for the distances.
+        block: int, rows that are computed together; default as for `Scorer`.
+
+    Raises:
+        ValueError: from `scores`, samples of another shape or none at all.
+
+    Example:
+        >>> # Ensemble.of([Scorer.from_alad(model)], x_train).scores(x)["combined"]
+
+    Source: ALAD, Algorithm 1, for the scores; the combination is this project's.
+    """
+
+    method = "alad_ensemble"
+    score_names = (*SCORES, COMBINED)
+    score = COMBINED
+    explainable = True
+    console = None
+
+    def __init__(self, scorer, members=1, rows=1, block=None, **kwargs):
+        super().__init__(**kwargs)
+        self.members = [Scorer(**scorer, name=f"member_{k}") for k in range(int(members))]
+        first = self.members[0]
+        self.x_shape, self.latent_dim = first.x_shape, first.latent_dim
+        self.make_blocks(block)
+        self._config = {
+            "scorer": copy.deepcopy(scorer),
+            "members": len(self.members),
+            "rows": int(rows),
+            "block": self.block,
+        }
+        frozen = {"trainable": False, "initializer": "zeros"}
+        self.rows = self.add_weight(name="rows", shape=(int(rows), *self.x_shape), **frozen)
+        some = tf.zeros((1, *self.x_shape))
+        self.codes = [
+            [
+                self.add_weight(name="codes", shape=(int(rows), codes.shape[-1]), **frozen)
+                for codes in self._spaces_of(member, some)
+            ]
+            for member in self.members
+        ]  # of the rows, for each member in E(x) and f_xx(x, x)
+        shape = (3, len(self.members), len(self.spaces))
+        self.calibration = self.add_weight(name="calibration", shape=shape, **frozen)
+        self.built = True
+
+    @property
+    def spaces(self):
+        """What "combined" is the mean of."""
+        tables = ("l2", "E(x)", "f_xx(x, x)", "x")
+        return tables if len(self.x_shape) == 1 else tables[:3]  # pixels say little of nearness
+
+    @classmethod
+    def of(cls, scorers, x, seed=0):
+        """An ensemble of trained scorers.
+
+        Args:
+            scorers: sequence of `Scorer`s of one architecture.
+            x: float32 array (N, *x_shape), the preprocessed training rows; up to 4,096 of them are
+                kept, fewer if they are wide.
+            seed: int, of their choice.
+
+        Returns:
+            `Ensemble`.
+
+        Raises:
+            ValueError: scorers of several architectures.
+        """
+        architectures = [scorer.architecture() for scorer in scorers]
+        if any(other != architectures[0] for other in architectures):
+            raise ValueError("The members of an ensemble have one architecture; received several.")
+        width = x[0].size + sum(
+            int(np.prod(codes.shape[1:]))
+            for scorer in scorers
+            for codes in cls._spaces_of(scorer, tf.constant(x[:1]))
+        )
+        most = int(np.clip(MOST_NUMBERS // width, FEWEST_ROWS, MOST_ROWS))
+        if len(x) > most:
+            x = x[np.sort(np.random.default_rng(seed).choice(len(x), most, replace=False))]
+        made = cls(architectures[0], len(scorers), len(x))
+        for member, scorer in zip(made.members, scorers, strict=True):
+            member.set_weights(scorer.get_weights())
+        made.rows.assign(x)
+        made.calibrate()
+        return made
+
+    def calibrate(self):
+        """Learn codes, floors, centers and spreads from the training rows that are kept."""
+        x = self.rows.value
+        starts = range(0, x.shape[0], BATCH)
+        for member, codes in zip(self.members, self.codes, strict=True):
+            parts = [self._spaces_of(member, x[i : i + BATCH]) for i in starts]
+            for variable, found in zip(codes, zip(*parts, strict=True), strict=True):
+                variable.assign(tf.concat(found, 0))
+        found = []
+        for i in starts:
+            part = x[i : i + BATCH]
+            found.append(self._distances(part, self._reconstruct(part), skip_self=True).numpy())
+        values = np.concatenate(found, -1).astype("float64")  # (members, spaces, rows)
+        # little beside what is typical, much beside what rounding makes of equal rows
+        floor = 0.1 * np.median(values, -1) + 1e-3 * np.sqrt((values**2).mean(-1)) + 1e-6
+        logs = np.log(values + floor[..., None])
+        spread = logs.std(-1)
+        spread = np.where(spread < 1e-3, 1.0, spread)  # of rows that are all alike
+        self.calibration.assign(np.stack([floor, logs.mean(-1), spread]))
+
+    def call(self, inputs, training=False):
+        """All scores and the reconstruction of preprocessed samples.
+
+        Args:
+            inputs: float tensor (B, *x_shape).
+            training: ignored; a scorer is always in inference mode.
+
+        Returns:
+            dict of float32 tensors: the scores (B,) and "reconstruction" (B, *x_shape).
+        """
+        x = tf.cast(inputs, tf.float32)
+        reconstruction = self._reconstruct(x)
+        return {**self.compare(x, reconstruction), "reconstruction": reconstruction}
+
+    def compare(self, x, reconstruction):
+        """The scores of samples beside given reconstructions: dict of tensors (B,)."""
+        found = []
+        for member in self.members:
+            logits, features = member.D_xx(x, reconstruction, both=True)
+            real, fake = tf.split(features, 2)
+            logits = tf.split(logits, 2)[1]
+            found.append(anomaly_scores(x, reconstruction, real, fake, logits))
+        scores = {name: tf.add_n([one[name] for one in found]) / len(found) for name in SCORES}
+        distances = self._distances(x, reconstruction)
+        floor, center, spread = (part[..., None] for part in tf.unstack(self.calibration.value))
+        standardised = (tf.math.log(distances + floor) - center) / spread
+        return {**scores, COMBINED: tf.reduce_mean(standardised, (0, 1))}
+
+    def _reconstruct(self, x):
+        made = [member.G(tf.reshape(member.E(x), (-1, self.latent_dim))) for member in self.members]
+        return tf.reshape(tf.add_n(made) / len(made), (-1, *self.x_shape))
+
+    @staticmethod
+    def _spaces_of(member, x):
+        """A member's codes and features of samples: float tensors (B, latent), (B, F)."""
+        _, features = member.D_xx(x, x)
+        return tf.reshape(member.E(x), (-1, member.latent_dim)), features
+
+    def _distances(self, x, reconstruction, skip_self=False):
+        """The distances that "combined" is made of: float32 tensor (members, spaces, B)."""
+        residual = tf.reshape(x - reconstruction, (tf.shape(x)[0], -1))
+        common = [tf.sqrt(tf.reduce_sum(tf.square(residual), -1) + 1e-12)]
+        if "x" in self.spaces:
+            common.append(nearest(x, self.rows.value, skip_self))
+        made = []
+        for member, codes in zip(self.members, self.codes, strict=True):
+            spaces = zip(self._spaces_of(member, x), codes, strict=True)
+            learnt = [nearest(ours, theirs.value, skip_self) for ours, theirs in spaces]
+            made.append(tf.stack([common[0], *learnt, *common[1:]]))
+        return tf.stack(made)
+
+    def architecture(self):
+        """What the constructor takes, as a JSON-able dict: `Ensemble(**architecture)` is a twin."""
+        return copy.deepcopy(self._config)
+
+    def program_key(self):
+        """Ensembles of one architecture run one program, whatever their weights."""
+        return self.method, json.dumps(self._config, sort_keys=True)
+
+    def write_state(self, folder, dtype="float32"):
+        """Write the weights into a folder; `dtype` as for `alad_tf.weights.save_scorer`."""
+        save_scorer(self, Path(folder) / WEIGHTS, dtype)
+
+    def read_state(self, folder):
+        """Read the weights that `write_state` wrote; errors as for `load_scorer`."""
+        load_scorer(self, Path(folder) / WEIGHTS)
+
+    def get_config(self):
+        return {**super().get_config(), **self._config}

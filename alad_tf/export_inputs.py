@@ -1,0 +1,129 @@
+"""What an exported detector is asked with: its inputs by name, and records to try it with."""
+
+import keyword
+import re
+
+import numpy as np
+import tensorflow as tf
+
+UNSEEN = "\N{EM DASH}unseen\N{EM DASH}"  # a category that no training row had
+
+
+def inputs_of(preprocessor):
+    """The inputs of an export's signatures.
+
+    Args:
+        preprocessor: a fitted preprocessor of `alad_tf.preprocess`.
+
+    Returns:
+        dict by the input's name: the column that it stands for, or None if it is all of the
+        records; and its `tf.TensorSpec`.
+
+    Raises:
+        ValueError: two columns whose names would be one input's.
+
+    Example:
+        >>> from alad_tf.preprocess import VectorPreprocessor
+        >>> list(inputs_of(VectorPreprocessor("none").fit([[1.0, 2.0]])))
+        ['x']
+    """
+    if preprocessor.kind == "image":
+        return {"images": (None, tf.TensorSpec((None, *preprocessor.image_shape), tf.uint8))}
+    if preprocessor.kind == "vector":
+        return {"x": (None, tf.TensorSpec((None, preprocessor.output_dim), tf.float32))}
+    if _is_array(preprocessor):
+        return {"x": (None, tf.TensorSpec((None, len(preprocessor.names)), tf.float32))}
+    categorical, continuous = _columns(preprocessor)
+    dtypes = dict.fromkeys(categorical, tf.string) | dict.fromkeys(continuous, tf.float32)
+    inputs = {}
+    for column, dtype in dtypes.items():
+        name = re.sub(r"\W", "_", str(column), flags=re.ASCII)
+        if not name[:1].isalpha() or keyword.iskeyword(name) or name == "self":
+            name = f"column_{name}"
+        if name in inputs:
+            raise ValueError(
+                f"The columns {inputs[name][0]!r} and {column!r} would both be the input {name!r}: "
+                "an input's name has ASCII letters, digits and underscores. Rename one of them and "
+                "fit again."
+            )
+        inputs[name] = (column, tf.TensorSpec((None,), dtype))
+    return inputs
+
+
+def as_called(preprocessor, columns, raw):
+    """What the preprocessor's `call` takes, of a request.
+
+    Args:
+        preprocessor: the fitted preprocessor.
+        columns: dict, for each input the column that it stands for, or None.
+        raw: dict of tensors by input.
+
+    Returns:
+        a tensor or dict of tensors.
+    """
+    if None in columns.values():
+        (x,) = raw.values()
+        if preprocessor.kind != "mixed":
+            return x
+        return {"numbers": x, "categories": tf.zeros((tf.shape(x)[0], 0), tf.string)}
+    table = {columns[name]: values for name, values in raw.items()}
+    if preprocessor.kind != "mixed":
+        return table
+    categorical, numeric = _columns(preprocessor)
+    some = next(iter(table.values()))
+    blocks = {"numbers": (numeric, tf.float32), "categories": (categorical, tf.string)}
+    return {
+        key: tf.stack([table[name] for name in names], 1)
+        if names
+        else tf.zeros((tf.shape(some)[0], 0), dtype)
+        for key, (names, dtype) in blocks.items()
+    }
+
+
+def sample(preprocessor, count):
+    """Random raw records of a preprocessor's form, within the range that it was fitted on.
+
+    Args:
+        preprocessor: a fitted preprocessor.
+        count: int, N; if above 1, a table's last row has categories that nobody has seen, and gaps
+            where the preprocessor fills them.
+
+    Returns:
+        images: uint8 (N, H, W, C); arrays: float32 (N, d); tables: dict of (N,) columns.
+
+    Example:
+        >>> from alad_tf.preprocess import ImagePreprocessor
+        >>> sample(ImagePreprocessor((8, 8, 2)), 3).shape
+        (3, 8, 8, 2)
+    """
+    generator = np.random.default_rng(count)
+    if preprocessor.kind == "image":
+        return generator.integers(0, 256, (count, *preprocessor.image_shape), dtype="uint8")
+    shift, scale = preprocessor.shift.numpy(), preprocessor.scale.numpy()
+    spread = 1.0 / np.where(scale > 0, scale, 1.0)
+    x = (shift + generator.uniform(size=(count, len(shift))) * spread).astype("float32")
+    if preprocessor.kind == "mixed" and count > 1:
+        x[-1, preprocessor.gaps] = np.nan
+    if preprocessor.kind == "vector" or _is_array(preprocessor):
+        return x
+    _, continuous = _columns(preprocessor)
+    table = {k: generator.choice(known, count) for k, known in preprocessor.vocabularies.items()}
+    if count > 1:
+        table = {k: np.append(v[1:], UNSEEN) for k, v in table.items()}
+    return {**table, **dict(zip(continuous, x.T, strict=True))}
+
+
+def _columns(preprocessor):
+    """Names of a table's categorical and of its continuous columns, in their blocks' order."""
+    if preprocessor.kind == "mixed":
+        return list(preprocessor.vocabularies), preprocessor.numeric
+    return preprocessor.categorical, preprocessor.continuous
+
+
+def _is_array(preprocessor):
+    """Whether it is mixed and was fitted on an array of numbers, whose columns have no names."""
+    return (
+        preprocessor.kind == "mixed"
+        and not preprocessor.vocabularies
+        and preprocessor.names == [f"x{i}" for i in range(len(preprocessor.names))]
+    )
