@@ -12,11 +12,14 @@ from rich.console import Console  # noqa: E402
 from rich.markdown import Markdown  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from alad_tf import cli_detect  # noqa: E402
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Adversarially Learned Anomaly Detection and its rivals: train, evaluate, describe.",
 )
+app.add_typer(cli_detect.app)  # the commands for anyone's data
 out, err = Console(), Console(stderr=True)
 
 DataDir = Annotated[

@@ -142,8 +142,11 @@ class Detector(FineTuning):
 
         Source: `alad_tf.threshold.Threshold.p_values`.
         """
-        threshold = Threshold(self.threshold, self.threshold_rule, self.reference)
-        return threshold.p_values(self.anomaly_score(x))
+        return self.p_values_of(self.anomaly_score(x))
+
+    def p_values_of(self, scores):
+        """The p-values of scores that are known already: float64 (N,); errors as for `p_value`."""
+        return Threshold(self.threshold, self.threshold_rule, self.reference).p_values(scores)
 
     def predict(self, x):
         """Whether raw records are anomalous.

@@ -36,6 +36,19 @@ class Explanation:
     observed: dict
     expected: dict
 
+    def take(self, rows):
+        """The explanation of some of the records: a slice of them, or their places."""
+        return Explanation(
+            self.score,
+            self.scores[rows],
+            self.baseline[rows],
+            self.reconstruction[rows],
+            self.columns,
+            self.attributions[rows],
+            {name: values[rows] for name, values in self.observed.items()},
+            {name: values[rows] for name, values in self.expected.items()},
+        )
+
     def top(self, row, count=5):
         """The columns that add most to a record's score.
 

@@ -8,7 +8,15 @@ from sklearn.metrics import roc_auc_score, roc_curve
 NORMAL, ANOMALOUS, GREY = "#2b6cb0", "#c53030", "#4a5568"
 
 
-def score_histogram(scores, is_anomaly, path, threshold=None, title="", label="anomaly score"):
+def score_histogram(
+    scores,
+    is_anomaly,
+    path,
+    threshold=None,
+    title="",
+    label="anomaly score",
+    kinds=("normal", "anomalous"),
+):
     """Histograms of normal and anomalous samples' scores, each in per cent, with the threshold.
 
     Args:
@@ -17,6 +25,8 @@ def score_histogram(scores, is_anomaly, path, threshold=None, title="", label="a
         path: str or Path of the PNG.
         threshold: float, drawn as a line.
         title, label: str, the title and the name of the score on its axis.
+        kinds: names of the samples that are False and True in `is_anomaly`; one of which there are
+            none is not drawn.
 
     Returns:
         Path of the PNG.
@@ -31,9 +41,11 @@ def score_histogram(scores, is_anomaly, path, threshold=None, title="", label="a
     beyond = scores > high
     edges = np.linspace(scores.min(), high, 41)
     for mask, color, name in (
-        (~is_anomaly, NORMAL, "normal"),
-        (is_anomaly, ANOMALOUS, "anomalous"),
+        (~is_anomaly, NORMAL, kinds[0]),
+        (is_anomaly, ANOMALOUS, kinds[1]),
     ):
+        if not mask.any():
+            continue
         values = np.minimum(scores[mask], high)
         share = np.full(len(values), 100 / max(len(values), 1))  # the kinds may differ in number
         kind = f"{name} ({mask.sum():,})"

@@ -41,3 +41,25 @@ def metrics_table(entry, measured, untrained=None):
         if values:
             table.add_row(f"{name}, paper ({entry.reported_in})", *cells(values))
     return table
+
+
+def reasons_table(told, row, title, count=5):
+    """What adds most to a row's score.
+
+    Args:
+        told: `alad_tf.explain.Explanation` of a table's rows.
+        row: int, the row's place in it.
+        title: str.
+        count: int, how many columns.
+
+    Returns:
+        `rich.table.Table`.
+    """
+    table = Table(
+        "column", "observed", "expected", "adds", title=f"{title}: score {told.scores[row]:.4g}"
+    )
+    for reason in told.top(row, count):
+        values = (reason["observed"], reason["expected"])
+        told_values = (v if isinstance(v, str) else f"{v:.4g}" for v in values)
+        table.add_row(reason["column"], *told_values, f"{reason['attribution']:+.3g}")
+    return table

@@ -1,0 +1,145 @@
+"""The commands for anyone's data: fit, score, explain."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer()
+out, err = Console(), Console(stderr=True)
+
+Source = Annotated[
+    Path, typer.Argument(help="A .csv, .tsv, .parquet, .npy or .npz file, or a folder of images.")
+]
+DetectorName = Annotated[
+    str, typer.Argument(help="What `alad fit` wrote, a run's folder, or a pretrained zoo entry.")
+]
+
+
+@app.command()
+def fit(
+    source: Source,
+    folder: Annotated[Path, typer.Option("--out", help="Folder to write the detector to.")],
+    false_alarms: Annotated[
+        float | None,
+        typer.Option(help="Share of normal rows that may be flagged; default 0.01, if rows allow."),
+    ] = None,
+    contamination: Annotated[
+        float | None,
+        typer.Option(help="Flag this share of the given rows instead; no p-values then."),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(help="Column that is 1 for anomalies: they do not train, they set the line."),
+    ] = None,
+    exclude: Annotated[
+        str | None, typer.Option(help="Columns to leave out, such as row ids: a,b,c.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="HEIGHTxWIDTH that images are resized to, such as 64x64.")
+    ] = None,
+    score: Annotated[
+        str, typer.Option(help="combined, features (the paper's), l1, l2 or logits.")
+    ] = "combined",
+    members: Annotated[int, typer.Option(min=1, help="Networks whose scores are averaged.")] = 3,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of training; default by rule.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+):
+    """Learn what the rows of a table or the images of a folder look like; report the odd ones."""
+    from alad_tf.estimator import ALADDetector
+    from alad_tf.files import replacing_folder
+    from alad_tf.fit_report import write_fit_report
+    from alad_tf.user_data import UserData, labelled_split
+
+    data = UserData.read(source, _size(size), _names(exclude), label)
+    estimator = ALADDetector(
+        score_name=score,
+        n_members=members,
+        contamination="auto" if contamination is None else contamination,
+        false_alarms=false_alarms,
+        steps=steps,
+        random_state=seed,
+        verbose=True,
+    )
+    train, validation = labelled_split(data, seed) if label else (data.rows, None)
+    estimator.fit(train, validation_data=validation)
+    estimator.detector_.metadata["input"] = data.origin
+    with replacing_folder(folder) as temporary:
+        estimator.save(temporary)
+        report = write_fit_report(temporary / "report", estimator.detector_, data, err)
+        name = report.relative_to(temporary)
+    out.print(f"threshold {estimator.detector_.threshold_rule}", highlight=False)
+    out.print(f"detector  {folder}\nreport    {folder / name}", highlight=False)
+
+
+@app.command()
+def score(
+    detector: DetectorName,
+    source: Source,
+    path: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
+    normal_class: Annotated[
+        str | None, typer.Option(help="Name or number of an image entry's normal class.")
+    ] = None,
+):
+    """Score every row: row, score, p_value, is_anomaly, in the order of the input."""
+    import zoo
+    from alad_tf.user_data import write_scores
+
+    counts = write_scores(zoo.load(detector, normal_class=normal_class), source, path, err)
+    flagged = "no threshold" if counts[1] is None else f"{counts[1]:,} flagged"
+    out.print(f"rows      {counts[0]:,}, {flagged}\nscores    {path}", highlight=False)
+
+
+@app.command()
+def explain(
+    detector: DetectorName,
+    source: Source,
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")],
+    rows: Annotated[
+        str | None, typer.Option(help="Row numbers from 0, such as 3,17; default: the top ones.")
+    ] = None,
+    count: Annotated[
+        int, typer.Option("--top", min=1, help="How many of the highest scores to explain.")
+    ] = 3,
+    normal_class: Annotated[
+        str | None, typer.Option(help="Name or number of an image entry's normal class.")
+    ] = None,
+):
+    """Say for rows what adds to their scores: a table, and pictures."""
+    import zoo
+    from alad_tf.printed import reasons_table
+    from alad_tf.reasons import draw_reasons
+    from alad_tf.user_data import UserData
+
+    loaded = zoo.load(detector, normal_class=normal_class)
+    data = UserData.for_detector(loaded, source)
+    scores = loaded.anomaly_score(data.rows)
+    chosen = _row_numbers(rows, len(scores)) if rows else list((-scores).argsort()[:count])
+    told = loaded.explain(data.take(chosen))
+    for place, row in enumerate(chosen):
+        if told.columns:
+            out.print(reasons_table(told, place, f"row {data.ids[row]}"))
+    for picture in draw_reasons(folder, told, data, chosen):
+        out.print(f"picture   {picture}", highlight=False)
+
+
+def _size(text):
+    """(height, width) of "64x48", or None."""
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isdigit() and int(side) for side in sides):
+        raise ValueError(f"received --size {text}; expected HEIGHTxWIDTH, such as 64x48.")
+    return int(sides[0]), int(sides[1])
+
+
+def _names(text):
+    return [name.strip() for name in text.split(",") if name.strip()] if text else []
+
+
+def _row_numbers(text, total):
+    names = _names(text)
+    if not names or not all(name.isdigit() and int(name) < total for name in names):
+        raise ValueError(f"received --rows {text}; expected numbers from 0 to {total - 1}: 3,17.")
+    return [int(name) for name in names]
