@@ -150,3 +150,15 @@ def _integrate(scorer, score, x, made, steps):
         total = sum(gradient(tf.constant(start + s * way), held)[1].numpy() for s in shares)
         found[rows] = (way * total / steps)[:count]
     return baseline, found
+
+
+def as_shown(value):
+    """A column's value as people read it: text, "missing", or a number of four digits.
+
+    Example:
+        >>> as_shown(float("nan")), as_shown(0.123456), as_shown("")
+        ('missing', '0.1235', 'none')
+    """
+    if isinstance(value, str):
+        return str(value) or "none"
+    return "missing" if np.isnan(value) else f"{value:.4g}"

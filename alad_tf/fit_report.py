@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from alad_tf.explain import as_shown
 from alad_tf.files import write_text
 from alad_tf.plots import score_histogram
 from alad_tf.progress import counted
@@ -91,7 +92,10 @@ def _row_table(detector, told, data, top):
     yield "|---|---|---|---|"
     for place, row in enumerate(top):
         reasons = "; ".join(
-            f"{_cell(one['column'])}: {_value(one['observed'])}, expected {_value(one['expected'])}"
+            _cell(
+                f"{one['column']}: {as_shown(one['observed'])}, "
+                f"expected {as_shown(one['expected'])}"
+            )
             for one in told.top(place, REASONS)
         )
         score = told.scores[place]
@@ -115,7 +119,3 @@ def _p_value(detector, score):
 def _cell(text):
     """Text that does not end a Markdown table's cell."""
     return str(text).replace("|", "\\|").replace("\n", " ")
-
-
-def _value(value):
-    return _cell(value) if isinstance(value, str) else f"{value:.4g}"

@@ -38,6 +38,8 @@ def score_histogram(
     figure, axes = new_figure()
     # a few far anomalies would squeeze all else into one bar: the last bar takes what lies beyond
     high = np.quantile(scores, 0.99)
+    if threshold is not None and high < threshold <= scores.max():  # room for its line
+        high = threshold + 0.05 * (threshold - scores.min())
     beyond = scores > high
     edges = np.linspace(scores.min(), high, 41)
     for mask, color, name in (

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from alad_tf.explain import as_shown
 from alad_tf.plots import ANOMALOUS, GREY, NORMAL, new_figure, save_figure
 
 
@@ -33,7 +34,9 @@ def column_bars(explanation, row, path, count=10, title=""):
     places = np.arange(len(ranked))
     axes.barh(places, values, color=colors, height=0.7)
     labels = [
-        f"{reason['column']}: {_short(reason['observed'])} (expected {_short(reason['expected'])})"
+        "{column}: {0} (expected {1})".format(
+            *(as_shown(reason[key]) for key in ("observed", "expected")), column=reason["column"]
+        )
         for reason in ranked
     ]
     axes.set_yticks(places, labels)
@@ -91,9 +94,3 @@ def heat_maps(explanation, images, path, title=""):
     figure.colorbar(drawn, ax=grid[2, :], shrink=0.9)
     figure.suptitle(title or f"{explanation.score} score above each image", fontsize=10)
     return save_figure(figure, path)
-
-
-def _short(value):
-    if isinstance(value, (str, np.str_)):
-        return str(value) or "none"
-    return f"{value:.4g}"

@@ -3,6 +3,7 @@
 from rich.table import Table
 
 from alad_tf.evaluate import METRICS
+from alad_tf.explain import as_shown
 
 TITLES = {"f1": "F1", "auroc": "AUROC", "auprc": "AUPRC"}
 
@@ -59,7 +60,6 @@ def reasons_table(told, row, title, count=5):
         "column", "observed", "expected", "adds", title=f"{title}: score {told.scores[row]:.4g}"
     )
     for reason in told.top(row, count):
-        values = (reason["observed"], reason["expected"])
-        told_values = (v if isinstance(v, str) else f"{v:.4g}" for v in values)
-        table.add_row(reason["column"], *told_values, f"{reason['attribution']:+.3g}")
+        values = (as_shown(reason[key]) for key in ("observed", "expected"))
+        table.add_row(reason["column"], *values, f"{reason['attribution']:+.3g}")
     return table

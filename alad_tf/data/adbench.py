@@ -1,0 +1,70 @@
+"""Ten small tables of the ADBench benchmark, split into normal rows that train and the others."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+SETS = (
+    "breastw",
+    "cardio",
+    "Ionosphere",
+    "mammography",
+    "pendigits",
+    "Pima",
+    "satimage-2",
+    "thyroid",
+    "vowels",
+    "WDBC",
+)
+URL = "https://github.com/Minqi824/ADBench/tree/main/adbench/datasets/Classical"
+
+
+def load_adbench(name, data_dir=None):
+    """A set as ADBench stores it.
+
+    Args:
+        name: str, one of `SETS`, or of another set of ADBench's classical ones.
+        data_dir: str or Path of the folder with the `NUMBER_NAME.npz` files; default the folder
+            `adbench` in `ALAD_DATA_DIR`.
+
+    Returns:
+        `(x, is_anomaly)`: float64 (N, d), bool (N,).
+
+    Raises:
+        FileNotFoundError: no such file; the message says where to get it.
+
+    Example:
+        >>> # x, is_anomaly = load_adbench("thyroid", "adbench")
+
+    Source: Han et al., "ADBench: Anomaly detection benchmark", NeurIPS 2022.
+    """
+    folder = Path(data_dir or Path(os.environ.get("ALAD_DATA_DIR", ".")) / "adbench")
+    found = sorted(folder.glob(f"*_{name}.npz"))
+    if not found:
+        raise FileNotFoundError(
+            f"No set {name!r} in {folder.resolve()}: expected a file NUMBER_{name}.npz from {URL}. "
+            "Name the folder by --data-dir, or its parent by ALAD_DATA_DIR."
+        )
+    with np.load(found[0], allow_pickle=False) as arrays:
+        return arrays["X"].astype("float64"), arrays["y"].astype(bool)
+
+
+def split_adbench(is_anomaly, seed):
+    """Half of the normal rows train; the other half and all anomalies test.
+
+    Args:
+        is_anomaly: bool array (N,).
+        seed: int, of the choice.
+
+    Returns:
+        `(train, test)`: int arrays of row numbers.
+
+    Example:
+        >>> train, test = split_adbench(np.array([False, False, True]), 0)
+        >>> len(train), len(test)
+        (1, 2)
+    """
+    normal = np.random.RandomState(seed).permutation(np.flatnonzero(~is_anomaly))
+    half = len(normal) // 2
+    return normal[:half], np.concatenate([normal[half:], np.flatnonzero(is_anomaly)])

@@ -1,0 +1,159 @@
+"""Detectors on ten small tables, all with their defaults: ours, PyOD's ALAD, and the classics.
+
+    python -m benchmarks.adbench [--seeds 0,1,2] [--data-dir FOLDER] [--resume]
+
+Half of the normal rows train; the other half and all anomalies test. Everyone gets standardised
+columns (ours does that by itself). Of ours, all scores of the one fitted detector are in the table,
+those of the same detector without training, and the share of normal test rows that it flags by its
+default budget. Seconds are those of fit and scoring on all of the machine's cores; ours and PyOD's
+compile on the way.
+"""
+
+import json
+import time
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import OneClassSVM
+
+from alad_tf.data.adbench import SETS, load_adbench, split_adbench
+from alad_tf.ensemble import Ensemble
+from alad_tf.estimator import ALADDetector
+from alad_tf.files import write_json
+from alad_tf.scorer import Scorer
+from benchmarks import common
+
+PARTIAL = Path("results/benchmarks/adbench.partial.json")
+NEIGHBOURS = 5
+
+
+def ours(train, test, seed):
+    """Scores by name, and what else there is to say of the fitted detector."""
+    detector = ALADDetector(random_state=seed).fit(train)
+    scores = {f"ALADDetector, {name}": value for name, value in detector.scores(test).items()}
+    told = {
+        "budget_told": detector.detector_.threshold_rule,
+        "held_out": len(detector.detector_.reference),
+        "steps": detector.n_iter_,
+    }
+    return scores, told, detector
+
+
+def untrained(detector, train, test, seed):
+    """The scores of the same networks before training."""
+    rules, preprocessor = detector.rules_, detector.detector_.preprocessor
+    members = [Scorer.from_alad(rules.build(seed + k)) for k in range(detector.n_members)]
+    scorer = Ensemble.of(members, preprocessor.transform(train), seed)
+    scores = scorer.scores(preprocessor.transform(test))
+    return {f"untrained, {name}": value for name, value in scores.items()}
+
+
+def neighbours(train, test, seed):
+    """Distances to the fifth nearest training row, and the mean of the five."""
+    model = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(train)
+    distances, _ = model.kneighbors(test)
+    return {"5-NN, the fifth": distances[:, -1], "5-NN, mean of five": distances.mean(1)}
+
+
+def forest(train, test, seed):
+    """Isolation Forest with scikit-learn's defaults."""
+    return {"Isolation Forest": -IsolationForest(random_state=seed).fit(train).score_samples(test)}
+
+
+def svm(train, test, seed):
+    """One-class SVM with scikit-learn's defaults."""
+    return {"OC-SVM": -OneClassSVM().fit(train).score_samples(test)}
+
+
+def pyod_alad(train, test, seed):
+    """PyOD's ALAD with its defaults."""
+    import torch
+    from pyod.models.alad import ALAD
+
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # PyOD shuffles by NumPy's global generator
+    model = ALAD(verbose=0)
+    model.fit(train)
+    return {"PyOD ALAD": model.decision_function(test)}
+
+
+def measure(name, seed, data_dir, peers):
+    """One set and seed: a JSON-able dict."""
+    x, is_anomaly = load_adbench(name, data_dir)
+    train, test = split_adbench(is_anomaly, seed)
+    y = is_anomaly[test]
+    begun = time.perf_counter()
+    scores, told, detector = ours(x[train], x[test], seed)
+    seconds = {"ALADDetector": time.perf_counter() - begun}
+    flagged = detector.predict(x[test]) == -1
+    scores |= untrained(detector, x[train], x[test], seed)
+    scaler = StandardScaler().fit(x[train])
+    scaled_train, scaled_test = scaler.transform(x[train]), scaler.transform(x[test])
+    for peer in (neighbours, forest, svm, *((pyod_alad,) if peers else ())):
+        begun = time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scores |= peer(scaled_train, scaled_test, seed)
+        seconds[peer.__name__] = time.perf_counter() - begun
+    return {
+        "set": name,
+        "seed": seed,
+        "rows": len(x),
+        "columns": x.shape[1],
+        "train_rows": len(train),
+        "test_normal": int((~y).sum()),
+        "test_anomalies": int(y.sum()),
+        **told,
+        "flagged_normal": int(flagged[~y].sum()),
+        "flagged_anomalies": int(flagged[y].sum()),
+        "seconds": seconds,
+        "auroc": {k: float(roc_auc_score(y, v)) for k, v in scores.items()},
+        "auprc": {k: float(average_precision_score(y, v)) for k, v in scores.items()},
+    }
+
+
+def main(
+    seeds: Annotated[str, typer.Option(help="Seeds of split and training.")] = "0,1,2",
+    sets: Annotated[str, typer.Option(help="Sets, separated by commas.")] = ",".join(SETS),
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the .npz files; default ALAD_DATA_DIR/adbench.")
+    ] = None,
+    peers: Annotated[bool, typer.Option(help="Fit PyOD's ALAD as well (minutes a set).")] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
+):
+    """Measure, print and write results/benchmarks/adbench.json."""
+    runs = json.loads(PARTIAL.read_text()) if resume and PARTIAL.is_file() else []
+    done = {(run["set"], run["seed"]) for run in runs}
+    for seed in map(int, seeds.split(",")):
+        for name in sets.split(","):
+            if (name, seed) in done:
+                continue
+            runs.append(measure(name, seed, data_dir, peers))
+            write_json(PARTIAL, runs)
+            told = runs[-1]
+            common.console.print(
+                f"{name} seed {seed}: combined {told['auroc']['ALADDetector, combined']:.3f}, "
+                f"5-NN {told['auroc']['5-NN, mean of five']:.3f}, "
+                f"{told['seconds']['ALADDetector']:.0f} s",
+                highlight=False,
+            )
+    methods = list(runs[0]["auroc"])
+    mean = {m: float(np.mean([run["auroc"][m] for run in runs])) for m in methods}
+    common.show(
+        "Mean AUROC over sets and seeds",
+        ["method", "AUROC"],
+        [[m, f"{value:.4f}"] for m, value in sorted(mean.items(), key=lambda one: -one[1])],
+    )
+    common.write("adbench", {"runs": runs}, ("pyod", "torch") if peers else ())
+    PARTIAL.unlink()
+
+
+if __name__ == "__main__":
+    typer.run(main)
