@@ -15,11 +15,12 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ALAD": "alad_tf.alad",
+    "ALADDetector": "alad_tf.estimator",
     "Detector": "alad_tf.detector",
     "Scorer": "alad_tf.scorer",
     "SpectralNormalization": "alad_tf.layers",
 }
-__all__ = ["ALAD", "Detector", "Scorer", "SpectralNormalization"]
+__all__ = ["ALAD", "ALADDetector", "Detector", "Scorer", "SpectralNormalization"]
 
 
 def __getattr__(name):

@@ -1,4 +1,4 @@
-"""The commands for anyone's data: fit, score, explain."""
+"""The commands for anyone's data: fit, tune, score, explain."""
 
 from pathlib import Path
 from typing import Annotated
@@ -47,30 +47,64 @@ def fit(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ):
     """Learn what the rows of a table or the images of a folder look like; report the odd ones."""
-    from alad_tf.estimator import ALADDetector
-    from alad_tf.files import replacing_folder
-    from alad_tf.fit_report import write_fit_report
-    from alad_tf.user_data import UserData, labelled_split
+    options = {
+        "contamination": "auto" if contamination is None else contamination,
+        "false_alarms": false_alarms,
+        "score_name": score,
+        "n_members": members,
+        "steps": steps,
+        "random_state": seed,
+    }
+    _fit(_read(source, size, exclude, label), folder, options)
 
-    data = UserData.read(source, _size(size), _names(exclude), label)
-    estimator = ALADDetector(
-        score_name=score,
-        n_members=members,
-        contamination="auto" if contamination is None else contamination,
-        false_alarms=false_alarms,
-        steps=steps,
-        random_state=seed,
-        verbose=True,
-    )
-    train, validation = labelled_split(data, seed) if label else (data.rows, None)
-    estimator.fit(train, validation_data=validation)
-    estimator.detector_.metadata["input"] = data.origin
-    with replacing_folder(folder) as temporary:
-        estimator.save(temporary)
-        report = write_fit_report(temporary / "report", estimator.detector_, data, err)
-        name = report.relative_to(temporary)
-    out.print(f"threshold {estimator.detector_.threshold_rule}", highlight=False)
-    out.print(f"detector  {folder}\nreport    {folder / name}", highlight=False)
+
+@app.command()
+def tune(
+    source: Source,
+    folder: Annotated[Path, typer.Option("--out", help="Folder to write the detector to.")],
+    trials: Annotated[int, typer.Option(min=1, help="Trainings of one network.")] = 20,
+    false_alarms: Annotated[
+        float | None,
+        typer.Option(help="Share of normal rows that may be flagged; default 0.01, if rows allow."),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(help="Column that is 1 for anomalies: they do not train, they set the line."),
+    ] = None,
+    exclude: Annotated[
+        str | None, typer.Option(help="Columns to leave out, such as row ids: a,b,c.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="HEIGHTxWIDTH that images are resized to, such as 64x64.")
+    ] = None,
+    score: Annotated[
+        str, typer.Option(help="combined, features (the paper's), l1, l2 or logits.")
+    ] = "combined",
+    members: Annotated[int, typer.Option(min=1, help="Networks whose scores are averaged.")] = 3,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+):
+    """Search for hyper-parameters, without anomalies, then fit with the best: see `fit`.
+
+    A trial's criterion: how well held-out rows are told from their corruptions (AUROC). Trials are
+    kept beside the detector, in OUT.trials; the same command goes on with them.
+    """
+    from alad_tf.explain import as_shown
+    from alad_tf.printed import trials_table
+    from alad_tf.tuning import TuningData, search
+    from alad_tf.user_data import preprocessed_normal
+
+    data = _read(source, size, exclude, label)
+    rows = TuningData.split(preprocessed_normal(data), seed)
+
+    def report(number, values, criterion):
+        told = ", ".join(f"{name} {as_shown(value)}" for name, value in values.items())
+        err.print(f"trial {number}/{trials}  {criterion:.4f}  {told}", highlight=False)
+
+    kept = folder.with_name(f"{folder.name}.trials")
+    found = search(rows, kept, trials, score, seed, report)
+    out.print(trials_table(found))
+    options = {"score_name": score, "n_members": members, "false_alarms": false_alarms}
+    _fit(data, folder, {**options, "random_state": seed, **found[0][0]})
 
 
 @app.command()
@@ -122,6 +156,33 @@ def explain(
             out.print(reasons_table(told, place, f"row {data.ids[row]}"))
     for picture in draw_reasons(folder, told, data, chosen):
         out.print(f"picture   {picture}", highlight=False)
+
+
+def _read(source, size, exclude, label):
+    from alad_tf.user_data import UserData
+
+    return UserData.read(source, _size(size), _names(exclude), label)
+
+
+def _fit(data, folder, options):
+    """Fit a detector, write it with its report, say where they are."""
+    from alad_tf.estimator import ALADDetector
+    from alad_tf.files import replacing_folder
+    from alad_tf.fit_report import write_fit_report
+    from alad_tf.user_data import labelled_split
+
+    estimator = ALADDetector(**options, verbose=True)
+    train, validation = data.rows, None
+    if data.is_anomaly is not None:
+        train, validation = labelled_split(data, options["random_state"])
+    estimator.fit(train, validation_data=validation)
+    estimator.detector_.metadata["input"] = data.origin
+    with replacing_folder(folder) as temporary:
+        estimator.save(temporary)
+        report = write_fit_report(temporary / "report", estimator.detector_, data, err)
+        name = report.relative_to(temporary)
+    out.print(f"threshold {estimator.detector_.threshold_rule}", highlight=False)
+    out.print(f"detector  {folder}\nreport    {folder / name}", highlight=False)
 
 
 def _size(text):

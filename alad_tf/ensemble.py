@@ -18,6 +18,7 @@ from alad_tf.weights import load_scorer, save_scorer
 COMBINED = "combined"
 MOST_ROWS, FEWEST_ROWS, MOST_NUMBERS = 4096, 256, 2**23  # of the kept rows
 BATCH = 512
+LOWEST = -3.0  # one distance that is tiny beside all others must not vouch for a sample
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -28,14 +29,14 @@ class Ensemble(InBlocks, keras.Model):
     and "logits" are the means of what the members' D_xx give for it: with one member, the paper's
     scores. "combined" is a weighted mean of standardised log-distances,
 
-        t(s) = (log(s + floor) - center) / spread,
+        t(s) = max((log(s + floor) - center) / spread, -3),
 
     with center and spread over the training rows (a row is not its own neighbour there). Half of
     the weight has, for tables, the mean distance to the 5 nearest training rows in x, which takes
-    no training and is hard to beat on small tables. The other half, for images all of it, is shared
-    by what ALAD learnt: ||x - x'||_2, and the mean distances to the 5 nearest training rows in the
-    members' codes E(x) and features f_xx(x, x). A typical normal row has 0; one unit is about a
-    standard deviation of the training rows.
+    no training and is hard to beat on small tables. The other half is shared by the distance of x
+    from the training rows' mean, ||x - x'||_2, and the mean distances to the 5 nearest training
+    rows in the members' codes E(x) and features f_xx(x, x); for images the last three have all of
+    the weight. A typical normal row has 0; one unit is about a standard deviation.
 
     Args:
         scorer: dict, the members' `Scorer.architecture()`.
@@ -90,7 +91,7 @@ class Ensemble(InBlocks, keras.Model):
         learnt = ("l2", "E(x)", "f_xx(x, x)")
         if len(self.x_shape) > 1:  # pixels say little of nearness
             return dict.fromkeys(learnt, 1 / 3)
-        return {**dict.fromkeys(learnt, 1 / 6), "x": 1 / 2}
+        return {**dict.fromkeys((*learnt, "mean"), 1 / 8), "x": 1 / 2}
 
     @classmethod
     def of(cls, scorers, x, seed=0):
@@ -139,8 +140,7 @@ class Ensemble(InBlocks, keras.Model):
             part = x[i : i + BATCH]
             found.append(self._distances(part, self._reconstruct(part), skip_self=True).numpy())
         values = np.concatenate(found, -1).astype("float64")  # (members, spaces, rows)
-        # little beside what is typical, much beside what rounding makes of equal rows
-        floor = 0.1 * np.median(values, -1) + 1e-3 * np.sqrt((values**2).mean(-1)) + 1e-6
+        floor = 0.1 * np.median(values, -1) + 1e-6  # log(0) must not stand out
         logs = np.log(values + floor[..., None])
         spread = logs.std(-1)
         spread = np.where(spread < 1e-3, 1.0, spread)  # of rows that are all alike
@@ -172,6 +172,7 @@ class Ensemble(InBlocks, keras.Model):
         distances = self._distances(x, reconstruction)
         floor, center, spread = (part[..., None] for part in tf.unstack(self.calibration.value))
         standardised = (tf.math.log(distances + floor) - center) / spread
+        standardised = tf.maximum(standardised, LOWEST)
         weights = tf.constant(list(self.weights_of.values()))[:, None]
         return {**scores, COMBINED: tf.reduce_sum(weights * tf.reduce_mean(standardised, 0), 0)}
 
@@ -187,9 +188,9 @@ class Ensemble(InBlocks, keras.Model):
 
     def _distances(self, x, reconstruction, skip_self=False):
         """The distances that "combined" is made of: float32 tensor (members, spaces, B)."""
-        residual = tf.reshape(x - reconstruction, (tf.shape(x)[0], -1))
-        common = [tf.sqrt(tf.reduce_sum(tf.square(residual), -1) + 1e-12)]
+        common = [_norm(x - reconstruction)]
         if "x" in self.weights_of:
+            common.append(_norm(x - tf.reduce_mean(self.rows.value, 0)))
             common.append(nearest(x, self.rows.value, skip_self))
         made = []
         for member, codes in zip(self.members, self.codes, strict=True):
@@ -216,3 +217,9 @@ class Ensemble(InBlocks, keras.Model):
 
     def get_config(self):
         return {**super().get_config(), **self._config}
+
+
+def _norm(x):
+    """Euclidean norms of samples (B, ...); a root has no gradient at 0, so a little is added."""
+    x = tf.reshape(x, (tf.shape(x)[0], -1))
+    return tf.sqrt(tf.reduce_sum(tf.square(x), -1) + 1e-12)

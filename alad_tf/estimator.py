@@ -1,17 +1,13 @@
 """ALADDetector: a scikit-learn outlier estimator for anyone's table or images."""
 
-import shutil
-import tempfile
-from pathlib import Path
-
 import numpy as np
 from rich.console import Console
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from alad_tf.detector import Detector
 from alad_tf.ensemble import Ensemble
+from alad_tf.estimator_files import KeptDetector
 from alad_tf.given import anomaly_labels, check_given, is_images, take_rows
 from alad_tf.members import train_members
 from alad_tf.preprocess import ImagePreprocessor, MixedPreprocessor
@@ -25,7 +21,7 @@ FALSE_ALARMS = 0.01  # of normal rows, where enough of them were held out to tel
 MANY_ROWS, MOST_HELD_OUT = 1000, 2000
 
 
-class ALADDetector(OutlierMixin, BaseEstimator):
+class ALADDetector(KeptDetector, OutlierMixin, BaseEstimator):
     """Finds rows or images that are unlike those it was fitted on.
 
     It trains ALAD on the rows of `fit`, most of which should be normal, holds some out to learn
@@ -211,20 +207,6 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         least = 1 / (len(scores) + 1)
         return by_false_alarms(scores, self.false_alarms or max(FALSE_ALARMS, least))
 
-    def _finish(self):
-        """What follows from the detector: offset_, and what `save` keeps of the estimator."""
-        # the greatest score that is not flagged: flagged means a negative decision function
-        below = np.nextafter(np.float32(self.detector_.threshold), np.float32(-np.inf))
-        self.offset_ = -float(below)
-        kept = {"n_features_in_": self.n_features_in_, "n_iter_": self.n_iter_}
-        if hasattr(self, "feature_names_in_"):
-            kept["feature_names_in_"] = list(self.feature_names_in_)
-        parameters = self.get_params()
-        if not isinstance(self.random_state, (int, np.integer, type(None))):
-            parameters["random_state"] = None  # a generator's state is not kept
-        parameters = {k: v.item() if hasattr(v, "item") else v for k, v in parameters.items()}
-        self.detector_.metadata["estimator"] = {"parameters": parameters, "attributes": kept}
-
     # ----------------------------------------------------------------- scores
 
     def scores(self, X):
@@ -278,79 +260,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         """
         return self._fitted().explain(self._checked(X), score, steps)
 
-    def _fitted(self):
-        check_is_fitted(self, "detector_")
-        return self.detector_
-
     def _checked(self, X):
         return check_given(self, X, reset=False)
-
-    # ------------------------------------------------------------------ files
-
-    def save(self, folder):
-        """Write the fitted detector, whole or not at all; no file is a pickle.
-
-        Args:
-            folder: str or Path; an old detector there is replaced. `alad_tf.Detector.load` reads
-                it, too.
-
-        Returns:
-            Path of the folder.
-        """
-        return self._fitted().save(folder)
-
-    @classmethod
-    def load(cls, folder):
-        """Read a detector that `save` wrote: equal scores, p-values and verdicts.
-
-        The discriminators that no score needs are not kept: with `warm_start`, a loaded detector's
-        first `fit` starts afresh.
-
-        Raises:
-            FileNotFoundError, ValueError: no detector there, a damaged one, or one that no
-                `ALADDetector` wrote.
-        """
-        detector = Detector.load(folder)
-        kept = detector.metadata.get("estimator")
-        if kept is None:
-            raise ValueError(
-                f"{folder} holds a detector that no ALADDetector wrote. Read it with "
-                "alad_tf.Detector.load."
-            )
-        made = cls(**kept["parameters"])
-        made.detector_ = detector
-        for name, value in kept["attributes"].items():
-            setattr(made, name, np.array(value, object) if isinstance(value, list) else value)
-        made._finish()
-        return made
-
-    def export(self, folder):
-        """Write a SavedModel that takes raw rows; see `alad_tf.export.export`."""
-        return self._fitted().export(folder)
-
-    def __getstate__(self):
-        """For pickle, joblib and copy: parameters, and the files of `save` as bytes."""
-        state = dict(super().__getstate__())
-        for name in ("detector_", "_models"):
-            state.pop(name, None)
-        if hasattr(self, "detector_"):
-            scratch = Path(tempfile.mkdtemp())
-            try:
-                folder = self.detector_.save(scratch / "detector")
-                state["_files"] = {p.name: p.read_bytes() for p in folder.iterdir()}
-            finally:
-                shutil.rmtree(scratch)
-        return state
-
-    def __setstate__(self, state):
-        state = dict(state)
-        files = state.pop("_files", None)
-        super().__setstate__(state)
-        if files is not None:
-            with tempfile.TemporaryDirectory() as scratch:
-                for name, content in files.items():
-                    (Path(scratch) / name).write_bytes(content)
-                self.detector_ = Detector.load(scratch)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -161,4 +161,6 @@ def as_shown(value):
     """
     if isinstance(value, str):
         return str(value) or "none"
+    if isinstance(value, int):
+        return str(value)
     return "missing" if np.isnan(value) else f"{value:.4g}"

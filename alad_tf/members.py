@@ -22,7 +22,7 @@ CALLS = 128  # uses of randomness in a step, at most: see `alad_tf.step.Calls`
 def train_members(models, x, batch_size, steps, report=None):
     """Train compiled models of one architecture, each from its own seed, on the same rows.
 
-    What `ALAD.fit` would do with each of them, to the bit where chunks are of one size; but the
+    What `ALAD.fit` does with each of them, to the bit where both make many steps a call; but the
     program is a function of a model's whole state, so that XLA compiles it once for all members,
     for the next fit of a grid search, and for every table of as many columns. Members train side by
     side, a core each.

@@ -30,6 +30,8 @@ def nearest(x, reference, skip_self=False):
     squares -= 2 * tf.matmul(x, reference, transpose_b=True)  # (B, R), without (B, R, d)
     rows = reference.shape[0]
     first = 1 if skip_self and rows > 1 else 0
-    found = -tf.math.top_k(-squares, min(K + first, rows)).values[:, first:]
-    # rounding leaves differences of equal rows a little off 0, and a root has no gradient there
-    return tf.reduce_mean(tf.sqrt(tf.maximum(found, 1e-12)), -1)
+    found = tf.math.top_k(-squares, min(K + first, rows)).indices[:, first:]
+    # what was found is measured anew, exactly: small differences of large squares are noise
+    away = x[:, None] - tf.gather(reference, found)  # (B, K, d)
+    # a root has no gradient at 0
+    return tf.reduce_mean(tf.sqrt(tf.reduce_sum(tf.square(away), -1) + 1e-12), -1)

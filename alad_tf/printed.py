@@ -63,3 +63,19 @@ def reasons_table(told, row, title, count=5):
         values = (as_shown(reason[key]) for key in ("observed", "expected"))
         table.add_row(reason["column"], *values, f"{reason['attribution']:+.3g}")
     return table
+
+
+def trials_table(found, count=5):
+    """The best trials of a search.
+
+    Args:
+        found: list of `(values, criterion)`, best first.
+        count: int, how many.
+
+    Returns:
+        `rich.table.Table`.
+    """
+    table = Table("criterion", *found[0][0], title=f"The best of {len(found)} trials")
+    for values, criterion in found[:count]:
+        table.add_row(f"{criterion:.4f}", *map(as_shown, values.values()))
+    return table

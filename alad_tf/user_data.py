@@ -8,6 +8,7 @@ import pandas as pd
 
 from alad_tf.data.user_files import count_rows, read_all, read_batches
 from alad_tf.given import anomaly_labels, is_images, take_rows
+from alad_tf.preprocess import ImagePreprocessor, MixedPreprocessor
 from alad_tf.progress import counted
 
 HELD_OUT = 1 / 5  # of the normal rows, where labels say which are normal
@@ -102,6 +103,16 @@ def labelled_split(data, seed):
         data.take(validation),
         data.is_anomaly[validation],
     )
+
+
+def preprocessed_normal(data):
+    """The rows that are not labelled anomalous, as networks take them: float32 array (N, ...)."""
+    rows = data.rows
+    if data.is_anomaly is not None:
+        rows = data.take(np.flatnonzero(~data.is_anomaly))
+    if is_images(rows):
+        return ImagePreprocessor(rows.shape[1:]).transform(rows)
+    return MixedPreprocessor().fit(rows).transform(rows)
 
 
 def verdicts(detector, ids, rows):

@@ -1,0 +1,103 @@
+"""Anyone's files: the same rows whatever the format, batch by batch, and clear refusals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from alad_tf.data.user_files import count_rows, read_all, read_batches
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame({"a": [1.5, np.nan, 3.0, 4.0, 5.0], "code": ["01", "02", "10", "11", "x"]})
+
+
+def _write(table, path):
+    if path.suffix == ".parquet":
+        table.to_parquet(path)
+    else:
+        table.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_batches_of_a_table_are_its_rows(table, tmp_path, suffix):
+    path = _write(table, tmp_path / f"t{suffix}")
+    ids, whole = read_all(path, text=["code"])
+    pd.testing.assert_frame_equal(whole, table, check_dtype=False)
+    assert ids == [0, 1, 2, 3, 4]
+    parts = list(read_batches(path, text=["code"], batch=2))
+    assert [len(rows) for _, rows in parts] == [2, 2, 1]
+    assert [name for some, _ in parts for name in some] == ids
+    # by itself the first part's code looks like a number, and must not become one
+    assert parts[0][1]["code"].tolist() == ["01", "02"]
+    assert count_rows(path) == (5 if suffix == ".parquet" else None)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_arrays(tmp_path, suffix):
+    x = np.arange(10.0).reshape(5, 2)
+    path = tmp_path / f"x{suffix}"
+    np.save(path, x) if suffix == ".npy" else np.savez(path, X=x, y=x[:, 0])
+    np.testing.assert_array_equal(read_all(path)[1], x)
+    assert [len(rows) for _, rows in read_batches(path, batch=3)] == [3, 2]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    (folder / "below").mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (4, 8, 6, 3), dtype="uint8")
+    for name, image in zip(("b.png", "a.png", "below/c.png", "d.bmp"), images, strict=True):
+        Image.fromarray(image).save(folder / name)
+    (folder / "notes.txt").write_text("not a picture")
+    return folder, images
+
+
+def test_images_of_a_folder_in_the_order_of_their_names(pictures):
+    folder, images = pictures
+    ids, rows = read_all(folder)
+    assert ids == ["a.png", "b.png", "below/c.png", "d.bmp"]
+    np.testing.assert_array_equal(rows, images[[1, 0, 2, 3]])
+    assert count_rows(folder) == 4
+    assert read_all(folder, size=(4, 3), channels=1)[1].shape == (4, 4, 3, 1)
+    assert [len(some) for some, _ in read_batches(folder, batch=300)] == [3, 1]
+
+
+def test_images_of_several_sizes_need_one(pictures):
+    folder, _ = pictures
+    Image.fromarray(np.zeros((5, 5, 3), "uint8")).save(folder / "e.png")
+    with pytest.raises(ValueError, match=r"e.png is an image of 5 x 5 pixels.*Give one size"):
+        read_all(folder)
+    assert read_all(folder, size=(5, 5))[1].shape == (5, 5, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("t.xlsx", b"", r"expected one of \.csv"),
+        ("t.csv", b"", "no table that pandas can read"),
+        ("t.csv", b"a,b\n", "holds no rows"),
+        ("t.csv", b"a,b\n1,2\n1,2,3\n", "no table that pandas can read"),
+        ("t.parquet", b"PAR1 nonsense", "cannot be read|Parquet"),
+        ("t.npy", b"nonsense", "cannot be read|pickle|magic"),
+        ("p/a.png", b"nonsense", "is no image that can be read"),
+        ("p/a.txt", b"", "holds no images"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path, name, content, told):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=told):
+        read_all(path.parent if name.startswith("p/") else path)
+
+
+def test_absent_files_and_ambiguous_arrays(tmp_path):
+    with pytest.raises(FileNotFoundError, match="No file or folder"):
+        read_all(tmp_path / "absent.csv")
+    np.savez(tmp_path / "two.npz", a=np.ones((2, 2)), b=np.ones((2, 2)))
+    with pytest.raises(ValueError, match=r"holds the arrays \['a', 'b'\]"):
+        read_all(tmp_path / "two.npz")

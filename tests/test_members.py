@@ -1,0 +1,97 @@
+"""Members trained by one shared program are what `ALAD.fit` makes of each of them, to the bit."""
+
+import numpy as np
+import pytest
+from tiny import FEATURES, equal, tiny_data, tiny_image_model, tiny_model, weights_of
+
+from alad_tf import members
+from alad_tf.feed import PairedBatches
+from alad_tf.members import train_members
+
+
+def test_members_are_what_fit_makes():
+    """Two seeds, and chunks of other lengths than `fit` has."""
+    x = tiny_data(70)
+    together = [tiny_model(seed) for seed in (3, 8)]
+    found = train_members(together, x, 32, steps=6)
+    for model, seed, losses in zip(together, (3, 8), found, strict=True):
+        alone = tiny_model(seed)
+        history = alone.fit(x, batch_size=32, epochs=3, verbose=0).history
+        assert int(model.step.value) == 6
+        assert equal(weights_of(model), weights_of(alone))
+        assert losses["G"] == pytest.approx(np.mean(history["G"]), rel=1e-5)
+
+
+def test_tables_of_one_step_an_epoch_are_trained_alike():
+    """There `fit` runs a program without a loop, whose last bits may differ."""
+    together, alone = tiny_model(3), tiny_model(3)
+    train_members([together], tiny_data(33), 32, steps=4)
+    alone.fit(tiny_data(33), batch_size=32, epochs=4, verbose=0)
+    for ours, theirs in zip(weights_of(together), weights_of(alone), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_image_members_are_what_fit_makes():
+    x = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 2)).astype("float32")
+    together, alone = tiny_image_model(), tiny_image_model()
+    train_members([together], x, 4, steps=4)
+    alone.fit(x, batch_size=4, epochs=2, verbose=0)
+    for ours, theirs in zip(weights_of(together), weights_of(alone), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_training_goes_on_where_it_stopped():
+    x = tiny_data()
+    whole, parts = tiny_model(1), tiny_model(1)
+    train_members([whole], x, 32, steps=7)
+    for steps in (3, 4):
+        train_members([parts], x, 32, steps)
+    assert equal(weights_of(whole), weights_of(parts))
+
+
+def test_one_program_serves_other_tables_rates_and_seeds():
+    """Nothing of the first model is captured: what another one learns does not depend on it."""
+    x = tiny_data()
+    alone = tiny_model(5, learning_rate=1e-2)
+    alone.fit(x[:64], batch_size=32, epochs=1, verbose=0)
+    train_members([tiny_model(0)], x, 32, steps=2)
+    before = members._compiled.cache_info()
+    other = tiny_model(5, learning_rate=1e-2)
+    train_members([other], x[:64], 32, steps=2)
+    after = members._compiled.cache_info()
+    assert (after.misses, after.hits) == (before.misses, before.hits + 1)
+    assert not members._program(members._key(other, 32, members.CHUNK)).captured_inputs
+    assert equal(weights_of(other), weights_of(alone))
+
+
+def test_steps_are_reported():
+    told = []
+    train_members([tiny_model(0), tiny_model(1)], tiny_data(), 32, steps=3, report=told.append)
+    assert sum(told) == 6
+
+
+def test_only_one_architecture_and_finite_losses():
+    models = [tiny_model(0), tiny_model(1, spectral_norm=False)]
+    with pytest.raises(ValueError, match="2 models of 2 architectures"):
+        train_members(models, tiny_data(), 32, steps=1)
+    with pytest.raises(ValueError, match=rf"samples of shape \({FEATURES},\)"):
+        train_members([tiny_model(0)], tiny_data()[:, :4], 32, steps=1)
+    with pytest.raises(FloatingPointError, match="seed 0"):
+        train_members([tiny_model(0, learning_rate=1e30)], tiny_data(), 32, steps=20)
+
+
+def test_batches_across_epochs_are_those_of_the_epochs():
+    """From any step on, whatever the chunk: the same rows as epoch after epoch."""
+    x = np.arange(14, dtype="float32")[:, None]
+    feed = PairedBatches(x, 4, seed=3)
+    assert feed.steps == 3
+    by_epoch = [
+        (x_d.numpy()[i], x_g.numpy()[i])
+        for x_d, x_g, count in feed.epochs().take(3 * feed.chunks)
+        for i in range(count)
+    ]
+    for first, count, chunk in ((0, 9, 4), (2, 6, 5), (4, 5, 1)):
+        chunks = list(feed.across_epochs(first, count, chunk))
+        assert all(x_d.shape[0] == chunk for x_d, _, _ in chunks)
+        found = [(x_d.numpy()[i], x_g.numpy()[i]) for x_d, x_g, kept in chunks for i in range(kept)]
+        np.testing.assert_array_equal(found, by_epoch[first : first + count])
