@@ -1,5 +1,6 @@
 """The commands for anyone's data: fit, tune, score, explain."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -171,16 +172,22 @@ def _fit(data, folder, options):
     from alad_tf.fit_report import write_fit_report
     from alad_tf.user_data import labelled_split
 
-    estimator = ALADDetector(**options, verbose=True)
+    partial = folder.with_name(f"{folder.name}.partial")
+    estimator = ALADDetector(**options, checkpoint=str(partial), verbose=True)
     train, validation = data.rows, None
     if data.is_anomaly is not None:
         train, validation = labelled_split(data, options["random_state"])
-    estimator.fit(train, validation_data=validation)
+    try:
+        estimator.fit(train, validation_data=validation)
+    except KeyboardInterrupt:
+        err.print("Interrupted. The same command goes on from the last checkpoint.")
+        raise typer.Exit(130) from None
     estimator.detector_.metadata["input"] = data.origin
     with replacing_folder(folder) as temporary:
         estimator.save(temporary)
         report = write_fit_report(temporary / "report", estimator.detector_, data, err)
         name = report.relative_to(temporary)
+    shutil.rmtree(partial, ignore_errors=True)
     out.print(f"threshold {estimator.detector_.threshold_rule}", highlight=False)
     out.print(f"detector  {folder}\nreport    {folder / name}", highlight=False)
 

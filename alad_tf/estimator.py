@@ -48,6 +48,8 @@ class ALADDetector(KeptDetector, OutlierMixin, BaseEstimator):
         warm_start: bool, `fit` goes on with the members, and trains them for `steps` more.
         random_state: int, `numpy.random.RandomState` or None: of weights, noise, shuffling and of
             the choice of rows that are held out.
+        checkpoint: str or None, a folder for the members' states while they train: the same `fit`
+            after a kill goes on from there. It may be removed afterwards.
         verbose: bool, show the progress on standard error.
 
     Attributes:
@@ -86,6 +88,7 @@ class ALADDetector(KeptDetector, OutlierMixin, BaseEstimator):
         learning_rate=None,
         warm_start=False,
         random_state=0,
+        checkpoint=None,
         verbose=False,
     ):
         self.score_name = score_name
@@ -101,6 +104,7 @@ class ALADDetector(KeptDetector, OutlierMixin, BaseEstimator):
         self.learning_rate = learning_rate
         self.warm_start = warm_start
         self.random_state = random_state
+        self.checkpoint = checkpoint
         self.verbose = verbose
 
     # -------------------------------------------------------------------- fit
@@ -194,7 +198,7 @@ class ALADDetector(KeptDetector, OutlierMixin, BaseEstimator):
             models = [rules.build(int(member >> 1)) for member in seeds]
         console = Console(stderr=True) if self.verbose else None
         with counted(rules.steps * len(models), "training steps", console) as advance:
-            train_members(models, rows, rules.batch_size, rules.steps, advance)
+            train_members(models, rows, rules.batch_size, rules.steps, advance, self.checkpoint)
         return models
 
     def _threshold(self, x, held_out, labels):

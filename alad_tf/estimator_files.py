@@ -1,4 +1,4 @@
-"""How a fitted estimator is kept: folders without pickles, SavedModels, pickles for scikit-learn."""
+"""How a fitted estimator is kept: folders without pickles, SavedModels, and pickles themselves."""
 
 import shutil
 import tempfile
@@ -25,7 +25,7 @@ class KeptDetector:
         kept = {"n_features_in_": self.n_features_in_, "n_iter_": self.n_iter_}
         if hasattr(self, "feature_names_in_"):
             kept["feature_names_in_"] = list(self.feature_names_in_)
-        parameters = self.get_params()
+        parameters = {**self.get_params(), "checkpoint": None}
         if not isinstance(self.random_state, (int, np.integer, type(None))):
             parameters["random_state"] = None  # a generator's state is not kept
         parameters = {k: v.item() if hasattr(v, "item") else v for k, v in parameters.items()}

@@ -4,11 +4,13 @@ import functools
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from alad_tf.alad import ALAD
+from alad_tf.checkpoint import Checkpoint, identity_of
 from alad_tf.feed import PairedBatches
 from alad_tf.layers import SeededDropout
 from alad_tf.machine import cores
@@ -19,7 +21,7 @@ KEPT = 8  # programs
 CALLS = 128  # uses of randomness in a step, at most: see `alad_tf.step.Calls`
 
 
-def train_members(models, x, batch_size, steps, report=None):
+def train_members(models, x, batch_size, steps, report=None, checkpoint=None):
     """Train compiled models of one architecture, each from its own seed, on the same rows.
 
     What `ALAD.fit` does with each of them, to the bit where both make many steps a call; but the
@@ -35,6 +37,9 @@ def train_members(models, x, batch_size, steps, report=None):
         steps: int, training steps of each member.
         report: function of the steps that were done since the last report (all members counted),
             called from several threads; None for none.
+        checkpoint: str or Path of a folder that the members' states are written to every half a
+            minute; the same call after a kill goes on from there, and ends with the weights of an
+            unbroken one. None keeps nothing.
 
     Returns:
         list of dicts, for each member its losses' means over these steps.
@@ -63,24 +68,42 @@ def train_members(models, x, batch_size, steps, report=None):
     chunk = max(1, min(CHUNK, CHUNK_BYTES // step_bytes)) if x.ndim == 2 else 1
     program = _program(_key(models[0], batch_size, chunk))
 
-    def train(model):
+    whole = identity_of(_key(models[0], batch_size, chunk), steps, x)
+
+    stop = threading.Event()
+
+    def train(number, model):
         feed = PairedBatches(x, batch_size, derive_seed(model.seed, 2))
         feed.check(model.x_shape, model.orders)
         model.reset_metrics()
-        state = [tf.identity(v.value) for v in state_of(model)]
+        variables, first = state_of(model), int(model.step.value)
+        path = None if checkpoint is None else Path(checkpoint) / f"member{number}.npz"
+        kept = Checkpoint(path, identity_of(whole, model.seed, first))
+        state = [tf.constant(v) for v in kept.read() or [v.numpy() for v in variables]]
+        step = next(i for i, v in enumerate(variables) if v is model.step)
+        done = int(state[step]) - first
+        if report is not None and done:
+            report(done)
         seeds = tf.constant(_seeds(model), tf.int32)
-        for x_d, x_g, count in feed.across_epochs(int(model.step.value), steps, chunk):
+        for x_d, x_g, count in feed.across_epochs(first + done, steps - done, chunk):
             state = program(x_d, x_g, count, seeds, state)
+            kept.write(state)
+            if stop.is_set():
+                break
             if report is not None:
                 report(int(count))
-        for variable, value in zip(state_of(model), state, strict=True):
+        for variable, value in zip(variables, state, strict=True):
             variable.assign(value)
         return {name: float(mean) for name, mean in model._loss_means.result().items()}
 
     with ThreadPoolExecutor(min(len(models), cores())) as pool:
-        futures = [pool.submit(train, model) for model in models]
-        for done in as_completed(futures):
-            done.result()  # the first error ends the wait
+        futures = [pool.submit(train, *one) for one in enumerate(models)]
+        try:
+            for done in as_completed(futures):
+                done.result()
+        except BaseException:  # an error or an interrupt: no member goes on
+            stop.set()
+            raise
     losses = [future.result() for future in futures]
     for model, found in zip(models, losses, strict=True):
         if not tf.math.is_finite(found["loss"]):

@@ -5,6 +5,7 @@ from pathlib import Path
 from alad_tf.evaluate import METRICS, summarize
 from alad_tf.files import write_text
 from alad_tf.report_classes import class_sections, machines, plural, took
+from alad_tf.report_own import own_data_sections
 from alad_tf.report_tables import table_two
 from alad_tf.results import read_flagged, read_results
 
@@ -40,6 +41,7 @@ def render(entries, results="results"):
         "",
     ]
     lines += table_two(entries, results)
+    lines += own_data_sections(results)
     for entry in entries:
         sections = entry_sections(entry, results)
         lines += sections or [f"## {entry.name}", "", "Not run yet.", ""]

@@ -86,15 +86,16 @@ def main(
     for name in sets.split(","):
         runs[name] = trials_of(name, trials, data_dir)
         common.console.print(f"{name}: {trials} trials", style="dim")
-    rows = []
+    means, rows = {score: {} for score in SCORES}, []
     for score in SCORES:
         for criterion in ("corruptions", "mean score"):
             found = [summary(run, criterion, score) for run in runs.values()]
-            means = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
-            rows.append([score, criterion, *(f"{value:.3f}" for value in means.values())])
+            mean = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
+            means[score][criterion] = mean
+            rows.append([score, criterion, *(f"{value:.3f}" for value in mean.values())])
     header = ["score", "criterion", "Spearman", "AUROC: chosen", "default", "mean", "best"]
     common.show(f"Means over {len(runs)} tables", header, rows)
-    common.write("criterion", {"trials": runs}, ("keras-tuner", "scipy"))
+    common.write("criterion", {"means": means, "trials": runs}, ("keras-tuner", "scipy"))
 
 
 if __name__ == "__main__":

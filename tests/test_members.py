@@ -64,6 +64,32 @@ def test_one_program_serves_other_tables_rates_and_seeds():
     assert equal(weights_of(other), weights_of(alone))
 
 
+def test_a_killed_training_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
+    """Interrupted in the third call of the program; another table's states are not taken."""
+    monkeypatch.setattr("alad_tf.members.CHUNK", 2)
+    monkeypatch.setattr("alad_tf.checkpoint.Checkpoint.__init__.__defaults__", (0.0,))
+    x, calls = tiny_data(), []
+
+    def interrupt(count):
+        calls.append(count)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_members([tiny_model(4)], x, 32, 9, interrupt, checkpoint=tmp_path)
+    assert sum(calls) == 6
+    whole, resumed, told = tiny_model(4), tiny_model(4), []
+    train_members([whole], x, 32, 9)
+    train_members([resumed], x, 32, 9, told.append, checkpoint=tmp_path)
+    assert told[0] == 6 and sum(told) == 9
+    assert equal(weights_of(whole), weights_of(resumed))
+    other, told = tiny_model(4), []
+    train_members([other], x + 1, 32, 9, told.append, checkpoint=tmp_path)
+    assert told[0] == 2
+    (tmp_path / "member0.npz").write_bytes(b"damaged")
+    train_members([tiny_model(4)], x, 32, 9, told.append, checkpoint=tmp_path)
+
+
 def test_steps_are_reported():
     told = []
     train_members([tiny_model(0), tiny_model(1)], tiny_data(), 32, steps=3, report=told.append)
