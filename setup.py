@@ -46,7 +46,7 @@ setup(
             "tensorboard>=2.18",  # keras-tuner imports it and does not declare it
         ],
         "bench": ["pyod>=3.6,<4", "torch>=2.6"],  # the peers of benchmarks/
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9"],
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "polars>=1"],
     },
     entry_points={"console_scripts": ["alad = alad_tf.cli:main"]},
     classifiers=[
