@@ -55,7 +55,7 @@ def test_one_per_cent_of_fresh_normal_rows_are_flagged(data_dir, name):
 
 
 def test_the_measured_detectors_are_those_of_the_defaults():
-    """What RESULTS.md shows: the default's score, three seeds of ten sets, what they have to reach."""
+    """What RESULTS.md shows: the default's score on three seeds of ten sets, and its bounds."""
     measured = json.loads((ROOT / "results/benchmarks/adbench.json").read_text())
     runs = measured["runs"]
     assert {(run["set"], run["seed"]) for run in runs} == {(s, k) for s in SETS for k in range(3)}
