@@ -176,7 +176,13 @@ def export(
     detector: Annotated[
         str, typer.Argument(help="A pretrained zoo entry, or the folder of a run or a detector.")
     ],
-    folder: Annotated[Path, typer.Argument(help="Folder to write, such as served/1.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder to write to; the export is FOLDER/NAME/VERSION.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="The model's name; default the entry's, or detector.")
+    ] = None,
+    version: Annotated[int, typer.Option(min=1, help="The model's version.")] = 1,
     normal_class: Annotated[
         str | None, typer.Option(help="Name or number of an image entry's normal class.")
     ] = None,
@@ -191,7 +197,7 @@ def export(
         )
     loaded = zoo.load(detector, normal_class=normal_class)
     try:
-        out.print(f"export    {loaded.export(folder)}", highlight=False)
+        out.print(f"export    {loaded.export(folder, name, version)}", highlight=False)
     except RuntimeError as error:  # the self-check's message says all
         err.print(f"alad: {error}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None

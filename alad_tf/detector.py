@@ -211,32 +211,35 @@ class Detector(FineTuning):
             self.scorer.write_state(temporary, dtype)
         return Path(folder)
 
-    def export(self, folder):
+    def export(self, directory, name=None, version=1):
         """Write a SavedModel that takes raw records and needs nothing of this package.
 
         Args:
-            folder: str or Path; an old export there is replaced.
+            directory: str or Path; the export is `directory/name/version`, as TensorFlow Serving
+                expects it. An old export of that version is replaced.
+            name: str, the model's name; default the entry's, or "detector".
+            version: int, at least 1.
 
         Returns:
-            Path of the folder.
+            Path of the export.
 
         Raises:
-            ValueError: a baseline, which has no export.
+            ValueError: AnoGAN, which searches a code for each record and has no graph to export.
             ValueError, FileExistsError, RuntimeError: see `alad_tf.export.export`, which says what
                 the signatures take and give.
 
         Example:
-            >>> # detector.export("served/1")
-            >>> # tf.saved_model.load("served/1").signatures["serving_default"](x=rows)["score"]
+            >>> # folder = detector.export("served", "orders")
+            >>> # tf.saved_model.load(folder).signatures["serving_default"](x=rows)["score"]
         """
-        from alad_tf.export import export
+        from alad_tf.export import export_version
 
-        if not isinstance(self.scorer, (Scorer, Ensemble)):
+        if self.scorer.method == "anogan":
             raise ValueError(
-                f"Only ALAD's detectors are exported; this one is {self.scorer.method}. `save` and "
-                "Detector.load keep it."
+                "AnoGAN searches a code for each record by gradient steps; there is no graph to "
+                "export. `save` and Detector.load keep it."
             )
-        return export(self, folder)
+        return export_version(self, directory, name, version)
 
     @classmethod
     def load(cls, folder):

@@ -72,9 +72,9 @@ class KeptDetector:
         made._finish()
         return made
 
-    def export(self, folder):
-        """Write a SavedModel that takes raw rows; see `alad_tf.export.export`."""
-        return self._fitted().export(folder)
+    def export(self, directory, name=None, version=1):
+        """Write a SavedModel that takes raw rows; see `alad_tf.Detector.export`."""
+        return self._fitted().export(directory, name, version)
 
     def __getstate__(self):
         """For pickle, joblib and copy: parameters, and the files of `save` as bytes."""

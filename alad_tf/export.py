@@ -1,16 +1,57 @@
 """Export: a fitted detector as a TensorFlow SavedModel, which needs nothing of this package."""
 
+import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from alad_tf.export_check import difference
-from alad_tf.export_inputs import as_called, inputs_of
+from alad_tf.export_inputs import as_called, decoded, examples_spec, inputs_of
 from alad_tf.files import replacing_folder, write_json
+from alad_tf.warmup import write_warmup
 
 METADATA = "assets.extra/metadata.json"  # TensorFlow Serving leaves this folder alone
-FORMAT = 1
+FORMAT = 2
+SERIALIZED, ENCODED = "serialized_examples", "encoded_images"
+
+
+def export_version(detector, directory, name=None, version=1):
+    """Write an export where TensorFlow Serving looks for it: `directory/name/version`.
+
+    Args:
+        detector: `alad_tf.Detector`.
+        directory: str or Path; the model's base path is `directory/name`.
+        name: str, the model's name; default the entry's, or "detector".
+        version: int, at least 1. An old export of that version is replaced.
+
+    Returns:
+        Path of the folder.
+
+    Raises:
+        ValueError: a name or version that TensorFlow Serving cannot have.
+        ValueError, FileExistsError, RuntimeError: see `export`.
+
+    Example:
+        >>> # export_version(zoo.load("kdd99_alad"), "served")  # served/kdd99_alad/1
+    """
+    name = name or detector.metadata.get("entry") or "detector"
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise ValueError(
+            f"received the model name {name!r}; expected letters, digits, '_', '-' and '.'."
+        )
+    if int(version) != version or version < 1:
+        raise ValueError(f"received version {version!r}; expected a whole number from 1 on.")
+    folder = Path(directory) / name / str(int(version))
+    new = [place for place in folder.parents[:2] if not place.exists()]
+    try:
+        return export(detector, folder)
+    except BaseException:
+        for place in new:  # a failed export leaves no empty folders either
+            if place.is_dir() and not any(place.iterdir()):
+                place.rmdir()
+        raise
 
 
 def export(detector, folder):
@@ -27,6 +68,9 @@ def export(detector, folder):
     - `serving_default`: `score` float32 (N,), the deciding one; `is_anomaly` bool (N,), if the
       detector has a threshold; `p_value` float32 (N,), if normal rows were held out for it;
     - `scores`: the scorer's, such as `features`, `l1`, `l2`, `logits`, each float32 (N,);
+    - `serialized_examples`: what `serving_default` gives, for `examples`, string (N,): serialized
+      `tf.Example`s with the inputs by name, or with the bytes of a PNG or JPEG as "image";
+    - `encoded_images`, of images: the same for `encoded`, string (N,), such bytes themselves;
     - `reconstruct`: `reconstruction`, tables float32 (N, d) in preprocessed space, images uint8.
 
     Before it takes its place, a fresh process without this package loads the export and answers
@@ -74,29 +118,35 @@ def export(detector, folder):
         )
     inputs = inputs_of(preprocessor)
     with replacing_folder(folder.resolve()) as temporary:
+        graph = detector.scorer.graph() if hasattr(detector.scorer, "graph") else detector.scorer
         module = tf.Module()  # plain variables and functions: no object of Keras or of ours
-        module.variables_ = [v.value for v in (*preprocessor.variables, *detector.scorer.variables)]
-        specs = {name: spec for name, (_, spec) in inputs.items()}
+        variables = (*preprocessor.variables, *graph.variables)
+        module.variables_ = [v if isinstance(v, tf.Variable) else v.value for v in variables]
         columns = {name: column for name, (column, _) in inputs.items()}
         functions = {
             name: tf.function(function).get_concrete_function(**specs)
-            for name, function in _signatures(detector, columns).items()
+            for name, (function, specs) in _signatures(detector, graph, inputs).items()
         }
         tf.saved_model.save(module, str(temporary), signatures=functions)
-        write_json(temporary / METADATA, _metadata(detector, columns))
+        warmed = write_warmup(temporary, detector, columns)
+        write_json(temporary / METADATA, _metadata(detector, columns, temporary, warmed))
         wrong = difference(detector, temporary, columns)
         if wrong:
             raise RuntimeError(f"{wrong} Nothing was written to {folder.resolve()}.")
     return folder
 
 
-def _signatures(detector, columns):
-    preprocessor, scorer = detector.preprocessor, detector.scorer
+def _signatures(detector, graph, inputs):
+    """For each signature its function and the TensorSpecs of its inputs."""
+    preprocessor = detector.preprocessor
+    columns = {name: column for name, (column, _) in inputs.items()}
+    raw_specs = {name: spec for name, (_, spec) in inputs.items()}
+    strings = tf.TensorSpec((None,), tf.string)
 
     def outputs(raw):
         x = preprocessor(as_called(preprocessor, columns, raw))
         # without it a NaN's score would be a NaN, and a NaN is not beyond any threshold
-        return scorer(tf.debugging.check_numerics(x, "Records must be finite"))
+        return graph(tf.debugging.check_numerics(x, "Records must be finite"))
 
     def serving_default(**raw):
         score = outputs(raw)[detector.score]
@@ -112,7 +162,7 @@ def _signatures(detector, columns):
 
     def scores(**raw):
         found = outputs(raw)
-        return {name: found[name] for name in scorer.score_names}
+        return {name: found[name] for name in detector.scorer.score_names}
 
     def reconstruct(**raw):
         x = outputs(raw)["reconstruction"]
@@ -120,19 +170,40 @@ def _signatures(detector, columns):
             x = tf.cast(tf.clip_by_value(tf.round((x + 1.0) * 127.5), 0.0, 255.0), tf.uint8)
         return {"reconstruction": x}
 
-    return {f.__name__: f for f in (serving_default, scores, reconstruct)}
+    def serialized_examples(examples):
+        found = tf.io.parse_example(examples, examples_spec(preprocessor, inputs))
+        if preprocessor.kind == "image":
+            return encoded_images(found["image"])
+        return serving_default(**found)
+
+    def encoded_images(encoded):
+        return serving_default(images=decoded(preprocessor, encoded))
+
+    found = {"serving_default": (serving_default, raw_specs), "scores": (scores, raw_specs)}
+    if detector.reconstructs:
+        found["reconstruct"] = (reconstruct, raw_specs)
+    found[SERIALIZED] = (serialized_examples, {"examples": strings})
+    if preprocessor.kind == "image":
+        found[ENCODED] = (encoded_images, {"encoded": strings})
+    return found
 
 
-def _metadata(detector, columns):
+def _metadata(detector, columns, folder, warmed):
     preprocessor = detector.preprocessor
-    origin = {k: detector.metadata.get(k) for k in ("entry", "variant", "seed", "normal_class")}
+    told = ("entry", "variant", "seed", "normal_class", "metrics", "estimator")
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
     return {
         "format": FORMAT,
-        **origin,
+        **{key: detector.metadata.get(key) for key in told},
         "score": detector.score,
         "threshold": detector.threshold,
         "threshold_rule": detector.threshold_rule,
+        "held_out_rows": len(detector.reference),  # that p_value is counted from
         "feature_names": getattr(preprocessor, "feature_names", None),
         "columns": None if None in columns.values() else columns,  # of each input
+        "warmup_requests": warmed,
         "tensorflow": tf.__version__,
+        "sha256": {
+            str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
+        },
     }

@@ -10,9 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.detector import Detector
-from alad_tf.export_inputs import sample
+from alad_tf.export_inputs import request_of, sample, serialized
 from alad_tf.preprocess import preprocessor_from_state
-from alad_tf.threshold import Threshold
 
 BATCHES = (1, 5)  # rows of the requests
 
@@ -31,12 +30,14 @@ import tensorflow as tf
 folder, records, results = sys.argv[1:]
 requests, answers = {}, {}
 for key, array in np.load(records).items():
-    batch, name = key.split("|")
-    requests.setdefault(batch, {})[name] = tf.constant(array)
+    batch, kind, name = key.split("|")
+    if kind != "raw":  # bytes, as hexadecimal digits
+        array = [bytes.fromhex(digits) for digits in array]
+    requests.setdefault(batch, {}).setdefault(kind, {})[name] = tf.constant(array)
 served = tf.saved_model.load(folder)
 for signature, function in served.signatures.items():
-    for batch, request in requests.items():
-        for name, answer in function(**request).items():
+    for batch, kinds in requests.items():
+        for name, answer in function(**kinds.get(signature, kinds["raw"])).items():
             answers["|".join((batch, signature, name))] = answer.numpy()
 np.savez(results, **answers)
 """
@@ -56,17 +57,14 @@ def difference(detector, folder, columns):
         score is as near to the threshold as scores may be to each other.
     """
     samples = {str(count): sample(detector.preprocessor, count) for count in BATCHES}
-    requests = {
-        f"{batch}|{name}": records if column is None else records[column]
-        for batch, records in samples.items()
-        for name, column in columns.items()
-    }
-    answers = _answers(folder, requests)
+    answers = _answers(folder, _requests(detector.preprocessor, columns, samples))
     if isinstance(answers, str):
         return f"The export could not be loaded and run in a fresh process: {answers}"
     with tf.device("CPU"):  # as the export's process: a GPU rounds float32 products (TF32)
-        scorer = type(detector.scorer)(**detector.scorer.architecture())
-        scorer.set_weights(detector.scorer.get_weights())
+        scorer = detector.scorer
+        if hasattr(scorer, "get_weights"):  # scikit-learn's are on the CPU anyway
+            scorer = type(scorer)(**scorer.architecture())
+            scorer.set_weights(detector.scorer.get_weights())
         preprocessor = preprocessor_from_state(detector.preprocessor.state())
         twin = Detector(
             preprocessor,
@@ -77,6 +75,20 @@ def difference(detector, folder, columns):
         )
         wanted = expected(twin, samples)
     return first_difference(answers, wanted, preprocessor)
+
+
+def _requests(preprocessor, columns, samples):
+    """Arrays by "batch|kind|input", kind a signature with inputs of its own, else "raw"."""
+    requests = {}
+    for batch, records in samples.items():
+        raw = request_of(columns, records)
+        requests |= {f"{batch}|raw|{name}": values for name, values in raw.items()}
+        kinds = {"serialized_examples|examples": serialized(preprocessor, raw)}
+        if preprocessor.kind == "image":
+            kinds["encoded_images|encoded"] = [tf.io.encode_png(x).numpy() for x in records]
+        for key, contents in kinds.items():
+            requests[f"{batch}|{key}"] = np.array([content.hex() for content in contents])
+    return requests
 
 
 def first_difference(answers, wanted, preprocessor):
@@ -135,29 +147,35 @@ def expected(detector, samples):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the unseen categories are there on purpose
             x = detector.preprocessor.transform(records)
-        scores, reconstruction = detector.scorer.scores(x), detector.scorer.reconstruct(x)
-        score = scores[detector.score]
-        values = {f"{batch}|scores|{name}": value for name, value in scores.items()}
-        values[f"{batch}|serving_default|score"] = score
-        values[f"{batch}|reconstruct|reconstruction"] = reconstruction
-        wanted |= {key: (value, _allowed(value), "float32") for key, value in values.items()}
-        if detector.preprocessor.kind == "image":
-            pixels = np.clip(reconstruction, -1, 1)
-            wanted[f"{batch}|reconstruct|reconstruction"] = (pixels, LEVEL, "uint8")
-        if detector.threshold is not None:
-            threshold = np.float32(detector.threshold)
-            either = np.abs(score - threshold) <= _allowed(score)  # this or that verdict
-            verdict = (score >= threshold, either.astype("float32"), "bool")
-            wanted[f"{batch}|serving_default|is_anomaly"] = verdict
-        if len(detector.reference):
-            p_values = Threshold(detector.threshold, "", detector.reference).p_values
-            low, high = (p_values(score + side * _allowed(score)) for side in (1, -1))
-            wanted[f"{batch}|serving_default|p_value"] = (
-                p_values(score),
-                np.maximum(high - p_values(score), p_values(score) - low) + 1e-6,
-                "float32",
-            )
+        scores = detector.scorer.scores(x)
+        for name, value in scores.items():
+            wanted[f"{batch}|scores|{name}"] = (value, _allowed(value), "float32")
+        for name, answer in _verdicts(detector, scores[detector.score]).items():
+            for signature in ("serving_default", "serialized_examples", "encoded_images"):
+                if signature != "encoded_images" or detector.preprocessor.kind == "image":
+                    wanted[f"{batch}|{signature}|{name}"] = answer
+        if detector.reconstructs:
+            made = detector.scorer.reconstruct(x)
+            told = (made, _allowed(made), "float32")
+            if detector.preprocessor.kind == "image":
+                told = (np.clip(made, -1, 1), LEVEL, "uint8")
+            wanted[f"{batch}|reconstruct|reconstruction"] = told
     return wanted
+
+
+def _verdicts(detector, score):
+    """The answers of `serving_default`: by name the value, what it may differ by, and its dtype."""
+    found = {"score": (score, _allowed(score), "float32")}
+    if detector.threshold is not None:
+        threshold = np.float32(detector.threshold)
+        either = np.abs(score - threshold) <= _allowed(score)  # this or that verdict
+        found["is_anomaly"] = (score >= threshold, either.astype("float32"), "bool")
+    if len(detector.reference):
+        middle, least, most = (
+            detector.p_values_of(score + side * _allowed(score)) for side in (0, 1, -1)
+        )
+        found["p_value"] = (middle, np.maximum(most - middle, middle - least) + 1e-6, "float32")
+    return found
 
 
 def _allowed(value):

@@ -80,6 +80,94 @@ def as_called(preprocessor, columns, raw):
     }
 
 
+def request_of(columns, records):
+    """Raw records as a request: dict of arrays by input.
+
+    Args:
+        columns: dict, for each input the column that it stands for, or None.
+        records: raw records: an array, or a dict or DataFrame of columns.
+    """
+    return {
+        name: records if column is None else np.asarray(records[column])
+        for name, column in columns.items()
+    }
+
+
+def examples_spec(preprocessor, inputs):
+    """The features of a serialized `tf.Example`, by the same names as the inputs.
+
+    Args:
+        preprocessor: the fitted preprocessor.
+        inputs: what `inputs_of` returned.
+
+    Returns:
+        dict of `tf.io.FixedLenFeature`: floats and bytes; "image", of images, is an encoded PNG or
+        JPEG. A feature that is absent is a gap, where the preprocessor fills gaps.
+    """
+    if preprocessor.kind == "image":
+        return {"image": tf.io.FixedLenFeature((), tf.string)}
+    gaps = preprocessor.kind == "mixed"
+    found = {}
+    for name, (_, spec) in inputs.items():
+        shape = spec.shape[1:]
+        absent = "" if spec.dtype == tf.string else np.full(shape, np.nan, "float32")
+        found[name] = tf.io.FixedLenFeature(shape, spec.dtype, absent if gaps else None)
+    return found
+
+
+def decoded(preprocessor, encoded):
+    """Encoded PNG or JPEG bytes as images: uint8 tensor (N, H, W, C).
+
+    Args:
+        preprocessor: the fitted `ImagePreprocessor`.
+        encoded: string tensor (N,); images of another size are an InvalidArgumentError.
+    """
+    shape = preprocessor.image_shape
+
+    def one(content):
+        image = tf.io.decode_image(content, channels=shape[-1], expand_animations=False)
+        same = tf.reduce_all(tf.equal(tf.shape(image), shape))
+        told = f"Images must have {shape[0]} x {shape[1]} pixels"
+        with tf.control_dependencies([tf.debugging.Assert(same, [told, tf.shape(image)])]):
+            return tf.reshape(image, shape)
+
+    return tf.map_fn(one, encoded, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
+
+
+def serialized(preprocessor, request):
+    """A request's records as serialized `tf.Example`s.
+
+    Args:
+        preprocessor: the fitted preprocessor.
+        request: dict by input of arrays (N, ...), as `inputs_of` names them.
+
+    Returns:
+        list of bytes (N,).
+
+    Example:
+        >>> from alad_tf.preprocess import VectorPreprocessor
+        >>> layer = VectorPreprocessor("none").fit([[1.0, 2.0]])
+        >>> len(serialized(layer, {"x": np.ones((3, 2), "float32")}))
+        3
+    """
+    count = len(next(iter(request.values())))
+    if preprocessor.kind == "image":
+        request = {"image": [tf.io.encode_png(x).numpy() for x in request["images"]]}
+    made = []
+    for row in range(count):
+        features = {name: _feature(values[row]) for name, values in request.items()}
+        example = tf.train.Example(features=tf.train.Features(feature=features))
+        made.append(example.SerializeToString())
+    return made
+
+
+def _feature(value):
+    if isinstance(value, (bytes, str)):
+        content = value if isinstance(value, bytes) else value.encode()
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[content]))
+    return tf.train.Feature(float_list=tf.train.FloatList(value=np.ravel(value)))
+
+
 def sample(preprocessor, count):
     """Random raw records of a preprocessor's form, within the range that it was fitted on.
 

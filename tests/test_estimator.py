@@ -104,7 +104,7 @@ def test_what_is_kept_scores_alike(fitted, rows, odd, tmp_path, keep):
 
 def test_an_export_has_scores_verdicts_and_p_values(table, tmp_path):
     estimator = ALADDetector(**FEW).fit(table)
-    served = tf.saved_model.load(estimator.export(tmp_path / "1"))
+    served = tf.saved_model.load(estimator.export(tmp_path))
     some = pd.concat([table.iloc[:20], table.iloc[:1].assign(size=30.0, kind="z")])
     text = {"kind": some["kind"].astype(str), "text": some["text"].fillna("")}
     numbers = {c: some[c].astype("float32") for c in some.columns if c not in text}

@@ -1,24 +1,31 @@
 """The export: a SavedModel that scores raw records as the detector does, without the package."""
 
 import contextlib
+import hashlib
 import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
 from tiny import FEATURES, tiny_data, tiny_model
 
 import zoo
 from alad_tf import cli, export_check
 from alad_tf.data import take
 from alad_tf.detector import Detector
-from alad_tf.export import METADATA
+from alad_tf.export import METADATA, export
+from alad_tf.export_inputs import serialized
 from alad_tf.preprocess import TablePreprocessor, VectorPreprocessor
 from alad_tf.scorer import Scorer
 from alad_tf.scores import SCORES
+from alad_tf.threshold import by_false_alarms
+from alad_tf.warmup import BATCHES as BATCHES_OF_WARMUP
+from alad_tf.warmup import WARMUP
 
 NAMES = ("vector", "table", "kdd99_alad", "cifar10_alad")
 ROWS, BATCHES = 17, (17, 5, 1)
@@ -36,7 +43,10 @@ import tensorflow as tf
 rows, *names = json.loads(sys.argv[1])
 told = {}
 for name in names:
-    raw, results = dict(np.load(f"{name}.npz")), {}
+    raw, results, own = dict(np.load(f"{name}.npz")), {}, {}
+    for key in [key for key in raw if "|" in key]:  # a signature's own input: bytes as digits
+        signature, argument = key.split("|")
+        own[signature] = {argument: [bytes.fromhex(digits) for digits in raw.pop(key)]}
     signatures = tf.saved_model.load(name).signatures
     for key, function in signatures.items():
         inputs = function.structured_input_signature[1]
@@ -46,7 +56,8 @@ for name in names:
             for specs in (inputs, outputs)
         ]
         for n in rows:
-            answer = function(**{k: tf.constant(v[:n]) for k, v in raw.items()})
+            request = own.get(key, raw)
+            answer = function(**{k: tf.constant(v[:n]) for k, v in request.items()})
             results |= {f"{key} {n} {k}": v.numpy() for k, v in answer.items()}
     np.savez(f"{name}_results.npz", **results)
 assert not {"alad_tf", "zoo"} & set(sys.modules)
@@ -76,7 +87,9 @@ def tiny_table():
         **{name: generator.standard_normal(40) * 9 for name in ("mean radius", "y", "Z")},
     }
     preprocessor = TablePreprocessor(["class"], ["mean radius", "y", "Z"]).fit(columns)
-    return Detector(preprocessor, Scorer.from_alad(tiny_model(jit_compile=False)), score="l2")
+    scorer = Scorer.from_alad(tiny_model(jit_compile=False))
+    detector = Detector(preprocessor, scorer, score="l2")
+    return detector.set_threshold(by_false_alarms(detector.anomaly_score(columns), 0.1))
 
 
 def tiny_vector():
@@ -112,13 +125,18 @@ def exports(tmp_path_factory):
             score = np.sort(detector.anomaly_score(raw[name]))[ROWS // 2]
             detector.threshold = float(score) * AGAINST[name]
         if name == "cifar10_alad":
-            status, told = alad("export", name, folder / name, "--normal-class", "airplane")
-            assert (status, told.replace("\n", "")) == (0, f"export    {folder / name}")
+            status, told = alad("export", name, folder / "served", "--normal-class", "airplane")
+            made = folder / "served" / name / "1"
+            assert (status, told.replace("\n", "")) == (0, f"export    {made}")
         elif name == "vector":
             detector.save(folder / "run" / "detector")
-            assert alad("export", folder / "run", folder / name)[0] == 0
+            words = ["--name", "my-model", "--version", 3]
+            assert alad("export", folder / "run", folder / "served", *words)[0] == 0
+            made = folder / "served/my-model/3"
         else:
-            assert detector.export(folder / name) == folder / name
+            made = detector.export(folder / "served", name)
+            assert made == folder / "served" / name / "1"
+        made.rename(folder / name)
     return folder, detectors, raw
 
 
@@ -131,7 +149,12 @@ def served(exports):
         if name == "table":
             rename = {"class": "column_class", "mean radius": "mean_radius"}
             inputs = {rename.get(column, column): values for column, values in inputs.items()}
-        np.savez(folder / f"{name}.npz", **inputs)
+        detector = detectors[name]
+        own = {"serialized_examples|examples": serialized(detector.preprocessor, inputs)}
+        if "images" in inputs:
+            own["encoded_images|encoded"] = [tf.io.encode_png(image).numpy() for image in x]
+        digits = {key: [content.hex() for content in contents] for key, contents in own.items()}
+        np.savez(folder / f"{name}.npz", **inputs, **digits)
     command = [sys.executable, "-c", CLIENT, json.dumps([BATCHES, *NAMES])]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=200)
     assert done.returncode == 0, done.stderr
@@ -156,6 +179,14 @@ def test_a_process_without_the_package_gets_the_detectors_answers(name, exports,
         assert apart.max() <= 1 and apart.mean() < 0.02
     else:
         np.testing.assert_allclose(reconstruction, expected, rtol=1e-5, atol=1e-5)
+    for signature in ("serialized_examples", "encoded_images"):
+        if f"{signature} {ROWS} score" in answers:
+            np.testing.assert_array_equal(answers[f"{signature} {ROWS} score"], score)
+    assert f"serialized_examples {ROWS} score" in answers
+    assert (f"encoded_images {ROWS} score" in answers) == (name == "cifar10_alad")
+    if len(detector.reference):
+        p_value = answers[f"serving_default {ROWS} p_value"]
+        np.testing.assert_allclose(p_value, detector.p_value(raw), atol=1e-6)
     if detector.threshold is not None:
         verdicts = answers[f"serving_default {ROWS} is_anomaly"]
         np.testing.assert_array_equal(verdicts, detector.predict(raw))
@@ -190,24 +221,39 @@ def test_signatures_have_the_documented_names_and_types(exports, served):
     reconstructions["cifar10_alad"] = [images, "uint8"]
     reconstructions["kdd99_alad"] = [[None, 121], "float32"]
     told = served[1]
-    assert len(told) == 3 * len(NAMES)
+    assert len(told) == 4 * len(NAMES) + 1
     for name in NAMES:
         decision = {"score": [vector, "float32"], "is_anomaly": [vector, "bool"]}
         if name == "vector":
             del decision["is_anomaly"]  # it has no threshold
+        if name == "table":
+            decision["p_value"] = [vector, "float32"]
         assert told[f"{name} serving_default"] == [inputs[name], decision]
         four = {score: [vector, "float32"] for score in SCORES}
         assert told[f"{name} scores"] == [inputs[name], four]
         expected = [inputs[name], {"reconstruction": reconstructions[name]}]
         assert told[f"{name} reconstruct"] == expected
+        strings = {"examples": [vector, "string"]}
+        assert told[f"{name} serialized_examples"] == [strings, decision]
+    strings = {"encoded": [vector, "string"]}
+    assert told["cifar10_alad encoded_images"] == [strings, told["cifar10_alad serving_default"][1]]
 
 
 def test_metadata_say_where_the_detector_is_from(exports):
     folder, detectors, _ = exports
     metadata = {name: json.loads((folder / name / METADATA).read_text()) for name in NAMES}
     kdd99 = detectors["kdd99_alad"]
+    sums = metadata["kdd99_alad"].pop("sha256")
+    assert {"saved_model.pb", "variables/variables.index"} < set(sums)
+    for name, digest in sums.items():
+        content = (folder / "kdd99_alad" / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == digest
     assert metadata["kdd99_alad"] == {
-        "format": 1,
+        "format": 2,
+        "metrics": kdd99.metadata["metrics"],
+        "estimator": None,
+        "held_out_rows": len(kdd99.reference),
+        "warmup_requests": 8,
         "entry": "kdd99_alad",
         "variant": "default",
         "seed": 0,
@@ -248,20 +294,62 @@ def test_records_that_are_not_finite_are_refused_and_unseen_categories_are_zeros
 def test_what_cannot_be_exported_is_refused_with_the_remedy(tmp_path):
     scorer = tiny_vector().scorer
     with pytest.raises(ValueError, match="VectorPreprocessor is not fitted; .* Fit the preproc"):
-        Detector(VectorPreprocessor(), scorer).export(tmp_path / "1")
+        export(Detector(VectorPreprocessor(), scorer), tmp_path / "1")
     narrow = VectorPreprocessor().fit(np.eye(5))
     with pytest.raises(ValueError, match=r"gives \(5,\); its scorer takes \(6,\)"):
-        Detector(narrow, scorer).export(tmp_path / "1")
+        export(Detector(narrow, scorer), tmp_path / "1")
     names = ["a b", "a_b", *"cdef"]
     table = TablePreprocessor([], names).fit({name: [0.0, 1.0] for name in names})
     with pytest.raises(ValueError, match="'a b' and 'a_b' would both be the input 'a_b'"):
-        Detector(table, scorer).export(tmp_path / "1")
+        export(Detector(table, scorer), tmp_path / "1")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "thesis.tex").write_text("years of work")
     for place in (tmp_path, tmp_path / "thesis.tex"):
         with pytest.raises(FileExistsError, match="exists and is not an export"):
-            tiny_vector().export(place)
+            export(tiny_vector(), place)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+    for name, version, told in (("../up", 1, "model name"), ("a", 0, "version 0")):
+        with pytest.raises(ValueError, match=told):
+            tiny_vector().export(tmp_path, name, version)
+
+
+def test_warm_up_requests_are_answered_by_every_signature(exports):
+    """TensorFlow Serving's file: records of PredictionLog, each a request of one signature."""
+    folder, detectors, _ = exports
+    for name, signatures in (("table", 4), ("cifar10_alad", 5)):
+        served = tf.saved_model.load(folder / name).signatures
+        seen = set()
+        for content in tf.data.TFRecordDataset(str(folder / name / WARMUP)):
+            log = prediction_log_pb2.PredictionLog.FromString(content.numpy())
+            request = log.predict_log.request
+            signature = request.model_spec.signature_name
+            inputs = {k: tf.constant(tf.make_ndarray(v)) for k, v in request.inputs.items()}
+            for answer in served[signature](**inputs).values():
+                assert answer.shape[0] in BATCHES_OF_WARMUP
+            seen.add(signature)
+        assert seen == set(served) and len(seen) == signatures
+
+
+def test_images_of_another_size_and_damaged_ones_are_refused(exports):
+    serve = tf.saved_model.load(exports[0] / "cifar10_alad").signatures["encoded_images"]
+    small = tf.io.encode_png(np.zeros((8, 8, 3), "uint8"))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must have 32 x 32 pixels"):
+        serve(encoded=tf.stack([small]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Unknown image file format"):
+        serve(encoded=tf.constant([b"nonsense"]))
+
+
+def test_examples_that_lack_a_feature_are_refused_or_gaps(exports):
+    serve = tf.saved_model.load(exports[0] / "table").signatures["serialized_examples"]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Feature: .* is required"):
+        serve(examples=tf.constant([tf.train.Example().SerializeToString()]))
+
+
+def test_saved_model_cli_shows_names(exports):
+    command = [Path(sys.executable).parent / "saved_model_cli", "show", "--all", "--dir"]
+    told = subprocess.run([*command, exports[0] / "table"], capture_output=True, text=True).stdout
+    for name in ("mean_radius", "column_class", "is_anomaly", "p_value", "serialized_examples"):
+        assert f"['{name}']" in told
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,13 @@ from tiny import tiny_data, tiny_image_model, tiny_model
 
 from alad_tf import export_check
 from alad_tf.detector import Detector
-from alad_tf.export import METADATA
+from alad_tf.export import METADATA, export
 from alad_tf.export_check import first_difference
 from alad_tf.export_inputs import sample
 from alad_tf.preprocess import ImagePreprocessor, VectorPreprocessor
 from alad_tf.scorer import Scorer
+
+VERDICTS = ("serving_default", "serialized_examples", "encoded_images")
 
 
 def tiny_image():
@@ -33,7 +35,7 @@ def test_an_export_that_is_wrong_leaves_the_old_one(tmp_path, monkeypatch):
 
     monkeypatch.setattr(detector.scorer, "call", wrong)
     with pytest.raises(RuntimeError, match="output 'l1' of the signature 'scores' differs") as told:
-        detector.export(tmp_path / "1")
+        export(detector, tmp_path / "1")
     assert f"Nothing was written to {tmp_path / '1'}" in str(told.value)
     assert (tmp_path / "1" / METADATA).read_text() == "{}"
     assert [path.name for path in (tmp_path / "1").iterdir()] == ["assets.extra"]
@@ -43,7 +45,7 @@ def test_an_export_that_is_wrong_leaves_the_old_one(tmp_path, monkeypatch):
 def test_an_export_that_does_not_load_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(export_check, "CHILD", "raise SystemExit('no such op: Round')")
     with pytest.raises(RuntimeError, match="could not be loaded.*no such op: Round.*Nothing was"):
-        tiny_image().export(tmp_path / "1")
+        export(tiny_image(), tmp_path / "1")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -57,8 +59,9 @@ def faultless():
     answers = {}
     for batch, x in samples.items():
         answers |= {f"{batch}|scores|{name}": values for name, values in detector.scores(x).items()}
-        answers[f"{batch}|serving_default|score"] = detector.anomaly_score(x)
-        answers[f"{batch}|serving_default|is_anomaly"] = detector.predict(x)
+        for signature in VERDICTS:
+            answers[f"{batch}|{signature}|score"] = detector.anomaly_score(x)
+            answers[f"{batch}|{signature}|is_anomaly"] = detector.predict(x)
         answers[f"{batch}|reconstruct|reconstruction"] = detector.reconstruct(x)
     return detector, samples, answers
 
@@ -91,9 +94,8 @@ def test_the_self_check_lets_roundings_pass(faultless, monkeypatch):
     monkeypatch.setattr(detector, "threshold", float(answers["1|scores|l2"][0]) * (1 + 2e-6))
     wanted = export_check.expected(detector, samples)
     for batch in samples:
-        answers = answers | {
-            f"{batch}|serving_default|is_anomaly": detector.predict(samples[batch])
-        }
+        verdicts = detector.predict(samples[batch])
+        answers = answers | {f"{batch}|{name}|is_anomaly": verdicts for name in VERDICTS}
     rounded = {
         k: v * np.float32(1 + 1e-6) if v.dtype == "float32" else v for k, v in answers.items()
     }

@@ -58,6 +58,12 @@ class _Classical(Baseline):
         """scikit-learn's sign: lower is more anomalous."""
         return self.estimator.score_samples(x)
 
+    def graph(self):
+        """The scores as a `tf.Module`, a function of samples, for exports."""
+        from alad_tf.baselines import graphs
+
+        return getattr(graphs, self._graph)(self.estimator)
+
     def write_state(self, folder, dtype="float32"):
         import skops.io
 
@@ -98,6 +104,7 @@ class OneClassSVM(_Classical):
     """
 
     method = "ocsvm"
+    _graph = "SVMGraph"
 
     def __init__(self, nu, gamma=None, x_shape=None):
         super().__init__(x_shape)
@@ -135,6 +142,7 @@ class IsolationForest(_Classical):
     """
 
     method = "iforest"
+    _graph = "ForestGraph"
 
     def __init__(self, seed=0, x_shape=None):
         super().__init__(x_shape)
