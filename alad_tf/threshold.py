@@ -118,7 +118,7 @@ def by_false_alarms(scores, budget, seed=0):
     # p <= budget means: fewer than `allowed` held-out scores are as high, so beyond this one
     beyond = reference[len(reference) - allowed]
     value = float(np.nextafter(beyond, np.float32(np.inf)))
-    return Threshold(value, f"flags {budget:.3g} of normal rows, in the mean", reference)
+    return Threshold(value, f"flags {100 * budget:.3g}% of normal rows, in the mean", reference)
 
 
 def by_labels(scores, is_anomaly):

@@ -49,7 +49,7 @@ def fitted(orders):
 
 def test_fit_writes_a_detector_and_a_report(orders, fitted):
     folder, result = fitted
-    assert "threshold flags 0.0123 of normal rows" in result.output
+    assert "threshold flags 1.23% of normal rows" in result.output
     table = pd.read_csv(orders)
     estimator = ALADDetector.load(folder)
     assert list(estimator.feature_names_in_) == ["items", "weight", "country", "code"]

@@ -198,7 +198,7 @@ def test_too_few_rows_for_a_budget_are_named(rows):
         ALADDetector(**FEW, false_alarms=0.01).fit(rows[:100])
     # without a budget of one's own: the least that the rows can tell
     told = ALADDetector(**FEW).fit(rows[:100]).detector_.threshold_rule
-    assert "0.0476 of normal rows" in told
+    assert "4.76% of normal rows" in told
 
 
 @pytest.mark.parametrize(
