@@ -1,4 +1,4 @@
-"""The commands for anyone's data: fit, tune, score, explain."""
+"""The commands for anyone's data: fit, tune, score, explain, serve."""
 
 import shutil
 from pathlib import Path
@@ -117,11 +117,19 @@ def score(
         str | None, typer.Option(help="Name or number of an image entry's normal class.")
     ] = None,
 ):
-    """Score every row: row, score, p_value, is_anomaly, in the order of the input."""
-    import zoo
-    from alad_tf.user_data import write_scores
+    """Score every row: row, score, p_value, is_anomaly, in the order of the input.
 
-    counts = write_scores(zoo.load(detector, normal_class=normal_class), source, path, err)
+    The rows are streamed; after an interrupt or a kill the same command goes on where it stopped.
+    """
+    import zoo
+    from alad_tf.score_files import write_scores
+
+    loaded = zoo.load(detector, normal_class=normal_class)
+    try:
+        counts = write_scores(loaded, source, path, err)
+    except KeyboardInterrupt:
+        err.print("Interrupted. The same command goes on with the batches that are missing.")
+        raise typer.Exit(130) from None
     flagged = "no threshold" if counts[1] is None else f"{counts[1]:,} flagged"
     out.print(f"rows      {counts[0]:,}, {flagged}\nscores    {path}", highlight=False)
 
@@ -157,6 +165,40 @@ def explain(
             out.print(reasons_table(told, place, f"row {data.ids[row]}"))
     for picture in draw_reasons(folder, told, data, chosen):
         out.print(f"picture   {picture}", highlight=False)
+
+
+@app.command()
+def serve(
+    detector: Annotated[
+        str, typer.Argument(help="An export NAME/VERSION, a detector, or a pretrained zoo entry.")
+    ],
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, help="Of REST; 0 takes a free one.")] = 8501,
+    grpc_port: Annotated[int, typer.Option(min=0, help="Of gRPC; 0 takes a free one.")] = 8500,
+    most_mib: Annotated[int, typer.Option(min=1, help="Greatest request, in MiB.")] = 32,
+    normal_class: Annotated[
+        str | None, typer.Option(help="Name or number of an image entry's normal class.")
+    ] = None,
+):
+    """Serve a detector on this machine, by TensorFlow Serving's REST and gRPC interfaces.
+
+    For trying out and for tests; docs/serving.md has TensorFlow Serving, which is for production.
+    """
+    import tempfile
+
+    import zoo
+    from alad_tf.export import METADATA
+    from alad_tf.server import Server
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(detector)
+        if not (folder / METADATA).is_file():
+            folder = zoo.load(detector, normal_class=normal_class).export(scratch)
+        server = Server(folder, host, port, grpc_port, most_mib * 2**20)
+        out.print(f"REST      {server.url}:predict", highlight=False, soft_wrap=True)
+        out.print(f"gRPC      {host}:{server.grpc_port}", highlight=False)
+        server.run()
+    out.print("stopped")
 
 
 def _read(source, size, exclude, label):

@@ -1,4 +1,4 @@
-"""A user's rows beside a detector: read as it was fitted, scored batch by batch."""
+"""A user's rows beside a detector: read as it was fitted, split by its labels."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from alad_tf.data.user_files import count_rows, read_all, read_batches
+from alad_tf.data.user_files import read_all
 from alad_tf.given import anomaly_labels, is_images, take_rows
 from alad_tf.preprocess import ImagePreprocessor, MixedPreprocessor
-from alad_tf.progress import counted
+from alad_tf.score_files import as_fitted
 
 HELD_OUT = 1 / 5  # of the normal rows, where labels say which are normal
 
@@ -113,102 +113,3 @@ def preprocessed_normal(data):
     if is_images(rows):
         return ImagePreprocessor(rows.shape[1:]).transform(rows)
     return MixedPreprocessor().fit(rows).transform(rows)
-
-
-def verdicts(detector, ids, rows):
-    """A table of rows: "row", "score", and "p_value" and "is_anomaly" where the detector has them.
-
-    Args:
-        detector: `alad_tf.Detector`.
-        ids: list (N,).
-        rows: N raw records.
-
-    Returns:
-        `pandas.DataFrame`.
-    """
-    score = detector.anomaly_score(rows)
-    table = pd.DataFrame({"row": ids, "score": score})
-    if len(detector.reference):
-        table["p_value"] = detector.p_values_of(score)
-    if detector.threshold is not None:
-        table["is_anomaly"] = score >= np.float32(detector.threshold)
-    return table
-
-
-def write_scores(detector, source, path, console=None):
-    """Score the rows of a file or folder, batch by batch, into a CSV or Parquet file.
-
-    Args:
-        detector: `alad_tf.Detector`.
-        source: as for `read_batches`.
-        path: str or Path of the file, whole or absent.
-        console: `rich.console.Console` for the progress, or None.
-
-    Returns:
-        `(rows, flagged)`: ints; flagged is None without a threshold.
-
-    Raises:
-        FileNotFoundError, ValueError: see `read_batches`; a file of another kind.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in (".csv", ".parquet"):
-        raise ValueError(f"received --out {path.name}; expected a .csv or .parquet file.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    rows, flagged = 0, None if detector.threshold is None else 0
-    total = count_rows(source)
-    shown = console if total else None
-    try:
-        with (
-            _Writer(temporary, path.suffix.lower()) as writer,
-            counted(total or 1, "rows", shown) as advance,
-        ):
-            for ids, part in read_batches(source, **as_fitted(detector)):
-                try:
-                    table = verdicts(detector, ids, part)
-                except ValueError as error:
-                    raise ValueError(f"{source}, rows {ids[0]} to {ids[-1]}: {error}") from error
-                writer.write(table)
-                rows += len(table)
-                flagged = None if flagged is None else flagged + int(table["is_anomaly"].sum())
-                advance(len(table))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return rows, flagged
-
-
-def as_fitted(detector):
-    """How `read_batches` is to read for a detector: keyword arguments of it."""
-    preprocessor = detector.preprocessor
-    if preprocessor.kind == "image":
-        height, width, channels = preprocessor.output_shape
-        return {"size": (height, width), "channels": channels}
-    # by themselves, parts of a file may look like numbers: the code "01" must not become 1
-    return {"text": list(getattr(preprocessor, "vocabularies", {}))}
-
-
-class _Writer:
-    """A CSV or Parquet file that grows by tables of the same columns."""
-
-    def __init__(self, path, kind):
-        self.path, self.kind, self.file = path, kind, None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.file is not None:
-            self.file.close()
-
-    def write(self, table):
-        if self.kind == ".csv":
-            table.to_csv(self.path, mode="a", index=False, header=not self.path.exists())
-            return
-        import pyarrow
-        import pyarrow.parquet
-
-        made = pyarrow.Table.from_pandas(table, preserve_index=False)
-        self.file = self.file or pyarrow.parquet.ParquetWriter(self.path, made.schema)
-        self.file.write_table(made)

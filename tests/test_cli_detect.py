@@ -68,7 +68,7 @@ def test_fit_writes_a_detector_and_a_report(orders, fitted):
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_score_keeps_rows_and_order(orders, fitted, tmp_path, suffix, monkeypatch):
     """In batches of 150 rows, of which each has its score, p-value and verdict."""
-    monkeypatch.setattr("alad_tf.data.user_files.read_batches.__defaults__", (None, None, (), 150))
+    monkeypatch.setattr("alad_tf.score_files.write_scores.__defaults__", (None, 150))
     folder, _ = fitted
     path = tmp_path / f"scores{suffix}"
     result = run("score", folder, orders, "--out", path)

@@ -7,10 +7,10 @@ import pandas as pd
 
 TABLES = (".csv", ".tsv", ".parquet", ".npy", ".npz")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp")
-BATCH = 10_000  # rows of a table, of which so many are in memory at a time
+BATCH = 50_000  # rows of a table, of which so many are in memory at a time
 
 
-def read_batches(path, size=None, channels=None, text=(), batch=BATCH):
+def read_batches(path, size=None, channels=None, text=(), batch=BATCH, skip=0):
     """The rows of a file or the images of a folder, in their order, a batch at a time.
 
     Args:
@@ -20,6 +20,7 @@ def read_batches(path, size=None, channels=None, text=(), batch=BATCH):
         channels: int, 1 or 3, of images; None for what the first of them has.
         text: sequence of str, columns of a CSV that are text even where they look like numbers.
         batch: int, rows of a batch; of images, a hundredth of it.
+        skip: int, rows at the beginning that are left out; ids count them.
 
     Yields:
         `(ids, rows)`: list of row numbers from 0, or of the images' paths below the folder; and a
@@ -36,15 +37,15 @@ def read_batches(path, size=None, channels=None, text=(), batch=BATCH):
     if not path.exists():
         raise FileNotFoundError(f"No file or folder {path.resolve()}.")
     if path.is_dir():
-        source = _images(path, size, channels, max(batch // 100, 1))
+        source = _images(path, size, channels, max(batch // 100, 1), skip)
     elif path.suffix.lower() not in TABLES:
         raise ValueError(
             f"received {path.name}; expected one of {', '.join(TABLES)}, or a folder of images "
             f"({', '.join(IMAGES)})."
         )
     else:
-        source = _numbered(_tables(path, text, batch))
-    empty = True
+        source = _numbered(_tables(path, text, batch, skip), skip)
+    empty = not skip  # then the rows before were there
     for ids, rows in source:
         empty = False
         yield ids, rows
@@ -91,25 +92,30 @@ def image_paths(folder):
     return sorted(p for p in found if p.suffix.lower() in IMAGES and p.is_file())
 
 
-def _tables(path, text, batch):
+def _tables(path, text, batch, skip):
     """The parts of a table's file."""
     kind = path.suffix.lower()
     try:
         if kind in (".csv", ".tsv"):
             options = {"dtype": dict.fromkeys(text, str), "chunksize": batch}
+            options["skiprows"] = range(1, skip + 1)  # the header stays
             with pd.read_csv(path, sep="\t" if kind == ".tsv" else ",", **options) as parts:
                 yield from parts
         elif kind == ".parquet":
             import pyarrow.parquet
 
             with pyarrow.parquet.ParquetFile(path) as file:
-                for part in file.iter_batches(min(batch, 2**31 - 1)):
-                    yield part.to_pandas()
+                groups, left = list(range(file.num_row_groups)), skip
+                while groups and left >= file.metadata.row_group(groups[0]).num_rows:
+                    left -= file.metadata.row_group(groups.pop(0)).num_rows
+                for part in file.iter_batches(min(batch, 2**31 - 1), row_groups=groups):
+                    kept, left = part[left:], max(left - len(part), 0)
+                    yield kept.to_pandas()
         else:
             array = np.load(path, mmap_mode="r" if kind == ".npy" else None, allow_pickle=False)
             if kind == ".npz":
                 array = _only_array(path, array)
-            for start in range(0, len(array), batch):
+            for start in range(skip, len(array), batch):
                 yield np.array(array[start : start + batch])
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no table that pandas can read: {error}") from error
@@ -124,20 +130,19 @@ def _only_array(path, arrays):
     return arrays["X" if "X" in names else names[0]]
 
 
-def _numbered(parts):
-    start = 0
+def _numbered(parts, start):
     for part in parts:
         if len(part):
             yield list(range(start, start + len(part))), part
         start += len(part)
 
 
-def _images(folder, size, channels, batch):
+def _images(folder, size, channels, batch, skip):
     paths = image_paths(folder)
     if not paths:
         raise ValueError(f"{folder} holds no images ({', '.join(IMAGES)}).")
     first = None
-    for start in range(0, len(paths), batch):
+    for start in range(skip, len(paths), batch):
         some, pixels = paths[start : start + batch], []
         for path in some:
             image, channels = _image(path, size, channels)
