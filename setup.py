@@ -45,8 +45,14 @@ setup(
             "keras-tuner>=1.4.7,<2",
             "tensorboard>=2.18",  # keras-tuner imports it and does not declare it
         ],
+        "serve": [
+            "tensorflow-serving-api>=2.18",  # warm-up requests and gRPC
+            "starlette>=0.40,<2",
+            "uvicorn>=0.30,<1",
+        ],
+        "beam": ["apache-beam>=2.60,<3"],
         "bench": ["pyod>=3.6,<4", "torch>=2.6"],  # the peers of benchmarks/
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "polars>=1"],
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "polars>=1", "requests>=2"],
     },
     entry_points={"console_scripts": ["alad = alad_tf.cli:main"]},
     classifiers=[

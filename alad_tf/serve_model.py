@@ -93,7 +93,7 @@ class ServedModel:
         try:
             found = self.signatures[signature](**tensors)
         except tf.errors.InvalidArgumentError as error:
-            raise RequestError(_reason(error)) from error
+            raise RequestError(reason_of(error)) from error
         return {name: value.numpy() for name, value in found.items()}
 
     def metadata(self):
@@ -171,7 +171,7 @@ def _bytes(value):
     return value.encode() if isinstance(value, str) else value
 
 
-def _reason(error):
+def reason_of(error):
     """The line of TensorFlow's message that says what is wrong with the records."""
     lines = [line.strip() for line in str(error.message).splitlines() if line.strip()]
     telling = ("Records must be", "Images must", "Feature", "Could not parse", "Unknown image")
