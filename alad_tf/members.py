@@ -17,7 +17,6 @@ from alad_tf.machine import cores
 from alad_tf.random import derive_seed
 
 CHUNK, CHUNK_BYTES = 50, 2**22  # steps of a call, and the most bytes of its batches
-KEPT = 8  # programs
 CALLS = 128  # uses of randomness in a step, at most: see `alad_tf.step.Calls`
 
 
@@ -177,7 +176,8 @@ def _program(key):
         return _compiled(key)
 
 
-@functools.lru_cache(KEPT)
+# Never forgotten: see `alad_tf.programs`.
+@functools.lru_cache(None)
 def _compiled(key):
     config = json.loads(key)
     chunk, size = config["chunk"], config["batch_size"]

@@ -5,8 +5,9 @@ import threading
 import keras
 import tensorflow as tf
 
-SHARED = 32  # programs that are kept for models to come
-
+# Never forgotten. XLA's code on a CPU is registered with the unwinder of C++ exceptions, and freeing
+# a program leaves its registration behind: after some dozens a later exception, even a caught one,
+# may end the process (TensorFlow 2.21, libgcc's _Unwind_Find_FDE, found by a search of 80 trials).
 _shared, _lock = {}, threading.Lock()
 
 
@@ -33,13 +34,10 @@ def kept(model, name, function, compiled):
             model._programs[name] = compiled(function)
         return model._programs[name]
     with _lock:  # two threads must not compile the same one
-        program = _shared.pop((key, name), None)
+        program = _shared.get((key, name))
         if program is None:
             specs = [tf.TensorSpec(v.shape, v.dtype) for v in model.variables]
-            program = compiled(_of_values(model, function), specs)
-        _shared[key, name] = program  # the one that was used last stands last
-        while len(_shared) > SHARED:
-            _shared.pop(next(iter(_shared)))
+            program = _shared[key, name] = compiled(_of_values(model, function), specs)
     values = [tf.convert_to_tensor(v.value) for v in model.variables]
     return lambda *arguments: program(*arguments, values)
 
