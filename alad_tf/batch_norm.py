@@ -7,6 +7,8 @@ the same, the gradient is written out, and the sums are over wide rows.
 
 import tensorflow as tf
 
+from alad_tf import replicas
+
 _WIDE = 32  # samples side by side in one row of a sum
 
 
@@ -50,16 +52,18 @@ def normalise_batch(layer, inputs):
 @tf.custom_gradient
 def _normalise(x, gamma, beta, epsilon):
     """Rows (N, C) normalised, scaled and shifted, and their mean and variance (C,)."""
-    count = x.shape[0]
-    mean = _sum_rows(x) / count
-    variance = _sum_rows(tf.square(x - mean)) / count
+    count = x.shape[0] * replicas.count()
+    mean = replicas.total(_sum_rows(x)) / count
+    variance = replicas.total(_sum_rows(tf.square(x - mean))) / count
     inverse = tf.math.rsqrt(variance + epsilon)
     normalised = (x - mean) * inverse
 
     def gradient(upstream, *_):  # the statistics are state: no gradient comes through them
         d_beta = _sum_rows(upstream)
         d_gamma = _sum_rows(upstream * normalised)
-        d_x = gamma * inverse * (upstream - (d_beta + normalised * d_gamma) / count)
+        # x moves the statistics of all replicas; gamma's and beta's shares are summed by Adam
+        all_beta, all_gamma = replicas.total((d_beta, d_gamma))
+        d_x = gamma * inverse * (upstream - (all_beta + normalised * all_gamma) / count)
         return d_x, d_gamma, d_beta, None
 
     return (normalised * gamma + beta, mean, variance), gradient

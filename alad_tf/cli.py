@@ -101,6 +101,12 @@ def train(
     checkpoint_every: Annotated[
         float, typer.Option(min=0, help="Seconds between checkpoints; 0: every epoch.")
     ] = 30.0,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="mirrored: all devices of this machine; multiworker: those of TF_CONFIG."
+        ),
+    ] = None,
 ):
     """Train an entry by the paper's protocol; writes a detector and one results JSON."""
     seed, *others = _seeds(seed, seeds, jobs, out_dir)  # before imports that take seconds
@@ -123,12 +129,14 @@ def train(
         stopping=stopping,
         patience=patience,
     ).resolve(chosen)
+    if others and strategy:
+        raise ValueError("--strategy shares one run's batches; received it with several --seeds.")
     try:
         if others:
             _train_seeds(context, chosen, settings, [seed, *others], jobs, results, data_dir)
             return
         result, folder = runs.train(
-            chosen, settings, out_dir, results, data_dir, resume, checkpoint_every, err
+            chosen, settings, out_dir, results, data_dir, resume, checkpoint_every, err, strategy
         )
     except KeyboardInterrupt:
         err.print("Interrupted. The same command with --resume goes on from the last checkpoint.")

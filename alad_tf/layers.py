@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.random import keep_mask
+from alad_tf.replicas import own_rows
 
 PACKAGE = "alad_tf"
 
@@ -248,7 +249,7 @@ class SeededDropout(keras.layers.Layer):
                 f"{self.name} needs a seed in training: pass seed=tf.constant([call, step])."
             )
         seed = tf.convert_to_tensor(seed, tf.int32) + tf.stack([self.seed, 0])
-        keep = keep_mask(inputs.shape, self.rate, seed)
+        keep = own_rows(lambda shape: keep_mask(shape, self.rate, seed), inputs.shape)
         return tf.where(keep, inputs * tf.cast(1 / (1 - self.rate), inputs.dtype), 0)
 
     def compute_output_shape(self, input_shape):

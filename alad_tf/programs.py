@@ -5,9 +5,9 @@ import threading
 import keras
 import tensorflow as tf
 
-# Never forgotten. XLA's code on a CPU is registered with the unwinder of C++ exceptions, and freeing
-# a program leaves its registration behind: after some dozens a later exception, even a caught one,
-# may end the process (TensorFlow 2.21, libgcc's _Unwind_Find_FDE, found by a search of 80 trials).
+# Never forgotten. XLA's code on a CPU is registered with the unwinder of C++ exceptions, and where
+# a program is freed its registration stays behind: after some dozens a later exception, even a
+# caught one, may end the process (TensorFlow 2.21; seen in a search of 80 trials, in libgcc).
 _shared, _lock = {}, threading.Lock()
 
 

@@ -1,5 +1,6 @@
 """A training run, from raw records to a detector and a results JSON; and its evaluation."""
 
+import contextlib
 import dataclasses
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from alad_tf.alad import ALAD
 from alad_tf.baselines.base import NeuralBaseline
 from alad_tf.callbacks import Checkpoint, StopOnDivergence
 from alad_tf.detector import Detector
+from alad_tf.distributed import fit_distributed, make_strategy, worker_index
 from alad_tf.errors_by_label import flagged_by_label
 from alad_tf.evaluate import evaluate
 from alad_tf.files import read_json, write_json
@@ -36,6 +38,7 @@ def train(
     resume=False,
     checkpoint_every=30.0,
     console=None,
+    strategy=None,
 ):
     """Train an entry by its protocol, write the detector, pictures and the results JSON.
 
@@ -48,6 +51,9 @@ def train(
         resume: bool, go on from the run folder's newest checkpoint.
         checkpoint_every: float, seconds between checkpoints.
         console: `rich.console.Console` for the progress.
+        strategy: str, one of `alad_tf.distributed.STRATEGIES`, to share every batch among devices
+            or machines; None for one device. Every worker but the first writes its run and result
+            to a folder of its own beside the first one's.
 
     Returns:
         `(result, folder)`: the result dict that was written, and the Path of the run folder.
@@ -61,6 +67,14 @@ def train(
     """
     settings = (settings or Settings()).resolve(entry)
     folder = Path(out or f"runs/{entry.name}/{settings.variant}/seed{settings.seed}")
+    devices, index = None, 0
+    if strategy is not None:
+        if entry.method != "alad":
+            raise ValueError(f"A strategy shares ALAD's batches; {entry.name} is {entry.method}.")
+        devices, index = make_strategy(strategy), worker_index()
+    if index:
+        folder = folder.with_name(f"{folder.name}-worker{index}")
+        results_dir = folder / "results"
     if not resume and folder.exists() and any(folder.iterdir()):
         raise FileExistsError(
             f"{folder} holds a run already. Add --resume to go on with it, choose another --out, "
@@ -73,14 +87,18 @@ def train(
     checkpoint = Checkpoint(folder / CHECKPOINTS, checkpoint_every, identity)
     stopping = Stopping(config.get("stopping", "fixed"), config.get("patience", 1), checkpoint)
     stopping.require(len(data.split.validation))
-    model = entry.build(settings.seed, **settings.build_options(entry))
+    options = settings.build_options(entry)
+    with devices.scope() if devices else contextlib.nullcontext():
+        if devices:
+            options["jit_compile"] = False  # collective operations do not compile
+        model = entry.build(settings.seed, **options)
     model.console = console
     x_train, x_test = data.transformed("train"), data.transformed("test")
     untrained = _evaluate(_untrained_scores(model, x_train, x_test), data)
     write_json(folder / RUN, {**identity, "settings": dataclasses.asdict(settings)})
     if "epochs" in config:
         steps = _train_networks(
-            model, x_train, _validation(data, entry), config, stopping, resume, console
+            model, x_train, _validation(data, entry), config, stopping, resume, console, devices
         )
         write_json(folder / HISTORY, checkpoint.history)
     else:
@@ -133,24 +151,26 @@ def _untrained_scores(model, x_train, x_test):
     return model.scores(x_test)
 
 
-def _train_networks(model, x, validation, config, stopping, resume, console):
+def _train_networks(model, x, validation, config, stopping, resume, console, devices=None):
     """Train epoch by epoch, with checkpoints; the number of steps made, resumed ones included."""
     checkpoint = stopping.checkpoint
     done = checkpoint.restore(model) if resume else 0
     progress = TrainingProgress(console)
+    options = {
+        "batch_size": config["batch_size"],
+        "epochs": done if stopping.stalled(checkpoint.history) else config["epochs"],
+        "initial_epoch": done,
+        "validation_data": validation,
+        "callbacks": [StopOnDivergence(checkpoint), stopping, checkpoint, progress],
+    }
     try:
-        model.fit(
-            x,
-            batch_size=config["batch_size"],
-            epochs=done if stopping.stalled(checkpoint.history) else config["epochs"],
-            initial_epoch=done,
-            validation_data=validation,
-            verbose=0,
-            callbacks=[StopOnDivergence(checkpoint), stopping, checkpoint, progress],
-        )
+        if devices is None:
+            model.fit(x, **options, verbose=0)
+        else:
+            fit_distributed(model, devices, x, **options)
     finally:
         progress.close()
-    return int(model.step.value)
+    return int(model.step.numpy())
 
 
 def _validation(data, entry):

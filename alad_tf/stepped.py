@@ -5,6 +5,7 @@ import contextlib
 import keras
 import tensorflow as tf
 
+from alad_tf import replicas
 from alad_tf.feed import Batches
 from alad_tf.metrics import StepMeans
 from alad_tf.random import derive_seed, normal
@@ -184,6 +185,9 @@ class SteppedModel(keras.Model):
         owned = [getattr(self, name).trainable_variables for name in names]
         values = [[v.value for v in variables] for variables in owned]
         gradients = tape.gradient(loss, values)
+        shares = replicas.count()
+        if shares > 1:  # Keras's optimizers sum them, and the batch's loss is their losses' mean
+            gradients = [[gradient / shares for gradient in some] for some in gradients]
         for name, share, variables in zip(names, gradients, owned, strict=True):
             self.update_weights(getattr(self, f"optimizer_{name}"), share, variables)
 
