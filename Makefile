@@ -9,9 +9,15 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 demo: $(VENV)/installed
 	$(BIN)/alad demo
 
-# A worker a core: most of the time is XLA compiling, which keeps one core busy.
+# A worker a core: most of the time is XLA compiling, which keeps one core busy. In parts, because
+# TensorFlow frees no compiled program before its process ends.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 test: lint
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+	$(PYTEST) tests/test_[a-d]*.py tests/data tests/preprocess
+	$(PYTEST) tests/test_[e-k]*.py
+	$(PYTEST) tests/test_[l-r]*.py
+	$(PYTEST) tests/test_[s-z]*.py
+	$(PYTEST) alad_tf zoo benchmarks
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -294,6 +294,6 @@ def main():
         app()
     # DivergenceError is a FloatingPointError; importing it by name would import TensorFlow, which
     # costs seconds that `alad --help` has no need to spend
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         err.print(f"alad: {error}", markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(2) from None

@@ -14,8 +14,10 @@ from alad_tf.checkpoint import Checkpoint, identity_of
 from alad_tf.feed import PairedBatches
 from alad_tf.layers import SeededDropout
 from alad_tf.machine import cores
+from alad_tf.programs import require_room
 from alad_tf.random import derive_seed
 
+KEPT = 8  # programs, some 150 MiB each with their graphs
 CHUNK, CHUNK_BYTES = 50, 2**22  # steps of a call, and the most bytes of its batches
 CALLS = 128  # uses of randomness in a step, at most: see `alad_tf.step.Calls`
 
@@ -176,9 +178,9 @@ def _program(key):
         return _compiled(key)
 
 
-# Never forgotten: see `alad_tf.programs`.
-@functools.lru_cache(None)
+@functools.lru_cache(KEPT)
 def _compiled(key):
+    require_room()
     config = json.loads(key)
     chunk, size = config["chunk"], config["batch_size"]
     model = _Template.from_config(config["model"])

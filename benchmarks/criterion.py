@@ -8,6 +8,7 @@ uses), and the held-out rows' own mean score, low being good. For both, Spearman
 a table's trials with the AUROC on its test rows, and the AUROC of the trial that it would choose.
 """
 
+import multiprocessing
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +62,10 @@ def trials_of(name, count, data_dir):
     return found
 
 
+def _trials(job):
+    return trials_of(*job)
+
+
 def summary(trials, criterion, score):
     """One table's correlation and choice: a JSON-able dict."""
     told = [trial[criterion][score] for trial in trials]
@@ -82,10 +87,13 @@ def main(
     ] = None,
 ):
     """Measure, print and write results/benchmarks/criterion.json."""
-    runs = {}
-    for name in sets.split(","):
-        runs[name] = trials_of(name, trials, data_dir)
-        common.console.print(f"{name}: {trials} trials", style="dim")
+    names, runs = sets.split(","), {}
+    # a process for each table: TensorFlow frees no program, and a process has room for some sixty
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        jobs = ((name, trials, data_dir) for name in names)
+        for name, found in zip(names, pool.imap(_trials, jobs, chunksize=1), strict=True):
+            runs[name] = found
+            common.console.print(f"{name}: {trials} trials", style="dim")
     means, rows = {score: {} for score in SCORES}, []
     for score in SCORES:
         for criterion in ("corruptions", "mean score"):
