@@ -1,6 +1,6 @@
 """What a search's criterion is worth: its rank correlation with AUROC on ten labelled tables.
 
-    python -m benchmarks.criterion [--trials 8] [--data-dir FOLDER]
+    python -m benchmarks.criterion [--trials 5] [--data-dir FOLDER]
 
 Random hyper-parameters from the space of `alad tune`, one network each. Two criteria that need no
 anomalies: how well held-out normal rows are told from their corruptions (AUROC, what the search
@@ -80,7 +80,7 @@ def summary(trials, criterion, score):
 
 
 def main(
-    trials: Annotated[int, typer.Option(min=3, help="Trials of a table.")] = 8,
+    trials: Annotated[int, typer.Option(min=3, help="Trials of a table.")] = 5,
     sets: Annotated[str, typer.Option(help="Sets, separated by commas.")] = ",".join(SETS),
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of the .npz files; default ALAD_DATA_DIR/adbench.")
