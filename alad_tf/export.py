@@ -97,7 +97,7 @@ def export(detector, folder):
         >>> folder = export(zoo.load("breast_cancer_alad"), tempfile.mkdtemp() + "/1")
         >>> serve = tf.saved_model.load(folder).signatures["serving_default"]
         >>> sorted(serve(x=tf.zeros((2, 30))))
-        ['is_anomaly', 'score']
+        ['is_anomaly', 'p_value', 'score']
 
     Source: ALAD, Algorithm 1.
     """

@@ -50,8 +50,8 @@ def train_members(models, x, batch_size, steps, report=None, checkpoint=None):
         FloatingPointError: a loss that is not finite.
 
     Example:
+        >>> import numpy as np
         >>> import zoo
-        >>> from alad_tf.data import load, split
         >>> x = np.random.default_rng(0).normal(size=(64, 30)).astype("float32")
         >>> models = [zoo.entry("breast_cancer_alad").build(seed) for seed in (0, 1)]
         >>> [sorted(losses)[0] for losses in train_members(models, x, 32, steps=2)]
