@@ -57,7 +57,7 @@ def score_histogram(
     if beyond.any():
         label += f"  (last bar: all beyond {high:,.4g}, up to {scores.max():,.4g})"
     axes.set(xlabel=label, ylabel="samples of the kind, %", title=title)
-    axes.legend(frameon=False)
+    axes.legend(edgecolor="none", framealpha=0.85)  # the line may run below it
     return save_figure(figure, path)
 
 
