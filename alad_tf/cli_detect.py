@@ -16,30 +16,35 @@ Source = Annotated[
 DetectorName = Annotated[
     str, typer.Argument(help="What `alad fit` wrote, a run's folder, or a pretrained zoo entry.")
 ]
+FalseAlarms = Annotated[
+    float | None,
+    typer.Option(help="Share of normal rows that may be flagged; default 0.01, if rows allow."),
+]
+Label = Annotated[
+    str | None,
+    typer.Option(help="Column that is 1 for anomalies: they do not train, they set the line."),
+]
+Exclude = Annotated[str | None, typer.Option(help="Columns to leave out, such as row ids: a,b,c.")]
+Size = Annotated[
+    str | None, typer.Option(help="HEIGHTxWIDTH that images are resized to, such as 64x64.")
+]
+NormalClass = Annotated[
+    str | None, typer.Option(help="Name or number of an image entry's normal class.")
+]
 
 
 @app.command()
 def fit(
     source: Source,
     folder: Annotated[Path, typer.Option("--out", help="Folder to write the detector to.")],
-    false_alarms: Annotated[
-        float | None,
-        typer.Option(help="Share of normal rows that may be flagged; default 0.01, if rows allow."),
-    ] = None,
+    false_alarms: FalseAlarms = None,
     contamination: Annotated[
         float | None,
         typer.Option(help="Flag this share of the given rows instead; no p-values then."),
     ] = None,
-    label: Annotated[
-        str | None,
-        typer.Option(help="Column that is 1 for anomalies: they do not train, they set the line."),
-    ] = None,
-    exclude: Annotated[
-        str | None, typer.Option(help="Columns to leave out, such as row ids: a,b,c.")
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(help="HEIGHTxWIDTH that images are resized to, such as 64x64.")
-    ] = None,
+    label: Label = None,
+    exclude: Exclude = None,
+    size: Size = None,
     score: Annotated[
         str, typer.Option(help="combined, features (the paper's), l1, l2 or logits.")
     ] = "combined",
@@ -64,20 +69,10 @@ def tune(
     source: Source,
     folder: Annotated[Path, typer.Option("--out", help="Folder to write the detector to.")],
     trials: Annotated[int, typer.Option(min=1, help="Trainings of one network.")] = 20,
-    false_alarms: Annotated[
-        float | None,
-        typer.Option(help="Share of normal rows that may be flagged; default 0.01, if rows allow."),
-    ] = None,
-    label: Annotated[
-        str | None,
-        typer.Option(help="Column that is 1 for anomalies: they do not train, they set the line."),
-    ] = None,
-    exclude: Annotated[
-        str | None, typer.Option(help="Columns to leave out, such as row ids: a,b,c.")
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(help="HEIGHTxWIDTH that images are resized to, such as 64x64.")
-    ] = None,
+    false_alarms: FalseAlarms = None,
+    label: Label = None,
+    exclude: Exclude = None,
+    size: Size = None,
     score: Annotated[
         str, typer.Option(help="combined, features (the paper's), l1, l2 or logits.")
     ] = "combined",
@@ -113,9 +108,7 @@ def score(
     detector: DetectorName,
     source: Source,
     path: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
-    normal_class: Annotated[
-        str | None, typer.Option(help="Name or number of an image entry's normal class.")
-    ] = None,
+    normal_class: NormalClass = None,
 ):
     """Score every row: row, score, p_value, is_anomaly, in the order of the input.
 
@@ -145,9 +138,7 @@ def explain(
     count: Annotated[
         int, typer.Option("--top", min=1, help="How many of the highest scores to explain.")
     ] = 3,
-    normal_class: Annotated[
-        str | None, typer.Option(help="Name or number of an image entry's normal class.")
-    ] = None,
+    normal_class: NormalClass = None,
 ):
     """Say for rows what adds to their scores: a table, and pictures."""
     import zoo
@@ -176,9 +167,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, help="Of REST; 0 takes a free one.")] = 8501,
     grpc_port: Annotated[int, typer.Option(min=0, help="Of gRPC; 0 takes a free one.")] = 8500,
     most_mib: Annotated[int, typer.Option(min=1, help="Greatest request, in MiB.")] = 32,
-    normal_class: Annotated[
-        str | None, typer.Option(help="Name or number of an image entry's normal class.")
-    ] = None,
+    normal_class: NormalClass = None,
 ):
     """Serve a detector on this machine, by TensorFlow Serving's REST and gRPC interfaces.
 

@@ -67,10 +67,9 @@ def train_members(models, x, batch_size, steps, report=None, checkpoint=None):
         )
     step_bytes = 2 * batch_size * x[0].nbytes
     chunk = max(1, min(CHUNK, CHUNK_BYTES // step_bytes)) if x.ndim == 2 else 1
-    program = _program(_key(models[0], batch_size, chunk))
-
-    whole = identity_of(_key(models[0], batch_size, chunk), steps, x)
-
+    key = _key(models[0], batch_size, chunk)
+    program = _program(key)
+    whole = "" if checkpoint is None else identity_of(key, steps, x)
     stop = threading.Event()
 
     def train(number, model):
