@@ -2,7 +2,6 @@
 
 import copy
 import json
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,9 +10,9 @@ import tensorflow as tf
 from alad_tf.blocks import InBlocks
 from alad_tf.layers import PACKAGE
 from alad_tf.neighbours import nearest
-from alad_tf.scorer import WEIGHTS, Scorer
+from alad_tf.scorer import Scorer
 from alad_tf.scores import SCORES, anomaly_scores
-from alad_tf.weights import load_scorer, save_scorer
+from alad_tf.weights import KeptScorer
 
 COMBINED = "combined"
 MOST_ROWS, FEWEST_ROWS, MOST_NUMBERS = 4096, 256, 2**23  # of the kept rows
@@ -22,7 +21,7 @@ LOWEST = -3.0  # one distance that is tiny beside all others must not vouch for 
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class Ensemble(InBlocks, keras.Model):
+class Ensemble(KeptScorer, InBlocks, keras.Model):
     """Members of one architecture that answer as one scorer.
 
     The reconstruction x' is the members' mean. "l1" and "l2" are the norms of x - x'; "features"
@@ -199,24 +198,9 @@ class Ensemble(InBlocks, keras.Model):
             made.append(tf.stack([common[0], *learnt, *common[1:]]))
         return tf.stack(made)
 
-    def architecture(self):
-        """What the constructor takes, as a JSON-able dict: `Ensemble(**architecture)` is a twin."""
-        return copy.deepcopy(self._config)
-
     def program_key(self):
         """Ensembles of one architecture run one program, whatever their weights."""
         return self.method, json.dumps(self._config, sort_keys=True)
-
-    def write_state(self, folder, dtype="float32"):
-        """Write the weights into a folder; `dtype` as for `alad_tf.weights.save_scorer`."""
-        save_scorer(self, Path(folder) / WEIGHTS, dtype)
-
-    def read_state(self, folder):
-        """Read the weights that `write_state` wrote; errors as for `load_scorer`."""
-        load_scorer(self, Path(folder) / WEIGHTS)
-
-    def get_config(self):
-        return {**super().get_config(), **self._config}
 
 
 def _norm(x):

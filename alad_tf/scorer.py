@@ -1,8 +1,5 @@
 """The scorer: what remains of ALAD at inference, one forward pass for all scores."""
 
-import copy
-from pathlib import Path
-
 import keras
 import tensorflow as tf
 
@@ -12,13 +9,11 @@ from alad_tf.folding import fold, leaves
 from alad_tf.layers import PACKAGE, SpectralNormalization
 from alad_tf.networks import Stack
 from alad_tf.scores import SCORES, anomaly_scores
-from alad_tf.weights import load_scorer, save_scorer
-
-WEIGHTS = "scorer.weights.h5"
+from alad_tf.weights import KeptScorer
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class Scorer(InBlocks, keras.Model):
+class Scorer(KeptScorer, InBlocks, keras.Model):
     """E, G and D_xx with averaged weights, spectral norm folded into plain kernels.
 
     Args:
@@ -156,18 +151,3 @@ class Scorer(InBlocks, keras.Model):
         logits, features = self.D_xx(x, reconstruction, both=True)  # (x, x), then (x, x')
         real, fake = tf.split(features, 2)
         return anomaly_scores(x, reconstruction, real, fake, tf.split(logits, 2)[1])
-
-    def architecture(self):
-        """What the constructor takes, as a JSON-able dict: `Scorer(**architecture)` is a twin."""
-        return copy.deepcopy(self._config)
-
-    def write_state(self, folder, dtype="float32"):
-        """Write the weights into a folder; `dtype` as for `alad_tf.weights.save_scorer`."""
-        save_scorer(self, Path(folder) / WEIGHTS, dtype)
-
-    def read_state(self, folder):
-        """Read the weights that `write_state` wrote; errors as for `load_scorer`."""
-        load_scorer(self, Path(folder) / WEIGHTS)
-
-    def get_config(self):
-        return {**super().get_config(), **self._config}

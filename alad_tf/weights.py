@@ -1,14 +1,35 @@
 """A scorer's weights on disk: Keras's `.weights.h5`, in float32 or with large arrays rounded."""
 
+import copy
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+WEIGHTS = "scorer.weights.h5"
 DTYPES = ("float32", "float16")
 # Arrays of up to so many numbers stay exact: they are a thousandth of an image scorer's room, and
 # E's first convolution among them is what moves its scores most.
 EXACT_UP_TO = 20_000
+
+
+class KeptScorer:
+    """The part of a scoring Keras model that is written and read: its `_config` and its weights."""
+
+    def architecture(self):
+        """What the constructor takes, as a JSON-able dict: a twin is made of it."""
+        return copy.deepcopy(self._config)
+
+    def write_state(self, folder, dtype="float32"):
+        """Write the weights into a folder; `dtype` as for `alad_tf.weights.save_scorer`."""
+        save_scorer(self, Path(folder) / WEIGHTS, dtype)
+
+    def read_state(self, folder):
+        """Read the weights that `write_state` wrote; errors as for `load_scorer`."""
+        load_scorer(self, Path(folder) / WEIGHTS)
+
+    def get_config(self):
+        return {**super().get_config(), **self._config}
 
 
 def save_scorer(scorer, path, dtype="float32"):
