@@ -50,6 +50,8 @@ setup(
             "starlette>=0.40,<2",
             "uvicorn>=0.30,<1",
         ],
+        "onnx": ["tf2onnx>=1.17,<2", "onnx>=1.17,<2", "onnxruntime>=1.20,<2"],
+        "tflite": ["ai-edge-litert>=1.2,<3"],
         "beam": ["apache-beam>=2.60,<3"],
         "bench": ["pyod>=3.6,<4", "torch>=2.6"],  # the peers of benchmarks/
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "polars>=1", "requests>=2"],

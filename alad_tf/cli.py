@@ -194,6 +194,9 @@ def export(
     normal_class: Annotated[
         str | None, typer.Option(help="Name or number of an image entry's normal class.")
     ] = None,
+    kind: Annotated[
+        str, typer.Option("--format", help="saved_model; onnx or tflite: one file, its extra.")
+    ] = "saved_model",
 ):
     """Write a detector as a SavedModel: raw records in, scores and verdicts out."""
     import zoo
@@ -205,7 +208,7 @@ def export(
         )
     loaded = zoo.load(detector, normal_class=normal_class)
     try:
-        out.print(f"export    {loaded.export(folder, name, version)}", highlight=False)
+        out.print(f"export    {loaded.export(folder, name, version, kind)}", highlight=False)
     except RuntimeError as error:  # the self-check's message says all
         err.print(f"alad: {error}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None

@@ -211,22 +211,23 @@ class Detector(FineTuning):
             self.scorer.write_state(temporary, dtype)
         return Path(folder)
 
-    def export(self, directory, name=None, version=1):
-        """Write a SavedModel that takes raw records and needs nothing of this package.
+    def export(self, directory, name=None, version=1, kind="saved_model"):
+        """Write a model that takes raw records and needs nothing of this package.
 
         Args:
             directory: str or Path; the export is `directory/name/version`, as TensorFlow Serving
                 expects it. An old export of that version is replaced.
             name: str, the model's name; default the entry's, or "detector".
             version: int, at least 1.
+            kind: "saved_model", or "onnx" or "tflite" for runtimes without TensorFlow; those need
+                the extra of that name.
 
         Returns:
-            Path of the export.
+            Path of the export: a SavedModel's folder, or the file.
 
         Raises:
-            ValueError: AnoGAN, which searches a code for each record and has no graph to export.
             ValueError, FileExistsError, RuntimeError: see `alad_tf.export.export`, which says what
-                the signatures take and give.
+                the signatures take and give, and `alad_tf.portable.export_portable`.
 
         Example:
             >>> # folder = detector.export("served", "orders")
@@ -234,12 +235,7 @@ class Detector(FineTuning):
         """
         from alad_tf.export import export_version
 
-        if self.scorer.method == "anogan":
-            raise ValueError(
-                "AnoGAN searches a code for each record by gradient steps; there is no graph to "
-                "export. `save` and Detector.load keep it."
-            )
-        return export_version(self, directory, name, version)
+        return export_version(self, directory, name, version, kind)
 
     @classmethod
     def load(cls, folder):

@@ -4,20 +4,19 @@ import hashlib
 import re
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 from alad_tf.export_check import difference
-from alad_tf.export_inputs import as_called, decoded, examples_spec, inputs_of
+from alad_tf.export_graph import graph_of, module_of, signatures
+from alad_tf.export_inputs import inputs_of
 from alad_tf.files import replacing_folder, write_json
 from alad_tf.warmup import write_warmup
 
 METADATA = "assets.extra/metadata.json"  # TensorFlow Serving leaves this folder alone
 FORMAT = 2
-SERIALIZED, ENCODED = "serialized_examples", "encoded_images"
 
 
-def export_version(detector, directory, name=None, version=1):
+def export_version(detector, directory, name=None, version=1, kind="saved_model"):
     """Write an export where TensorFlow Serving looks for it: `directory/name/version`.
 
     Args:
@@ -25,12 +24,13 @@ def export_version(detector, directory, name=None, version=1):
         directory: str or Path; the model's base path is `directory/name`.
         name: str, the model's name; default the entry's, or "detector".
         version: int, at least 1. An old export of that version is replaced.
+        kind: "saved_model"; "onnx" or "tflite" write one file, see `alad_tf.portable`.
 
     Returns:
-        Path of the folder.
+        Path of the folder, or of the file.
 
     Raises:
-        ValueError: a name or version that TensorFlow Serving cannot have.
+        ValueError: a name or version that TensorFlow Serving cannot have, or an unknown kind.
         ValueError, FileExistsError, RuntimeError: see `export`.
 
     Example:
@@ -46,7 +46,11 @@ def export_version(detector, directory, name=None, version=1):
     folder = Path(directory) / name / str(int(version))
     new = [place for place in folder.parents[:2] if not place.exists()]
     try:
-        return export(detector, folder)
+        if kind == "saved_model":
+            return export(detector, folder)
+        from alad_tf.portable import export_portable  # which needs what is below
+
+        return export_portable(detector, folder, kind)
     except BaseException:
         for place in new:  # a failed export leaves no empty folders either
             if place.is_dir() and not any(place.iterdir()):
@@ -70,7 +74,8 @@ def export(detector, folder):
     - `scores`: the scorer's, such as `features`, `l1`, `l2`, `logits`, each float32 (N,);
     - `serialized_examples`: what `serving_default` gives, for `examples`, string (N,): serialized
       `tf.Example`s with the inputs by name, or with the bytes of a PNG or JPEG as "image";
-    - `encoded_images`, of images: the same for `encoded`, string (N,), such bytes themselves;
+    - `encoded_images`, of images: the same for `encoded`, string (N,), such bytes themselves
+      (neither of these two for images of 2 or of more than 4 channels);
     - `reconstruct`: `reconstruction`, tables float32 (N, d) in preprocessed space, images uint8.
 
     Before it takes its place, a fresh process without this package loads the export and answers
@@ -101,7 +106,30 @@ def export(detector, folder):
 
     Source: ALAD, Algorithm 1.
     """
-    preprocessor, folder = detector.preprocessor, Path(folder)
+    preprocessor, folder = require_exportable(detector), Path(folder)
+    require_place(folder, METADATA)
+    inputs = inputs_of(preprocessor)
+    with replacing_folder(folder.resolve()) as temporary:
+        graph = graph_of(detector)
+        module = module_of(preprocessor, graph)
+        columns = {name: column for name, (column, _) in inputs.items()}
+        functions = {
+            name: tf.function(function).get_concrete_function(**specs)
+            for name, (function, specs) in signatures(detector, graph, inputs).items()
+        }
+        tf.saved_model.save(module, str(temporary), signatures=functions)
+        warmed = write_warmup(temporary, detector, columns)
+        told = metadata(detector, columns, temporary)
+        write_json(temporary / METADATA, {**told, "warmup_requests": warmed})
+        wrong = difference(detector, temporary, columns)
+        if wrong:
+            raise RuntimeError(f"{wrong} Nothing was written to {folder.resolve()}.")
+    return folder
+
+
+def require_exportable(detector):
+    """The detector's preprocessor, if it is fitted and fits the scorer; else ValueError."""
+    preprocessor = detector.preprocessor
     fitted = getattr(preprocessor, "fitted", False)
     if not fitted or preprocessor.output_shape != detector.scorer.x_shape:
         given = f"gives {preprocessor.output_shape}" if fitted else "is not fitted"
@@ -110,85 +138,32 @@ def export(detector, folder):
             f"{detector.scorer.x_shape}. Fit the preprocessing on the rows that the model trains "
             "on, then make the detector of both."
         )
-    is_ours = (folder / METADATA).is_file()
-    if folder.exists() and not is_ours and not (folder.is_dir() and not any(folder.iterdir())):
+    return preprocessor
+
+
+def require_place(folder, marker):
+    """FileExistsError if a folder holds something else than an export, which has the `marker`."""
+    if (folder / marker).is_file() or not folder.exists():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
         raise FileExistsError(
             f"{folder.resolve()} exists and is not an export; expected a new folder, an empty one "
             "or an old export. Choose another place, such as a folder in it."
         )
-    inputs = inputs_of(preprocessor)
-    with replacing_folder(folder.resolve()) as temporary:
-        graph = detector.scorer.graph() if hasattr(detector.scorer, "graph") else detector.scorer
-        module = tf.Module()  # plain variables and functions: no object of Keras or of ours
-        variables = (*preprocessor.variables, *graph.variables)
-        module.variables_ = [v if isinstance(v, tf.Variable) else v.value for v in variables]
-        columns = {name: column for name, (column, _) in inputs.items()}
-        functions = {
-            name: tf.function(function).get_concrete_function(**specs)
-            for name, (function, specs) in _signatures(detector, graph, inputs).items()
-        }
-        tf.saved_model.save(module, str(temporary), signatures=functions)
-        warmed = write_warmup(temporary, detector, columns)
-        write_json(temporary / METADATA, _metadata(detector, columns, temporary, warmed))
-        wrong = difference(detector, temporary, columns)
-        if wrong:
-            raise RuntimeError(f"{wrong} Nothing was written to {folder.resolve()}.")
-    return folder
 
 
-def _signatures(detector, graph, inputs):
-    """For each signature its function and the TensorSpecs of its inputs."""
-    preprocessor = detector.preprocessor
-    columns = {name: column for name, (column, _) in inputs.items()}
-    raw_specs = {name: spec for name, (_, spec) in inputs.items()}
-    strings = tf.TensorSpec((None,), tf.string)
+def metadata(detector, columns, folder):
+    """What an export says of itself: origin, score, threshold, and the sha256 of its files.
 
-    def outputs(raw):
-        x = preprocessor(as_called(preprocessor, columns, raw))
-        # without it a NaN's score would be a NaN, and a NaN is not beyond any threshold
-        return graph(tf.debugging.check_numerics(x, "Records must be finite"))
+    Args:
+        detector: `alad_tf.Detector`.
+        columns: dict, for each input the column that it stands for; None if it is all of the
+            records.
+        folder: Path of the export's files.
 
-    def serving_default(**raw):
-        score = outputs(raw)[detector.score]
-        answer = {"score": score}
-        if detector.threshold is not None:
-            answer["is_anomaly"] = score >= np.float32(detector.threshold)
-        if len(detector.reference):  # `Threshold.p_values`, in TensorFlow
-            held_out = tf.constant(detector.reference)
-            below = tf.searchsorted(held_out, score, side="left")
-            count = len(detector.reference) + 1
-            answer["p_value"] = tf.cast(count - below, tf.float32) / count
-        return answer
-
-    def scores(**raw):
-        found = outputs(raw)
-        return {name: found[name] for name in detector.scorer.score_names}
-
-    def reconstruct(**raw):
-        x = outputs(raw)["reconstruction"]
-        if preprocessor.kind == "image":  # `inverse`, in TensorFlow
-            x = tf.cast(tf.clip_by_value(tf.round((x + 1.0) * 127.5), 0.0, 255.0), tf.uint8)
-        return {"reconstruction": x}
-
-    def serialized_examples(examples):
-        found = tf.io.parse_example(examples, examples_spec(preprocessor, inputs))
-        if preprocessor.kind == "image":
-            return encoded_images(found["image"])
-        return serving_default(**found)
-
-    def encoded_images(encoded):
-        return serving_default(images=decoded(preprocessor, encoded))
-
-    found = {"serving_default": (serving_default, raw_specs), "scores": (scores, raw_specs)}
-    if detector.reconstructs:
-        found["reconstruct"] = (reconstruct, raw_specs)
-    found[SERIALIZED] = (serialized_examples, {"examples": strings})
-    if preprocessor.kind == "image":
-        found[ENCODED] = (encoded_images, {"encoded": strings})
-    return found
-
-
-def _metadata(detector, columns, folder, warmed):
+    Returns:
+        dict that JSON can hold.
+    """
     preprocessor = detector.preprocessor
     told = ("entry", "variant", "seed", "normal_class", "metrics", "estimator")
     files = sorted(p for p in folder.rglob("*") if p.is_file())
@@ -201,7 +176,6 @@ def _metadata(detector, columns, folder, warmed):
         "held_out_rows": len(detector.reference),  # that p_value is counted from
         "feature_names": getattr(preprocessor, "feature_names", None),
         "columns": None if None in columns.values() else columns,  # of each input
-        "warmup_requests": warmed,
         "tensorflow": tf.__version__,
         "sha256": {
             str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files

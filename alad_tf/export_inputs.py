@@ -6,6 +6,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
+SERIALIZED, ENCODED = "serialized_examples", "encoded_images"
 UNSEEN = "\N{EM DASH}unseen\N{EM DASH}"  # a category that no training row had
 
 
@@ -50,6 +51,16 @@ def inputs_of(preprocessor):
     return inputs
 
 
+def readable(preprocessor):
+    """The signatures that take serialized records: tuple of str.
+
+    Pictures have 1, 3 or 4 channels; PNG and JPEG, and so `tf.Example`s of them, know no others.
+    """
+    if preprocessor.kind != "image":
+        return (SERIALIZED,)
+    return (SERIALIZED, ENCODED) if preprocessor.image_shape[-1] in (1, 3, 4) else ()
+
+
 def as_called(preprocessor, columns, raw):
     """What the preprocessor's `call` takes, of a request.
 
@@ -65,18 +76,16 @@ def as_called(preprocessor, columns, raw):
         (x,) = raw.values()
         if preprocessor.kind != "mixed":
             return x
-        return {"numbers": x, "categories": tf.zeros((tf.shape(x)[0], 0), tf.string)}
+        return {"numbers": x, "categories": []}
     table = {columns[name]: values for name, values in raw.items()}
     if preprocessor.kind != "mixed":
         return table
     categorical, numeric = _columns(preprocessor)
     some = next(iter(table.values()))
-    blocks = {"numbers": (numeric, tf.float32), "categories": (categorical, tf.string)}
+    numbers = [table[name] for name in numeric]
     return {
-        key: tf.stack([table[name] for name in names], 1)
-        if names
-        else tf.zeros((tf.shape(some)[0], 0), dtype)
-        for key, (names, dtype) in blocks.items()
+        "numbers": tf.stack(numbers, 1) if numbers else tf.zeros((tf.shape(some)[0], 0)),
+        "categories": [table[name] for name in categorical],
     }
 
 
@@ -168,13 +177,15 @@ def _feature(value):
     return tf.train.Feature(float_list=tf.train.FloatList(value=np.ravel(value)))
 
 
-def sample(preprocessor, count):
+def sample(preprocessor, count, reach=1):
     """Random raw records of a preprocessor's form, within the range that it was fitted on.
 
     Args:
         preprocessor: a fitted preprocessor.
         count: int, N; if above 1, a table's last row has categories that nobody has seen, and gaps
             where the preprocessor fills them.
+        reach: float; above 1 the rows of a table go off that range in all directions, the last
+            one this many times as far.
 
     Returns:
         images: uint8 (N, H, W, C); arrays: float32 (N, d); tables: dict of (N,) columns.
@@ -189,7 +200,9 @@ def sample(preprocessor, count):
         return generator.integers(0, 256, (count, *preprocessor.image_shape), dtype="uint8")
     shift, scale = preprocessor.shift.numpy(), preprocessor.scale.numpy()
     spread = 1.0 / np.where(scale > 0, scale, 1.0)
-    x = (shift + generator.uniform(size=(count, len(shift))) * spread).astype("float32")
+    away = generator.uniform(-1 if reach > 1 else 0, 1, (count, len(shift)))
+    away *= np.geomspace(1, reach, count)[:, np.newaxis]
+    x = (shift + away * spread).astype("float32")
     if preprocessor.kind == "mixed" and count > 1:
         x[-1, preprocessor.gaps] = np.nan
     if preprocessor.kind == "vector" or _is_array(preprocessor):

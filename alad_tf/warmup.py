@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from alad_tf.export_inputs import request_of, sample, serialized
+from alad_tf.export_inputs import ENCODED, SERIALIZED, readable, request_of, sample, serialized
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 BATCHES = (1, 5)
@@ -26,9 +26,10 @@ def requests(detector, columns, count):
     found = {"serving_default": raw, "scores": raw}
     if detector.reconstructs:
         found["reconstruct"] = raw
-    found["serialized_examples"] = {"examples": serialized(detector.preprocessor, raw)}
-    if detector.preprocessor.kind == "image":
-        found["encoded_images"] = {"encoded": [tf.io.encode_png(x).numpy() for x in records]}
+    if SERIALIZED in readable(detector.preprocessor):
+        found[SERIALIZED] = {"examples": serialized(detector.preprocessor, raw)}
+    if ENCODED in readable(detector.preprocessor):
+        found[ENCODED] = {"encoded": [tf.io.encode_png(x).numpy() for x in records]}
     return found
 
 

@@ -1,6 +1,7 @@
 """AnoGAN: a GAN of normal samples, and for each test sample a search for its latent code."""
 
 import functools
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -146,6 +147,10 @@ class AnoGAN(NeuralBaseline, AveragedWeights):
         ]
         return np.concatenate(made).reshape(-1, *self.x_shape)
 
+    def graph(self):
+        """The scores and the reconstruction as a plain graph, for exports."""
+        return SearchGraph(self)
+
     def _search(self, name, x):
         """The codes and misfits of an array's rows: dict of float32 arrays "z" and "score"."""
         rows, inverse, _ = distinct_rows(check_samples(x, self.x_shape))
@@ -159,3 +164,45 @@ class AnoGAN(NeuralBaseline, AveragedWeights):
             for key, parts in found.items():
                 parts.append(searched[key][: len(block)])
         return {key: np.concatenate(parts)[inverse] for key, parts in found.items()}
+
+
+class SearchGraph(tf.Module):
+    """AnoGAN's searches as a TensorFlow graph.
+
+    Args:
+        model: `AnoGAN`.
+
+    Call arguments:
+        x: float32 tensor (B, *x_shape), preprocessed samples.
+
+    Returns:
+        mapping with the scores (B,) and "reconstruction" (B, *x_shape). A search is only part of
+        the graph if its answer is asked for.
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.held = [v.value for v in model.variables]
+
+    def __call__(self, x):
+        return _Searched(self.model, x)
+
+
+class _Searched(Mapping):
+    """Answers by name, each by a search that begins when it is asked for."""
+
+    def __init__(self, model, x):
+        self.model, self.x = model, x
+
+    def __getitem__(self, name):
+        if name != "reconstruction":
+            return self.model.searches[name].uncompiled(self.x)["score"]
+        z = self.model.searches[self.model.score].uncompiled(self.x)["z"]
+        return tf.reshape(self.model.call_averaged("G", z), (-1, *self.model.x_shape))
+
+    def __iter__(self):
+        return iter((*self.model.score_names, "reconstruction"))
+
+    def __len__(self):
+        return len(self.model.score_names) + 1

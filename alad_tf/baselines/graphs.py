@@ -84,13 +84,16 @@ class ForestGraph(tf.Module):
         rows = tf.tile(tf.range(tf.shape(x)[0])[:, None], (1, trees))
         places = tf.tile(tf.range(trees)[None], (tf.shape(x)[0], 1))
         node = tf.zeros_like(rows)
+        tables = (self.feature, self.limit, self.left, self.right, self.depth)
+        # read here: converters to other runtimes know no gathering from a variable
+        feature, limit, left, right, depth = map(tf.convert_to_tensor, tables)
         for _ in range(self.levels):
             at = tf.stack([places, node], -1)  # (B, trees, 2)
-            asked = tf.gather_nd(self.feature, at)
+            asked = tf.gather_nd(feature, at)
             value = tf.cast(tf.gather_nd(x, tf.stack([rows, asked], -1)), tf.float64)
-            goes_left = value <= tf.gather_nd(self.limit, at)
-            node = tf.where(goes_left, tf.gather_nd(self.left, at), tf.gather_nd(self.right, at))
-        depth = tf.gather_nd(self.depth, tf.stack([places, node], -1))
+            goes_left = value <= tf.gather_nd(limit, at)
+            node = tf.where(goes_left, tf.gather_nd(left, at), tf.gather_nd(right, at))
+        depth = tf.gather_nd(depth, tf.stack([places, node], -1))
         score = tf.pow(tf.constant(2.0, tf.float64), -tf.reduce_sum(depth, -1) / self.expected)
         return {"score": tf.cast(score, tf.float32)}
 

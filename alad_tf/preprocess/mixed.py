@@ -180,7 +180,11 @@ class MixedPreprocessor(ScalingPreprocessor):
         }
 
     def call(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Encodes what `check` returned; pure TensorFlow."""
+        """Encodes what `check` returned; pure TensorFlow.
+
+        "categories" may be a list of `(N,)` columns as well, which other runtimes than TensorFlow
+        need: TensorFlow Lite stacks no text.
+        """
         self._require_fitted()
         numbers = tf.cast(inputs["numbers"], tf.float32)
         missing = tf.math.is_nan(numbers)
@@ -189,10 +193,16 @@ class MixedPreprocessor(ScalingPreprocessor):
         if self.gaps.any():
             marks = tf.gather(missing, np.flatnonzero(self.gaps), axis=1)
             blocks.append(tf.cast(marks, tf.float32))
-        for index, known in enumerate(self.vocabularies.values()):
-            column = inputs["categories"][:, index, tf.newaxis]  # (N, 1)
-            column = tf.where(tf.equal(column, ""), MISSING, column)  # for served requests
-            blocks.append(tf.cast(tf.equal(column, tf.constant([known])), tf.float32))
+        texts = inputs["categories"]
+        if not isinstance(texts, (list, tuple)):
+            texts = tf.unstack(texts, len(self.vocabularies), axis=1)
+        for column, known in zip(texts, self.vocabularies.values(), strict=True):
+            column = tf.reshape(column, (-1, 1))  # (N, 1)
+            same = tf.equal(column, tf.constant([known]))
+            if MISSING in known:  # empty text is a gap in served requests
+                gap = tf.constant([[value == MISSING for value in known]])
+                same = same | (tf.equal(column, "") & gap)
+            blocks.append(tf.cast(same, tf.float32))
         return tf.concat(blocks, axis=1)  # (N, output_dim)
 
     def _own_config(self) -> dict:
