@@ -12,7 +12,7 @@ from rich.console import Console  # noqa: E402
 from rich.markdown import Markdown  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from alad_tf import cli_detect  # noqa: E402
+from alad_tf import cli_detect, cli_paper  # noqa: E402
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +20,7 @@ app = typer.Typer(
     help="Adversarially Learned Anomaly Detection and its rivals: train, evaluate, describe.",
 )
 app.add_typer(cli_detect.app)  # the commands for anyone's data
+app.add_typer(cli_paper.app)  # the paper's tables and figures
 out, err = Console(), Console(stderr=True)
 
 DataDir = Annotated[
@@ -215,22 +216,6 @@ def export(
 
 
 @app.command()
-def report(
-    results: Annotated[Path, typer.Option(help="Folder of the results JSONs.")] = Path("results"),
-    path: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("RESULTS.md"),
-):
-    """Render RESULTS.md and the model cards' results from the results JSONs."""
-    import zoo
-    from alad_tf.report import write_report
-    from zoo.card import write_cards
-
-    entries = [zoo.entry(name) for name in zoo.list()]
-    out.print(f"report    {write_report(entries, results, path)}", highlight=False)
-    for card in write_cards(entries, results):
-        out.print(f"card      {card}", highlight=False)
-
-
-@app.command()
 def demo(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("runs/demo"),
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -297,6 +282,6 @@ def main():
         app()
     # DivergenceError is a FloatingPointError; importing it by name would import TensorFlow, which
     # costs seconds that `alad --help` has no need to spend
-    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
+    except (ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
         err.print(f"alad: {error}", markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(2) from None

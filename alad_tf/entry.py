@@ -25,6 +25,7 @@ class BaseEntry:
         reported_others: dict of such dicts by score, for scores that do not decide.
         reported_by_class: tuple of floats, the paper's AUROC for each normal class of an image set.
         reported_by_class_in: str, where those come from.
+        reported_elsewhere_by_class: tuple of floats, an independent reproduction's AUROC likewise.
         deviations: tuple of str, what differs from the table and why.
         notes: tuple of str, what the results mean and what was found out about them.
 
@@ -45,6 +46,7 @@ class BaseEntry:
     reported_others: dict = field(default_factory=dict)
     reported_by_class: tuple = ()
     reported_by_class_in: str = ""
+    reported_elsewhere_by_class: tuple = ()
     deviations: tuple = ()
     notes: tuple = ()
 

@@ -3,9 +3,19 @@
 from pathlib import Path
 
 from alad_tf.evaluate import METRICS, summarize
+from alad_tf.figures import figure_sections, write_figures
 from alad_tf.files import write_text
 from alad_tf.report_classes import class_sections, machines, plural, took
 from alad_tf.report_own import own_data_sections
+from alad_tf.report_paper import (
+    table_eight,
+    table_five,
+    table_four,
+    table_one,
+    table_seven,
+    table_six,
+    table_three,
+)
 from alad_tf.report_tables import table_two
 from alad_tf.results import read_flagged, read_results
 
@@ -21,9 +31,10 @@ def render(entries, results="results"):
         results: str or Path of the results folder.
 
     Returns:
-        str, Markdown: the paper's Table II, then for each entry and variant a table of its scores,
-        mean and sample standard deviation over seeds, with the paper's value and the untrained
-        network's; below it rows, seeds, time and machine.
+        str, Markdown: the paper's tables and figures, what was measured on own tables, then
+        for each entry and variant a table of its scores, mean and sample standard deviation over
+        seeds, with the paper's value and the untrained network's; below it rows, seeds, time and
+        machine. What has not been run says so.
 
     Raises:
         ValueError: a results file is not JSON.
@@ -40,7 +51,12 @@ def render(entries, results="results"):
         "the same in every run. Differences are ours minus the paper's.",
         "",
     ]
+    lines += table_one(results)
     lines += table_two(entries, results)
+    lines += table_three(entries, results)
+    for table in (table_four, table_five, table_six, table_seven, table_eight):
+        lines += table(results)
+    lines += figure_sections(results)
     lines += own_data_sections(results)
     for entry in entries:
         sections = entry_sections(entry, results)
@@ -75,10 +91,10 @@ def entry_sections(entry, results="results", variants=None):
 
 
 def write_report(entries, results="results", path="RESULTS.md"):
-    """Write `render`'s report.
+    """Draw the figures, then write `render`'s report.
 
     Args:
-        entries, results: as for `render`.
+        entries, results: as for `render`; the figures go to `results/figures`.
         path: str or Path of the Markdown file.
 
     Returns:
@@ -87,6 +103,7 @@ def write_report(entries, results="results", path="RESULTS.md"):
     Example:
         >>> # write_report([zoo.entry(name) for name in zoo.list()])
     """
+    write_figures(entries, results)
     return write_text(path, render(entries, results))
 
 

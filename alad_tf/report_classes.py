@@ -59,11 +59,11 @@ def _stops(entry, results, variant, tasks):
 
 def _section(entry, variant, tasks):
     names = class_names(entry.dataset)
-    reported = entry.reported_by_class
+    reported, elsewhere = entry.reported_by_class, entry.reported_elsewhere_by_class
     with_untrained = all(run["untrained"] for runs in tasks.values() for run in runs)
     head = ["normal class", "seeds", *entry.score_names]
     head += [f"{entry.score}, untrained"] * with_untrained
-    head += ["paper"] * bool(reported)
+    head += ["paper"] * bool(reported) + ["reproduced elsewhere"] * bool(elsewhere)
     lines = [
         f"## {entry.name}, {variant}",
         "",
@@ -79,7 +79,7 @@ def _section(entry, variant, tasks):
         ]
         if with_untrained:
             cells.append(_spread([run["untrained"][entry.score]["auroc"] for run in runs]))
-        cells += [f"{value:.2f}" for value in reported[number : number + 1]]
+        cells += [f"{known[number]:.2f}" for known in (reported, elsewhere) if known]
         lines.append("| " + " | ".join(cells) + " |")
     if len(tasks) == len(names):
         means = [
@@ -91,7 +91,8 @@ def _section(entry, variant, tasks):
         ]
         cells = ["mean of the classes", "", *(f"{mean:.4f}" for mean in means)]
         cells += [""] * with_untrained
-        lines.append("| " + " | ".join(cells + [""] * bool(reported)) + " |")
+        cells += [""] * (bool(reported) + bool(elsewhere))
+        lines.append("| " + " | ".join(cells) + " |")
     runs = [run for task in tasks.values() for run in task]
     epochs = sorted({run["epochs"] for run in runs})
     told = str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"

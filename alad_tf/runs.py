@@ -13,6 +13,7 @@ from alad_tf.baselines.base import NeuralBaseline
 from alad_tf.callbacks import Checkpoint, StopOnDivergence
 from alad_tf.detector import Detector
 from alad_tf.distributed import fit_distributed, make_strategy, worker_index
+from alad_tf.error_analysis import write_examples
 from alad_tf.errors_by_label import flagged_by_label
 from alad_tf.evaluate import evaluate
 from alad_tf.files import read_json, write_json
@@ -136,6 +137,8 @@ def train(
         "commit": commit,
     }
     results.write_result(results_dir, result)
+    if entry.is_image and detector.reconstructs:
+        write_examples(results_dir, result, data, detector, test_scores)
     if 0 < len(checkpoint.history) <= HISTORY_EPOCHS:
         results.write_history(results_dir, result, checkpoint.history)
     return result, folder
@@ -205,7 +208,7 @@ def read_run(folder):
     return read_json(path)
 
 
-def evaluate_run(folder, entry, data_dir=None, console=None):
+def evaluate_run(folder, entry, data_dir=None, console=None, results_dir=None):
     """Score the test rows again with a run's saved detector.
 
     Args:
@@ -213,6 +216,8 @@ def evaluate_run(folder, entry, data_dir=None, console=None):
         entry: the entry that the run is of.
         data_dir: folder of the raw files.
         console: `rich.console.Console`, for the progress of a long scoring.
+        results_dir: folder of the results JSONs, to keep example images beside the run's; default:
+            they are not kept.
 
     Returns:
         `(metrics, flagged)`: dict of metrics by score name, and the rows of `flagged_by_label`
@@ -234,6 +239,8 @@ def evaluate_run(folder, entry, data_dir=None, console=None):
     if test.labels is not None:
         train_labels = data.records.labels[train_rows]
         flagged = flagged_by_label(scores, test.labels, train_labels, data.split.top_fraction)
+    if results_dir is not None and entry.is_image and detector.reconstructs:
+        write_examples(results_dir, read_run(folder), data, detector, scores)
     return _evaluate(scores, data), flagged
 
 

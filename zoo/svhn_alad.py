@@ -16,4 +16,5 @@ ENTRY = replace(
     reported_in="Table III, mean of the ten digits, ± 0.0268",
     reported_by_class=(),
     reported_by_class_in="",
+    reported_elsewhere_by_class=(),
 )

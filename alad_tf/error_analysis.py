@@ -1,0 +1,70 @@
+"""Figures 5 and 6: images of a class and of the others beside their reconstructions, kept as PNG.
+
+The PNG has four rows of ten images, pixel by pixel and without a word: the report's figure is drawn
+from it, so that it needs neither data nor weights.
+"""
+
+import numpy as np
+from PIL import Image
+
+from alad_tf.data import class_names
+from alad_tf.files import write_json
+from alad_tf.results import result_path
+
+COLUMNS = 10
+ROWS = ("normal", "reconstruction", "anomalous", "reconstruction")
+
+
+def examples_path(results, entry, variant, seed):
+    """Where a run's example images lie: `<results>/<entry>/<variant>/examples_seed<k>.png`."""
+    path = result_path(results, entry, variant, seed)
+    return path.with_name(f"examples_{path.stem}.png")
+
+
+def write_examples(results, run, data, detector, test_scores):
+    """Keep the first test images of the normal class and of the others, and what is made of them.
+
+    Args:
+        results: str or Path of the results folder.
+        run: dict with "entry", "variant" and "seed".
+        data: `alad_tf.prepared.Prepared` of images.
+        detector: the run's `Detector`.
+        test_scores: dict of the test rows' scores, float arrays (n,) by score name.
+
+    Returns:
+        Path of the PNG; beside it a JSON with each column's class and score.
+
+    Source: ALAD, Figures 5 and 6.
+    """
+    test, strips, told = data.part("test"), [], {}
+    names = class_names(test.name)
+    for kind, mask in (("normal", ~test.is_anomaly), ("anomalous", test.is_anomaly)):
+        rows = np.flatnonzero(mask)[:COLUMNS]
+        pair = test.x[rows], detector.reconstruct(test.x[rows])
+        strips += [np.concatenate(list(images), 1) for images in pair]
+        told[kind] = {
+            "classes": [names[test.labels[row]] for row in rows],
+            detector.score: [round(float(test_scores[detector.score][row]), 3) for row in rows],
+        }
+    path = examples_path(results, run["entry"], run["variant"], run["seed"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path.with_suffix(".json"), told)
+    temporary = path.with_name(f".{path.name}.tmp")
+    Image.fromarray(np.concatenate(strips, 0)).save(temporary, format="PNG", optimize=True)
+    temporary.replace(path)
+    return path
+
+
+def read_examples(path):
+    """What `write_examples` kept.
+
+    Args:
+        path: str or Path of the PNG.
+
+    Returns:
+        uint8 array (4, n, H, W, 3), rows as in `ROWS`.
+    """
+    grid = np.asarray(Image.open(path).convert("RGB"))
+    side = grid.shape[0] // len(ROWS)
+    rows = grid.reshape(len(ROWS), side, -1, side, 3)
+    return rows.transpose(0, 2, 1, 3, 4)
