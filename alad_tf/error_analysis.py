@@ -38,8 +38,9 @@ def write_examples(results, run, data, detector, test_scores):
     """
     test, strips, told = data.part("test"), [], {}
     names = class_names(test.name)
+    columns = min(COLUMNS, int(test.is_anomaly.sum()), int((~test.is_anomaly).sum()))
     for kind, mask in (("normal", ~test.is_anomaly), ("anomalous", test.is_anomaly)):
-        rows = np.flatnonzero(mask)[:COLUMNS]
+        rows = np.flatnonzero(mask)[:columns]
         pair = test.x[rows], detector.reconstruct(test.x[rows])
         strips += [np.concatenate(list(images), 1) for images in pair]
         told[kind] = {

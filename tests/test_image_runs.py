@@ -12,6 +12,7 @@ from PIL import Image
 import zoo
 from alad_tf import runs
 from alad_tf.data import load, split
+from alad_tf.error_analysis import examples_path, read_examples
 from alad_tf.rows import conv, conv_transpose, dense, flatten, reshape
 from alad_tf.settings import Settings
 from zoo.presets import damaged
@@ -88,6 +89,23 @@ def test_a_run_draws_its_pictures(whole):
             assert min(picture.size) >= 400
             pixels = np.asarray(picture.convert("L"))
         assert pixels.std() > 5, f"{name} is blank"
+
+
+def test_a_run_keeps_examples_for_the_report(whole, small_svhn_dir):
+    """Four rows of pictures, equal to the test images and to what the detector makes of them."""
+    result, folder = whole
+    path = examples_path(folder.parent / "results", "svhn_alad", "class1", 5)
+    rows, told = read_examples(path), json.loads(path.with_suffix(".json").read_text())
+    detector, records = zoo.load(folder), load("svhn_cropped", small_svhn_dir)
+    test = split("svhn_cropped", records.labels != 1, seed=42).test
+    for place, kind in ((0, "normal"), (2, "anomalous")):
+        few = [row for row in test if (records.labels[row] != 1) == (kind == "anomalous")]
+        few = few[: rows.shape[1]]
+        np.testing.assert_array_equal(rows[place], records.x[few])
+        np.testing.assert_array_equal(rows[place + 1], detector.reconstruct(records.x[few]))
+        scores = detector.anomaly_score(records.x[few])
+        np.testing.assert_allclose(told[kind]["features"], scores, atol=6e-4)
+    assert set(told["normal"]["classes"]) == {"1"}
 
 
 def test_the_detector_takes_and_gives_uint8_pictures(whole, small_svhn_dir):

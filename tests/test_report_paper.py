@@ -1,0 +1,131 @@
+"""The report's tables and figures: numbers as in the JSONs, pictures from results alone."""
+
+import json
+import shutil
+import statistics
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_report import ENTRIES, image_run
+
+from alad_tf import paper
+from alad_tf.error_analysis import examples_path, read_examples
+from alad_tf.figures import NAMES, figure_sections, write_figures
+from alad_tf.report import write_report
+from alad_tf.report_paper import (
+    table_eight,
+    table_five,
+    table_four,
+    table_one,
+    table_seven,
+    table_six,
+    table_three,
+)
+from alad_tf.results import read_results, write_result
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results"
+
+
+def cells(lines):
+    """The rows of a Markdown table by their first two cells."""
+    rows = [[c.strip() for c in line.strip("|").split("|")] for line in lines if line[:2] == "| "]
+    return {tuple(row[:2]): row[2:] for row in rows[1:] if "---" not in row[0]}
+
+
+def copy_of_results(folder):
+    """The results as a newcomer has them, without pictures."""
+    return shutil.copytree(RESULTS, folder / "results", ignore=shutil.ignore_patterns("figures"))
+
+
+def test_the_report_is_a_function_of_the_results(tmp_path):
+    results = copy_of_results(tmp_path)
+
+    def files():
+        written = [write_report(ENTRIES, results, tmp_path / "R.md"), *results.rglob("*")]
+        return {p: p.read_bytes() for p in written if p.is_file()}
+
+    first = files()
+    assert files() == first
+    assert (tmp_path / "R.md").read_text() == (ROOT / "RESULTS.md").read_text()
+    drawn = {path.name for path in (results / "figures").iterdir()}
+    assert drawn == {path.name for path in (RESULTS / "figures").iterdir()}
+
+
+def test_what_has_not_been_run_is_said(tmp_path):
+    for table in (table_one, table_four, table_five, table_six, table_seven, table_eight):
+        rows = cells(table(tmp_path))
+        assert rows and all("not run" in row or "not run" in key for key, row in rows.items())
+    assert all(row[0] == "not run" for row in cells(table_three(ENTRIES, tmp_path)).values())
+    assert set(write_figures(ENTRIES, tmp_path).values()) == {None}
+    assert "\n".join(figure_sections(tmp_path)).count("Not run.") == len(NAMES)
+
+
+def test_table_one_agrees_with_the_paper():
+    rows = cells(table_one(RESULTS))
+    counted = {key: row for key, row in rows.items() if "not run" not in key}
+    assert len(counted) >= 3
+    for (data, features), row in counted.items():
+        name = next(k for k, v in paper.DATASETS.items() if v == data)
+        assert (features, row[0]) == tuple(f"{n:,}" for n in paper.TABLE_ONE[name])
+
+
+@pytest.mark.parametrize("dataset", paper.TABULAR)
+def test_tables_five_and_seven_hold_the_means_of_the_runs(dataset):
+    five, seven = cells(table_five(RESULTS)), cells(table_seven(RESULTS))
+    for variant, label in paper.ABLATIONS.items():
+        runs = read_results(RESULTS, f"{dataset}_alad", variant)
+        row = five[paper.DATASETS[dataset], label]
+        assert row[0] == (str(len(runs)) if runs else "not run")
+        if len(runs) > 1:
+            values = [run["metrics"]["features"]["f1"] for run in runs]
+            assert row[3] == f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f}"
+    runs = read_results(RESULTS, f"{dataset}_alad")
+    for score in ("l1", "l2", "logits", "features"):
+        row = seven[paper.DATASETS[dataset], score]
+        values = [run["metrics"][score]["recall"] for run in runs]
+        assert row[2].startswith(f"{statistics.mean(values):.4f}")
+        printed = paper.TABLE_SEVEN[dataset][score][2][0]
+        ours = statistics.mean(run["metrics"][score]["f1"] for run in runs)
+        assert float(row[5]) == pytest.approx(ours - printed, abs=5.1e-5)
+
+
+def test_tables_of_images_average_classes_and_say_how_many(tmp_path):
+    for number, auroc in ((0, 0.5), (1, 0.7)):
+        for seed in (0, 1):
+            write_result(tmp_path, image_run(number, seed, auroc + 0.1 * seed))
+    ablated = {**image_run(2, 0, 0.4), "variant": "class2_no_sn"}
+    write_result(tmp_path, ablated)
+    mean, spread = 0.65, statistics.stdev([0.55, 0.75])
+    for table, label in (
+        (table_three(ENTRIES, tmp_path), "ALAD"),
+        (table_six(tmp_path), "Baseline + SN + DL"),
+        (table_eight(tmp_path), "features"),
+    ):
+        row = cells(table)["CIFAR-10", label]
+        assert row[:3] == [f"{mean:.4f} ± {spread:.4f}", "2 of 10", "2"]
+    assert cells(table_six(tmp_path))["CIFAR-10", "Baseline + DL"][:2] == ["0.4000", "1 of 10"]
+    drawn = {name for name, path in write_figures(ENTRIES, tmp_path).items() if path}
+    assert drawn == {"figure4", "figure8", "figure10"}
+    assert (tmp_path / "figures/figure8.png").is_file()
+
+
+def test_a_figure_without_runs_any_more_is_removed(tmp_path):
+    write_result(tmp_path, image_run(0, 0, 0.6))
+    path = write_figures(ENTRIES, tmp_path)["figure10"]
+    shutil.rmtree(tmp_path / "cifar10_alad")
+    assert write_figures(ENTRIES, tmp_path)["figure10"] is None and not path.exists()
+
+
+def test_the_error_figure_is_drawn_from_kept_examples(tmp_path):
+    from PIL import Image
+
+    images = np.random.default_rng(0).integers(0, 256, (4, 10, 32, 32, 3), dtype="uint8")
+    path = examples_path(tmp_path, "cifar10_alad", "class1", 0)
+    path.parent.mkdir(parents=True)
+    Image.fromarray(np.concatenate([np.concatenate(list(row), 1) for row in images])).save(path)
+    np.testing.assert_array_equal(read_examples(path), images)
+    told = {"classes": ["automobile"] * 10, "features": [1.0] * 10}
+    path.with_suffix(".json").write_text(json.dumps({"normal": told, "anomalous": told}))
+    assert write_figures(ENTRIES, tmp_path)["figure6"].is_file()
