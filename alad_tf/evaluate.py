@@ -125,3 +125,17 @@ def summarize(runs, score="features"):
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
         table[name] = {"mean": float(np.mean(values)), "std": spread, "seeds": len(values)}
     return table
+
+
+def spread_of(summary):
+    """A metric's mean and spread in words: "0.9501 ± 0.0018", or the mean alone for one seed.
+
+    Args:
+        summary: dict "mean", "std", "seeds", as in `summarize`.
+
+    Example:
+        >>> spread_of({"mean": 0.5, "std": 0.01, "seeds": 3})
+        '0.5000 ± 0.0100'
+    """
+    told = f"{summary['mean']:.4f}"
+    return told if summary["seeds"] == 1 else f"{told} ± {summary['std']:.4f}"

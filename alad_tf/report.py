@@ -8,6 +8,7 @@ from alad_tf.files import write_text
 from alad_tf.report_classes import class_sections, machines, plural, took
 from alad_tf.report_own import own_data_sections
 from alad_tf.report_paper import (
+    open_questions,
     table_eight,
     table_five,
     table_four,
@@ -56,6 +57,7 @@ def render(entries, results="results"):
     lines += table_three(entries, results)
     for table in (table_four, table_five, table_six, table_seven, table_eight):
         lines += table(results)
+    lines += open_questions(results)
     lines += figure_sections(results)
     lines += own_data_sections(results)
     for entry in entries:

@@ -3,7 +3,7 @@
 import statistics
 from pathlib import Path
 
-from alad_tf.evaluate import summarize
+from alad_tf.evaluate import spread_of, summarize
 from alad_tf.files import read_json
 from alad_tf.paper import (
     ABLATIONS,
@@ -32,6 +32,14 @@ METHODS = (
     ("DSEBM-e", "dsebm", "energy"),
     ("AnoGAN", "anogan", "weight_0.1"),
     ("ALAD", "alad", "features"),
+)
+# the question, its entry, the variant to compare with, the other one, the metric
+QUESTIONS = (
+    ("Arrhythmia: anomalies in training", "arrhythmia_alad", "default", "contaminated", "f1"),
+    ("Arrhythmia: raw features", "arrhythmia_alad", "default", "raw", "f1"),
+    ("KDD99: raw features", "kdd99_alad", "default", "raw", "f1"),
+    ("CIFAR-10, airplane: D_xx's axis", "cifar10_alad", "class0", "class0_channels", "auroc"),
+    ("CIFAR-10, airplane: stopping rule", "cifar10_alad", "class0", "class0_stop_last", "auroc"),
 )
 
 
@@ -169,6 +177,38 @@ def table_eight(results="results"):
     return _table("Table VIII: scores on images", head, rows)
 
 
+def open_questions(results="results"):
+    """What the paper leaves open, as far as it was tried: variants beside the default."""
+    rows = []
+    for question, entry, default, variant, metric in QUESTIONS:
+        for name, told in ((default, "as in the zoo"), (variant, "")):
+            runs = read_results(results, entry, name)
+            if not runs:
+                rows.append([question, told or name, NOT_RUN, "", "", ""])
+                continue
+            found = {score: summarize(runs, score)[metric] for score in ("features", "l1")}
+            cells = [spread_of(values) for values in found.values()]
+            title = "AUROC" if metric == "auroc" else "F1"
+            rows.append([question, told or name, str(len(runs)), title, *cells])
+    head = ["question", "variant", "seeds", "metric", "features", "L1"]
+    lines = _table("What the paper leaves open", head, rows)
+    path = Path(results) / "benchmarks" / "batch_norm.json"
+    return lines + (_batch_norm(read_json(path)) if path.is_file() else [])
+
+
+def _batch_norm(measured):
+    scores = list(next(iter(measured["auroc"].values())))
+    rows = [[k, *(f"{v[score]:.4f}" for score in scores)] for k, v in measured["auroc"].items()]
+    lines = _table("", ["batch norm's statistics", *scores], rows)[2:]
+    note = (
+        f"`python -m benchmarks.batch_norm`, {measured['entry']}, {measured['variant']}, seed "
+        f"{measured['seed']}, AUROC. The scorer's weights are averages over steps, while batch "
+        "norm's moving statistics are those that the raw weights saw; counted anew with the "
+        f"averaged weights over the {measured['train_rows']:,} training images they are other ones."
+    )
+    return [*lines, note, ""]
+
+
 def tasks_of(results, entry, variant="default"):
     """The runs of an image entry by normal class: dict of lists of results."""
     tail = "" if variant == "default" else f"_{variant}"
@@ -194,9 +234,7 @@ def _tabular(runs, score, printed):
     if not runs:
         return [NOT_RUN, "", "", "", paper, ""]
     ours = summarize(runs, score)
-    cells = [f"{ours[m]['mean']:.4f} ± {ours[m]['std']:.4f}" for m in METRICS]
-    if len(runs) == 1:
-        cells = [f"{ours[m]['mean']:.4f}" for m in METRICS]
+    cells = [spread_of(ours[metric]) for metric in METRICS]
     return [str(len(runs)), *cells, paper, f"{ours['f1']['mean'] - printed[-1][0]:+.4f}"]
 
 

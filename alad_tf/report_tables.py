@@ -1,6 +1,6 @@
 """The paper's tables that compare methods, rendered from the runs of several entries."""
 
-from alad_tf.evaluate import summarize
+from alad_tf.evaluate import spread_of, summarize
 from alad_tf.results import read_results
 
 # a row's label, the end of its entry's name, the run's variant, the score
@@ -82,13 +82,8 @@ def _row(title, label, entry, score, runs):
         cells = ["", "not run", "", "", paper, "", ""]
         return f"| {title} | {label} | " + " | ".join(cells) + " |"
     ours = summarize(runs, score)
-    cells = [str(len(runs)), *(_spread(ours[name]) for name in COLUMNS), paper]
+    cells = [str(len(runs)), *(spread_of(ours[name]) for name in COLUMNS), paper]
     cells.append(f"{ours['f1']['mean'] - reported['f1']:+.4f}" if reported else "")
     untrained = [{"metrics": run["untrained"]} for run in runs if score in run["untrained"]]
-    cells.append(_spread(summarize(untrained, score)["f1"]) if untrained else "")
+    cells.append(spread_of(summarize(untrained, score)["f1"]) if untrained else "")
     return f"| {title} | {label} | " + " | ".join(cells) + " |"
-
-
-def _spread(summary):
-    told = f"{summary['mean']:.4f}"
-    return told if summary["seeds"] == 1 else f"{told} ± {summary['std']:.4f}"

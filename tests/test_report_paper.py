@@ -14,6 +14,7 @@ from alad_tf.error_analysis import examples_path, read_examples
 from alad_tf.figures import NAMES, figure_sections, write_figures
 from alad_tf.report import write_report
 from alad_tf.report_paper import (
+    open_questions,
     table_eight,
     table_five,
     table_four,
@@ -109,6 +110,21 @@ def test_tables_of_images_average_classes_and_say_how_many(tmp_path):
     drawn = {name for name, path in write_figures(ENTRIES, tmp_path).items() if path}
     assert drawn == {"figure4", "figure8", "figure10"}
     assert (tmp_path / "figures/figure8.png").is_file()
+
+
+def test_open_questions_stand_beside_the_default(tmp_path):
+    assert all(row[0] == "not run" for row in cells(open_questions(tmp_path)).values())
+    for variant, auroc in (("class0", 0.7), ("class0_channels", 0.5)):
+        write_result(tmp_path, {**image_run(0, 0, auroc), "variant": variant})
+    rows = cells(open_questions(tmp_path))
+    axis = "CIFAR-10, airplane: D_xx's axis"
+    assert rows[axis, "as in the zoo"] == ["1", "AUROC", "0.7000", "0.7000"]
+    assert rows[axis, "class0_channels"] == ["1", "AUROC", "0.5000", "0.5000"]
+    shutil.copytree(RESULTS / "benchmarks", tmp_path / "benchmarks")
+    measured = json.loads((RESULTS / "benchmarks/batch_norm.json").read_text())["auroc"]
+    lines = open_questions(tmp_path)
+    for name, values in measured.items():
+        assert f"| {name} | " + " | ".join(f"{v:.4f}" for v in values.values()) + " |" in lines
 
 
 def test_a_figure_without_runs_any_more_is_removed(tmp_path):
