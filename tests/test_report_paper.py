@@ -24,6 +24,7 @@ from alad_tf.report_paper import (
     table_three,
 )
 from alad_tf.results import read_results, write_result
+from alad_tf.schematic import draw
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
@@ -145,3 +146,13 @@ def test_the_error_figure_is_drawn_from_kept_examples(tmp_path):
     told = {"classes": ["automobile"] * 10, "features": [1.0] * 10}
     path.with_suffix(".json").write_text(json.dumps({"normal": told, "anomalous": told}))
     assert write_figures(ENTRIES, tmp_path)["figure6"].is_file()
+
+
+def test_the_schematic_is_drawn(tmp_path):
+    """The picture in the README is the one that the code draws."""
+    from PIL import Image
+
+    drawn, kept = Image.open(draw(tmp_path / "a.png")), Image.open(ROOT / "docs/pictures/alad.png")
+    assert drawn.size == kept.size
+    apart = np.asarray(drawn.convert("L"), float) - np.asarray(kept.convert("L"))
+    assert (np.abs(apart) > 40).mean() < 0.01  # fonts are drawn a little otherwise elsewhere
