@@ -81,12 +81,15 @@ def report(results: Results = Path("results"), path: Report = Path("RESULTS.md")
 
 
 def _report(entries, results, path):
+    import zoo
     from alad_tf.report import write_report
     from zoo.card import write_cards
 
     out.print(f"report    {write_report(entries, results, path)}", highlight=False)
-    for card in write_cards(entries, results):
-        out.print(f"card      {card}", highlight=False)
+    # the cards are the project's: what someone ran elsewhere does not belong on them
+    if results.resolve().parent == Path(zoo.__file__).resolve().parents[1]:
+        for card in write_cards(entries, results):
+            out.print(f"card      {card}", highlight=False)
 
 
 def _plan_table(jobs):

@@ -42,7 +42,8 @@ def draw(path):
     axes.text(
         2,
         2.5,
-        "anomaly score A(x): L1 distance of D_xx's\nfeatures of (x, x) and of (x, x'), x' = G(E(x))",
+        "anomaly score A(x): L1 distance of D_xx's features\n"
+        "of (x, x) and of (x, x'), x' = G(E(x))",
         fontsize=9,
     )
     return save_figure(figure, path)

@@ -1,7 +1,9 @@
 """The plan of the paper's tables and figures: what is run, in which order, and what is skipped."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -182,3 +184,40 @@ def test_the_toy_is_trained_and_drawn_from_its_file(tmp_path):
 def test_runs_of_names_each_run_once():
     runs = runs_of(["table2", "table5", "table7"])
     assert len(runs) == len(set(map(repr, runs)))
+
+
+def test_a_report_elsewhere_leaves_the_projects_cards_alone(tmp_path):
+    cards = {path: path.read_bytes() for path in (ROOT / "zoo/cards").glob("*.md")}
+    status, told = alad("report", "--results", tmp_path, "--out", tmp_path / "R.md")
+    assert status == 0 and "card" not in told and (tmp_path / "R.md").is_file()
+    assert {path: path.read_bytes() for path in cards} == cards
+
+
+def test_an_interrupted_reproduction_goes_on(tmp_path):
+    """Ctrl-C in the middle of a run; the same command ends with the result of an unbroken one."""
+    words = ["reproduce", "table2", "--only", "arrhythmia_dsebm/default/seed0"]
+    words += ["--results", "r", "--out", "R.md", "--jobs", "1"]
+    command = [sys.executable, "-c", "from alad_tf.cli import main; main()", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    where = dict(cwd=tmp_path, env=environment, text=True)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, **where
+    )
+    for line in process.stderr:
+        if "epoch" in line:
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+            break
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    result = tmp_path / "r/arrhythmia_dsebm/default/seed0.json"
+    assert not result.exists()
+    done = subprocess.run(command, capture_output=True, timeout=300, **where)
+    assert done.returncode == 0, done.stderr
+    ours, kept = (
+        json.loads(path.read_text())
+        for path in (result, ROOT / "results/arrhythmia_dsebm/default/seed0.json")
+    )
+    assert ours["epochs"] == kept["epochs"] and ours["steps"] == kept["steps"]
+    table = (tmp_path / "R.md").read_text().split("## Table II")[1].split("## Table III")[0]
+    (row,) = [line for line in table.splitlines() if line.startswith("| Arrhythmia | DSEBM-e |")]
+    assert row.split(" | ")[2] == "1"
