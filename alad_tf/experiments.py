@@ -88,6 +88,7 @@ _ALL_METHODS = tuple(method for method in _METHODS if method != "dagmm")  # the 
 _OURS = (
     Group("arrhythmia_alad", {"contaminated": True}),
     Group("arrhythmia_alad", {"scaling": "none"}),
+    Group("kdd99_alad", {"epochs": 25}, seeds=3),
     Group("kdd99_alad", {"scaling": "none"}, seeds=3),
     Group("cifar10_alad", {"pair_axis": "channels"}, seeds=1, classes=(0,)),
     Group("cifar10_alad", {"stopping": "last"}, seeds=1, classes=(0,)),

@@ -37,6 +37,7 @@ METHODS = (
 QUESTIONS = (
     ("Arrhythmia: anomalies in training", "arrhythmia_alad", "default", "contaminated", "f1"),
     ("Arrhythmia: raw features", "arrhythmia_alad", "default", "raw", "f1"),
+    ("KDD99: number of epochs", "kdd99_alad", "default", "epochs25", "f1"),
     ("KDD99: raw features", "kdd99_alad", "default", "raw", "f1"),
     ("CIFAR-10, airplane: D_xx's axis", "cifar10_alad", "class0", "class0_channels", "auroc"),
     ("CIFAR-10, airplane: stopping rule", "cifar10_alad", "class0", "class0_stop_last", "auroc"),
@@ -191,6 +192,7 @@ def open_questions(results="results"):
             title = "AUROC" if metric == "auroc" else "F1"
             rows.append([question, told or name, str(len(runs)), title, *cells])
     head = ["question", "variant", "seeds", "metric", "features", "L1"]
+    rows = [row for place, row in enumerate(rows) if row not in rows[:place]]
     lines = _table("What the paper leaves open", head, rows)
     path = Path(results) / "benchmarks" / "batch_norm.json"
     return lines + (_batch_norm(read_json(path)) if path.is_file() else [])
