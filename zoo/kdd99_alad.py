@@ -60,7 +60,7 @@ ENTRY = Entry(
     ),
     notes=(
         "Below the paper. In the authors' code the spectral-norm switch does nothing on tables, so "
-        "that the paper's numbers are of networks without it; variant no_sn trains those, and comes "
+        "that the paper's numbers are of networks without it; variant no_sn trains those. It comes "
         "nearer to the paper's value, but not to within its spread. Which of the four scores is "
         "best changes from seed to seed; L1's F1 is higher and steadier than the features'.",
         "With the normalisation (default) the seeds fall into two groups, F1 about 0.86 and 0.93. "
