@@ -60,7 +60,7 @@ def _networks(axes):
     _arrow(axes, (33.5, 21), (24, 16))
     _arrow(axes, (16, 16), (6.5, 20.5))
     _arrow(axes, (35.5, 34), (24.5, 17.5), dashed=True)
-    axes.text(27.2, 26.6, "G(z)", fontsize=8, ha="center", color=EDGE)
+    axes.text(34.6, 29.6, "G(z)", fontsize=8, ha="center", color=EDGE)
 
 
 def _game(axes, y, name, real, made, forces):
