@@ -143,14 +143,8 @@ def table_five(results="results"):
 
 def table_six(results="results"):
     """Table VI: ablations on images, AUROC, mean of the classes."""
-    rows = []
-    for dataset in IMAGES:
-        for variant, label in ABLATIONS.items():
-            tasks = tasks_of(results, f"{dataset}_alad", variant)
-            told = _mean_of(tasks, "features")
-            rows.append([DATASETS[dataset], label, *told, _pair(TABLE_SIX[dataset][variant])])
-    head = ["data", "model", "AUROC", "classes", "seeds", "paper"]
-    return _table("Table VI: ablations on images", head, rows)
+    chosen = {variant: (label, variant, "features") for variant, label in ABLATIONS.items()}
+    return _of_classes("Table VI: ablations on images", "model", results, chosen, TABLE_SIX)
 
 
 def table_seven(results="results"):
@@ -168,14 +162,18 @@ def table_seven(results="results"):
 
 def table_eight(results="results"):
     """Table VIII: the four scores on images, AUROC, mean of the classes."""
+    chosen = {score: (score, "default", score) for score in SCORES}
+    return _of_classes("Table VIII: scores on images", "score", results, chosen, TABLE_EIGHT)
+
+
+def _of_classes(title, what, results, chosen, printed):
+    """A table of ALAD on images: by key of `printed` a row's label, its variant and its score."""
     rows = []
     for dataset in IMAGES:
-        tasks = tasks_of(results, f"{dataset}_alad")
-        for score in SCORES:
-            told = _mean_of(tasks, score)
-            rows.append([DATASETS[dataset], score, *told, _pair(TABLE_EIGHT[dataset][score])])
-    head = ["data", "score", "AUROC", "classes", "seeds", "paper"]
-    return _table("Table VIII: scores on images", head, rows)
+        for key, (label, variant, score) in chosen.items():
+            told = _mean_of(tasks_of(results, f"{dataset}_alad", variant), score)
+            rows.append([DATASETS[dataset], label, *told, _pair(printed[dataset][key])])
+    return _table(title, ["data", what, "AUROC", "classes", "seeds", "paper"], rows)
 
 
 def open_questions(results="results"):
