@@ -10,7 +10,15 @@ from alad_tf.error_analysis import ROWS, examples_path, read_examples
 from alad_tf.experiments import EXPERIMENTS
 from alad_tf.files import read_json
 from alad_tf.paper import ABLATIONS, DATASETS
-from alad_tf.plots import ANOMALOUS, GREY, NORMAL, new_figure, reconstructions, save_figure
+from alad_tf.plots import (
+    ANOMALOUS,
+    GREY,
+    NORMAL,
+    blank_figure,
+    new_figure,
+    reconstructions,
+    save_figure,
+)
 from alad_tf.report_paper import METHODS, SCORES, tasks_of
 
 FOLDER = "figures"
@@ -201,11 +209,7 @@ def _toy(results, path):
 
 
 def _two_panels():
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 5), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure((10, 5))
     axes = figure.subplots(1, 2)
     for one in axes:
         one.spines[["top", "right"]].set_visible(False)

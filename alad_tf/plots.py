@@ -201,14 +201,10 @@ def reconstructions(pictures, path, title=""):
 
     Source: ALAD, Figures 5 and 6.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = max(len(images) for images, *_ in pictures.values())
     rows = 2 * len(pictures)
     size = (0.85 * columns + 1.3, 1.0 * rows + 0.4)
-    figure = Figure(figsize=size, dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(size)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
@@ -227,16 +223,22 @@ def reconstructions(pictures, path, title=""):
 
 def new_figure(square=False, panels=1):
     """A figure and its axes (a list of them if there are several panels), without a display."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     size = (5.5, 5.0) if square else (7.0, 4.2 if panels == 1 else 2.4 * panels)
-    figure = Figure(figsize=size, dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)  # no display is needed, and pyplot's global state is left alone
+    figure = blank_figure(size)
     all_axes = figure.subplots(panels, sharex=True, squeeze=False)[:, 0]
     for axes in all_axes:
         axes.spines[["top", "right"]].set_visible(False)
     return figure, all_axes[0] if panels == 1 else all_axes
+
+
+def blank_figure(size):
+    """An empty matplotlib figure of a size (width, height) in inches, without a display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)  # no display is needed, and pyplot's global state is left alone
+    return figure
 
 
 def save_figure(figure, path):

@@ -5,7 +5,7 @@ python -m alad_tf.schematic docs/pictures/alad.png
 
 import sys
 
-from alad_tf.plots import save_figure
+from alad_tf.plots import blank_figure, save_figure
 
 GENERATIVE, DISCRIMINATOR, DATA, EDGE = "#feebc8", "#e2e8f0", "white", "#2d3748"
 GAMES = (  # discriminator, its real pair, its made pair, what it forces
@@ -26,11 +26,7 @@ def draw(path):
 
     Source: ALAD, Figure 1 and Section IV.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4.6), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure((10, 4.6))
     axes = figure.subplots()
     axes.set(xlim=(0, 100), ylim=(0, 46))
     axes.axis("off")
