@@ -48,9 +48,11 @@ def export_portable(detector, folder, kind):
         >>> # onnxruntime.InferenceSession(path).run(["score"], {"count": ..., ...})
     """
     if kind not in CONVERTERS:
-        raise ValueError(f"received the format {kind!r}; expected one of {sorted(CONVERTERS)}.")
+        raise ValueError(
+            f"received the format {kind!r}; expected one of {sorted(CONVERTERS)} or saved_model."
+        )
     preprocessor, folder = require_exportable(detector), Path(folder)
-    require_place(folder, METADATA)
+    require_place(folder, f"model.{kind}")
     inputs = inputs_of(preprocessor)
     graph = graph_of(detector)
     function, specs = portable(detector, graph, inputs)

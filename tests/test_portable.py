@@ -145,6 +145,8 @@ def test_the_command_writes_files_and_metadata(tmp_path):
     assert (status, told.replace("\n", "")) == (0, f"export    {path}")
     assert sorted(p.name for p in path.parent.iterdir()) == ["metadata.json", "model.onnx"]
     assert alad("export", "breast_cancer_alad", tmp_path, "--format", "onnx")[0] == 0  # replaced
+    status, told = alad("export", "breast_cancer_alad", tmp_path, "--format", "tflite")
+    assert status == 2 and "is not an export" in told.replace("\n", " ") and path.is_file()
     status, told = alad("export", "breast_cancer_alad", tmp_path)
     assert status == 2 and "is not an export" in told.replace("\n", " ")  # of this format
     status, told = alad("export", "breast_cancer_alad", tmp_path / "b", "--format", "onxx")
