@@ -149,6 +149,13 @@ def test_a_set_that_cannot_be_had_stops_no_other(small, monkeypatch):
     assert begun == ["breast_cancer_alad/epochs1/seed0"]
 
 
+def test_a_command_that_could_run_nothing_fails(tmp_path):
+    words = ["reproduce", "table2", "--only", "arrhythmia_dsebm/default/seed0"]
+    words += ["--results", tmp_path / "r", "--out", tmp_path / "R.md", "--data-dir", tmp_path]
+    status, told = alad(*words)
+    assert status == 1 and "not run: arrhythmia: " in told and "arrhythmia.data" in told
+
+
 def test_a_run_that_fails_is_named(small, monkeypatch):
     jobs = plan(["small"], ENTRIES)[:1]
     monkeypatch.setattr(reproduce.Job, "words", lambda *_: ["train", "nothing_of_that_name"])
@@ -193,10 +200,10 @@ def test_a_report_elsewhere_leaves_the_projects_cards_alone(tmp_path):
     assert {path: path.read_bytes() for path in cards} == cards
 
 
-def test_an_interrupted_reproduction_goes_on(tmp_path):
+def test_an_interrupted_reproduction_goes_on(tmp_path, data_dir):
     """Ctrl-C in the middle of a run; the same command ends with the result of an unbroken one."""
     words = ["reproduce", "table2", "--only", "arrhythmia_dsebm/default/seed0"]
-    words += ["--results", "r", "--out", "R.md", "--jobs", "1"]
+    words += ["--results", "r", "--out", "R.md", "--jobs", "1", "--data-dir", str(data_dir)]
     command = [sys.executable, "-c", "from alad_tf.cli import main; main()", *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     where = dict(cwd=tmp_path, env=environment, text=True)
