@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 from apache_beam.ml.inference.base import PredictionResult
 
-from alad_tf import ALADDetector
+from alad_tf import ALADDetector, Detector
+from alad_tf.baselines import IsolationForest
 from alad_tf.batch.__main__ import main
 from alad_tf.batch.handler import ExportHandler, Refused
+from alad_tf.preprocess import VectorPreprocessor
 from alad_tf.score_files import write_scores
 
 
@@ -107,6 +109,7 @@ def test_what_the_pipeline_cannot_read_is_refused(orders, tmp_path):
     _, _, export, _ = orders
     with pytest.raises(ValueError, match=r"expected \.csv or \.parquet"):
         _run(export, "rows.xlsx", tmp_path)
-    arrays = ALADDetector(steps=2, n_members=1).fit(np.random.default_rng(0).normal(size=(20, 3)))
+    x = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
+    arrays = Detector.from_model(VectorPreprocessor().fit(x), IsolationForest(0).fit(x))
     with pytest.raises(ValueError, match=r"takes \['x'\], and no named columns"):
         _run(arrays.export(tmp_path, "arrays"), "rows.csv", tmp_path)
