@@ -14,7 +14,7 @@ from alad_tf.scores import SCORES, check_score
 
 @pytest.fixture(scope="module")
 def model():
-    model = tiny_model(learning_rate=1e-2)
+    model = tiny_model(learning_rate=1e-2, jit_compile=False)  # quicker; any weights will do
     model.fit(tiny_data(), batch_size=16, epochs=5, verbose=0)
     return model
 
@@ -142,7 +142,7 @@ def test_worse_reconstructions_score_higher(scorer):
 
 @pytest.mark.parametrize("axis", [-1, 1])
 def test_image_networks_fold_and_score_by_either_pair_axis(axis):
-    model = tiny_image_model(pair_axis=axis)
+    model = tiny_image_model(pair_axis=axis, jit_compile=False)
     x = np.random.default_rng(0).uniform(-1, 1, (24, 8, 8, 2)).astype("float32")
     model.fit(x, batch_size=8, epochs=2, verbose=0)
     scorer = Scorer.from_alad(model)
