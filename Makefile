@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs notebooks clean
 
 demo: $(VENV)/installed
 	$(BIN)/alad demo
@@ -12,12 +12,21 @@ demo: $(VENV)/installed
 # A worker a core: most of the time is XLA compiling, which keeps one core busy. In parts, because
 # TensorFlow frees no compiled program before its process ends.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
-test: lint
+test: lint docs
 	$(PYTEST) tests/test_[a-d]*.py tests/data tests/preprocess
 	$(PYTEST) tests/test_[e-k]*.py
 	$(PYTEST) tests/test_[l-r]*.py
 	$(PYTEST) tests/test_[s-z]*.py
 	$(PYTEST) alad_tf zoo benchmarks
+
+# The pages, into site/; a warning is an error.
+docs: $(VENV)/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html; with search: python -m http.server --directory site"
+
+# Runs all notebooks in place and keeps what they show.
+notebooks: $(VENV)/installed
+	$(BIN)/python notebooks/execute.py
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -33,4 +42,4 @@ $(VENV)/installed: requirements.txt setup.py
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info

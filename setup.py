@@ -54,6 +54,8 @@ setup(
         "tflite": ["ai-edge-litert>=1.2,<3"],
         "beam": ["apache-beam>=2.60,<3"],
         "bench": ["pyod>=3.6,<4", "torch>=2.6"],  # the peers of benchmarks/
+        "notebooks": ["nbclient>=0.10", "nbformat>=5.10", "ipykernel>=6.29"],
+        "docs": ["mkdocs-material>=9.6,<10", "mkdocstrings-python>=1.12,<3", "nbconvert>=7.16,<8"],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "polars>=1", "requests>=2"],
     },
     entry_points={"console_scripts": ["alad = alad_tf.cli:main"]},

@@ -76,7 +76,7 @@ def reproduce(
 
 @app.command()
 def report(results: Results = Path("results"), path: Report = Path("RESULTS.md")):
-    """Render RESULTS.md, the figures and the model cards' results from the results JSONs."""
+    """Render RESULTS.md, the figures, and the README's and cards' results from the JSONs."""
     import zoo
 
     _report([zoo.entry(name) for name in zoo.list()], results, path)
@@ -85,11 +85,14 @@ def report(results: Results = Path("results"), path: Report = Path("RESULTS.md")
 def _report(entries, results, path):
     import zoo
     from alad_tf.report import write_report
+    from alad_tf.report_readme import write_readme
     from zoo.card import write_cards
 
     out.print(f"report    {write_report(entries, results, path)}", highlight=False)
-    # the cards are the project's: what someone ran elsewhere does not belong on them
-    if results.resolve().parent == Path(zoo.__file__).resolve().parents[1]:
+    # the README and the cards are the project's: what someone ran elsewhere does not belong there
+    project = Path(zoo.__file__).resolve().parents[1]
+    if results.resolve().parent == project:
+        out.print(f"readme    {write_readme(entries, results, project / 'README.md')}")
         for card in write_cards(entries, results):
             out.print(f"card      {card}", highlight=False)
 

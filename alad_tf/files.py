@@ -46,6 +46,31 @@ def replacing_folder(path):
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def with_block(text, begin, end, lines, where):
+    """A text whose part between two marks is renewed.
+
+    Args:
+        text: str.
+        begin, end: str, the marks, each once in the text; they are kept.
+        lines: list of str, what is to stand between them.
+        where: str, what the text is, for the error.
+
+    Returns:
+        str.
+
+    Raises:
+        ValueError: a mark is missing, or there more than once.
+
+    Example:
+        >>> with_block("a [old] b", "[", "]", ["new"], "the text")
+        'a [\\n\\nnew\\n\\n] b'
+    """
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"{where} needs one line {begin!r} and one {end!r}; add or remove them.")
+    before, rest = text.split(begin)
+    return "\n".join([before + begin, "", *lines, "", end + rest.split(end)[1]])
+
+
 def write_text(path, text):
     """Write a text file through a temporary name.
 

@@ -41,6 +41,34 @@ def own_data_sections(results="results"):
     return lines
 
 
+def adbench_means(measured):
+    """The mean AUROC over the tables, by method.
+
+    Args:
+        measured: dict, what `benchmarks.adbench` wrote.
+
+    Returns:
+        list of `(column, mean, spread)`, str: the column's name as in the report, the mean over
+        tables and seeds, and the standard deviation over seeds of the mean over tables.
+
+    Example:
+        >>> run = {"set": "a", "seed": 0, "auroc": {"Isolation Forest": 0.5}}
+        >>> adbench_means({"runs": [run]})
+        [('IF', '0.5000', '0.0000')]
+    """
+    runs = measured["runs"]
+    seeds = sorted({run["seed"] for run in runs})
+    found = []
+    for column, method in METHODS.items():
+        if method in runs[0]["auroc"]:
+            values = [
+                np.mean([run["auroc"][method] for run in runs if run["seed"] == seed])
+                for seed in seeds
+            ]
+            found.append((column, f"{np.mean(values):.4f}", f"{np.std(values):.4f}"))
+    return found
+
+
 def _tables_section(measured):
     runs = measured["runs"]
     methods = {k: v for k, v in METHODS.items() if v in runs[0]["auroc"]}
@@ -57,11 +85,7 @@ def _tables_section(measured):
         cells = [_spread([run["auroc"][m] for run in some]) for m in methods.values()]
         shape = f"{some[0]['rows']:,}, {some[0]['columns']}"
         lines.append(f"| {name} | {shape} | " + " | ".join(cells) + " |")
-    by_seed = {
-        m: [np.mean([run["auroc"][m] for run in runs if run["seed"] == s]) for s in seeds]
-        for m in methods.values()
-    }
-    cells = [f"**{np.mean(values):.4f}** ± {np.std(values):.4f}" for values in by_seed.values()]
+    cells = [f"**{mean}** ± {spread}" for _, mean, spread in adbench_means(measured)]
     lines += [f"| mean | | {' | '.join(cells)} |", ""]
     slowest = max(runs, key=lambda run: run["seconds"]["ALADDetector"])
     hardware = measured["hardware"]

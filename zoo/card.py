@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alad_tf.files import read_json, write_text
+from alad_tf.files import read_json, with_block, write_text
 from alad_tf.report import entry_sections
 from zoo import presets
 
@@ -36,16 +36,12 @@ def with_results(text, entry, results="results"):
         >>> with_results(card, zoo.entry("kdd99_alad"), "/nowhere").count("No run yet.")
         1
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"The card of {entry.name} needs one line {BEGIN!r} and one {END!r}.")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
     lines = entry_sections(entry, results, variants=["default"]) or ["No run yet.", ""]
     lines = [line.replace("## ", "#### ", 1) if line.startswith("## ") else line for line in lines]
     notes = ["What the results mean, and what was tried:", ""] if entry.notes else []
     notes += [f"- {note}" for note in entry.notes] + [""] * bool(entry.notes)
     block = [*lines, *notes, *_pretrained(entry)]
-    return "\n".join([before + BEGIN, "", *block, "", END + after])
+    return with_block(text, BEGIN, END, block, f"the card of {entry.name}")
 
 
 def write_cards(entries, results="results"):

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from alad_tf.data.reach import require_reachable
+
 KDD99_FILE = "kddcup.data_10_percent.gz"
 KDD99_URL = "https://ndownloader.figshare.com/files/5976042"
 KDD99_ROWS = 494_021
@@ -192,6 +194,7 @@ def manual_or_download(dl_manager, file_name: str, url: str) -> os.PathLike:
     if (manual / file_name).exists():
         return manual / file_name
     try:
+        require_reachable(url)
         return dl_manager.download(url)
     except Exception as error:  # TFDS, requests and the system each have their own kinds
         raise ConnectionError(

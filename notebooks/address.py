@@ -1,0 +1,52 @@
+"""Point the notebooks' Colab badges and installation at the project's public address.
+
+python notebooks/address.py https://github.com/OWNER/NAME
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+
+HERE = Path(__file__).resolve().parent
+COLAB = "https://colab.research.google.com/"
+BADGE = re.compile(r"(badge\.svg\)\]\()" + re.escape(COLAB) + r"[^)]*\)[^\n]*")
+INSTALL = re.compile(r'"alad-tf(\[[\w,]+\])?[^"]*"')
+
+
+def point(path, address):
+    """Rewrite a notebook's badge and the line of its first cell that installs the package.
+
+    Args:
+        path: str or Path of the `.ipynb`.
+        address: str, "https://github.com/OWNER/NAME"; its branch `main` has the notebook.
+
+    Raises:
+        ValueError: another kind of address, or a notebook without a badge or that line.
+    """
+    found = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(\.git)?/?", address)
+    if not found:
+        raise ValueError(f"received {address!r}; expected https://github.com/OWNER/NAME.")
+    path, name = Path(path), found[1]
+    notebook = nbformat.read(path, as_version=4)
+    target = f"{COLAB}github/{name}/blob/main/notebooks/{path.name}"
+    badges = installs = 0
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source, count = BADGE.subn(rf"\g<1>{target})", cell.source)
+            badges += count
+        elif "%pip install" in cell.source:
+            source = rf'"alad-tf\1 @ git+https://github.com/{name}"'
+            cell.source, count = INSTALL.subn(source, cell.source)
+            installs += count
+    if (badges, installs) != (1, 1):
+        raise ValueError(f"{path} has {badges} badges and {installs} installations; expected one.")
+    temporary = path.with_name(f".{path.name}.tmp")
+    nbformat.write(notebook, temporary)
+    temporary.replace(path)
+
+
+if __name__ == "__main__":
+    for notebook_path in sorted(HERE.glob("[0-9]*.ipynb")):
+        point(notebook_path, sys.argv[1])
