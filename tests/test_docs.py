@@ -1,0 +1,89 @@
+"""The pages build without a warning, hold what they promise, and the README's table is current."""
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+
+import zoo
+from alad_tf.report_readme import BEGIN, END, with_results
+
+ROOT = Path(__file__).resolve().parents[1]
+ENTRIES = [zoo.entry(name) for name in zoo.list()]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+class Links(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        self.found += [value for name, value in attributes if name in ("href", "src")]
+
+
+def test_every_link_and_picture_of_the_site_is_there(site):
+    broken = []
+    for page in site.rglob("*.html"):
+        links = Links()
+        links.feed(page.read_text(encoding="utf-8"))
+        for link in links.found:
+            path = link.split("#")[0]
+            if path and not re.match(r"[a-z]+:|/", path) and not (page.parent / path).exists():
+                broken.append(f"{page.relative_to(site)}: {link}")
+    assert not broken
+
+
+def test_the_pages_hold_what_is_rendered_into_them(site):
+    def text(name):
+        return re.sub(r"<[^>]+>", "", (site / name).read_text(encoding="utf-8"))
+
+    for name in zoo.list():
+        assert name in text("zoo.html")
+        assert "Intended use" in text(f"zoo/cards/{name}.html")
+    assert "D_xx joins x and x" in text("deviations.html")
+    assert "5-NN, mean" in text("when_not.html")
+    assert "--pair-axis" in text("api/cli.html")
+    assert "by_false_alarms" in text("api/detectors.html")
+    assert len(list((site / "notebooks").glob("*.html"))) == 6
+    assert "&lt;!--" not in text("zoo.html") + text("deviations.html") + text("when_not.html")
+
+
+def test_every_page_of_the_menu_exists_in_the_repository_or_is_made():
+    told = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    pages = re.findall(r"[\w/.]+\.md", str(told))
+    made = {"RESULTS.md", "BENCHMARKS.md", "CONTRIBUTING.md", "CHANGELOG.md"}
+    for page in pages:
+        source = page.replace(".md", ".ipynb") if page.startswith("notebooks/") else f"docs/{page}"
+        assert (ROOT / (page if page in made else source)).is_file(), page
+
+
+def test_the_readmes_links_are_to_files_that_exist():
+    told = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)", told) if "://" not in link]
+    assert len(links) > 20
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_readmes_results_are_current():
+    told = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert with_results(told, ENTRIES, ROOT / "results") == told, "run `alad report`"
+
+
+def test_the_readmes_table_says_what_has_not_run(tmp_path):
+    told = with_results(f"a\n{BEGIN}\n{END}\nb", ENTRIES, tmp_path)
+    assert told.startswith("a\n") and told.endswith("\nb") and told.count("not run") == 8
+    with pytest.raises(ValueError, match="the README needs one line"):
+        with_results("a", ENTRIES, tmp_path)
