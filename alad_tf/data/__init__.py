@@ -1,5 +1,6 @@
 """Data sets as raw records, and the protocol splits of the paper.
 
+`DATASETS` and `IMAGE_DATASETS` are tuples of str: what `load` knows, and which of these are images.
 TensorFlow Datasets is imported only where a prepared set is read or a download is needed.
 
 Example:

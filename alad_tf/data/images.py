@@ -112,6 +112,10 @@ def load_images(
 
     Example:
         >>> # load_images("cifar10", "automobile").x.shape == (60000, 32, 32, 3)
+        >>> load_images("cifar10", "autmobile")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        ValueError: unknown class of cifar10 'autmobile'; closest: '1 automobile'; known: ...
 
     Source: Zenati et al. 2018, section V-A, Table I; https://www.tensorflow.org/datasets.
     """

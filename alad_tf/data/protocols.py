@@ -24,10 +24,10 @@ class Split:
     Args:
         train: `(n,)` int64 row numbers to train on.
         test: `(m,)` int64 row numbers to test on.
-        threshold_rule: the rule in words, for reports.
-        top_fraction: share (0 to 1) of the test rows, highest scores first, called anomalous for
-            precision, recall and F1.
-        seed: the seed that the split was drawn with.
+        threshold_rule: str, the rule in words, for reports.
+        top_fraction: float, share (0 to 1) of the test rows, highest scores first, called anomalous
+            for precision, recall and F1.
+        seed: int that the split was drawn with.
         validation: `(v,)` int64 row numbers held out of training, for
             model selection or a threshold; empty in the paper's tabular protocols.
 

@@ -62,8 +62,12 @@ def read_kdd99(
         ValueError: not gzip, cut off, wrong number of fields or rows, or a field that is no number.
 
     Example:
-        >>> columns, labels = read_kdd99("kddcup.data_10_percent.gz")  # doctest: +SKIP
-        >>> columns["service"][0], labels[0]  # doctest: +SKIP
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / KDD99_FILE
+        >>> row = b"0,tcp,http,SF" + 37 * b",0" + b",normal.\\n"
+        >>> _ = path.write_bytes(gzip.compress(row))  # 494,021 such rows in the real file
+        >>> columns, labels = read_kdd99(path, expected_rows=1)
+        >>> str(columns["service"][0]), str(labels[0])
         ('http', 'normal.')
 
     Source: the data set's column list, https://kdd.ics.uci.edu/databases/kddcup99/kddcup.names.
@@ -127,9 +131,12 @@ def read_arrhythmia(
             outside of the five columns, or a class outside of 1..16.
 
     Example:
-        >>> x, classes = read_arrhythmia("arrhythmia.data")  # doctest: +SKIP
-        >>> x.shape  # doctest: +SKIP
-        (452, 274)
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / ARRHYTHMIA_FILE
+        >>> _ = path.write_text(",".join(["1"] * 280))  # 452 such rows in the real file
+        >>> x, classes = read_arrhythmia(path, expected_rows=1)
+        >>> x.shape, classes.tolist()
+        ((1, 274), [1])
 
     Source: https://archive.ics.uci.edu/dataset/5/arrhythmia; Zenati et al. 2018, Table I.
     """

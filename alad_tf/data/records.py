@@ -98,7 +98,17 @@ class Records:
         return len(self.is_anomaly)
 
     def take(self, indices: np.ndarray) -> Records:
-        """The records at `indices` ((M,) int, or (N,) bool), in that order, as new Records."""
+        """The records at `indices`, in that order.
+
+        Args:
+            indices: `(M,)` row numbers (int) or an `(N,)` bool mask.
+
+        Returns:
+            New Records with M rows.
+
+        Raises:
+            IndexError: an index outside of the records.
+        """
         labels = None if self.labels is None else self.labels[indices]
         return Records(self.name, take(self.x, indices), self.is_anomaly[indices], labels)
 

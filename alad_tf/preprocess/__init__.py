@@ -1,5 +1,7 @@
 """Preprocessing: Keras layers fitted on the training rows, from raw records to float32.
 
+`SCALINGS` is a tuple of str: how columns of numbers may be scaled.
+
 Example:
     >>> layer = VectorPreprocessor("minmax")
     >>> layer.fit([[0.0, 5.0], [4.0, 5.0]]).transform([[1.0, 7.0]])

@@ -79,7 +79,22 @@ class Preprocessor(keras.layers.Layer):
         self._require_fitted()
 
     def check(self, x):
-        """Clean records of `x`, as `call` takes them; raises ValueError on what it cannot take."""
+        """Clean records, as `call` takes them.
+
+        Args:
+            x: raw records.
+
+        Returns:
+            the array, or the dict of columns, that `call` takes.
+
+        Raises:
+            ValueError: records that it cannot take.
+
+        Example:
+            >>> from alad_tf.preprocess import VectorPreprocessor
+            >>> VectorPreprocessor("none").check([[1, 2]])
+            array([[1., 2.]], dtype=float32)
+        """
         raise NotImplementedError
 
     def transform(self, x, batch_size: int = 65536) -> np.ndarray:
@@ -108,7 +123,19 @@ class Preprocessor(keras.layers.Layer):
         return result
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
-        """Reconstructions as people look at them; tables stay in preprocessed space."""
+        """Reconstructions as people look at them; tables stay in preprocessed space.
+
+        Args:
+            x: `(N, *output_shape)` float32.
+
+        Returns:
+            tables: `x`; images: uint8 `(N, height, width, channels)`.
+
+        Example:
+            >>> from alad_tf.preprocess import ImagePreprocessor
+            >>> ImagePreprocessor((1, 1, 1)).inverse(np.zeros((1, 1, 1, 1))).ravel().tolist()
+            [128]
+        """
         return x
 
     def state(self) -> dict:
@@ -144,11 +171,39 @@ class Preprocessor(keras.layers.Layer):
         raise NotImplementedError
 
     def raw_columns(self, x) -> dict[str, np.ndarray]:
-        """The columns of raw records that are used, `(N,)` by name."""
+        """The columns of raw records that are used.
+
+        Args:
+            x: raw records, as `check` takes them.
+
+        Returns:
+            dict of `(N,)` arrays by name: text, or float32.
+
+        Raises:
+            ValueError: `check` refuses the records.
+
+        Example:
+            >>> from alad_tf.preprocess import VectorPreprocessor
+            >>> VectorPreprocessor("none").fit([[2.0]]).raw_columns([[3.0]])
+            {'x0': array([3.], dtype=float32)}
+        """
         raise NotImplementedError
 
     def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Preprocessed rows as raw columns: numbers in their unit, the likeliest category."""
+        """Preprocessed rows as raw columns.
+
+        Args:
+            x: `(N, output_dim)` float32.
+
+        Returns:
+            dict of `(N,)` arrays by name: numbers in their unit, the likeliest category.
+
+        Example:
+            >>> from alad_tf.preprocess import VectorPreprocessor
+            >>> layer = VectorPreprocessor("minmax").fit([[2.0], [4.0]])
+            >>> layer.decode(np.float32([[0.5]]))
+            {'x0': array([3.], dtype=float32)}
+        """
         raise NotImplementedError
 
     def _own_config(self) -> dict:

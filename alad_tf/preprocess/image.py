@@ -84,7 +84,11 @@ class ImagePreprocessor(Preprocessor):
         return tf.cast(inputs, tf.float32) / 127.5 - 1.0
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
-        """Images in [-1, 1] as uint8, rounded; values beyond are clipped."""
+        """Images in [-1, 1] as uint8, rounded; values beyond are clipped.
+
+        Args:
+            x: `(N, height, width, channels)` float32.
+        """
         return np.clip(np.rint((np.asarray(x) + 1.0) * 127.5), 0, 255).astype(np.uint8)
 
     def _own_config(self) -> dict:

@@ -150,10 +150,17 @@ class MixedPreprocessor(ScalingPreprocessor):
         return self
 
     def check(self, x) -> dict[str, np.ndarray]:
-        """Checks raw rows; arguments and errors as for `fit`, and missing columns are named.
+        """Checks raw rows.
+
+        Args:
+            x: rows, as for `fit`.
 
         Returns:
             dict: "numbers" `(N, n)` float32 with NaN for gaps, "categories" `(N, c)` text.
+
+        Raises:
+            ValueError: as for `fit`; columns that are missing, or hold text instead of numbers.
+            RuntimeError: not fitted.
         """
         self._require_fitted()
         columns = _columns(x)

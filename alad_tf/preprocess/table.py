@@ -124,8 +124,8 @@ class TablePreprocessor(ScalingPreprocessor):
 
         Args:
             columns: the training rows, as `check` takes them.
-            vocabulary_from: rows to take the vocabularies from, if not the training rows: the whole
-                table, where every value that can occur is known beforehand.
+            vocabulary_from: rows, as `check` takes them, to take the vocabularies from, if not the
+                training rows: the whole table, where all values that can occur are known before.
 
         Returns:
             The layer itself.

@@ -44,7 +44,7 @@ class VectorPreprocessor(ScalingPreprocessor):
 
     @property
     def output_dim(self) -> int:
-        """d, the number of columns."""
+        """Number of columns, d."""
         self._require_fitted()
         return int(self.shift.shape[0])
 
