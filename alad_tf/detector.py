@@ -37,8 +37,22 @@ class Detector(FineTuning):
         ValueError: an unknown score name.
 
     Example:
-        >>> # detector = Detector.load("runs/kdd99_alad/default/seed0/detector")
-        >>> # detector.anomaly_score(records), detector.predict(records)
+        >>> import tempfile, zoo
+        >>> from alad_tf.threshold import by_false_alarms
+        >>> detector, records = zoo.load("breast_cancer_alad"), np.full((3, 30), 9.0)
+        >>> score = detector.anomaly_score(records)
+        >>> bool((score == detector.scores(records)["features"]).all())
+        True
+        >>> bool((detector.p_value(records) == detector.p_values_of(score)).all())
+        True
+        >>> detector.reconstruct(records).shape, detector.explain(records).top(0, 1)[0]["column"]
+        ((3, 30), 'x14')
+        >>> other = Detector.from_model(detector.preprocessor, detector.model)
+        >>> other.set_threshold(by_false_alarms(np.arange(99.0), 0.05)).threshold > 94
+        True
+        >>> loaded = Detector.load(detector.save(tempfile.mkdtemp() + "/detector"))
+        >>> loaded.predict(records).tolist()
+        [True, True, True]
 
     Source: ALAD, Algorithm 1.
     """
@@ -69,7 +83,7 @@ class Detector(FineTuning):
         """A detector of a compiled, trained `ALAD`, or of a fitted baseline.
 
         Args:
-            preprocessor: the fitted preprocessor that the model was trained behind.
+            preprocessor: the fitted one of `alad_tf.preprocess` that the model was trained behind.
             model: a compiled `ALAD`, or a baseline of `alad_tf.baselines`.
             **kwargs: the other arguments of `Detector`.
 
@@ -96,11 +110,21 @@ class Detector(FineTuning):
         return self.scorer.scores(self.preprocessor.transform(x))
 
     def anomaly_score(self, x):
-        """The deciding score of raw records: float32 (N,), higher is more anomalous."""
+        """The deciding score of raw records.
+
+        Args:
+            x: as for `scores`.
+
+        Returns:
+            float32 array (N,), higher is more anomalous.
+        """
         return self.scores(x)[self.score]
 
     def reconstruct(self, x):
-        """x' = G(E(x)) of raw records, or what a baseline takes for it.
+        """The reconstruction x' = G(E(x)) of raw records, or what a baseline takes for it.
+
+        Args:
+            x: as for `scores`.
 
         Returns:
             tables: float32 (N, d) in preprocessed space; images: uint8 (N, H, W, C).
@@ -125,17 +149,19 @@ class Detector(FineTuning):
 
         Returns:
             the detector.
-
-        Example:
-            >>> # scores = detector.anomaly_score(held_out)
-            >>> # detector.set_threshold(by_false_alarms(scores, 0.01)).predict(records)
         """
         self.threshold, self.threshold_rule = threshold.value, threshold.rule
         self.reference = threshold.reference
         return self
 
     def p_value(self, x):
-        """How likely a normal record scores so high or higher: float64 (N,), in (0, 1].
+        """How likely a normal record scores so high or higher.
+
+        Args:
+            x: as for `scores`.
+
+        Returns:
+            float64 array (N,), in (0, 1].
 
         Raises:
             ValueError: the threshold was not set from held-out normal rows.
@@ -145,11 +171,21 @@ class Detector(FineTuning):
         return self.p_values_of(self.anomaly_score(x))
 
     def p_values_of(self, scores):
-        """The p-values of scores that are known already: float64 (N,); errors as for `p_value`."""
+        """The p-values of scores that are known already; errors as for `p_value`.
+
+        Args:
+            scores: float array (N,), what `anomaly_score` gave.
+
+        Returns:
+            float64 array (N,), in (0, 1].
+        """
         return Threshold(self.threshold, self.threshold_rule, self.reference).p_values(scores)
 
     def predict(self, x):
         """Whether raw records are anomalous.
+
+        Args:
+            x: as for `scores`.
 
         Returns:
             bool array (N,).
@@ -166,14 +202,16 @@ class Detector(FineTuning):
         return self.anomaly_score(x) >= np.float32(self.threshold)
 
     def explain(self, x, score=None, steps=32):
-        """Reasons for the scores of raw records; arguments and errors as for `explain.explain`.
+        """Reasons for the scores of raw records; errors as for `alad_tf.explain.explain`.
+
+        Args:
+            x: as for `scores`.
+            score: str, the score to explain; default the deciding one.
+            steps: int, points at which the gradient is taken.
 
         Returns:
             `alad_tf.explain.Explanation`: attributions by column or pixel, observed and expected
             values.
-
-        Example:
-            >>> # detector.explain(records).top(0)
         """
         from alad_tf.explain import explain
 

@@ -67,8 +67,19 @@ class ALADDetector(KeptDetector, OutlierMixin, BaseEstimator):
     Example:
         >>> rows = np.random.default_rng(0).normal(size=(300, 4))
         >>> detector = ALADDetector(steps=20, n_members=1).fit(rows)
-        >>> detector.predict([[0.0, 0.0, 0.0, 0.0], [50.0, -50.0, 50.0, -50.0]]).tolist()
-        [1, -1]
+        >>> asked = [[0.0, 0.0, 0.0, 0.0], [50.0, -50.0, 50.0, -50.0]]
+        >>> detector.predict(asked).tolist(), (detector.decision_function(asked) < 0).tolist()
+        ([1, -1], [False, True])
+        >>> bool((detector.score_samples(asked) == -detector.anomaly_score(asked)).all())
+        True
+        >>> sorted(detector.scores(asked)), detector.p_value(asked).shape
+        (['combined', 'features', 'l1', 'l2', 'logits'], (2,))
+        >>> sorted(detector.reconstruct(asked)), len(detector.explain(asked).top(1, 2))
+        (['x0', 'x1', 'x2', 'x3'], 2)
+        >>> import tempfile
+        >>> loaded = ALADDetector.load(detector.save(tempfile.mkdtemp() + "/detector"))
+        >>> bool((loaded.p_value(asked) == detector.p_value(asked)).all())
+        True
 
     Source: ALAD, Algorithm 1; the rules, the combination and the thresholds are this project's.
     """
@@ -115,7 +126,7 @@ class ALADDetector(KeptDetector, OutlierMixin, BaseEstimator):
         Args:
             X: array-like (N, d), a table with named columns, or images; see
                 `alad_tf.given.check_given`. At least two rows.
-            y: ignored.
+            y: ignored, None.
             validation_data: rows like X that do not train: `(X_val, y_val)` with labels (see
                 `alad_tf.given.anomaly_labels`) sets the threshold of the best F1; normal rows
                 alone, `X_val` or `(X_val, None)`, replace the rows that would be held out.
@@ -214,29 +225,70 @@ class ALADDetector(KeptDetector, OutlierMixin, BaseEstimator):
     # ----------------------------------------------------------------- scores
 
     def scores(self, X):
-        """All scores: dict of float32 arrays (N,), higher is more anomalous."""
+        """All scores.
+
+        Args:
+            X: N rows or images, as for `fit`.
+
+        Returns:
+            dict of float32 arrays (N,) by name, higher is more anomalous.
+        """
         return self._fitted().scores(self._checked(X))
 
     def anomaly_score(self, X):
-        """The deciding score: float32 (N,), higher is more anomalous."""
+        """The deciding score.
+
+        Args:
+            X: N rows or images, as for `fit`.
+
+        Returns:
+            float32 array (N,), higher is more anomalous.
+        """
         return self._fitted().anomaly_score(self._checked(X))
 
     def score_samples(self, X):
-        """The negative of `anomaly_score`: float64 (N,), lower is more anomalous."""
+        """The negative of `anomaly_score`.
+
+        Args:
+            X: N rows or images, as for `fit`.
+
+        Returns:
+            float64 array (N,), lower is more anomalous.
+        """
         return -self.anomaly_score(X).astype("float64")
 
     def decision_function(self, X):
-        """`score_samples` minus `offset_`: float64 (N,), negative for what is flagged."""
+        """`score_samples` minus `offset_`.
+
+        Args:
+            X: N rows or images, as for `fit`.
+
+        Returns:
+            float64 array (N,), negative for what is flagged.
+        """
         return self.score_samples(X) - self.offset_
 
     def predict(self, X):
-        """-1 for what is flagged, 1 for the rest: int array (N,)."""
+        """Verdicts, in scikit-learn's numbers.
+
+        Args:
+            X: N rows or images, as for `fit`.
+
+        Returns:
+            int array (N,), -1 for what is flagged, 1 for the rest.
+        """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def p_value(self, X):
-        """How likely a normal row scores so high or higher: float64 (N,), in (0, 1].
+        """How likely a normal row scores so high or higher.
 
         With `false_alarms` a, `predict` is -1 where the p-value is at most a.
+
+        Args:
+            X: N rows or images, as for `fit`.
+
+        Returns:
+            float64 array (N,), in (0, 1].
 
         Raises:
             ValueError: no rows were held out, because `contamination` set the threshold.
@@ -248,6 +300,9 @@ class ALADDetector(KeptDetector, OutlierMixin, BaseEstimator):
     def reconstruct(self, X):
         """What the members take for the normal form of rows or images.
 
+        Args:
+            X: N rows or images, as for `fit`.
+
         Returns:
             tables: dict of columns (N,) by name, numbers in their unit; images: uint8
             (N, H, W, C).
@@ -257,10 +312,15 @@ class ALADDetector(KeptDetector, OutlierMixin, BaseEstimator):
         return made if is_images(x) else detector.preprocessor.decode(made)
 
     def explain(self, X, score=None, steps=32):
-        """Reasons for the scores, by column or pixel: see `alad_tf.explain.explain`.
+        """Reasons for the scores, by column or pixel.
 
-        Example:
-            >>> # detector.explain(rows).top(0)
+        Args:
+            X: N rows or images, as for `fit`.
+            score: str, the score to explain; default the deciding one.
+            steps: int, points at which the gradient is taken.
+
+        Returns:
+            `alad_tf.explain.Explanation`.
         """
         return self._fitted().explain(self._checked(X), score, steps)
 

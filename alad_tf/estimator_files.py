@@ -54,6 +54,12 @@ class KeptDetector:
         The discriminators that no score needs are not kept: with `warm_start`, a loaded detector's
         first `fit` starts afresh.
 
+        Args:
+            folder: str or Path that `save` wrote.
+
+        Returns:
+            the fitted estimator.
+
         Raises:
             FileNotFoundError, ValueError: no detector there, a damaged one, or one that no
                 `ALADDetector` wrote.
@@ -73,7 +79,16 @@ class KeptDetector:
         return made
 
     def export(self, directory, name=None, version=1):
-        """Write a SavedModel that takes raw rows; see `alad_tf.Detector.export`."""
+        """Write a SavedModel that takes raw rows; errors as for `alad_tf.Detector.export`.
+
+        Args:
+            directory: str or Path; the export is `directory/name/version`.
+            name: str, the model's name; default "detector".
+            version: int, at least 1.
+
+        Returns:
+            Path of the SavedModel's folder.
+        """
         return self._fitted().export(directory, name, version)
 
     def __getstate__(self):

@@ -25,6 +25,14 @@ class Explanation:
         attributions: float32 array, (N, columns) or (N, H, W).
         observed, expected: dicts of arrays (N,) by column: the record's values, and those of its
             reconstruction; empty for images.
+
+    Example:
+        >>> two = np.ones(2, "float32")
+        >>> columns = {"size": np.array([1.0, 9.0])}
+        >>> told = Explanation("l1", 8 * two, 0 * two, np.ones((2, 1)), ("size",),
+        ...                    8 * np.ones((2, 1)), columns, columns)
+        >>> told.take(slice(1, 2)).top(0)[0]["observed"]
+        np.float64(9.0)
     """
 
     score: str
@@ -37,7 +45,14 @@ class Explanation:
     expected: dict
 
     def take(self, rows):
-        """The explanation of some of the records: a slice of them, or their places."""
+        """The explanation of some of the records.
+
+        Args:
+            rows: slice, int array (M,) of the records' numbers, or bool array (N,).
+
+        Returns:
+            `Explanation` of those records, in that order.
+        """
         return Explanation(
             self.score,
             self.scores[rows],
@@ -61,6 +76,7 @@ class Explanation:
 
         Raises:
             ValueError: images, which have no columns.
+            IndexError: no such record.
         """
         if not self.columns:
             raise ValueError("Images have no columns; see `attributions`, one number a pixel.")
@@ -93,8 +109,8 @@ def explain(detector, x, score=None, steps=STEPS):
         `Explanation`.
 
     Raises:
-        ValueError: an unknown score, a method without gradients, or records that the preprocessor
-            refuses.
+        ValueError: an unknown score, a method without gradients, fewer than one step, or records
+            that the preprocessor refuses.
 
     Example:
         >>> import zoo
@@ -154,6 +170,12 @@ def _integrate(scorer, score, x, made, steps):
 
 def as_shown(value):
     """A column's value as people read it: text, "missing", or a number of four digits.
+
+    Args:
+        value: str, int or float; NaN and "" are gaps.
+
+    Returns:
+        str, "none" for empty text.
 
     Example:
         >>> as_shown(float("nan")), as_shown(0.123456), as_shown("")

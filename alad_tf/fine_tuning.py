@@ -15,6 +15,11 @@ def training_config(model):
 
     Returns:
         dict: "model" and "compile", its configs, and its "spectral_vectors".
+
+    Example:
+        >>> import zoo
+        >>> sorted(training_config(zoo.load("breast_cancer_alad").model))
+        ['compile', 'model', 'spectral_vectors']
     """
     return {
         "model": model.get_config(),
@@ -24,7 +29,15 @@ def training_config(model):
 
 
 class FineTuning:
-    """The part of a `Detector` that gives its model and takes it back."""
+    """The part of a `Detector` that gives its model and takes it back.
+
+    Example:
+        >>> import zoo
+        >>> detector = zoo.load("breast_cancer_alad")
+        >>> model = detector.model  # model.fit(detector.preprocessor.transform(rows), epochs=5)
+        >>> detector.adopt(model).threshold is None
+        True
+    """
 
     @property
     def model(self):
@@ -36,10 +49,6 @@ class FineTuning:
 
         Raises:
             ValueError: a detector that does not say what it was trained from.
-
-        Example:
-            >>> # detector.model.fit(detector.preprocessor.transform(rows), batch_size=50, epochs=5)
-            >>> # detector.adopt(detector.model)
         """
         if self._model is None:
             if self.training is None:

@@ -27,7 +27,7 @@ def write_scores(detector, source, path, console=None, batch=BATCH):
 
     Args:
         detector: `alad_tf.Detector`.
-        source: as for `alad_tf.data.user_files.read_batches`.
+        source: str or Path, as for `alad_tf.data.user_files.read_batches`.
         path: str or Path of the file to write.
         console: `rich.console.Console` for the progress, or None.
         batch: int, rows in memory at a time; see `read_batches`.
@@ -40,7 +40,12 @@ def write_scores(detector, source, path, console=None, batch=BATCH):
             detector refuses, with their numbers.
 
     Example:
-        >>> # write_scores(Detector.load("detector"), "orders.parquet", "scores.parquet")
+        >>> import tempfile, zoo
+        >>> folder, detector = Path(tempfile.mkdtemp()), zoo.load("breast_cancer_alad")
+        >>> cells = pd.DataFrame(np.zeros((3, 30)), columns=[f"c{i}" for i in range(30)])
+        >>> cells.to_csv(folder / "cells.csv", index=False)
+        >>> write_scores(detector, folder / "cells.csv", folder / "scores.csv")
+        (3, 3)
     """
     path, source = Path(path), Path(source)
     kind = path.suffix.lower()
@@ -78,10 +83,19 @@ def verdicts(detector, ids, rows):
     Args:
         detector: `alad_tf.Detector`.
         ids: list (N,).
-        rows: N raw records.
+        rows: N raw records, as for `detector.anomaly_score`.
 
     Returns:
-        `pandas.DataFrame`.
+        `pandas.DataFrame`: float32 "score", float64 "p_value", bool "is_anomaly".
+
+    Raises:
+        ValueError: records that the preprocessor refuses.
+
+    Example:
+        >>> import zoo
+        >>> table = verdicts(zoo.load("breast_cancer_alad"), ["a"], np.zeros((1, 30)))
+        >>> list(table.columns)
+        ['row', 'score', 'p_value', 'is_anomaly']
     """
     score = detector.anomaly_score(rows)
     table = pd.DataFrame({"row": ids, "score": score})
@@ -93,7 +107,19 @@ def verdicts(detector, ids, rows):
 
 
 def as_fitted(detector):
-    """How `read_batches` is to read for a detector: keyword arguments of it."""
+    """How `alad_tf.data.user_files.read_batches` is to read for a detector.
+
+    Args:
+        detector: `alad_tf.Detector`.
+
+    Returns:
+        dict of keyword arguments: "size" and "channels" of images, "text" of tables.
+
+    Example:
+        >>> import zoo
+        >>> as_fitted(zoo.load("breast_cancer_alad"))
+        {'text': []}
+    """
     preprocessor = detector.preprocessor
     if preprocessor.kind == "image":
         height, width, channels = preprocessor.output_shape

@@ -25,6 +25,16 @@ class UserData:
             columns that are left out.
         is_anomaly: bool array (N,), from the column of labels; None without one.
         origin: dict, how they were read: kept in the detector's metadata under "input".
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "orders.csv"
+        >>> _ = path.write_text("size,fraud\\n1.0,0\\n2.0,0\\n9.0,1\\n")
+        >>> data = UserData.read(path, label="fraud")
+        >>> list(data.rows.columns), data.is_anomaly.tolist()
+        (['size'], [False, False, True])
+        >>> data.take([2])["size"].tolist()
+        [9.0]
     """
 
     source: Path
@@ -38,8 +48,8 @@ class UserData:
         """Read all rows to fit a detector on.
 
         Args:
-            source: as for `alad_tf.data.user_files.read_batches`.
-            size: (height, width) that images are resized to, or None.
+            source: str or Path, a file or folder; see `alad_tf.data.user_files.read_batches`.
+            size: tuple (height, width) that images are resized to, or None.
             exclude: list of str, columns to leave out.
             label: str, the column of labels, or None.
 
@@ -66,12 +76,37 @@ class UserData:
 
     @classmethod
     def for_detector(cls, detector, source):
-        """Read all rows as a fitted detector takes them; errors as for `read_batches`."""
+        """Read all rows as a fitted detector takes them.
+
+        Args:
+            detector: `alad_tf.Detector`.
+            source: str or Path, as for `read`.
+
+        Returns:
+            `UserData`, without labels.
+
+        Raises:
+            FileNotFoundError, ValueError: see `alad_tf.data.user_files.read_batches`.
+
+        Example:
+            >>> import tempfile, zoo
+            >>> path = Path(tempfile.mkdtemp()) / "cells.csv"
+            >>> _ = path.write_text(",".join("abc") + "\\n1,2,3\\n")
+            >>> UserData.for_detector(zoo.load("breast_cancer_alad"), path).rows.shape
+            (1, 3)
+        """
         ids, rows = read_all(source, **as_fitted(detector))
         return cls(Path(source), ids, rows)
 
     def take(self, indices):
-        """Some of the rows, in the order of `indices`."""
+        """Some of the rows.
+
+        Args:
+            indices: int array (M,), row numbers.
+
+        Returns:
+            M rows of the type of `rows`, in the order of `indices`.
+        """
         return take_rows(self.rows, indices)
 
 
@@ -88,6 +123,13 @@ def labelled_split(data, seed):
 
     Raises:
         ValueError: no anomalies, or fewer than three normal rows.
+
+    Example:
+        >>> is_anomaly = np.arange(10) > 7
+        >>> data = UserData(Path("orders.csv"), list(range(10)), np.eye(10), is_anomaly)
+        >>> train, (validation, flags) = labelled_split(data, seed=0)
+        >>> len(train), len(validation), flags.tolist()
+        (7, 3, [False, True, True])
     """
     normal = np.flatnonzero(~data.is_anomaly)
     if data.is_anomaly.all() or not data.is_anomaly.any() or len(normal) < 3:
@@ -106,7 +148,19 @@ def labelled_split(data, seed):
 
 
 def preprocessed_normal(data):
-    """The rows that are not labelled anomalous, as networks take them: float32 array (N, ...)."""
+    """The rows that are not labelled anomalous, as networks take them.
+
+    Args:
+        data: `UserData`.
+
+    Returns:
+        float32 array (N, d), or (N, H, W, C) of images, in [-1, 1].
+
+    Example:
+        >>> data = UserData(Path("orders.csv"), [0, 1], np.array([[1.0, 2.0], [3.0, 2.0]]))
+        >>> preprocessed_normal(data).tolist()
+        [[-1.0, 0.0], [1.0, 0.0]]
+    """
     rows = data.rows
     if data.is_anomaly is not None:
         rows = data.take(np.flatnonzero(~data.is_anomaly))
