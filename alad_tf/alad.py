@@ -49,6 +49,8 @@ class ALAD(AveragedWeights, SteppedModel):
         >>> history = model.fit(np.zeros((64, 5), "float32"), batch_size=32, epochs=1, verbose=0)
         >>> int(model.step.value)
         2
+        >>> sorted(model(tf.zeros((3, 5))))
+        ['features', 'l1', 'l2', 'logits', 'reconstruction']
 
     Source: ALAD, Section IV and Figure 1; the order of updates follows the authors' released code.
     """
@@ -132,9 +134,6 @@ class ALAD(AveragedWeights, SteppedModel):
         Raises:
             ValueError: samples of another shape, fewer than a batch, or not finite.
 
-        Example:
-            >>> # history = model.fit(x_train, batch_size=50, epochs=100)
-
         Source: the authors' released code: two independently shuffled batches a step.
         """
         return super().fit(x, batch_size, epochs, initial_epoch, **kwargs)
@@ -146,11 +145,16 @@ class ALAD(AveragedWeights, SteppedModel):
     # ------------------------------------------------------------------ steps
 
     def noise_shape(self, batch_size):
-        """z for the discriminators, z for G and E."""
+        """Shape of a step's noise: z for the discriminators, z for G and E."""
         return (2, batch_size, self.latent_dim)
 
     def learn(self, x_d, x_g, noise):
-        """D_xz, D_xx and D_zz learn from one batch, then G and E together from the other."""
+        """D_xz, D_xx and D_zz learn from one batch, then G and E together from the other.
+
+        Args:
+            x_d, x_g: float32 tensors (B, *x_shape), the two batches.
+            noise: float32 tensor (2, B, latent_dim).
+        """
         z_d, z_g = tf.unstack(noise)
         parts, constant = train_discriminators(self, x_d, z_d)
         made = train_generator_encoder(self, x_g, z_g)

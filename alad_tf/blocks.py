@@ -49,7 +49,10 @@ class InBlocks:
         return {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(names)}
 
     def reconstruct(self, x):
-        """The reconstructions of an array; arguments and errors as for `scores`.
+        """The reconstructions of an array; errors as for `scores`.
+
+        Args:
+            x: float array (N, *x_shape), preprocessed, finite.
 
         Returns:
             float32 array (N, *x_shape).
@@ -180,10 +183,13 @@ def check_samples(x, x_shape):
 
 
 def check_finite(x):
-    """Raise ValueError if a sample holds NaN or infinity.
+    """Refuse samples that hold NaN or infinity.
 
     Args:
         x: float array (N, ...).
+
+    Raises:
+        ValueError: a value is not finite; the message has the first row.
 
     Example:
         >>> check_finite(np.zeros((2, 3)))

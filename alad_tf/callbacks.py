@@ -14,7 +14,12 @@ WEIGHTS, STATE = "model.weights.h5", "state.json"
 
 
 class DivergenceError(FloatingPointError):
-    """Training produced NaN or infinity; the message names the last good checkpoint."""
+    """Training produced NaN or infinity; the message names the last good checkpoint.
+
+    Example:
+        >>> issubclass(DivergenceError, FloatingPointError)  # the estimator's users catch that
+        True
+    """
 
 
 class StopOnDivergence(keras.callbacks.Callback):
@@ -23,8 +28,12 @@ class StopOnDivergence(keras.callbacks.Callback):
     Args:
         checkpoint: the run's `Checkpoint`, named in the message; or None.
 
+    Raises:
+        DivergenceError: from `fit`, a batch's running loss is NaN or infinite.
+
     Example:
         >>> # model.fit(x, callbacks=[StopOnDivergence()])
+        >>> StopOnDivergence().on_train_batch_end(0, {"loss": 0.5})
     """
 
     def __init__(self, checkpoint=None):
@@ -63,7 +72,11 @@ class Checkpoint(keras.callbacks.Callback):
         DivergenceError: a weight is not finite.
 
     Example:
-        >>> # model.fit(x, callbacks=[Checkpoint("run/checkpoints", every_s=30)])
+        >>> import tempfile
+        >>> checkpoint = Checkpoint(tempfile.mkdtemp(), every_s=30, identity={"seed": 0})
+        >>> # model.fit(x, callbacks=[checkpoint])
+        >>> checkpoint.restore(model=None)  # nothing is there yet: epochs that are finished
+        0
     """
 
     def __init__(self, folder, every_s=30.0, identity=None):

@@ -47,7 +47,16 @@ class Ensemble(KeptScorer, InBlocks, keras.Model):
         ValueError: from `scores`, samples of another shape or none at all.
 
     Example:
-        >>> # Ensemble.of([Scorer.from_alad(model)], x_train).scores(x)["combined"]
+        >>> from alad_tf.rows import dense
+        >>> rows = dict(E=[dense(2)], G=[dense(4)], D_xx=[dense(8, "lrelu"), dense(1)])
+        >>> members = [Scorer(rows, x_shape=(4,), latent_dim=2) for _ in range(2)]
+        >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+        >>> ensemble = Ensemble.of(members, x)
+        >>> ensemble.calibrate()  # `of` did that already
+        >>> ensemble(x)["combined"].shape, sorted(ensemble.compare(x, 0 * x))
+        (TensorShape([64]), ['combined', 'features', 'l1', 'l2', 'logits'])
+        >>> ensemble.program_key() == Ensemble.of(members, x + 1).program_key()
+        True
 
     Source: ALAD, Algorithm 1, for the scores; the combination is this project's.
     """
@@ -160,7 +169,15 @@ class Ensemble(KeptScorer, InBlocks, keras.Model):
         return {**self.compare(x, reconstruction), "reconstruction": reconstruction}
 
     def compare(self, x, reconstruction):
-        """The scores of samples beside given reconstructions: dict of tensors (B,)."""
+        """The scores of samples beside given reconstructions.
+
+        Args:
+            x: float32 tensor (B, *x_shape), preprocessed samples.
+            reconstruction: float32 tensor (B, *x_shape).
+
+        Returns:
+            dict of float32 tensors (B,) by score name.
+        """
         found = []
         for member in self.members:
             logits, features = member.D_xx(x, reconstruction, both=True)
@@ -199,7 +216,11 @@ class Ensemble(KeptScorer, InBlocks, keras.Model):
         return tf.stack(made)
 
     def program_key(self):
-        """Ensembles of one architecture run one program, whatever their weights."""
+        """What the program of a scorer is kept under: ensembles of one architecture share it.
+
+        Returns:
+            tuple of two str.
+        """
         return self.method, json.dumps(self._config, sort_keys=True)
 
 

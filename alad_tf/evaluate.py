@@ -133,6 +133,9 @@ def spread_of(summary):
     Args:
         summary: dict "mean", "std", "seeds", as in `summarize`.
 
+    Returns:
+        str, four decimals each.
+
     Example:
         >>> spread_of({"mean": 0.5, "std": 0.01, "seeds": 3})
         '0.5000 ± 0.0100'

@@ -47,8 +47,14 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     Example:
         >>> layer = SpectralNormalization(keras.layers.Dense(3), seed=0)
-        >>> layer(np.ones((2, 5), "float32"), training=True).shape
+        >>> x = np.ones((2, 5), "float32")
+        >>> layer(x, training=True).shape
         TensorShape([2, 3])
+        >>> sigma, u = layer.sigma(layer.layer.kernel.value)  # the scalar, and u (outputs,)
+        >>> bool(tf.reduce_all(layer.effective_kernel() == layer.layer.kernel.value / sigma))
+        True
+        >>> bool(tf.reduce_all(layer.normalise(lambda kernel: x @ kernel) == layer(x)))
+        True
 
     Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018,
     Algorithm 1; ALAD, Section IV-B.
@@ -160,6 +166,8 @@ def product(layer, inputs, kernel):
     Example:
         >>> product(keras.layers.Dense(2), tf.ones((1, 3)), tf.ones((3, 2))).numpy().tolist()
         [[3.0, 3.0]]
+
+    Source: ALAD, Tables IX to XIII, column "Operation".
     """
     inputs, kernel = (tf.cast(value, layer.compute_dtype) for value in (inputs, kernel))
     if isinstance(layer, keras.layers.Dense):
@@ -193,6 +201,8 @@ def apply_kernel(layer, products, training=False):
         >>> same = layer(x) == apply_kernel(layer, lambda kernel: product(layer, x, kernel))
         >>> bool(tf.reduce_all(same))
         True
+
+    Source: ALAD, Section IV-A: D_xz and D_xx take pairs, joined; the parts are this project's.
     """
     if isinstance(layer, SpectralNormalization):
         return layer.normalise(products, training)

@@ -19,7 +19,7 @@ def cross_entropy(logits, label):
 
     Args:
         logits: float tensor (B,).
-        label: 1 or 0, for every row.
+        label: int, 1 or 0, for every row.
 
     Returns:
         float scalar, in nats: mean of -log sigmoid(logits) for 1, of -log(1 - sigmoid) for 0.

@@ -12,6 +12,7 @@ class StepMeans(keras.metrics.Metric):
 
     Args:
         names: sequence of str.
+        name: str, the metric's own.
 
     Returns:
         from `result()`: dict of float32 scalars by name.

@@ -31,8 +31,12 @@ class Scorer(KeptScorer, InBlocks, keras.Model):
     Example:
         >>> from alad_tf.rows import dense
         >>> rows = dict(E=[dense(2)], G=[dense(5)], D_xx=[dense(8, "lrelu"), dense(1)])
-        >>> Scorer(rows, x_shape=(5,), latent_dim=2).scores([[1.0] * 5] * 3)["l1"].shape
+        >>> scorer = Scorer(rows, x_shape=(5,), latent_dim=2)
+        >>> scorer.scores([[1.0] * 5] * 3)["l1"].shape
         (3,)
+        >>> x = tf.ones((3, 5))
+        >>> scorer.compare(x, 0 * x)["l1"].numpy().tolist()
+        [5.0, 5.0, 5.0]
 
     Source: ALAD, Algorithm 1; Section V-F.
     """
@@ -83,6 +87,11 @@ class Scorer(KeptScorer, InBlocks, keras.Model):
             a float32 `Scorer`. Its scores equal `model(x)`'s up to rounding (that of bfloat16 for a
             model of mixed precision). Sigma of an averaged kernel is one power iteration from the
             raw kernel's u, as in `model(x)`.
+
+        Example:
+            >>> import zoo
+            >>> Scorer.from_alad(zoo.entry("breast_cancer_alad").build()).x_shape
+            (30,)
         """
         config = model.get_config()
         rows = {name: config["networks"][name] for name in ("E", "G", "D_xx")}
@@ -106,10 +115,18 @@ class Scorer(KeptScorer, InBlocks, keras.Model):
 
         Args:
             model: an `ALAD` of the same rows; changed in place.
-            spectral_vectors: what `spectral_vectors` returned of the model that was folded.
+            spectral_vectors: list of float arrays, what `alad_tf.folding.spectral_vectors` gave of
+                the model that was folded.
 
         Raises:
             ValueError: a model of other rows.
+
+        Example:
+            >>> import zoo
+            >>> from alad_tf.folding import spectral_vectors
+            >>> entry = zoo.entry("breast_cancer_alad")
+            >>> trained, model = entry.build(seed=0), entry.build(seed=1)
+            >>> Scorer.from_alad(trained).copy_to(model, spectral_vectors(trained))
         """
         config, vectors = model.get_config(), iter(spectral_vectors)
         for name in ("E", "G", "D_xx"):
@@ -147,7 +164,15 @@ class Scorer(KeptScorer, InBlocks, keras.Model):
         return {**self.compare(x, reconstruction), "reconstruction": reconstruction}
 
     def compare(self, x, reconstruction):
-        """The four scores of samples beside given reconstructions: dict of tensors (B,)."""
+        """The four scores of samples beside given reconstructions.
+
+        Args:
+            x: float32 tensor (B, *x_shape), preprocessed samples.
+            reconstruction: float32 tensor (B, *x_shape).
+
+        Returns:
+            dict of float32 tensors (B,): "features", "l1", "l2", "logits".
+        """
         logits, features = self.D_xx(x, reconstruction, both=True)  # (x, x), then (x, x')
         real, fake = tf.split(features, 2)
         return anomaly_scores(x, reconstruction, real, fake, tf.split(logits, 2)[1])

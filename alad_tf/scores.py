@@ -51,7 +51,14 @@ def anomaly_scores(x, reconstruction, real_features, fake_features, fake_logits)
 
 
 def check_score(score, known=SCORES):
-    """Return `score` if it names one of the known scores, by default ALAD's four.
+    """A score's name, if it is a known one.
+
+    Args:
+        score: str.
+        known: sequence of str, the known names; default ALAD's four.
+
+    Returns:
+        str, `score` itself.
 
     Raises:
         ValueError: an unknown name, with the known ones.
@@ -59,6 +66,8 @@ def check_score(score, known=SCORES):
     Example:
         >>> check_score("l1")
         'l1'
+
+    Source: ALAD, Section V-F, for the four.
     """
     if score not in known:
         raise ValueError(f"Unknown score {score!r}; expected one of {tuple(known)}.")

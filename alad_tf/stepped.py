@@ -124,12 +124,31 @@ class SteppedModel(keras.Model):
             *batches: `orders` float32 tensors (B, *x_shape), then the step's noise.
 
         Returns:
-            dict of scalars by the names that `make_steps` was given; "loss" is added, their sum.
+            dict of float32 scalars by the names that `make_steps` was given, the losses before the
+            updates; "loss" is added, their sum.
+
+        Example:
+            >>> import zoo
+            >>> model = zoo.entry("kdd99_dsebm").build()
+            >>> sorted(model.learn(tf.zeros((4, 121)), model.noise(4)))
+            ['denoising']
         """
         raise NotImplementedError
 
     def noise_shape(self, batch_size):
-        """Shape of the normal numbers that a step takes, a tuple; default: it takes none."""
+        """Shape of the normal numbers that a step takes; default: it takes none.
+
+        Args:
+            batch_size: int, samples of a step's batch.
+
+        Returns:
+            tuple of ints.
+
+        Example:
+            >>> import zoo
+            >>> zoo.entry("kdd99_alad").build().noise_shape(50)
+            (2, 50, 32)
+        """
         return (0,)
 
     def train_step(self, data):

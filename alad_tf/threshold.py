@@ -24,6 +24,10 @@ class Threshold:
         >>> threshold = by_false_alarms(np.arange(99.0), 0.05)
         >>> threshold.flags(np.array([93.0, 95.0])).tolist()
         [False, True]
+        >>> threshold.p_values(np.array([94.0, 1000.0])).tolist()
+        [0.06, 0.01]
+
+    Source: ALAD, Section V-A: the samples with the highest scores are classified as anomalies.
     """
 
     value: float
@@ -31,7 +35,14 @@ class Threshold:
     reference: np.ndarray
 
     def flags(self, scores):
-        """Whether scores are anomalous: bool array of their shape."""
+        """Whether scores are anomalous.
+
+        Args:
+            scores: float array of any shape.
+
+        Returns:
+            bool array of that shape.
+        """
         return np.asarray(scores, "float32") >= np.float32(self.value)
 
     def p_values(self, scores):
@@ -78,6 +89,8 @@ def by_contamination(scores, fraction):
     Example:
         >>> by_contamination([0.0, 1.0, 2.0, 3.0, 4.0], 0.25).value
         3.0
+
+    Source: ALAD, Section V-A, by `alad_tf.evaluate.top_fraction_threshold`.
     """
     value = float(np.float32(top_fraction_threshold(scores, fraction)))
     return Threshold(value, f"flags the top {fraction:g} of the rows it was set on", _none())
@@ -102,6 +115,8 @@ def by_false_alarms(scores, budget, seed=0):
         >>> threshold = by_false_alarms(np.arange(99.0), 0.05)
         >>> round(float(threshold.p_values([94.0])[0]), 2), bool(threshold.flags(94.5))
         (0.06, True)
+
+    Source: Bates et al., "Testing for outliers with conformal p-values", Annals of Statistics 2023.
     """
     if not 0 < budget < 1:
         raise ValueError(f"A false-alarm budget must be in (0, 1); received {budget}.")
@@ -137,6 +152,8 @@ def by_labels(scores, is_anomaly):
     Example:
         >>> by_labels([0.1, 0.2, 0.8, 0.9], [False, False, True, True]).value > 0.2
         True
+
+    Source: the F1 of ALAD, Section V-A; the choice by labels is this project's.
     """
     scores, is_anomaly = _finite(scores), np.asarray(is_anomaly, bool)
     if scores.shape != is_anomaly.shape or is_anomaly.all() or not is_anomaly.any():
