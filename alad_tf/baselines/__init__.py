@@ -1,5 +1,7 @@
 """The paper's rivals of ALAD, behind one contract: a higher score is more anomalous.
 
+`METHODS` is a dict of str: the name of each method's class.
+
 Example:
     >>> from alad_tf.baselines import OneClassSVM
     >>> OneClassSVM(nu=0.1).method

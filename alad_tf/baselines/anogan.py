@@ -45,8 +45,10 @@ class AnoGAN(NeuralBaseline, AveragedWeights):
         >>> rows = dict(G=[dense(8, "relu"), dense(5)], D=[dense(8, "lrelu"), dense(1)])
         >>> x = np.random.default_rng(0).normal(size=(64, 5)).astype("float32")
         >>> model = AnoGAN(rows, (5,), 2, search_steps=5, batch_size=32, epochs=2)
-        >>> model.fit(x, verbose=0).anomaly_score(x).shape
-        (64,)
+        >>> sorted(model.fit(x, verbose=0).scores(x))
+        ['weight_0.1', 'weight_0.9']
+        >>> model.reconstruct(x[:3]).shape, model.graph()(x[:3])["weight_0.1"].shape
+        ((3, 5), TensorShape([3]))
 
     Source: Schlegl et al., "Unsupervised Anomaly Detection with Generative Adversarial Networks to
     Guide Marker Discovery", IPMI 2017; ALAD, Section V-B, Tables X and XII.
@@ -91,11 +93,16 @@ class AnoGAN(NeuralBaseline, AveragedWeights):
         self.ready(config, ("G", "D"))
 
     def noise_shape(self, batch_size):
-        """z for D's update, z for G's."""
+        """Shape of a step's noise: z for D's update, z for G's."""
         return (2, batch_size, self.latent_dim)
 
     def learn(self, x, noise):
-        """D learns to tell x from G(z), then G to pass for x."""
+        """D learns to tell x from G(z), then G to pass for x.
+
+        Args:
+            x: float32 tensor (B, *x_shape).
+            noise: float32 tensor (2, B, latent_dim).
+        """
         z_d, z_g = tf.unstack(noise)
         call = Calls(self, first=1, frozen=("G",))
         made = tf.reshape(call.run(self.G, z_d), x.shape)
@@ -140,7 +147,14 @@ class AnoGAN(NeuralBaseline, AveragedWeights):
         return {name: self._search(name, x)["score"] for name in self.searches}
 
     def reconstruct(self, x):
-        """G(z) at the codes that the deciding score's search ends at: float32 (N, *x_shape)."""
+        """G(z) at the codes that the deciding score's search ends at.
+
+        Args:
+            x: float array (N, *x_shape), preprocessed, finite.
+
+        Returns:
+            float32 array (N, *x_shape).
+        """
         z = self._search(self.score, x)["z"]
         made = [
             self.call_averaged("G", z[i : i + self.block]) for i in range(0, len(z), self.block)
@@ -148,7 +162,11 @@ class AnoGAN(NeuralBaseline, AveragedWeights):
         return np.concatenate(made).reshape(-1, *self.x_shape)
 
     def graph(self):
-        """The scores and the reconstruction as a plain graph, for exports."""
+        """The scores and the reconstruction as a plain graph, for exports.
+
+        Returns:
+            `SearchGraph`, a `tf.Module`.
+        """
         return SearchGraph(self)
 
     def _search(self, name, x):

@@ -65,11 +65,27 @@ class Baseline:
         raise NotImplementedError
 
     def anomaly_score(self, x):
-        """The deciding score of an array: float32 (N,), higher is more anomalous."""
+        """The deciding score of an array; errors as for `scores`.
+
+        Args:
+            x: float array (N, *x_shape), preprocessed, finite.
+
+        Returns:
+            float32 array (N,), higher is more anomalous.
+        """
         return self.scores(x)[self.score]
 
     def architecture(self):
-        """What the constructor takes, as a JSON-able dict."""
+        """What the constructor takes.
+
+        Returns:
+            JSON-able dict.
+
+        Example:
+            >>> from alad_tf.baselines import IsolationForest
+            >>> IsolationForest(seed=1).architecture()
+            {'seed': 1, 'x_shape': None}
+        """
         raise NotImplementedError
 
     def write_state(self, folder, dtype="float32"):

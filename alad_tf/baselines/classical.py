@@ -95,6 +95,9 @@ class OneClassSVM(_Classical):
         gamma: float, the kernel is exp(-gamma ||x - y||^2); default 1 / number of features.
         x_shape: tuple of ints, the shape of one sample; default that of the training rows.
 
+    Raises:
+        ValueError: nu outside (0, 1].
+
     Example:
         >>> model = OneClassSVM(nu=0.5).fit([[0.0], [1.0], [0.5]])
         >>> bool(model.anomaly_score([[9.0]]) > model.anomaly_score([[0.5]]))

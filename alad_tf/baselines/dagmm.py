@@ -44,6 +44,10 @@ class DAGMM(NeuralBaseline):
         >>> model = DAGMM(rows, (5,), batch_size=32, epochs=2).fit(x, verbose=0)
         >>> model.anomaly_score(x).shape
         (64,)
+        >>> z, made = model.compress(x)
+        >>> z.shape, made.shape
+        (TensorShape([64, 3]), TensorShape([64, 5]))
+        >>> model.calibrate(x)  # `fit` did that already
 
     Source: Zong et al., "Deep autoencoding Gaussian mixture model for unsupervised anomaly
     detection", ICLR 2018, Section 3.
@@ -102,9 +106,14 @@ class DAGMM(NeuralBaseline):
         return Mixture(*(variable.value for variable in self._mixture))
 
     def compress(self, x):
-        """What the mixture models: `(z, reconstruction)`, float tensors (B, code + 2) and x's.
+        """What the mixture models, and the reconstruction x'.
 
-        z holds the code, ||x - x'|| / ||x|| and the cosine of the angle between x and x'.
+        Args:
+            x: float32 tensor (B, d), preprocessed samples.
+
+        Returns:
+            `(z, reconstruction)`: float32 tensors (B, code + 2), which holds the code,
+            ||x - x'|| / ||x|| and the cosine of the angle between x and x', and (B, d).
         """
         code = self.encoder(x)
         made = self.decoder(code)
@@ -114,7 +123,12 @@ class DAGMM(NeuralBaseline):
         return tf.concat([code, distance, cosine], -1), made
 
     def learn(self, x, noise):
-        """One step of all three networks."""
+        """One step of all three networks.
+
+        Args:
+            x: float32 tensor (B, d).
+            noise: tensor of no numbers: a step takes none.
+        """
         with tf.GradientTape() as tape:
             z, made = self.compress(x)
             logits = self.estimation(z, training=True, seed=self.call_seed(1))

@@ -58,6 +58,9 @@ class DSEBM(NeuralBaseline):
         >>> model = DSEBM(dict(f=[dense(8, "softplus")]), (5,), batch_size=32, epochs=2)
         >>> sorted(model.fit(x, verbose=0).scores(x))
         ['energy', 'reconstruction_error']
+        >>> energy, slope = model.field(tf.constant(x))
+        >>> energy.shape, slope.shape
+        (TensorShape([64]), TensorShape([64, 5]))
 
     Source: Zhai et al., "Deep structured energy based models for anomaly detection", ICML 2016,
     Sections 3 and 4; ALAD, Section V-B and appendix A.
@@ -94,18 +97,29 @@ class DSEBM(NeuralBaseline):
         self.ready({**config, "initializer": initializer, "seed": seed}, ("denoising",))
 
     def field(self, x):
-        """E(x) and its gradient: `(energy, slope)`, float tensors (B,) and x's shape."""
+        """E(x) and its gradient by x.
+
+        Args:
+            x: float32 tensor (B, *x_shape), preprocessed samples.
+
+        Returns:
+            `(energy, slope)`: float32 tensors (B,) and (B, *x_shape).
+        """
         with tf.GradientTape() as tape:
             tape.watch(x)
             energy = self.energy(x)
         return energy, tape.gradient(energy, x)
 
     def noise_shape(self, batch_size):
-        """The corruption of a batch."""
+        """Shape of a step's noise: the corruption of a batch."""
         return (batch_size, *self.x_shape)
 
     def learn(self, x, noise):
-        """One step of E: r(x + noise) towards x, in squared distance."""
+        """One step of E: r(x + noise) towards x, in squared distance.
+
+        Args:
+            x, noise: float32 tensors (B, *x_shape).
+        """
         noisy = x + self.sigma * noise
         with tf.GradientTape() as tape:
             slope = self.field(noisy)[1]
