@@ -29,6 +29,14 @@ class BaseEntry:
         deviations: tuple of str, what differs from the table and why.
         notes: tuple of str, what the results mean and what was found out about them.
 
+    Example:
+        >>> import zoo
+        >>> entry = zoo.entry("kdd99_iforest")
+        >>> entry.hyper_parameters()
+        {'x_shape': [121]}
+        >>> entry.build(seed=1).method, entry.build_networks()
+        ('iforest', {})
+
     Source: ALAD, appendix.
     """
 
@@ -56,7 +64,11 @@ class BaseEntry:
         return len(self.x_shape) == 3
 
     def hyper_parameters(self):
-        """The table's last block as a JSON-able dict."""
+        """The table's last block.
+
+        Returns:
+            JSON-able dict by field.
+        """
         skip = ("name", "dataset", "source", "summary", "networks", "deviations", "notes")
         values = {
             key: value
@@ -66,11 +78,29 @@ class BaseEntry:
         return {**values, "x_shape": list(self.x_shape)}
 
     def build(self, seed=0, **options):
-        """An untrained model of this entry, for preprocessed samples."""
+        """An untrained model of this entry, for preprocessed samples.
+
+        Args:
+            seed: int.
+            **options: changes of the method's own; see its entry's `build`.
+
+        Returns:
+            `ALAD`, or a baseline of `alad_tf.baselines`.
+
+        Raises:
+            NotImplementedError: this class is of no method.
+        """
         raise NotImplementedError
 
     def build_networks(self, seed=0):
-        """The untrained networks: dict of built Keras layers by name, in the table's order."""
+        """The untrained networks.
+
+        Args:
+            seed: int, of the initial weights.
+
+        Returns:
+            dict of built Keras layers by name, in the table's order; empty without networks.
+        """
         return {}
 
 
@@ -83,6 +113,12 @@ class NetworkEntry(BaseEntry):
         batch_size, epochs: ints.
         learning_rate, beta_1: floats, Adam's.
         initializer: str, see `Stack`.
+
+    Example:
+        >>> import zoo
+        >>> entry = zoo.entry("kdd99_dsebm")
+        >>> isinstance(entry, NetworkEntry), list(entry.build_networks())
+        (True, ['f'])
     """
 
     options: ClassVar[tuple] = (*BaseEntry.options, "epochs")

@@ -25,8 +25,9 @@ class Rules:
         learning_rate: float, of all five Adams.
 
     Example:
-        >>> rules_for((30,), 500).latent_dim
-        15
+        >>> rules = rules_for((30,), 500)
+        >>> rules.latent_dim, rules.build(seed=0).x_shape
+        (15, (30,))
     """
 
     networks: dict = field(repr=False)
@@ -37,7 +38,14 @@ class Rules:
     learning_rate: float
 
     def build(self, seed):
-        """A compiled, untrained `ALAD` of this architecture."""
+        """A model of this architecture.
+
+        Args:
+            seed: int, of weights, noise, dropout and shuffling.
+
+        Returns:
+            a compiled, untrained `ALAD`.
+        """
         model = ALAD(
             self.networks,
             x_shape=self.x_shape,
@@ -79,6 +87,10 @@ def rules_for(
         ValueError: a number that is not positive, a batch of more than the rows, or images whose
             sides cannot be halved.
 
+    Example:
+        >>> rules_for((28, 28, 1), 5000, latent_dim=16).steps
+        3125
+
     Source: ALAD, Tables IX to XIII, for the forms; the sizes were chosen on the ten sets of
     `benchmarks/adbench.py` together, never for one of them.
     """
@@ -105,7 +117,15 @@ def rules_for(
 
 
 def table_networks(width, latent_dim, hidden):
-    """E, G and the discriminators for rows of `width` columns: dict of rows as `ALAD` takes them.
+    """E, G and the discriminators for rows of a table.
+
+    Args:
+        width: int, columns of a row.
+        latent_dim: int, the length of z.
+        hidden: int, units of a hidden layer.
+
+    Returns:
+        dict of rows as `ALAD` takes them.
 
     Example:
         >>> [row.units for row in table_networks(30, 15, 128)["E"]]
@@ -130,7 +150,15 @@ def table_networks(width, latent_dim, hidden):
 
 
 def image_networks(x_shape, latent_dim, filters):
-    """E, G and the discriminators for images: dict of rows as `ALAD` takes them.
+    """E, G and the discriminators for images.
+
+    Args:
+        x_shape: tuple of ints, (height, width, channels).
+        latent_dim: int, the length of z.
+        filters: int, of the first convolution.
+
+    Returns:
+        dict of rows as `ALAD` takes them.
 
     Raises:
         ValueError: sides that are odd or below 8.

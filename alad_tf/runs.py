@@ -44,9 +44,9 @@ def train(
     """Train an entry by its protocol, write the detector, pictures and the results JSON.
 
     Args:
-        entry: an entry of the zoo, of any method.
+        entry: `Entry` of the zoo, of any method.
         settings: `Settings`, default seed 0 and nothing changed.
-        out: run folder; default `runs/<entry>/<variant>/seed<k>`.
+        out: str or Path of the run folder; default `runs/<entry>/<variant>/seed<k>`.
         results_dir: folder of the results JSONs.
         data_dir: folder of the data; see `alad_tf.data.load`.
         resume: bool, go on from the run folder's newest checkpoint.
@@ -60,11 +60,21 @@ def train(
         `(result, folder)`: the result dict that was written, and the Path of the run folder.
 
     Raises:
+        ValueError: settings that the entry does not have, or a strategy for a baseline.
         FileExistsError: the run folder holds a run and `resume` is off.
         DivergenceError: the loss or a weight became NaN or infinite.
 
     Example:
         >>> # result, folder = train(zoo.entry("breast_cancer_alad"), Settings(seed=1))
+        >>> import tempfile
+        >>> from alad_tf.baselines.entries import IsolationForestEntry
+        >>> entry = IsolationForestEntry(name="forest", dataset="breast_cancer", x_shape=(30,),
+        ...                              source="none", summary="A forest.")
+        >>> out = Path(tempfile.mkdtemp())
+        >>> result, folder = train(entry, out=out / "run", results_dir=out / "results")
+        >>> metrics, flagged = evaluate_run(folder, entry)
+        >>> metrics["score"] == result["metrics"]["score"], read_run(folder)["entry"]
+        (True, 'forest')
     """
     settings = (settings or Settings()).resolve(entry)
     folder = Path(out or f"runs/{entry.name}/{settings.variant}/seed{settings.seed}")
@@ -197,7 +207,11 @@ def read_run(folder):
         FileNotFoundError: no run there.
 
     Example:
-        >>> # read_run("runs/kdd99_alad/default/seed0")["entry"]
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = write_json(folder / RUN, {"entry": "kdd99_alad"})  # `train` writes it
+        >>> read_run(folder)["entry"]
+        'kdd99_alad'
     """
     path = Path(folder) / RUN
     if not path.is_file():
@@ -213,7 +227,7 @@ def evaluate_run(folder, entry, data_dir=None, console=None, results_dir=None):
 
     Args:
         folder: str or Path of a finished run.
-        entry: the entry that the run is of.
+        entry: `Entry` that the run is of.
         data_dir: folder of the raw files.
         console: `rich.console.Console`, for the progress of a long scoring.
         results_dir: folder of the results JSONs, to keep example images beside the run's; default:
@@ -228,6 +242,10 @@ def evaluate_run(folder, entry, data_dir=None, console=None, results_dir=None):
 
     Example:
         >>> # evaluate_run("runs/kdd99_alad/default/seed0", zoo.entry("kdd99_alad"))
+        >>> evaluate_run("nowhere", entry=None)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: No run in ...nowhere: expected run.json. Give the folder that ...
     """
     settings = Settings(**read_run(folder)["settings"])
     detector = Detector.load(Path(folder) / DETECTOR)
@@ -256,6 +274,14 @@ def set_threshold(detector, data, test_scores):
         detector: `Detector`, changed in place.
         data: `Prepared`.
         test_scores: dict of the test rows' scores, float arrays (n,) by score name.
+
+    Example:
+        >>> import zoo
+        >>> data = prepare(zoo.entry("breast_cancer_alad"))
+        >>> detector = zoo.load("breast_cancer_alad")
+        >>> set_threshold(detector, data, detector.scores(data.part("test").x))
+        >>> detector.threshold_rule
+        'flags 5% of normal rows, in the mean'
     """
     if len(data.split.validation):
         scores = detector.anomaly_score(data.part("validation").x)

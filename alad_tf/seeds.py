@@ -54,6 +54,16 @@ def as_typed(context, *without):
 
     Returns:
         list of str, for the same command to be called with.
+
+    Example:
+        >>> import typer
+        >>> app = typer.Typer(add_completion=False)
+        >>> @app.command()
+        ... def train(context: typer.Context, name: str, seed: int = 0, epochs: int = 5):
+        ...     print(as_typed(context, "seed"))
+        >>> words = ["kdd99_alad", "--seed=3", "--epochs=7"]
+        >>> app(words, prog_name="train", standalone_mode=False)
+        ['train', 'kdd99_alad', '--epochs=7']
     """
     words = [context.info_name]
     for option in context.command.params:
@@ -80,8 +90,8 @@ def train_seeds(words, entry, settings, seeds, jobs, results, data_dir, console)
         entry: `Entry`.
         settings: resolved `Settings`, of any of the seeds.
         seeds: list of ints.
-        jobs, console: as for `run_jobs`.
-        results: folder that the command writes results JSONs into.
+        jobs, console: as for `alad_tf.jobs.run_jobs`.
+        results: str or Path, folder that the command writes results JSONs into.
         data_dir: folder of the data; see `alad_tf.data.load`.
 
     Returns:
@@ -122,6 +132,13 @@ def seeds_table(entry, trained):
 
     Returns:
         `rich.table.Table`; the spread is the sample standard deviation.
+
+    Example:
+        >>> import zoo
+        >>> from alad_tf.evaluate import METRICS
+        >>> results = [{"seed": 0, "metrics": {"features": dict.fromkeys(METRICS, 0.9)}}]
+        >>> seeds_table(zoo.entry("kdd99_alad"), results).row_count  # the seed, the mean, the paper
+        3
     """
     table, names = Table(f"score: {entry.score}", "F1", "AUROC"), ("f1", "auroc")
     for result in trained:

@@ -110,6 +110,11 @@ class Settings:
 
         Returns:
             JSON-able dict.
+
+        Example:
+            >>> import zoo
+            >>> Settings(epochs=3).config(zoo.entry("kdd99_alad"))["epochs"]
+            3
         """
         changed = {name: getattr(self, name) for name in entry.options if name not in _OF_THE_DATA}
         if changed.get("pair_axis") is not None:
@@ -121,10 +126,15 @@ class Settings:
         """What the entry's `build` is told besides the seed: dict of the model's options.
 
         Args:
-            entry: an entry of the zoo.
+            entry: `Entry` of the zoo, of any method.
 
         Returns:
             dict, empty for a baseline.
+
+        Example:
+            >>> import zoo
+            >>> Settings(spectral_norm=False).build_options(zoo.entry("kdd99_alad"))
+            {'spectral_norm': False, 'latent_discriminator': True, 'pair_axis': -1}
         """
         names = [name for name in _OF_THE_MODEL if name in entry.options]
         config = self.config(entry)

@@ -28,9 +28,12 @@ class TuningData:
         train, normal, corrupted: float32 arrays, preprocessed; the last two have one shape.
 
     Example:
-        >>> data = TuningData.split(np.random.default_rng(0).normal(size=(50, 3)), 0)
+        >>> data = TuningData.split(np.outer(np.arange(50), [0.01, 0.02, 0.03]), 0)
         >>> len(data.train), len(data.normal), len(data.corrupted)
         (40, 10, 10)
+        >>> from alad_tf.baselines import IsolationForest  # any scorer
+        >>> data.criterion(IsolationForest().fit(data.train), "score") > 0.5
+        True
     """
 
     train: np.ndarray = field(repr=False)
@@ -43,7 +46,10 @@ class TuningData:
 
         Args:
             x: float array (N, ...), preprocessed normal samples, N at least 10.
-            seed: int.
+            seed: int, of the choice and of the corruptions.
+
+        Returns:
+            `TuningData`.
 
         Raises:
             ValueError: fewer than ten samples.
@@ -57,11 +63,18 @@ class TuningData:
         return cls(train, normal, corrupt(normal, generator))
 
     def criterion(self, scorer, score_name):
-        """How well a scorer tells the held-out rows from their corruptions: AUROC, a float.
+        """How well a scorer tells the held-out rows from their corruptions.
 
         Why this and not the held-out rows' own mean score: that one is in the network's own unit.
         It is least for a network that reconstructs all rows, odd ones too, and 0 for features that
         are constant. Here, as in use, normal rows have to score below others.
+
+        Args:
+            scorer: anything whose `scores` gives a dict of arrays (N,): `Scorer`, a baseline.
+            score_name: str, one of its scores.
+
+        Returns:
+            float in [0, 1], the AUROC.
         """
         rows = np.concatenate([self.normal, self.corrupted])
         labels = np.repeat([0, 1], len(self.normal))
@@ -77,9 +90,13 @@ class ALADHyperModel(keras_tuner.HyperModel):
         seed: int, of weights, noise and shuffling, equal in all trials.
 
     Example:
-        >>> # tuner = keras_tuner.RandomSearch(ALADHyperModel(data),
+        >>> data = TuningData.split(np.random.default_rng(0).normal(size=(50, 8)), 0)
+        >>> model, hp = ALADHyperModel(data), keras_tuner.HyperParameters()
+        >>> model.rules(hp).latent_dim, model.build(hp).latent_dim
+        (4, 4)
+        >>> # tuner = keras_tuner.RandomSearch(model,
         >>> #     keras_tuner.Objective("corruption_auroc", "max"), max_trials=20)
-        >>> # tuner.search()
+        >>> # tuner.search()  # which calls `fit`
 
     Source: the criterion is this project's; `benchmarks/criterion.py` measures what it is worth.
     """
@@ -89,7 +106,14 @@ class ALADHyperModel(keras_tuner.HyperModel):
         self.data, self.score_name, self.seed = data, score_name, int(seed)
 
     def rules(self, hp):
-        """The rules of a trial: what it chooses, and the defaults for the rest."""
+        """The rules of a trial: what it chooses, and the defaults for the rest.
+
+        Args:
+            hp: `keras_tuner.HyperParameters` of the trial.
+
+        Returns:
+            `alad_tf.rules.Rules`.
+        """
         shape, rows = self.data.train.shape[1:], len(self.data.train)
         default = rules_for(shape, rows)
         image = len(shape) == 3
@@ -109,14 +133,29 @@ class ALADHyperModel(keras_tuner.HyperModel):
         )
 
     def build(self, hp):
-        """A compiled, untrained `ALAD` of a trial."""
+        """A trial's model.
+
+        Args:
+            hp: `keras_tuner.HyperParameters` of the trial.
+
+        Returns:
+            a compiled, untrained `ALAD`.
+        """
         return self.rules(hp).build(self.seed)
 
     def fit(self, hp, model, *args, **kwargs):
         """Train a trial's model.
 
+        Args:
+            hp: `keras_tuner.HyperParameters` of the trial.
+            model: `ALAD`, what `build` gave for them.
+            *args, **kwargs: what tuners pass to Keras's `fit`; ignored.
+
         Returns:
             dict: "corruption_auroc", 0 for a training that diverged.
+
+        Example:
+            >>> # model.fit(hp, model.build(hp))["corruption_auroc"]
         """
         rules, data = self.rules(hp), self.data
         try:
@@ -146,6 +185,10 @@ def search(data, folder, trials=20, score_name=COMBINED, seed=0, report=None):
     Example:
         >>> # best, criterion = search(TuningData.split(x, 0), "tuning", trials=10)[0]
         >>> # ALADDetector(**best).fit(rows)
+        >>> search(None, "tuning", trials=0)
+        Traceback (most recent call last):
+        ...
+        ValueError: trials must be at least 1; received 0.
     """
     if trials < 1:
         raise ValueError(f"trials must be at least 1; received {trials}.")

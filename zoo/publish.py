@@ -30,7 +30,7 @@ def publish(run_folder, data_dir=None, weights=presets.BUNDLED, registry=presets
 
     Args:
         run_folder: str or Path that `alad train` wrote.
-        data_dir: folder of the data; see `alad_tf.data.load`.
+        data_dir: str or Path, folder of the data; see `alad_tf.data.load`.
         weights: str or Path, the folder of the bundled presets.
         registry: str or Path of the registry.json.
 
@@ -43,6 +43,10 @@ def publish(run_folder, data_dir=None, weights=presets.BUNDLED, registry=presets
 
     Example:
         >>> # publish("runs/cifar10_alad/class0/seed0")
+        >>> publish("nowhere")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: No run in ...nowhere: expected run.json. Give the folder that ...
     """
     run = runs.read_run(run_folder)
     entry, settings = find_entry(run["entry"]), Settings(**run["settings"])
