@@ -35,6 +35,11 @@ def export_version(detector, directory, name=None, version=1, kind="saved_model"
 
     Example:
         >>> # export_version(zoo.load("kdd99_alad"), "served")  # served/kdd99_alad/1
+        >>> import zoo
+        >>> export_version(zoo.load("breast_cancer_alad"), "served", name="a/b")
+        Traceback (most recent call last):
+        ...
+        ValueError: received the model name 'a/b'; expected letters, digits, '_', '-' and '.'.
     """
     name = name or detector.metadata.get("entry") or "detector"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
@@ -128,7 +133,22 @@ def export(detector, folder):
 
 
 def require_exportable(detector):
-    """The detector's preprocessor, if it is fitted and fits the scorer; else ValueError."""
+    """The preprocessor of a detector that can be exported.
+
+    Args:
+        detector: `alad_tf.Detector`.
+
+    Returns:
+        its preprocessor.
+
+    Raises:
+        ValueError: preprocessing that is not fitted or does not fit the scorer.
+
+    Example:
+        >>> import zoo
+        >>> require_exportable(zoo.load("breast_cancer_alad")).kind
+        'vector'
+    """
     preprocessor = detector.preprocessor
     fitted = getattr(preprocessor, "fitted", False)
     if not fitted or preprocessor.output_shape != detector.scorer.x_shape:
@@ -142,7 +162,18 @@ def require_exportable(detector):
 
 
 def require_place(folder, marker):
-    """FileExistsError if a folder holds something else than an export, which has the `marker`."""
+    """Refuse to write an export over what is none.
+
+    Args:
+        folder: Path of the destination.
+        marker: str, a file's path in the folder that every export of the kind has.
+
+    Raises:
+        FileExistsError: the folder holds something, and not the marker; or it is a file.
+
+    Example:
+        >>> require_place(Path("new/folder"), METADATA)
+    """
     if (folder / marker).is_file() or not folder.exists():
         return
     if not folder.is_dir() or any(folder.iterdir()):
@@ -163,6 +194,12 @@ def metadata(detector, columns, folder):
 
     Returns:
         dict that JSON can hold.
+
+    Example:
+        >>> import tempfile, zoo
+        >>> told = metadata(zoo.load("breast_cancer_alad"), {"x": None}, Path(tempfile.mkdtemp()))
+        >>> told["entry"], told["score"], told["columns"]
+        ('breast_cancer_alad', 'features', None)
     """
     preprocessor = detector.preprocessor
     told = ("entry", "variant", "seed", "normal_class", "metrics", "estimator")

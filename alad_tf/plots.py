@@ -23,16 +23,19 @@ def score_histogram(
         scores: float array (N,).
         is_anomaly: bool array (N,).
         path: str or Path of the PNG.
-        threshold: float, drawn as a line.
+        threshold: float, drawn as a line; None for no line.
         title, label: str, the title and the name of the score on its axis.
-        kinds: names of the samples that are False and True in `is_anomaly`; one of which there are
-            none is not drawn.
+        kinds: tuple of two str, names of the samples that are False and True in `is_anomaly`; one
+            of which there are none is not drawn.
 
     Returns:
         Path of the PNG.
 
     Example:
-        >>> # score_histogram(scores, is_anomaly, "histogram.png", threshold=3.2)
+        >>> import tempfile
+        >>> path = tempfile.mkdtemp() + "/histogram.png"
+        >>> score_histogram([0.1, 0.2, 0.9], [False, False, True], path, threshold=0.5).name
+        'histogram.png'
     """
     scores, is_anomaly = np.asarray(scores, "float64"), np.asarray(is_anomaly, bool)
     figure, axes = new_figure()
@@ -74,7 +77,10 @@ def roc(curves, is_anomaly, path, title=""):
         Path of the PNG.
 
     Example:
-        >>> # roc({"ALAD": scores}, is_anomaly, "roc.png")
+        >>> import tempfile
+        >>> scores, is_anomaly = [0.1, 0.2, 0.9], [False, False, True]
+        >>> roc({"ALAD": scores}, is_anomaly, tempfile.mkdtemp() + "/roc.png").name
+        'roc.png'
     """
     figure, axes = new_figure(square=True)
     for (name, scores), style in zip(curves.items(), ("-", "--", "-.", ":"), strict=False):
@@ -111,7 +117,10 @@ def loss_curves(history, path, title="", kept_epoch=None):
         ValueError: an empty history.
 
     Example:
-        >>> # loss_curves(history, "loss_curves.png")
+        >>> import tempfile
+        >>> history = [{"loss": 3.0, "denoising": 3.0}, {"loss": 2.0, "denoising": 2.0}]
+        >>> loss_curves(history, tempfile.mkdtemp() + "/loss_curves.png").name
+        'loss_curves.png'
     """
     if not history:
         raise ValueError("The history holds no epoch; train at least one.")
@@ -164,7 +173,10 @@ def lines(curves, path, xlabel, ylabel, title=""):
         Path of the PNG.
 
     Example:
-        >>> # lines({"training step": ([8, 16], [0.5, 0.7])}, "growth.png", "batch size", "ms")
+        >>> import tempfile
+        >>> path, curves = tempfile.mkdtemp() + "/growth.png", {"step": ([8, 16], [0.5, 0.7])}
+        >>> lines(curves, path, "batch size", "ms").name
+        'growth.png'
     """
     from matplotlib.ticker import LogLocator, NullLocator
 
@@ -197,7 +209,11 @@ def reconstructions(pictures, path, title=""):
         Path of the PNG.
 
     Example:
-        >>> # reconstructions({"normal": (x, detector.reconstruct(x), None)}, "pictures.png")
+        >>> import tempfile
+        >>> x = np.zeros((2, 4, 4, 3), "uint8")  # made: detector.reconstruct(x)
+        >>> path = tempfile.mkdtemp() + "/pictures.png"
+        >>> reconstructions({"normal": (x, x, ["0.1", "0.2"])}, path).name
+        'pictures.png'
 
     Source: ALAD, Figures 5 and 6.
     """
@@ -222,7 +238,20 @@ def reconstructions(pictures, path, title=""):
 
 
 def new_figure(square=False, panels=1):
-    """A figure and its axes (a list of them if there are several panels), without a display."""
+    """A figure and its axes, without a display.
+
+    Args:
+        square: bool, 5.5 x 5 inches instead of 7 inches across.
+        panels: int, axes one below the other, with one x-axis.
+
+    Returns:
+        `(figure, axes)`: matplotlib's; of several panels, an array of axes.
+
+    Example:
+        >>> figure, axes = new_figure(panels=2)
+        >>> len(axes), figure.get_size_inches().tolist()
+        (2, [7.0, 4.8])
+    """
     size = (5.5, 5.0) if square else (7.0, 4.2 if panels == 1 else 2.4 * panels)
     figure = blank_figure(size)
     all_axes = figure.subplots(panels, sharex=True, squeeze=False)[:, 0]
@@ -232,7 +261,18 @@ def new_figure(square=False, panels=1):
 
 
 def blank_figure(size):
-    """An empty matplotlib figure of a size (width, height) in inches, without a display."""
+    """An empty figure, without a display.
+
+    Args:
+        size: tuple (width, height) of floats, inches.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+
+    Example:
+        >>> blank_figure((2.0, 1.0)).get_size_inches().tolist()
+        [2.0, 1.0]
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -242,7 +282,20 @@ def blank_figure(size):
 
 
 def save_figure(figure, path):
-    """Write a figure as a PNG through a temporary name; returns its Path."""
+    """Write a figure as a PNG, through a temporary name.
+
+    Args:
+        figure: `matplotlib.figure.Figure`.
+        path: str or Path of the PNG; its folder is made if it is not there.
+
+    Returns:
+        Path of the PNG.
+
+    Example:
+        >>> import tempfile
+        >>> save_figure(blank_figure((2.0, 1.0)), tempfile.mkdtemp() + "/new/blank.png").name
+        'blank.png'
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")

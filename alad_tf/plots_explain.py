@@ -23,7 +23,13 @@ def column_bars(explanation, row, path, count=10, title=""):
         ValueError: an explanation of images.
 
     Example:
-        >>> # column_bars(detector.explain(records), 0, "reasons.png")
+        >>> import tempfile
+        >>> from alad_tf.explain import Explanation
+        >>> one, columns = np.ones(1), {"size": np.array([9.0])}
+        >>> told = Explanation("l1", 8 * one, 0 * one, np.ones((1, 1)), ("size",),
+        ...                    np.full((1, 1), 8.0), columns, {"size": one})
+        >>> column_bars(told, 0, tempfile.mkdtemp() + "/reasons.png").name
+        'reasons.png'
     """
     told = {reason["column"]: reason for reason in explanation.top(row, len(explanation.columns))}
     ranked = sorted(told.values(), key=lambda reason: -abs(reason["attribution"]))[:count]
@@ -65,7 +71,12 @@ def heat_maps(explanation, images, path, title=""):
         ValueError: other numbers of images, or an explanation of a table.
 
     Example:
-        >>> # heat_maps(detector.explain(images), images, "reasons.png")
+        >>> import tempfile
+        >>> from alad_tf.explain import Explanation
+        >>> one, images = np.ones(1), np.zeros((1, 4, 4, 3), "uint8")
+        >>> told = Explanation("l1", one, 0 * one, images, (), np.ones((1, 4, 4)), {}, {})
+        >>> heat_maps(told, images, tempfile.mkdtemp() + "/reasons.png").name
+        'reasons.png'
     """
     maps = explanation.attributions
     if maps.ndim != 3 or not len(images) == len(maps) <= 10:

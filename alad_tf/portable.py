@@ -46,6 +46,10 @@ def export_portable(detector, folder, kind):
     Example:
         >>> # path = export_portable(zoo.load("kdd99_alad"), "served/kdd99_alad/1", "onnx")
         >>> # onnxruntime.InferenceSession(path).run(["score"], {"count": ..., ...})
+        >>> export_portable(None, "served", "onyx")
+        Traceback (most recent call last):
+        ...
+        ValueError: received the format 'onyx'; expected one of ['onnx', 'tflite'] or saved_model.
     """
     if kind not in CONVERTERS:
         raise ValueError(

@@ -32,7 +32,21 @@ class Server:
         OSError: a port is taken.
 
     Example:
-        >>> # with Server("served/kdd99_alad/1").running() as server: print(server.url)
+        >>> import json, tempfile, urllib.request
+        >>> from pathlib import Path
+        >>> import tensorflow as tf
+        >>> folder = Path(tempfile.mkdtemp()) / "double/1"  # an export: detector.export("served")
+        >>> model, x = tf.Module(), tf.TensorSpec((None,), name="x")
+        >>> double = tf.function(lambda x: {"score": 2 * x}).get_concrete_function(x=x)
+        >>> tf.saved_model.save(model, str(folder), {"serving_default": double})
+        >>> (folder / "assets.extra").mkdir()
+        >>> _ = (folder / "assets.extra/metadata.json").write_text("{}")
+        >>> with Server(folder, port=0, grpc_port=0).running() as server:
+        ...     asked = json.dumps({"instances": [1.0, 2.5]}).encode()
+        ...     answer = urllib.request.urlopen(server.url + ":predict", asked)
+        ...     json.load(answer)
+        {'predictions': [2.0, 5.0]}
+        >>> server.stop()  # the end of the block did that already
     """
 
     def __init__(self, folder, host="127.0.0.1", port=8501, grpc_port=8500, most_bytes=MOST_BYTES):
@@ -53,7 +67,11 @@ class Server:
         return f"http://{self.host}:{self.port}/v1/models/{self.model.name}"
 
     def run(self):
-        """Answer requests until a signal (SIGINT, SIGTERM) or `stop`; those begun are finished."""
+        """Answer requests until a signal (SIGINT, SIGTERM) or `stop`; those begun are finished.
+
+        Example:
+            >>> # Server("served/kdd99_alad/1").run()
+        """
         try:
             self._rest.run(sockets=[self._socket])
         finally:
@@ -66,7 +84,11 @@ class Server:
 
     @contextlib.contextmanager
     def running(self):
-        """Answer requests in another thread while the body runs."""
+        """Answer requests in another thread while the body runs.
+
+        Yields:
+            the `Server`, once it answers.
+        """
         thread = threading.Thread(target=self.run, daemon=True)
         thread.start()
         try:
