@@ -78,18 +78,19 @@ class KeptDetector:
         made._finish()
         return made
 
-    def export(self, directory, name=None, version=1):
+    def export(self, directory, name=None, version=1, kind="saved_model"):
         """Write a SavedModel that takes raw rows; errors as for `alad_tf.Detector.export`.
 
         Args:
             directory: str or Path; the export is `directory/name/version`.
             name: str, the model's name; default "detector".
             version: int, at least 1.
+            kind: str, "saved_model", or "onnx" or "tflite" for one file (extras of these names).
 
         Returns:
-            Path of the SavedModel's folder.
+            Path of the export's folder.
         """
-        return self._fitted().export(directory, name, version)
+        return self._fitted().export(directory, name, version, kind)
 
     def __getstate__(self):
         """For pickle, joblib and copy: parameters, and the files of `save` as bytes."""

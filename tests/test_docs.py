@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from test_public_api import MODULES
 
 import zoo
 from alad_tf.report_readme import BEGIN, END, with_results
@@ -68,6 +69,16 @@ def test_every_page_of_the_menu_exists_in_the_repository_or_is_made():
     for page in pages:
         source = page.replace(".md", ".ipynb") if page.startswith("notebooks/") else f"docs/{page}"
         assert (ROOT / (page if page in made else source)).is_file(), page
+
+
+def test_every_public_module_has_its_place_in_the_api_pages():
+    shown = re.findall(
+        r"^::: ([\w.]+)$",
+        "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs/api").glob("*.md")),
+        flags=re.MULTILINE,
+    )
+    assert [name for name in MODULES if name not in shown] == []
+    assert len(shown) == len(set(shown))
 
 
 def test_the_readmes_links_are_to_files_that_exist():

@@ -1,0 +1,117 @@
+"""The notebooks run from top to bottom with small settings, and are stored with their outputs."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+SMALL = {
+    "01": {},
+    "02": {"EPOCHS": 1, "TRAIN_ROWS": 2000, "TEST_ROWS": 2000},
+    "03": {"EPOCHS": 1, "TRAIN_IMAGES": 64, "TEST_IMAGES": 160},
+    "04": {"STEPS": 100},
+    "05": {"BATCH_ROWS": 1000},
+    "06": {"EPOCHS": 1, "SEEDS": 1},
+}
+MOST_BYTES = 1_000_000
+
+
+def module(name):
+    """A script of notebooks/, which is no package."""
+    path = ROOT / "notebooks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"notebooks_{name}", path)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+execute, address = module("execute").execute, module("address")
+
+
+def run(number, folder, monkeypatch, **more):
+    """A notebook with small settings: what it printed, and how many pictures it showed."""
+    (source,) = [path for path in NOTEBOOKS if path.name.startswith(number)]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    notebook = execute(source, folder / source.name, folder, **SMALL[number], **more)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    text = "\n".join(output.get("text", "") for output in outputs)
+    return text, sum("image/png" in output.get("data", {}) for output in outputs)
+
+
+def test_01_quickstart(tmp_path, monkeypatch):
+    text, pictures = run("01", tmp_path, monkeypatch)
+    assert "saved, read, and the same scores to the bit" in text and pictures == 3
+
+
+def test_02_on_the_real_records(tmp_path, monkeypatch, data_dir):
+    text, pictures = run("02", tmp_path, monkeypatch, DATA_DIR=str(data_dir))
+    assert "494,021 records" in text and "not to be had" not in text and pictures == 3
+
+
+def test_02_falls_back_to_a_bundled_table(tmp_path, monkeypatch):
+    text, pictures = run("02", tmp_path, monkeypatch, DATA_DIR=str(tmp_path))
+    assert "KDD99 is not to be had here" in text and "569 records" in text and pictures == 3
+
+
+def test_03_falls_back_to_bundled_images(tmp_path, monkeypatch):
+    text, pictures = run("03", tmp_path, monkeypatch, DATA_DIR=str(tmp_path))
+    assert "CIFAR-10 is not to be had here" in text and pictures == 6
+
+
+def test_04_your_own_data(tmp_path, monkeypatch):
+    text, pictures = run("04", tmp_path, monkeypatch)
+    assert "rows      600" in text and "nearest neighbour" in text and pictures == 3
+
+
+def test_05_serve_it(tmp_path, monkeypatch):
+    text, _ = run("05", tmp_path, monkeypatch)
+    assert "'state': 'AVAILABLE'" in text and "400 Input 'x' must have shape" in text
+    assert "the server has ended" in text and "rows      1,000" in text
+
+
+def test_06_inside_alad(tmp_path, monkeypatch):
+    text, pictures = run("06", tmp_path, monkeypatch)
+    assert "trained" in text and pictures == 5
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_stored_with_outputs_in_order_and_small(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    shown = [output for cell in code for output in cell.outputs]
+    assert shown and not [output for output in shown if output.output_type == "error"]
+    assert path.stat().st_size < MOST_BYTES
+    told = path.read_text(encoding="utf-8")
+    assert str(Path.home()) not in told and str(ROOT) not in told and "absl" not in told
+    assert address.BADGE.search(notebook.cells[0].source)
+    assert "%pip install" in code[0].source and "find_spec" in code[0].source
+
+
+def test_a_parameter_that_does_not_exist_is_named(tmp_path):
+    (source,) = [path for path in NOTEBOOKS if path.name.startswith("06")]
+    with pytest.raises(ValueError, match=r"no parameter 'EPOCH'; it has \['EPOCHS', 'SEEDS'\]"):
+        execute(source, tmp_path / "x.ipynb", tmp_path, EPOCH=1)
+    assert not (tmp_path / "x.ipynb").exists()
+
+
+def test_the_address_goes_to_badge_and_installation(tmp_path):
+    for path in NOTEBOOKS:
+        copy = tmp_path / path.name
+        copy.write_bytes(path.read_bytes())
+        for name in ("one/first", "two/second.name"):  # the second replaces the first
+            address.point(copy, f"https://github.com/{name}")
+            told = copy.read_text(encoding="utf-8")
+            target = f"github/{name}/blob/main/notebooks/{path.name}"
+            assert told.count(target) == 1
+            (line,) = re.findall(r"%pip install[^\n]*", told)
+            assert f"@ git+https://github.com/{name}" in line
+        assert "one/first" not in told
+    with pytest.raises(ValueError, match="expected https://github.com/OWNER/NAME"):
+        address.point(copy, "https://example.com/x")
