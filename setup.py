@@ -27,11 +27,11 @@ setup(
     install_requires=[
         "tensorflow>=2.18,<2.23",
         "keras>=3.8,<4",
-        "numpy>=1.26,<3",
+        "numpy>=2.0,<3",
         "h5py>=3.11,<4",
-        "scikit-learn>=1.5,<2",
+        "scikit-learn>=1.6,<2",
         "skops>=0.11,<1",  # keeps scikit-learn's estimators without pickles
-        "pandas>=2.2,<4",
+        "pandas>=2.2.2,<4",
         "pyarrow>=15",  # Parquet
         "pillow>=10",
         "tensorflow-datasets>=4.9.7,<5",

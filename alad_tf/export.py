@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from alad_tf.export_check import difference
-from alad_tf.export_graph import graph_of, module_of, signatures
+from alad_tf.export_graph import graph_of, module_of, save, signatures
 from alad_tf.export_inputs import inputs_of
 from alad_tf.files import replacing_folder, write_json
 from alad_tf.warmup import write_warmup
@@ -122,7 +122,7 @@ def export(detector, folder):
             name: tf.function(function).get_concrete_function(**specs)
             for name, (function, specs) in signatures(detector, graph, inputs).items()
         }
-        tf.saved_model.save(module, str(temporary), signatures=functions)
+        save(module, temporary, functions)
         warmed = write_warmup(temporary, detector, columns)
         told = metadata(detector, columns, temporary)
         write_json(temporary / METADATA, {**told, "warmup_requests": warmed})

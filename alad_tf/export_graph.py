@@ -1,5 +1,7 @@
 """What an exported detector computes, in plain TensorFlow: raw records to scores and verdicts."""
 
+import logging
+
 import numpy as np
 import tensorflow as tf
 
@@ -18,6 +20,23 @@ def module_of(preprocessor, graph):
     variables = (*preprocessor.variables, *graph.variables)
     module.variables_ = [v if isinstance(v, tf.Variable) else v.value for v in variables]
     return module
+
+
+def save(module, folder, functions):
+    """Write a SavedModel without TensorFlow's line on the folder: it is renamed afterwards.
+
+    Args:
+        module: what `module_of` returned.
+        folder: str or Path.
+        functions: dict of concrete functions by signature, or one function.
+    """
+    logger = tf.get_logger()
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        tf.saved_model.save(module, str(folder), signatures=functions)
+    finally:
+        logger.setLevel(before)
 
 
 def signatures(detector, graph, inputs):

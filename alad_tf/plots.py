@@ -95,7 +95,7 @@ def roc(curves, is_anomaly, path, title=""):
         xlim=(-0.01, 1),
         ylim=(0, 1.01),
     )
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(edgecolor="none", framealpha=0.85)  # where it covers least
     return save_figure(figure, path)
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from alad_tf.export import metadata, require_exportable, require_place
 from alad_tf.export_check import portable_difference
-from alad_tf.export_graph import graph_of, module_of, portable
+from alad_tf.export_graph import graph_of, module_of, portable, save
 from alad_tf.export_inputs import inputs_of
 from alad_tf.files import replacing_folder, write_json
 
@@ -132,7 +132,7 @@ def _to_tflite(function, specs, module):
         raise _missing("TensorFlow Lite", "tflite") from error
     with tempfile.TemporaryDirectory() as scratch:
         signature = function.get_concrete_function(*specs)
-        tf.saved_model.save(module, scratch, signatures=signature)
+        save(module, scratch, signature)
         try:
             return tf.lite.TFLiteConverter.from_saved_model(scratch).convert()
         except Exception as error:  # of a class that TensorFlow keeps to itself

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alad_tf.data.reach import require_reachable
+from alad_tf.data.reach import no_tfds_error, require_reachable
 from alad_tf.data.records import Records, unknown_name_error
 
 IMAGE_DATASETS = ("cifar10", "svhn_cropped")
@@ -127,11 +127,8 @@ def load_images(
 def _read(dataset: str, data_dir: str | os.PathLike | None):
     try:
         import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise ImportError(
-            f"{dataset} needs TensorFlow Datasets, which does not import ({error}). Install it: "
-            "pip install tensorflow-datasets importlib_resources."
-        ) from error
+    except Exception as error:  # protobuf has its own kind for versions that do not go together
+        raise no_tfds_error(dataset, error) from error
     # TFDS reads the variable once, when it is imported; a later change must count as well
     folder = data_dir or os.environ.get("TFDS_DATA_DIR")
     builder = tfds.builder(dataset, data_dir=None if folder is None else str(folder))

@@ -1,4 +1,4 @@
-"""Whether a server can be reached: a download that cannot succeed should say so at once."""
+"""What a download needs: a server that can be reached, and TensorFlow Datasets that imports."""
 
 import socket
 import urllib.parse
@@ -31,3 +31,28 @@ def require_reachable(url, timeout_s=10.0):
         socket.create_connection(place, timeout_s).close()
     except OSError as error:
         raise ConnectionError(f"{parts.hostname} cannot be reached ({error})") from error
+
+
+def no_tfds_error(what, error, otherwise=""):
+    """The error where TensorFlow Datasets does not import, with what helps.
+
+    Args:
+        what: str, the set that needs it.
+        error: the exception that its import raised.
+        otherwise: str, what can be done instead, from a semicolon on.
+
+    Returns:
+        ImportError.
+
+    Example:
+        >>> "pip install" in str(no_tfds_error("cifar10", ImportError("No module")))
+        True
+    """
+    told = str(error).splitlines()[0] if str(error) else type(error).__name__
+    remedy = "install it: pip install tensorflow-datasets importlib_resources"
+    if "protobuf" in told.lower():  # tensorflow-metadata does not say which protobuf it needs
+        remedy = "use an older tensorflow-metadata: pip install 'tensorflow-metadata<1.18'"
+    return ImportError(
+        f"{what} needs TensorFlow Datasets, which does not import ({told}). To help, "
+        f"{remedy}{otherwise}."
+    )

@@ -12,6 +12,7 @@ import numpy as np
 
 from alad_tf.data import raw
 from alad_tf.data.images import IMAGE_DATASETS, load_images
+from alad_tf.data.reach import no_tfds_error
 from alad_tf.data.records import Records, unknown_name_error
 
 KDD99_ANOMALY = "normal."
@@ -159,12 +160,9 @@ def _builder(source: _Source, data_dir: str | os.PathLike | None):
     module = f"alad_tf.data.{source.builder}.{source.builder}_dataset_builder"
     try:
         return importlib.import_module(module).Builder(data_dir=data_dir or None)
-    except ImportError as error:
-        raise ImportError(
-            f"{source.builder} needs TensorFlow Datasets, which does not import ({error}). Install "
-            "it (pip install tensorflow-datasets importlib_resources), or pass the folder with "
-            f"{source.file} as data_dir."
-        ) from error
+    except Exception as error:  # protobuf has its own kind for versions that do not go together
+        otherwise = f"; or pass the folder with {source.file} as data_dir"
+        raise no_tfds_error(source.builder, error, otherwise) from error
 
 
 def _read_prepared(source: _Source, builder) -> Records:

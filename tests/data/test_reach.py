@@ -6,7 +6,7 @@ import time
 import pytest
 
 from alad_tf.data import load
-from alad_tf.data.reach import require_reachable
+from alad_tf.data.reach import no_tfds_error, require_reachable
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +46,11 @@ def test_a_set_that_cannot_be_downloaded_says_so_at_once(monkeypatch, tmp_path):
     with pytest.raises(ConnectionError, match="by hand and try again"):
         load("kdd99")
     assert time.monotonic() - began < 60  # TFDS alone tries for over three minutes
+
+
+def test_versions_that_do_not_go_together_are_named():
+    found = RuntimeError("Detected incompatible Protobuf Gencode/Runtime versions\nand more")
+    told = str(no_tfds_error("cifar10", found))
+    assert "(Detected incompatible Protobuf Gencode/Runtime versions)" in told
+    assert "pip install 'tensorflow-metadata<1.18'" in told
+    assert "pip install tensorflow-datasets" in str(no_tfds_error("cifar10", ImportError("none")))
