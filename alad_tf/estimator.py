@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 from alad_tf.detector import Detector
 from alad_tf.ensemble import Ensemble
 from alad_tf.estimator_files import KeptDetector
-from alad_tf.given import anomaly_labels, check_given, is_images, take_rows
+from alad_tf.given import anomaly_labels, check_given, check_shares, is_images, take_rows
 from alad_tf.members import train_members
 from alad_tf.preprocess import ImagePreprocessor, MixedPreprocessor
 from alad_tf.progress import counted
@@ -139,7 +139,7 @@ class ALADDetector(KeptDetector, OutlierMixin, BaseEstimator):
             FloatingPointError: a training that diverged.
         """
         check_score(self.score_name, Ensemble.score_names)
-        self._check_shares()
+        check_shares(self)
         x = check_given(self, X, reset=True)
         generator = np.random.default_rng(
             check_random_state(self.random_state).randint(2**31, dtype=np.int64)
@@ -158,18 +158,6 @@ class ALADDetector(KeptDetector, OutlierMixin, BaseEstimator):
         self.detector_.set_threshold(self._threshold(x, held_out, labels))
         self._finish()
         return self
-
-    def _check_shares(self):
-        shares = {"contamination": 0.5, "false_alarms": 1, "calibration": 1}
-        for name, most in shares.items():
-            value = getattr(self, name)
-            if value is None or (name == "contamination" and value == "auto"):
-                continue
-            if isinstance(value, str) or not 0 < value <= most or value == 1:
-                told = '"auto" or ' if name == "contamination" else ""
-                raise ValueError(f"{name} is {value!r}; expected {told}a share in (0, {most}).")
-        if not self.n_members >= 1:
-            raise ValueError(f"n_members is {self.n_members!r}; expected at least 1.")
 
     def _split(self, x, validation_data, generator):
         """Rows that train, rows that set the threshold, and these rows' labels or None."""
