@@ -48,7 +48,7 @@ def installed(tmp_path_factory):
 
 
 def run(installed, command, folder):
-    """The output of a command to which the installed packages come first, away from the checkout."""
+    """The output of a command that finds the installed packages first, away from the checkout."""
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
