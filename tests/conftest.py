@@ -51,6 +51,18 @@ def breast_cancer():
     return load("breast_cancer")
 
 
+@pytest.fixture(scope="module")
+def unchecked():
+    """Exports are written without the fresh process that asks them first, which takes 4 s.
+
+    For tests that compare an export's answers themselves. The process is tested in `test_export`
+    and `test_export_check`, and on exports of every method in `test_baselines`.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("alad_tf.export.difference", lambda *_: None)
+        yield
+
+
 def _tfds_folder(variable, beside, dataset):
     named = os.environ.get(variable)
     folders = [Path(named)] if named else sorted(Path(__file__).resolve().parents[2].glob(beside))

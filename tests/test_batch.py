@@ -16,7 +16,7 @@ from alad_tf.score_files import write_scores
 
 
 @pytest.fixture(scope="module")
-def orders(tmp_path_factory):
+def orders(tmp_path_factory, unchecked):
     """A detector of named columns, its export, and a table of two files."""
     folder = tmp_path_factory.mktemp("orders")
     generator, n = np.random.default_rng(0), 300

@@ -31,7 +31,7 @@ def images(count, seed=0):
 
 
 @pytest.mark.parametrize("method", sorted(MAKE))
-def test_a_rival_on_images_is_exported(method, tmp_path):
+def test_a_rival_on_images_is_exported(method, tmp_path, unchecked):
     preprocessor, rival = ImagePreprocessor(SHAPE), MAKE[method]()
     rival.fit(preprocessor.transform(images(64)))
     detector = Detector.from_model(preprocessor, rival)
@@ -63,7 +63,7 @@ def loops(signature):
     return sum(node.op in ("While", "StatelessWhile") for node in nodes)
 
 
-def test_images_that_no_picture_holds_are_exported_without_pictures(tmp_path):
+def test_images_that_no_picture_holds_are_exported_without_pictures(tmp_path, unchecked):
     preprocessor = ImagePreprocessor((8, 8, 2))
     x = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 2), dtype="uint8")
     forest = baselines.IsolationForest(0).fit(preprocessor.transform(x))

@@ -23,8 +23,11 @@ from tensorflow_serving.apis import (
 )
 
 import zoo
-from alad_tf import ALADDetector
+from alad_tf import ALADDetector, Detector
+from alad_tf.baselines import IsolationForest
+from alad_tf.preprocess import ImagePreprocessor
 from alad_tf.server import Server
+from alad_tf.threshold import by_contamination
 
 ROOT = Path(__file__).parents[1]
 NAME = "breast_cancer_alad"
@@ -46,14 +49,14 @@ def rows(breast_cancer):
 
 
 @pytest.fixture(scope="module")
-def server(detector, tmp_path_factory):
+def server(detector, tmp_path_factory, unchecked):
     folder = detector.export(tmp_path_factory.mktemp("served"), version=7)
     with Server(folder, port=0, grpc_port=0, most_bytes=200_000).running() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def mixed(tmp_path_factory):
+def mixed(tmp_path_factory, unchecked):
     """A detector of named columns with text and gaps, and its server."""
     generator, n = np.random.default_rng(0), 120
     table = pd.DataFrame(
@@ -228,10 +231,13 @@ def test_a_thousand_requests_of_eight_clients_to_the_command(detector, rows, tmp
     assert process.returncode in (0, -signal.SIGTERM, 143)
 
 
-def test_encoded_images_are_served(tmp_path):
+def test_encoded_images_are_served(tmp_path, unchecked):
     images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), dtype="uint8")
-    estimator = ALADDetector(steps=2, n_members=1).fit(images)
-    folder = estimator.export(tmp_path, "pictures")
+    preprocessor = ImagePreprocessor((8, 8, 1))
+    forest = IsolationForest().fit(preprocessor.transform(images))  # nothing to compile
+    detector = Detector.from_model(preprocessor, forest)
+    detector.set_threshold(by_contamination(detector.anomaly_score(images), 0.1))
+    folder = detector.export(tmp_path, "pictures")
     with Server(folder, port=0, grpc_port=0).running() as server:
         import base64
 
@@ -241,7 +247,7 @@ def test_encoded_images_are_served(tmp_path):
         ]
         body = {"signature_name": "encoded_images", "instances": coded}
         answer = requests.post(f"{server.url}:predict", json=body).json()["predictions"]
-        expected = estimator.anomaly_score(images[:3])
+        expected = detector.anomaly_score(images[:3])
         np.testing.assert_allclose([one["score"] for one in answer], expected, atol=1e-3)
         body = {"instances": (images[:2].astype(int)).tolist()}
         answer = requests.post(f"{server.url}:predict", json=body).json()["predictions"]
