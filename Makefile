@@ -10,14 +10,15 @@ demo: $(VENV)/installed
 	$(BIN)/alad demo
 
 # A worker a core: most of the time is XLA compiling, which keeps one core busy. In parts, because
-# TensorFlow frees no compiled program before its process ends.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+# TensorFlow frees no compiled program before its process ends. Files come in the order of
+# tests/conftest.py, not in that of their numbers of tests.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile \
+  --no-loadscope-reorder
 test: lint docs
 	$(PYTEST) tests/test_[a-d]*.py tests/data tests/preprocess
 	$(PYTEST) tests/test_[e-k]*.py
 	$(PYTEST) tests/test_[l-r]*.py
-	$(PYTEST) tests/test_[s-z]*.py
-	$(PYTEST) alad_tf zoo benchmarks
+	$(PYTEST) tests/test_[s-z]*.py alad_tf zoo benchmarks
 
 # The pages, into site/; a warning is an error.
 docs: $(VENV)/installed

@@ -16,6 +16,18 @@ os.environ.pop("COLUMNS", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Files that take longest. They come first, so that no worker is alone with one of them at the end.
+LONG = (
+    "test_baselines", "test_distributed", "test_alad", "test_adbench",
+    "test_estimator", "test_estimator_checks", "test_image_runs",
+    "test_notebooks", "test_runs", "test_reproduce", "test_members",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 FILES = ("kddcup.data_10_percent.gz", "arrhythmia.data")
 
 
