@@ -16,16 +16,19 @@ os.environ.pop("COLUMNS", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Files that take longest. They come first, so that no worker is alone with one of them at the end.
+# Files that take longest, the longest of each part of `make test` first, so that at its end no
+# worker is alone with one of them.
 LONG = (
-    "test_baselines", "test_distributed", "test_alad", "test_adbench",
-    "test_estimator", "test_estimator_checks", "test_image_runs",
-    "test_notebooks", "test_runs", "test_reproduce", "test_members",
+    "test_distributed", "test_baselines", "test_alad", "test_cli_detect", "test_adbench",
+    "test_estimator", "test_estimator_checks", "test_image_runs", "test_jobs", "test_export",
+    "test_notebooks", "test_runs", "test_reproduce", "test_members", "test_portable",
+    "test_tuning", "test_zoo", "test_step_parity", "test_stopping", "test_server", "test_wheel",
 )  # fmt: skip
+PLACE = {name: place for place, name in enumerate(LONG)}
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.stem not in LONG)
+    items.sort(key=lambda item: PLACE.get(item.path.stem, len(LONG)))
 
 
 FILES = ("kddcup.data_10_percent.gz", "arrhythmia.data")
@@ -61,6 +64,19 @@ def arrhythmia(data_dir):
 def breast_cancer():
     """Records of the breast cancer table; not to be changed in place."""
     return load("breast_cancer")
+
+
+@pytest.fixture
+def uncompiled(monkeypatch):
+    """Models train without XLA, for tests of what surrounds a training: a third of the time."""
+    from alad_tf.stepped import SteppedModel
+
+    honest = SteppedModel.compile
+
+    def compile(self, *arguments, **options):
+        honest(self, *arguments, **{"jit_compile": False, **options})
+
+    monkeypatch.setattr(SteppedModel, "compile", compile)
 
 
 @pytest.fixture(scope="module")

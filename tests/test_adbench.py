@@ -42,9 +42,12 @@ def test_an_absent_set_says_where_to_get_it(tmp_path):
 
 @pytest.mark.parametrize("name", ["mammography", "pendigits", "satimage-2"])
 def test_one_per_cent_of_fresh_normal_rows_are_flagged(data_dir, name):
-    """However well it is trained: the mean of four splits, whose own spread is near 0.2%."""
+    """However well it is trained: the mean of four splits, whose own spread is near 0.2%.
+
+    Six columns of each table, as many as the narrowest has: one program trains them all.
+    """
     x, is_anomaly = load_adbench(name, data_dir / "adbench")
-    shares = []
+    x, shares = x[:, :6], []
     for seed in range(4):
         train, test = split_adbench(is_anomaly, seed)
         fresh = test[~is_anomaly[test]]

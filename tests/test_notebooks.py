@@ -13,7 +13,7 @@ SMALL = {
     "01": {},
     "02": {"EPOCHS": 1, "TRAIN_ROWS": 2000, "TEST_ROWS": 2000},
     "03": {"EPOCHS": 1, "TRAIN_IMAGES": 64, "TEST_IMAGES": 160},
-    "04": {"STEPS": 100},
+    "04": {"STEPS": 30},
     "05": {"BATCH_ROWS": 1000},
     "06": {"EPOCHS": 1, "SEEDS": 1},
 }
