@@ -17,13 +17,13 @@ HERE = Path(__file__).resolve().parent
 NOISE = ("All log messages before absl::InitializeLog", "port.cc", "cudart_stub.cc")
 
 
-def execute(source, target, workplace, **parameters):
+def execute(source, target, folder, **parameters):
     """Run a notebook and write it with its outputs.
 
     Args:
         source: str or Path of the `.ipynb`.
         target: str or Path to write to; may be `source`. It is written whole or not at all.
-        workplace: str or Path of the folder to run in; relative paths of the notebook are there.
+        folder: str or Path of the folder to run in; relative paths of the notebook are there.
         **parameters: set after the cell that is tagged "parameters".
 
     Returns:
@@ -36,12 +36,12 @@ def execute(source, target, workplace, **parameters):
     notebook = nbformat.read(source, as_version=4)
     if parameters:
         _set(notebook, source, parameters)
-    Path(workplace).mkdir(parents=True, exist_ok=True)
+    Path(folder).mkdir(parents=True, exist_ok=True)
     client = NotebookClient(
         notebook,
         timeout=None,
         record_timing=False,  # the same run is to give the same file
-        resources={"metadata": {"path": str(workplace)}},
+        resources={"metadata": {"path": str(folder)}},
     )
     client.execute()
     for cell in notebook.cells:
