@@ -63,6 +63,11 @@ class BaseEntry:
         """Whether a sample is a picture (height, width, channels)."""
         return len(self.x_shape) == 3
 
+    @property
+    def reported_scores(self):
+        """The paper's results by score, the deciding one first: dict of dicts, as `reported`."""
+        return {self.score: self.reported, **self.reported_others}
+
     def hyper_parameters(self):
         """The table's last block.
 

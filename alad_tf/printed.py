@@ -38,7 +38,7 @@ def metrics_table(entry, measured, untrained=None):
         table.add_row(name, *cells(values))
     for name, values in (untrained or {}).items():
         table.add_row(f"{name}, untrained", *cells(values), style="dim")
-    for name, values in {entry.score: entry.reported, **entry.reported_others}.items():
+    for name, values in entry.reported_scores.items():
         if values:
             table.add_row(f"{name}, paper ({entry.reported_in})", *cells(values))
     return table

@@ -118,7 +118,7 @@ def _section(entry, variant, runs):
     untrained = [{"metrics": run["untrained"]} for run in runs]
     if all(run["untrained"] for run in runs):
         lines.append(_row(f"{entry.score}, untrained", summarize(untrained, entry.score)))
-    for score, reported in {entry.score: entry.reported, **entry.reported_others}.items():
+    for score, reported in entry.reported_scores.items():
         if reported:
             lines += _paper(score, reported, entry.reported_in, summarize(runs, score))
     protocol, trained = runs[0]["protocol"], ""

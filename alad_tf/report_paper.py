@@ -78,7 +78,7 @@ def table_three(entries, results="results"):
             entry = by_name.get(f"{dataset}_{method}")
             if entry is None:
                 continue
-            reported = {entry.score: entry.reported, **entry.reported_others}.get(score, {})
+            reported = entry.reported_scores.get(score, {})
             paper = f"{reported['auroc']:.4f}" if reported else ""
             tasks = tasks_of(results, entry.name)
             rows.append([DATASETS[dataset], label, *_mean_of(tasks, score), paper])

@@ -5,6 +5,7 @@ from statistics import fmean
 
 from alad_tf.evaluate import spread_of, summarize
 from alad_tf.files import with_block, write_text
+from alad_tf.report_tables import untrained_cell
 from alad_tf.results import read_results
 
 BEGIN = "<!-- rendered by `alad report` from results/; do not edit -->"
@@ -72,7 +73,7 @@ def _table(entries, results):
     for data, name, variant, score, label in ROWS:
         if name in known:
             runs = read_results(results, name, variant)
-            paper = _reported(known[name], score).get("f1")
+            paper = known[name].reported_scores.get(score, {}).get("f1")
             ran = f"{len(runs)} seed{'s' * (len(runs) != 1)}"
             lines.append(_row((data, label, "F1"), runs, score, ran, paper))
     for data, name, score, label in IMAGES:
@@ -85,15 +86,11 @@ def _image_row(entry, results, head, score):
     """One seed of each class; where classes are missing, the paper's mean is over the same ones."""
     by_class = {n: read_results(results, entry.name, f"class{n}")[:1] for n in range(10)}
     there = [number for number, runs in by_class.items() if runs]
-    paper = _reported(entry, score).get("auroc")
+    paper = entry.reported_scores.get(score, {}).get("auroc")
     if len(there) < 10 and entry.reported_by_class:
         paper = fmean([entry.reported_by_class[n] for n in there]) if there else None
     runs = [run for found in by_class.values() for run in found]
     return _row(head, runs, score, f"{len(there)} of 10 classes", paper)
-
-
-def _reported(entry, score):
-    return {entry.score: entry.reported, **entry.reported_others}.get(score, {})
 
 
 def _row(head, runs, score, ran, paper):
@@ -101,7 +98,6 @@ def _row(head, runs, score, ran, paper):
     paper = f"{paper:.4f}" if paper else ""
     if not runs:
         return "| " + " | ".join([*head, "none", "not run", paper, ""]) + " |"
-    untrained = [{"metrics": run["untrained"]} for run in runs if score in run["untrained"]]
-    base = spread_of(summarize(untrained, score)[metric]) if untrained else ""
     ours = spread_of(summarize(runs, score)[metric])
-    return "| " + " | ".join([*head, ran, ours, paper, base]) + " |"
+    cells = [*head, ran, ours, paper, untrained_cell(runs, score, metric)]
+    return "| " + " | ".join(cells) + " |"

@@ -74,7 +74,7 @@ def table_two(entries, results="results"):
 
 
 def _row(title, label, entry, score, runs):
-    reported = {entry.score: entry.reported, **entry.reported_others}.get(score, {})
+    reported = entry.reported_scores.get(score, {})
     if entry.method == "anogan":
         reported = entry.reported  # whichever weighting it was
     paper = ", ".join(f"{reported[name]:.4f}" for name in COLUMNS) if reported else ""
@@ -84,6 +84,23 @@ def _row(title, label, entry, score, runs):
     ours = summarize(runs, score)
     cells = [str(len(runs)), *(spread_of(ours[name]) for name in COLUMNS), paper]
     cells.append(f"{ours['f1']['mean'] - reported['f1']:+.4f}" if reported else "")
-    untrained = [{"metrics": run["untrained"]} for run in runs if score in run["untrained"]]
-    cells.append(spread_of(summarize(untrained, score)["f1"]) if untrained else "")
+    cells.append(untrained_cell(runs, score, "f1"))
     return f"| {title} | {label} | " + " | ".join(cells) + " |"
+
+
+def untrained_cell(runs, score, metric):
+    """A metric of the networks before training, mean and spread over the runs that have it.
+
+    Args:
+        runs: list of result dicts.
+        score, metric: str.
+
+    Returns:
+        str, empty if no run has it.
+
+    Example:
+        >>> untrained_cell([{"untrained": {}}], "features", "f1")
+        ''
+    """
+    untrained = [{"metrics": run["untrained"]} for run in runs if score in run["untrained"]]
+    return spread_of(summarize(untrained, score)[metric]) if untrained else ""

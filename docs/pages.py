@@ -4,7 +4,6 @@ The report, benchmarks, cards and notebooks appear in the site under the paths t
 repository. Links between files are written as they work in the repository.
 """
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -32,14 +31,9 @@ def on_files(files, config):
 
 def on_page_markdown(markdown, page, config, files):
     """Fill what is rendered from the zoo and the results; links out of docs/ stay in the site."""
-    if page.file.src_uri == "zoo.md":
-        markdown = markdown.replace("<!-- cards -->", _cards())
-    if page.file.src_uri == "deviations.md":
-        markdown = markdown.replace("<!-- deviations -->", _deviations())
-    if page.file.src_uri == "when_not.md":
-        markdown = markdown.replace("<!-- adbench -->", _adbench())
-    if page.file.src_uri == "api/cli.md":
-        markdown = markdown.replace("<!-- commands -->", _commands())
+    if page.file.src_uri in RENDERED:
+        mark, render = RENDERED[page.file.src_uri]
+        markdown = markdown.replace(mark, render())
     if "/" not in page.file.src_uri:
         markdown = markdown.replace("](../", "](")
     return markdown
@@ -92,9 +86,10 @@ def _deviations():
 
 def _adbench():
     """The means over the tables, from the benchmark's own JSON."""
+    from alad_tf.files import read_json
     from alad_tf.report_own import adbench_means
 
-    told = json.loads((ROOT / "results/benchmarks/adbench.json").read_text(encoding="utf-8"))
+    told = read_json(ROOT / "results/benchmarks/adbench.json")
     lines = ["| method | mean AUROC over the tables |", "| --- | --- |"]
     lines += [f"| {name} | {mean} ± {spread} |" for name, mean, spread in adbench_means(told)]
     return "\n".join(lines)
@@ -105,3 +100,12 @@ def _commands():
     command = [sys.executable, "-m", "typer", "alad_tf.cli", "utils", "docs", "--name", "alad"]
     told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
     return told.partition("\n")[2]  # without its title; the page has one
+
+
+# by page: the mark in it, and what makes the Markdown that takes its place
+RENDERED = {
+    "zoo.md": ("<!-- cards -->", _cards),
+    "deviations.md": ("<!-- deviations -->", _deviations),
+    "when_not.md": ("<!-- adbench -->", _adbench),
+    "api/cli.md": ("<!-- commands -->", _commands),
+}

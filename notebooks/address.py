@@ -3,11 +3,14 @@
 python notebooks/address.py https://github.com/OWNER/NAME
 """
 
+import argparse
 import re
 import sys
 from pathlib import Path
 
 import nbformat
+
+from alad_tf.files import write_text
 
 HERE = Path(__file__).resolve().parent
 COLAB = "https://colab.research.google.com/"
@@ -42,11 +45,20 @@ def point(path, address):
             installs += count
     if (badges, installs) != (1, 1):
         raise ValueError(f"{path} has {badges} badges and {installs} installations; expected one.")
-    temporary = path.with_name(f".{path.name}.tmp")
-    nbformat.write(notebook, temporary)
-    temporary.replace(path)
+    write_text(path, nbformat.writes(notebook) + "\n")
+
+
+def main(words):
+    """Point all notebooks at an address."""
+    parser = argparse.ArgumentParser(description="Point the notebooks at the public address.")
+    parser.add_argument("address", help="https://github.com/OWNER/NAME")
+    address = parser.parse_args(words).address
+    try:
+        for path in sorted(HERE.glob("[0-9]*.ipynb")):
+            point(path, address)
+    except ValueError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":
-    for notebook_path in sorted(HERE.glob("[0-9]*.ipynb")):
-        point(notebook_path, sys.argv[1])
+    main(sys.argv[1:])

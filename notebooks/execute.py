@@ -12,6 +12,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from alad_tf.files import write_text
+
 HERE = Path(__file__).resolve().parent
 # What TensorFlow tells when it is imported, before its log level counts.
 NOISE = ("All log messages before absl::InitializeLog", "port.cc", "cudart_stub.cc")
@@ -47,11 +49,7 @@ def execute(source, target, folder, **parameters):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in map(_without_noise, cell.outputs) if output]
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.tmp")
-    nbformat.write(notebook, temporary)
-    temporary.replace(target)
+    write_text(target, nbformat.writes(notebook) + "\n")
     return notebook
 
 
@@ -89,11 +87,20 @@ def main(words):
     parameters = {}
     for text in given.set:
         name, _, value = text.partition("=")
-        parameters[name] = ast.literal_eval(value)
-    for source in sorted(HERE.glob("[0-9]*.ipynb")):
-        if not given.names or source.name.startswith(tuple(given.names)):
-            print(source.name, flush=True)
+        try:
+            parameters[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            parser.error(f"received --set {text!r}; expected NAME=VALUE, such as EPOCHS=1.")
+    known = sorted(HERE.glob("[0-9]*.ipynb"))
+    chosen = [path for path in known if path.name.startswith(tuple(given.names) or "")]
+    if not chosen:
+        parser.error(f"received {given.names}; expected beginnings of {[p.name for p in known]}.")
+    for source in chosen:
+        print(source.name, flush=True)
+        try:
             execute(source, (given.into or HERE) / source.name, HERE, **parameters)
+        except ValueError as error:
+            parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def module(name):
     return found
 
 
-execute, address = module("execute").execute, module("address")
+execute, main, address = module("execute").execute, module("execute").main, module("address")
 
 
 def run(number, folder, monkeypatch, **more):
@@ -101,6 +101,20 @@ def test_a_parameter_that_does_not_exist_is_named(tmp_path):
     assert not (tmp_path / "x.ipynb").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["6"], r"received \['6'\]; expected beginnings of \['01_quickstart.ipynb'"),
+        (["06", "--set", "EPOCHS"], "received --set 'EPOCHS'; expected NAME=VALUE"),
+        (["06", "--set", "EPOCH=1"], r"no parameter 'EPOCH'; it has \['EPOCHS', 'SEEDS'\]"),
+    ],
+)
+def test_bad_requests_to_execute_get_one_clear_line(words, told, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    assert re.search(told, capsys.readouterr().err)
+
+
 def test_the_address_goes_to_badge_and_installation(tmp_path):
     for path in NOTEBOOKS:
         copy = tmp_path / path.name
@@ -115,3 +129,6 @@ def test_the_address_goes_to_badge_and_installation(tmp_path):
         assert "one/first" not in told
     with pytest.raises(ValueError, match="expected https://github.com/OWNER/NAME"):
         address.point(copy, "https://example.com/x")
+    for words in ([], ["https://example.com/x"]):
+        with pytest.raises(SystemExit, match="2"):
+            address.main(words)

@@ -139,8 +139,9 @@ def _read(dataset: str, data_dir: str | os.PathLike | None):
             f"downloaded ({_SETS[dataset].home})."
         )
     try:
-        if not builder.is_prepared() and not _downloaded(builder):
-            require_reachable(_SETS[dataset].home)
+        if not builder.is_prepared():
+            downloads = Path(builder.data_dir).parents[1] / "downloads"
+            require_reachable(_SETS[dataset].home, downloads)
         builder.download_and_prepare()
     except (OSError, tfds.download.DownloadError) as error:
         raise ConnectionError(
@@ -149,9 +150,3 @@ def _read(dataset: str, data_dir: str | os.PathLike | None):
         ) from error
     batch = builder.as_dataset(split=_SETS[dataset].splits, batch_size=-1, shuffle_files=False)
     return batch["image"].numpy(), np.asarray(batch["label"].numpy(), np.int64)
-
-
-def _downloaded(builder):
-    """Whether files lie where TFDS keeps its downloads: perhaps those that it needs."""
-    folder = Path(builder.data_dir).parents[1] / "downloads"
-    return folder.is_dir() and any(path.is_file() for path in folder.rglob("*"))

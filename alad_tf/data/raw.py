@@ -201,7 +201,7 @@ def manual_or_download(dl_manager, file_name: str, url: str) -> os.PathLike:
     if (manual / file_name).exists():
         return manual / file_name
     try:
-        require_reachable(url)
+        require_reachable(url, dl_manager.download_dir)
         return dl_manager.download(url)
     except Exception as error:  # TFDS, requests and the system each have their own kinds
         raise ConnectionError(

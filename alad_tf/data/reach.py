@@ -3,28 +3,33 @@
 import socket
 import urllib.parse
 import urllib.request
+from pathlib import Path
 
 PORTS = {"http": 80, "https": 443}
 
 
-def require_reachable(url, timeout_s=10.0):
+def require_reachable(url, downloads, timeout_s=10.0):
     """Fail at once where an address's server cannot be connected to.
 
     TensorFlow Datasets tries a download again and again, for more than three minutes, before it
-    gives up. Behind a proxy nothing is checked: the proxy does the connecting.
+    gives up. Nothing is checked where it may not need the server: behind a proxy, which does the
+    connecting, and where it keeps files of earlier downloads, which may be what is asked for.
 
     Args:
         url: str, "http://..." or "https://..."; other kinds are not checked.
+        downloads: path-like of the folder where TFDS keeps what it downloads.
         timeout_s: float, seconds to wait for the server.
 
     Raises:
         ConnectionError: its name is not known, or it does not answer.
 
     Example:
-        >>> require_reachable("file:///data.gz")
+        >>> require_reachable("file:///data.gz", "downloads")
     """
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in PORTS or parts.scheme in urllib.request.getproxies():
+        return
+    if any(path.is_file() for path in Path(downloads).rglob("*")):
         return
     place = (parts.hostname, parts.port or PORTS[parts.scheme])
     try:

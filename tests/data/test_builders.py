@@ -97,6 +97,6 @@ def test_a_download_is_used_when_the_manual_folder_has_no_file(data_dir, tmp_pat
         return Path(data_dir / "arrhythmia.data")
 
     monkeypatch.setattr(tfds.download.DownloadManager, "download", download)
-    monkeypatch.setattr("alad_tf.data.raw.require_reachable", lambda url: None)
+    monkeypatch.setattr("alad_tf.data.raw.require_reachable", lambda *_: None)
     builder = prepare(uci.Builder(data_dir=tmp_path), tmp_path / "manual")
     assert builder.info.splits["train"].num_examples == 452

@@ -15,25 +15,34 @@ def no_proxy(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_a_server_that_listens_is_reached_and_one_that_does_not_is_named():
+def test_a_server_that_listens_is_reached_and_one_that_does_not_is_named(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}/data.gz"
-        require_reachable(address)
+        require_reachable(address, tmp_path)
     with pytest.raises(ConnectionError, match=r"127\.0\.0\.1 cannot be reached"):
-        require_reachable(address)
+        require_reachable(address, tmp_path)
 
 
-def test_behind_a_proxy_nothing_is_checked(monkeypatch):
+def test_behind_a_proxy_nothing_is_checked(monkeypatch, tmp_path):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    require_reachable("https://nowhere.invalid/data.gz")
+    require_reachable("https://nowhere.invalid/data.gz", tmp_path)
     with pytest.raises(ConnectionError, match="nowhere.invalid cannot be reached"):
-        require_reachable("http://nowhere.invalid/data.gz")
+        require_reachable("http://nowhere.invalid/data.gz", tmp_path)
+
+
+def test_where_files_were_downloaded_before_nothing_is_checked(tmp_path):
+    address = "https://nowhere.invalid/data.gz"
+    (tmp_path / "manual").mkdir()
+    with pytest.raises(ConnectionError, match="nowhere.invalid cannot be reached"):
+        require_reachable(address, tmp_path)
+    (tmp_path / "data.gz").write_bytes(b"kept")
+    require_reachable(address, tmp_path)
 
 
 def test_a_set_that_cannot_be_downloaded_says_so_at_once(monkeypatch, tmp_path):
     from alad_tf.data import images, raw
 
-    def unreachable(url):
+    def unreachable(url, downloads):
         raise ConnectionError("the server cannot be reached")
 
     for module in (images, raw):

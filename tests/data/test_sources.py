@@ -82,7 +82,7 @@ def test_failed_download_says_where_to_put_the_file(dataset, monkeypatch, tmp_pa
         raise OSError("network is unreachable")
 
     monkeypatch.setattr(tfds.download.DownloadManager, "download", offline)
-    monkeypatch.setattr("alad_tf.data.raw.require_reachable", lambda url: None)
+    monkeypatch.setattr("alad_tf.data.raw.require_reachable", lambda *_: None)
     with pytest.raises(ConnectionError, match="OSError: network is unreachable") as error:
         load(dataset)
     manual = str(tmp_path / "tfds" / "downloads" / "manual")
