@@ -99,6 +99,13 @@ def train(
     patience: Annotated[
         int | None, typer.Option(min=1, help="Epochs without a better validation score.")
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="float32, or bfloat16: products in bfloat16, all else in float32; faster on GPUs "
+            "and on processors with AVX512-BF16 or AMX."
+        ),
+    ] = None,
     checkpoint_every: Annotated[
         float, typer.Option(min=0, help="Seconds between checkpoints; 0: every epoch.")
     ] = 30.0,
@@ -129,6 +136,7 @@ def train(
         pair_axis=pair_axis,
         stopping=stopping,
         patience=patience,
+        precision=precision,
     ).resolve(chosen)
     if others and strategy:
         raise ValueError("--strategy shares one run's batches; received it with several --seeds.")

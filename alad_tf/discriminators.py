@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from alad_tf.layers import PACKAGE, product
 from alad_tf.networks import Stack
+from alad_tf.precision import OfPolicy
 from alad_tf.random import derive_seed
 from alad_tf.rows import Row
 
@@ -29,11 +30,11 @@ def _pairs(layer, pair, kernel):
     return tf.concat([same, same + product(layer, b - a, kernels[1])], 0)
 
 
-class _Discriminator(keras.layers.Layer):
+class _Discriminator(OfPolicy):
     """Shared part of the discriminators: config, and the split into body and last row."""
 
     def __init__(self, spectral_norm, initializer, slope, seed, **kwargs):
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(**kwargs)
         self.spectral_norm = bool(spectral_norm)
         self.initializer = initializer
         self.slope = float(slope)
@@ -47,7 +48,7 @@ class _Discriminator(keras.layers.Layer):
             initializer=self.initializer,
             slope=self.slope,
             seed=derive_seed(self.seed, index),
-            dtype=self.dtype_policy,
+            dtype=self.policy,
             name=name,
         )
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import ClassVar
 
 from alad_tf.alad import ALAD
+from alad_tf.precision import PRECISIONS, xla_pays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +171,7 @@ class Entry(NetworkEntry):
         "pair_axis",
         "stopping",
         "patience",
+        "precision",
     )
     latent_dim: int
     slope: float = 0.2
@@ -184,6 +186,7 @@ class Entry(NetworkEntry):
         spectral_norm=True,
         latent_discriminator=True,
         pair_axis=None,
+        precision=None,
         **compile_options,
     ):
         """A compiled, untrained model of this entry.
@@ -192,7 +195,9 @@ class Entry(NetworkEntry):
             seed: int.
             spectral_norm, latent_discriminator: bools, the paper's ablations.
             pair_axis: int, the axis on which D_xx joins x and x'; default the entry's.
-            **compile_options: as for `ALAD.compile`, e.g. `learning_rate`.
+            precision: str, "float32" or "bfloat16", of products; see `alad_tf.precision`.
+                Default: Keras's global policy.
+            **compile_options: as for `ALAD.compile`, e.g. `learning_rate`. XLA is on where it pays.
 
         Returns:
             a compiled `ALAD`.
@@ -213,7 +218,10 @@ class Entry(NetworkEntry):
             slope=self.slope,
             ema_decay=self.ema_decay,
             seed=seed,
+            dtype=PRECISIONS.get(precision),
         )
         options = {"learning_rate": self.learning_rate, "beta_1": self.beta_1}
+        if precision and not xla_pays(precision):
+            options["jit_compile"] = False
         model.compile(**{**options, **compile_options})
         return model

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from alad_tf.convolutions import convolve, convolve_transposed
 from alad_tf.random import keep_mask
 from alad_tf.replicas import own_rows
 
@@ -172,6 +173,8 @@ def product(layer, inputs, kernel):
     inputs, kernel = (tf.cast(value, layer.compute_dtype) for value in (inputs, kernel))
     if isinstance(layer, keras.layers.Dense):
         return keras.ops.matmul(inputs, kernel)
+    if _by_patches(layer):
+        return _convolved(layer, inputs, kernel)
     if isinstance(layer, keras.layers.Conv2DTranspose):
         names = ("strides", "padding", "output_padding", "data_format", "dilation_rate")
         return keras.ops.conv_transpose(inputs, kernel, **{n: getattr(layer, n) for n in names})
@@ -179,6 +182,21 @@ def product(layer, inputs, kernel):
         # the same function; the gradient of a convolution would transpose the kernel first
         return keras.ops.matmul(inputs, kernel[0, 0])
     return layer.convolution_op(inputs, kernel)
+
+
+def _by_patches(layer):
+    """Whether a layer's filter gradient is better made of patches: bfloat16 on a CPU."""
+    if layer.compute_dtype != "bfloat16" or layer.strides == (1, 1):
+        return False
+    return not tf.config.list_logical_devices("GPU")
+
+
+def _convolved(layer, inputs, kernel):
+    strides, padding = layer.strides[0], layer.padding.upper()
+    if isinstance(layer, keras.layers.Conv2DTranspose):
+        side = layer.compute_output_shape(inputs.shape)[1]
+        return convolve_transposed(inputs, kernel, strides, padding, side)
+    return convolve(inputs, kernel, strides, padding)
 
 
 def apply_kernel(layer, products, training=False):

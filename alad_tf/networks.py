@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from alad_tf.batch_norm import normalise_batch
 from alad_tf.layers import PACKAGE, SeededDropout, SpectralNormalization, apply_kernel, product
+from alad_tf.precision import OfPolicy
 from alad_tf.random import derive_seed
 from alad_tf.rows import Row
 
@@ -30,7 +31,7 @@ def _initializer(name, seed):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class Stack(keras.layers.Layer):
+class Stack(OfPolicy):
     """Rows of a table, one after the other: operation, batch norm, non-linearity, dropout.
 
     Args:
@@ -72,7 +73,7 @@ class Stack(keras.layers.Layer):
         seed=0,
         **kwargs,
     ):
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(**kwargs)
         self.rows = [row if isinstance(row, Row) else Row(**row) for row in rows]
         if not self.rows:
             raise ValueError(f"{self.name} needs at least one row; received none.")
@@ -88,7 +89,7 @@ class Stack(keras.layers.Layer):
 
     def _make_layers(self, row, wrap, index):
         seeds = [derive_seed(self.seed, index, use) for use in range(3)]
-        policy = self.dtype_policy
+        policy = self.policy
         layer = _operation(row, _initializer(self.initializer, seeds[0]), policy)
         if wrap and row.has_kernel:
             layer = SpectralNormalization(layer, seed=seeds[1])

@@ -15,7 +15,8 @@ from alad_tf.results import result_path
 from alad_tf.statistics_of import write_statistics
 from alad_tf.toy import run_toy
 
-_NOT_COMPARED = ("scaling", "kept_epoch")  # of a result's config: found out by the run
+# of a result's config: found out by the run, or how it was computed
+_NOT_COMPARED = ("scaling", "kept_epoch", "precision")
 _FLAGS = {
     "contaminated": "--contaminated",
     "spectral_norm": "--no-spectral-norm",

@@ -4,11 +4,12 @@ import dataclasses
 
 from alad_tf.data import IMAGE_DATASETS, class_number
 from alad_tf.data.records import unknown_name_error
+from alad_tf.precision import PRECISIONS
 from alad_tf.stopping import RULES
 
 PAIR_AXES = {"channels": -1, "height": 1}  # of a batch of images
 _OF_THE_DATA = ("contaminated", "scaling", "normal_class")  # which the model does not see
-_OF_THE_MODEL = ("spectral_norm", "latent_discriminator", "pair_axis")
+_OF_THE_MODEL = ("spectral_norm", "latent_discriminator", "pair_axis", "precision")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Settings:
         pair_axis: str, "height" or "channels": where D_xx joins two images.
         stopping: str, one of `alad_tf.stopping.RULES`.
         patience: int, epochs without a better validation score before "last" and "best" stop.
+        precision: str, "float32" or "bfloat16", of products: see `alad_tf.precision`. Like the
+            machine, and like TF32 on a GPU, it makes no other variant; the result's config has it.
 
     Example:
         >>> Settings(contaminated=True, spectral_norm=False).variant
@@ -42,6 +45,7 @@ class Settings:
     pair_axis: str | None = None
     stopping: str | None = None
     patience: int | None = None
+    precision: str | None = None
 
     def resolve(self, entry):
         """These settings for one entry: the class as a number, what equals the default as None.
@@ -75,7 +79,11 @@ class Settings:
                     f"received {name}={getattr(self, name)!r} for {entry.name}, whose samples are "
                     "no images. Leave it out."
                 )
-        for what, known in (("pair_axis", PAIR_AXES), ("stopping", RULES)):
+        for what, known in (
+            ("pair_axis", PAIR_AXES),
+            ("stopping", RULES),
+            ("precision", PRECISIONS),
+        ):
             value = getattr(self, what)
             if value is not None and value not in known:
                 raise unknown_name_error(what, value, known)
@@ -83,6 +91,7 @@ class Settings:
             raise ValueError(f"patience must be at least 1 epoch; received {self.patience}.")
         own = {name: getattr(entry, name, None) for name in ("stopping", "patience", "epochs")}
         axes = {number: name for name, number in PAIR_AXES.items()}
+        own["precision"] = "float32"
         own["pair_axis"] = axes.get(getattr(entry, "pair_axis", None))
         same = {name: None for name, value in own.items() if getattr(self, name) == value}
         number = class_number(entry.dataset, self.normal_class) if images else None
@@ -136,6 +145,6 @@ class Settings:
             >>> Settings(spectral_norm=False).build_options(zoo.entry("kdd99_alad"))
             {'spectral_norm': False, 'latent_discriminator': True, 'pair_axis': -1}
         """
-        names = [name for name in _OF_THE_MODEL if name in entry.options]
         config = self.config(entry)
+        names = [name for name in _OF_THE_MODEL if name in entry.options and name in config]
         return {name: config[name] for name in names}
