@@ -89,8 +89,7 @@ def normal(shape, seed):
     words = tf.bitwise.right_shift(hash_bits(size, seed), tf.constant(8, tf.uint32))
     # the middles of 2**24 equal parts of (-1, 1), exact in float32 and never the ends
     uniform = (tf.cast(tf.bitcast(words, tf.int32), tf.float32) - (2.0**23 - 0.5)) * 2.0**-23
-    numbers = tf.math.erfinv(uniform) * 2**0.5
-    return tf.reshape(numbers, (*words.shape[:-1], *shape))
+    return tf.reshape(_normal_quantile(uniform), (*words.shape[:-1], *shape))
 
 
 def keep_mask(shape, rate, seed):
@@ -118,6 +117,15 @@ def keep_mask(shape, rate, seed):
         raise ValueError(f"A mask needs a static shape; received {shape}. Use whole batches.")
     level = tf.constant(round(rate * 2**32), tf.uint32)
     return tf.reshape(hash_bits(size, seed) >= level, shape)
+
+
+def _normal_quantile(uniform):
+    """The standard normal quantile of (1 + uniform) / 2, for float32 numbers in (-1, 1).
+
+    By the lower half: without XLA, TensorFlow's erfinv adds 1 to its argument, which near 1 rounds
+    to 2 and gives infinity.
+    """
+    return -tf.sign(uniform) * tf.math.erfinv(-tf.abs(uniform)) * 2**0.5
 
 
 def _finalize(words):

@@ -12,7 +12,7 @@ import tensorflow as tf
 from scipy import stats
 
 from alad_tf.layers import SeededDropout
-from alad_tf.random import derive_seed, hash_bits, keep_mask, normal
+from alad_tf.random import _normal_quantile, derive_seed, hash_bits, keep_mask, normal
 
 N = 200_000
 KEYS = [(0, 0), (0, 1), (1, 0), (12345, 67), (2**31 - 1, 2**31 - 1), (-1, -(2**31))]
@@ -106,6 +106,15 @@ def test_normal_numbers_are_the_quantiles_of_the_documented_uniforms():
     words = numpy_alad.bits(2000, (7, 9)) >> np.uint32(8)
     wanted = stats.norm.ppf((words.astype("float64") + 0.5) / 2**24)
     np.testing.assert_allclose(normal((2000,), (7, 9)), wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_the_largest_and_the_smallest_draw_are_finite(jit):
+    """One draw in 2**24 each: a training of some thousand steps meets them."""
+    k = np.array([0, 1, 2**23 - 1, 2**23, 2**24 - 2, 2**24 - 1])
+    uniform = (k - (2.0**23 - 0.5)) * 2.0**-23
+    drawn = tf.function(_normal_quantile, jit_compile=jit)(tf.constant(uniform, tf.float32))
+    np.testing.assert_allclose(drawn, scipy.stats.norm.ppf((1 + uniform) / 2), rtol=1e-5)
 
 
 def test_normal_numbers_are_normal():
