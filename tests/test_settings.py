@@ -16,6 +16,7 @@ from alad_tf.settings import Settings
         ("cifar10_alad", dict(normal_class="ship"), "class8"),
         ("cifar10_alad", dict(normal_class="8", pair_axis="height", patience=10), "class8"),
         ("cifar10_alad", dict(pair_axis="channels", stopping="last"), "class0_channels_stop_last"),
+        ("cifar10_alad", dict(precision="bfloat16"), "class0"),
         ("svhn_alad", dict(normal_class=3, stopping="best", patience=5), None),
     ],
 )
@@ -30,6 +31,11 @@ def test_the_config_holds_what_runs():
     config = Settings(pair_axis="channels", stopping="best", epochs=7).resolve(entry).config(entry)
     assert (config["pair_axis"], config["stopping"], config["epochs"]) == (-1, "best", 7)
     assert (config["patience"], config["batch_size"]) == (10, 32)
+    rounded = Settings(precision="bfloat16").resolve(entry)
+    assert rounded.config(entry)["precision"] == "bfloat16"
+    assert rounded.build_options(entry)["precision"] == "bfloat16"
+    exact = Settings(precision="float32").resolve(entry)
+    assert "precision" not in {**exact.config(entry), **exact.build_options(entry)}
     config = Settings().resolve(entry).config(entry)
     assert (config["pair_axis"], config["stopping"], config["epochs"]) == (1, "fixed", 100)
 
@@ -41,6 +47,8 @@ def test_the_config_holds_what_runs():
         ("kdd99_alad", dict(pair_axis="height"), "whose samples are no images"),
         ("cifar10_alad", dict(pair_axis="width"), "unknown pair_axis 'width'.*'height'"),
         ("cifar10_alad", dict(stopping="early"), "unknown stopping 'early'.*'fixed'"),
+        ("cifar10_alad", dict(precision="float16"), "unknown precision 'float16'.*'bfloat16'"),
+        ("kdd99_dsebm", dict(precision="bfloat16"), "has no such setting"),
         ("cifar10_alad", dict(normal_class="car"), "unknown class of cifar10"),
         ("cifar10_alad", dict(patience=0), "at least 1"),
     ],
