@@ -180,7 +180,7 @@ def product(layer, inputs, kernel):
         return keras.ops.conv_transpose(inputs, kernel, **{n: getattr(layer, n) for n in names})
     if kernel.shape[:2] == (1, 1) and layer.strides == (1, 1):
         # the same function; the gradient of a convolution would transpose the kernel first
-        return keras.ops.matmul(inputs, kernel[0, 0])
+        return keras.ops.matmul(inputs, tf.reshape(kernel, kernel.shape[2:]))
     return layer.convolution_op(inputs, kernel)
 
 

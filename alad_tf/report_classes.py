@@ -61,7 +61,9 @@ def _section(entry, variant, tasks):
     names = class_names(entry.dataset)
     reported, elsewhere = entry.reported_by_class, entry.reported_elsewhere_by_class
     with_untrained = all(run["untrained"] for runs in tasks.values() for run in runs)
-    head = ["normal class", "seeds", *entry.score_names]
+    all_runs = [run for task in tasks.values() for run in task]
+    rounded = set(map(_precision, all_runs)) != {"float32"}
+    head = ["normal class", "seeds", *["products in"] * rounded, *entry.score_names]
     head += [f"{entry.score}, untrained"] * with_untrained
     head += ["paper"] * bool(reported) + ["reproduced elsewhere"] * bool(elsewhere)
     lines = [
@@ -74,6 +76,7 @@ def _section(entry, variant, tasks):
     lines += ["", "| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for number, runs in sorted(tasks.items()):
         cells = [names[number], str(len(runs))]
+        cells += [", ".join(sorted(set(map(_precision, runs))))] * rounded
         cells += [
             _spread([run["metrics"][score]["auroc"] for run in runs]) for score in entry.score_names
         ]
@@ -89,12 +92,11 @@ def _section(entry, variant, tasks):
             )
             for score in entry.score_names
         ]
-        cells = ["mean of the classes", "", *(f"{mean:.4f}" for mean in means)]
+        cells = ["mean of the classes", "", *[""] * rounded, *(f"{mean:.4f}" for mean in means)]
         cells += [""] * with_untrained
         cells += [""] * (bool(reported) + bool(elsewhere))
         lines.append("| " + " | ".join(cells) + " |")
-    runs = [run for task in tasks.values() for run in task]
-    epochs = sorted({run["epochs"] for run in runs})
+    epochs = sorted({run["epochs"] for run in all_runs})
     told = str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"
     missing = [name for number, name in enumerate(names) if number not in tasks]
     lines += [
@@ -102,10 +104,10 @@ def _section(entry, variant, tasks):
         f"The paper's mean over all classes is {_told(entry)} ({entry.reported_in})"
         + (f"; {entry.reported_by_class_in}." if reported else ".")
         + (f" Not run yet: {', '.join(missing)}; so no mean is given here." if missing else ""),
-        (f"{told} epochs; weights kept: {_kept(runs)}. " if epochs[-1] else "")
-        + f"Protocol: {_protocol(runs[0])}. Training "
-        f"took {took(runs)} a class and seed ({machines(runs)}; other runs may have shared the "
-        "machine).",
+        (f"{told} epochs; weights kept: {_kept(all_runs)}. " if epochs[-1] else "")
+        + f"Protocol: {_protocol(all_runs[0])}. Training "
+        f"took {took(all_runs)} a class and seed ({machines(all_runs)}; other runs may have "
+        "shared the machine).",
         "",
     ]
     return lines
@@ -134,6 +136,10 @@ def _protocol(run):
         f"{rows['train_rows']:,} training and {rows['validation_rows']:,} validation images of the "
         f"normal class, {rows['test_rows']:,} test images of all classes"
     )
+
+
+def _precision(run):
+    return run["config"].get("precision", "float32")
 
 
 def took(runs):

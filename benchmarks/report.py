@@ -70,6 +70,20 @@ def _train_step(data):
     ]
 
 
+def _precision(data):
+    lines = ["## Products in bfloat16", ""]
+    for what, found in data["parts"].items():
+        rows = beside(found["seconds"], found["times_float32"])
+        lines += [
+            *_table([f"{data['entry']}: {what}", "ms", "times float32"], rows),
+            "",
+        ]
+    return lines + [
+        "The step is that of `alad train --precision`; on a CPU bfloat16 runs without XLA, whose "
+        "products in it are no faster there."
+    ]
+
+
 def _scoring(data):
     lines = ["## Scoring from memory", ""]
     for name, found in data["entries"].items():
@@ -165,6 +179,7 @@ def _growth(data):
 
 SECTIONS = {
     "train_step": _train_step,
+    "precision": _precision,
     "scoring": _scoring,
     "latency": _latency,
     "anogan": _anogan,

@@ -123,7 +123,13 @@ def test_image_sets_are_reported_by_class(tmp_path):
     text = render(ENTRIES, tmp_path)
     assert "mean of the classes" not in text and "Not run yet: airplane, automobile" in text
     assert "those of epoch 100 (stopping rule: fixed)" in text
-    assert "(1 core or 2 cores, P; other runs may" in text
+    assert "(1 core or 2 cores, P; other runs may" in text and "products in" not in text
+    rounded = image_run(0, 0, 0.5)
+    rounded["config"]["precision"] = "bfloat16"
+    write_result(tmp_path, rounded)
+    lines = render(ENTRIES, tmp_path).splitlines()
+    cells = [line.split(" | ")[1:3] for line in lines if line.startswith(("| cat ", "| airplane "))]
+    assert cells == [["1", "bfloat16"], ["2", "float32"]]
     for number in range(10):
         write_result(tmp_path, image_run(number, 0, number / 10))
     text = render(ENTRIES, tmp_path)
