@@ -188,7 +188,7 @@ def _by_patches(layer):
     """Whether a layer's filter gradient is better made of patches: bfloat16 on a CPU."""
     if layer.compute_dtype != "bfloat16" or layer.strides == (1, 1):
         return False
-    return not tf.config.list_logical_devices("GPU")
+    return not tf.config.get_visible_devices("GPU")
 
 
 def _convolved(layer, inputs, kernel):

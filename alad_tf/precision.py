@@ -22,7 +22,7 @@ def xla_pays(precision):
         >>> xla_pays("float32")
         True
     """
-    return precision == "float32" or bool(tf.config.list_logical_devices("GPU"))
+    return precision == "float32" or bool(tf.config.get_visible_devices("GPU"))
 
 
 class OfPolicy(keras.layers.Layer):
