@@ -102,8 +102,8 @@ def train(
     precision: Annotated[
         str | None,
         typer.Option(
-            help="float32, or bfloat16: products in bfloat16, all else in float32; faster on GPUs "
-            "and on processors with AVX512-BF16 or AMX."
+            help="float32, or bfloat16: products in bfloat16, all else in float32; for images, on "
+            "hardware that multiplies in bfloat16."
         ),
     ] = None,
     checkpoint_every: Annotated[

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import ClassVar
 
 from alad_tf.alad import ALAD
+from alad_tf.data.records import unknown_name_error
 from alad_tf.precision import PRECISIONS, xla_pays
 
 
@@ -202,11 +203,16 @@ class Entry(NetworkEntry):
         Returns:
             a compiled `ALAD`.
 
+        Raises:
+            ValueError: an unknown precision.
+
         Example:
             >>> import zoo
             >>> zoo.entry("kdd99_alad").build(seed=0).x_shape
             (121,)
         """
+        if precision is not None and precision not in PRECISIONS:
+            raise unknown_name_error("precision", precision, PRECISIONS)
         model = ALAD(
             self.networks,
             x_shape=self.x_shape,

@@ -153,8 +153,11 @@ def took(runs):
 def machines(runs):
     """The hardware of the runs in words: "1 core or 2 cores, AMD EPYC"."""
     used = {}
-    for hardware in (run["hardware"] for run in runs):
+    for run in runs:
+        hardware = run["hardware"]
         place = ", ".join(hardware["gpus"]) or hardware["processor"]
+        if _precision(run) != "float32":
+            place += f" with products in {_precision(run)}"
         used.setdefault(place, set()).update([] if hardware["gpus"] else [hardware["cores"]])
     told = []
     for place, cores in sorted(used.items()):

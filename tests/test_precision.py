@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from tiny import IMAGE_ROWS
 
@@ -83,3 +84,5 @@ def test_xla_is_on_where_it_pays():
     expected = bool(tf.config.get_visible_devices("GPU"))
     assert xla_pays("bfloat16") == expected == ENTRY.build(precision="bfloat16").jit_compile
     assert not zoo.entry("kdd99_alad").build(precision="float32", jit_compile=False).jit_compile
+    with pytest.raises(ValueError, match="unknown precision 'float16'.*'bfloat16'"):
+        ENTRY.build(precision="float16")

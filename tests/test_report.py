@@ -130,6 +130,7 @@ def test_image_sets_are_reported_by_class(tmp_path):
     lines = render(ENTRIES, tmp_path).splitlines()
     cells = [line.split(" | ")[1:3] for line in lines if line.startswith(("| cat ", "| airplane "))]
     assert cells == [["1", "bfloat16"], ["2", "float32"]]
+    assert "2 cores, P with products in bfloat16; other" in "\n".join(lines)
     for number in range(10):
         write_result(tmp_path, image_run(number, 0, number / 10))
     text = render(ENTRIES, tmp_path)
