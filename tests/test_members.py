@@ -1,5 +1,6 @@
 """Members trained by one shared program are what `ALAD.fit` makes of each of them, to the bit."""
 
+import keras
 import numpy as np
 import pytest
 from tiny import FEATURES, equal, tiny_data, tiny_image_model, tiny_model, weights_of
@@ -7,6 +8,25 @@ from tiny import FEATURES, equal, tiny_data, tiny_image_model, tiny_model, weigh
 from alad_tf import members
 from alad_tf.feed import PairedBatches
 from alad_tf.members import train_members
+
+
+def assert_alike(ours, theirs):
+    """The weights agree but for their last bits.
+
+    Not compared is a bias in front of a batch norm, which takes it out again: its gradient is 0,
+    and Adam makes whole steps of what rounding leaves of it.
+    """
+    layers = [layer for layer in ours._flatten_layers() if hasattr(layer, "steps")]
+    before_norms = {
+        getattr(one, "layer", one).bias.path
+        for stack in layers
+        for one, other in zip(stack.steps, stack.steps[1:], strict=False)
+        if isinstance(other, keras.layers.BatchNormalization)
+    }
+    assert before_norms
+    for a, b in zip(ours.variables, theirs.variables, strict=True):
+        if a.path not in before_norms:
+            np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6, err_msg=a.path)
 
 
 def test_members_are_what_fit_makes():
@@ -29,8 +49,7 @@ def test_tables_of_one_step_an_epoch_are_trained_alike():
     together, alone = tiny_model(3), tiny_model(3)
     train_members([together], tiny_data(33), 32, steps=4)
     alone.fit(tiny_data(33), batch_size=32, epochs=4, verbose=0)
-    for ours, theirs in zip(weights_of(together), weights_of(alone), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert_alike(together, alone)
 
 
 def test_image_members_are_what_fit_makes():
@@ -38,8 +57,7 @@ def test_image_members_are_what_fit_makes():
     together, alone = tiny_image_model(), tiny_image_model()
     train_members([together], x, 4, steps=4)
     alone.fit(x, batch_size=4, epochs=2, verbose=0)
-    for ours, theirs in zip(weights_of(together), weights_of(alone), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert_alike(together, alone)
 
 
 def test_training_goes_on_where_it_stopped():
