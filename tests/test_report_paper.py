@@ -11,9 +11,11 @@ from test_report import ENTRIES, image_run
 
 from alad_tf import paper
 from alad_tf.error_analysis import examples_path, read_examples
+from alad_tf.experiments import EXPERIMENTS, runs_of
 from alad_tf.figures import NAMES, figure_sections, write_figures
 from alad_tf.report import write_report
 from alad_tf.report_paper import (
+    QUESTIONS,
     open_questions,
     table_eight,
     table_five,
@@ -126,6 +128,12 @@ def test_open_questions_stand_beside_the_default(tmp_path):
     lines = open_questions(tmp_path)
     for name, values in measured.items():
         assert f"| {name} | " + " | ".join(f"{v:.4f}" for v in values.values()) + " |" in lines
+
+
+def test_every_open_question_has_its_runs_planned():
+    planned = {(run.entry, run.settings.variant) for run in runs_of(EXPERIMENTS)}
+    asked = {(entry, v) for _, entry, *variants, _ in QUESTIONS for v in variants}
+    assert asked <= planned
 
 
 def test_a_figure_without_runs_any_more_is_removed(tmp_path):
