@@ -5,20 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from alad_tf.canvas import ANOMALOUS, GREY, NORMAL, blank_figure, new_figure, save_figure
 from alad_tf.data import class_names
 from alad_tf.error_analysis import ROWS, examples_path, read_examples
 from alad_tf.experiments import EXPERIMENTS
 from alad_tf.files import read_json
 from alad_tf.paper import ABLATIONS, DATASETS
-from alad_tf.plots import (
-    ANOMALOUS,
-    GREY,
-    NORMAL,
-    blank_figure,
-    new_figure,
-    reconstructions,
-    save_figure,
-)
+from alad_tf.plots import reconstructions
 from alad_tf.report_paper import METHODS, SCORES, tasks_of
 
 FOLDER = "figures"

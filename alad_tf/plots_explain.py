@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from alad_tf.canvas import ANOMALOUS, GREY, NORMAL, new_figure, save_figure
 from alad_tf.explain import as_shown
-from alad_tf.plots import ANOMALOUS, GREY, NORMAL, new_figure, save_figure
 
 
 def column_bars(explanation, row, path, count=10, title=""):

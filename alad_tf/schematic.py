@@ -5,7 +5,7 @@ python -m alad_tf.schematic docs/pictures/alad.png
 
 import sys
 
-from alad_tf.plots import blank_figure, save_figure
+from alad_tf.canvas import blank_figure, save_figure
 
 GENERATIVE, DISCRIMINATOR, DATA, EDGE = "#feebc8", "#e2e8f0", "white", "#2d3748"
 GAMES = (  # discriminator, its real pair, its made pair, what it forces

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 import keras
@@ -11,9 +10,15 @@ import pandas as pd
 import tensorflow as tf
 
 from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling, likeliest
-from alad_tf.preprocess.columns import as_text, describe
+from alad_tf.preprocess.columns import describe
+from alad_tf.preprocess.gaps import (
+    MISSING,
+    as_categories,
+    columns_with_gaps,
+    is_categorical,
+    side_by_side,
+)
 
-MISSING = "(missing)"  # the category of a gap
 MOST_CATEGORIES = 64  # of a column; rarer values are "none of the known ones"
 
 
@@ -131,15 +136,15 @@ class MixedPreprocessor(ScalingPreprocessor):
         """
         if self.fitted:
             raise RuntimeError("this MixedPreprocessor is fitted; make a new one for a new table.")
-        columns = _columns(x)
+        columns = columns_with_gaps(x)
         self.names = list(columns)
-        numbers = {name: c for name, c in columns.items() if not _is_categorical(c)}
+        numbers = {name: c for name, c in columns.items() if not is_categorical(c)}
         for name, column in columns.items():
             if name not in numbers:
-                values = pd.Series(_texts(name, column))
+                values = pd.Series(as_categories(column, name))
                 most = values.value_counts().index[:MOST_CATEGORIES]
                 self.vocabularies[name] = sorted(most)
-        block = _block(numbers, len(next(iter(columns.values()))))
+        block = side_by_side(numbers, len(next(iter(columns.values()))))
         missing = np.isnan(block)
         self.gaps = missing.any(axis=0)
         present = np.where(missing.all(axis=0), 0, block)
@@ -163,7 +168,7 @@ class MixedPreprocessor(ScalingPreprocessor):
             RuntimeError: not fitted.
         """
         self._require_fitted()
-        columns = _columns(x)
+        columns = columns_with_gaps(x)
         absent = [name for name in self.names if name not in columns]
         named = isinstance(x, (Mapping, pd.DataFrame)) or hasattr(x, "columns")
         if absent or (not named and len(columns) != len(self.names)):
@@ -174,15 +179,15 @@ class MixedPreprocessor(ScalingPreprocessor):
             )
         length = len(next(iter(columns.values())))
         for name in self.numeric:
-            if _is_categorical(columns[name]):
+            if is_categorical(columns[name]):
                 raise ValueError(
                     f"column {name!r} held numbers in the training rows; received "
                     f"{columns[name].dtype}, first value {columns[name][0]!r}."
                 )
-        texts = [_texts(name, columns[name]) for name in self.vocabularies]
+        texts = [as_categories(columns[name], name) for name in self.vocabularies]
         empty = np.zeros((length, 0), dtype="<U1")
         return {
-            "numbers": _block({name: columns[name] for name in self.numeric}, length),
+            "numbers": side_by_side({name: columns[name] for name in self.numeric}, length),
             "categories": np.stack(texts, axis=1) if texts else empty,
         }
 
@@ -220,81 +225,3 @@ class MixedPreprocessor(ScalingPreprocessor):
             "gaps": self.gaps.tolist(),
             **super()._own_config(),
         }
-
-
-def _columns(x) -> dict[str, np.ndarray]:
-    """The columns of a table by name, `(N,)` arrays; errors as for `fit`."""
-    if hasattr(x, "toarray"):
-        raise ValueError(f"received the sparse {describe(x)}; densify it with x.toarray().")
-    if hasattr(x, "to_pandas"):  # Polars
-        x = x.to_pandas()
-    if isinstance(x, pd.DataFrame):
-        names = [str(name) for name in x.columns]
-        if len(set(names)) < len(names):
-            twice, _ = Counter(names).most_common(1)[0]
-            raise ValueError(f"received two columns of the name {twice!r}; rename one of them.")
-        columns = {name: _column(x.iloc[:, i]) for i, name in enumerate(names)}
-    elif isinstance(x, Mapping):
-        columns = {str(name): _column(pd.Series(column)) for name, column in x.items()}
-    else:
-        array = np.asarray(x)
-        if array.ndim != 2:
-            hint = " For one row, pass x[None, :]." if array.ndim == 1 else ""
-            raise ValueError(f"received {describe(x)}; expected a table of shape (N, d).{hint}")
-        columns = {f"x{i}": _column(pd.Series(array[:, i])) for i in range(array.shape[1])}
-    lengths = {len(column) for column in columns.values()}
-    if len(lengths) != 1 or not min(lengths):
-        raise ValueError(
-            f"received {describe(x)} with columns of {sorted(lengths)} rows; expected at least one "
-            "column and one row, and columns of one length."
-        )
-    return columns
-
-
-def _column(series) -> np.ndarray:
-    """One column as float64 numbers (NaN for gaps) or as objects."""
-    if pd.api.types.is_bool_dtype(series) or pd.api.types.is_numeric_dtype(series):
-        if pd.api.types.is_complex_dtype(series):
-            raise ValueError(f"received complex numbers ({series.dtype}); expected real ones.")
-        return series.to_numpy(np.float64, na_value=np.nan)
-    if pd.api.types.is_datetime64_any_dtype(series):
-        raise ValueError(
-            f"column {series.name!r} holds dates; expected numbers or categories. Turn it into "
-            "what matters of it: the hour, the weekday, the seconds since an event."
-        )
-    array = series.to_numpy(object)
-    kinds = {type(value) for value in array if not _is_gap(value)}
-    if all(issubclass(kind, (bool, int, float, np.number, np.bool_)) for kind in kinds):
-        return np.array([np.nan if _is_gap(value) else float(value) for value in array])
-    return array
-
-
-def _is_gap(value) -> bool:
-    return pd.api.types.is_scalar(value) and bool(pd.isna(value))
-
-
-def _is_categorical(column) -> bool:
-    return column.dtype == object
-
-
-def _texts(name, column) -> np.ndarray:
-    """A column's values as categories; also numbers, where the training rows held text."""
-    gaps = np.array([_is_gap(value) or value == "" for value in column])
-    filled = np.where(gaps, MISSING, column.astype(object))
-    return as_text(filled, f"column {name!r}")
-
-
-def _block(numbers, length) -> np.ndarray:
-    """Numeric columns side by side, `(N, n)` float32; refuses what float32 does not hold."""
-    block = np.empty((length, len(numbers)), np.float32)
-    for i, (name, column) in enumerate(numbers.items()):
-        with np.errstate(over="ignore"):
-            block[:, i] = column
-        bad = np.isinf(block[:, i])
-        if bad.any():
-            raise ValueError(
-                f"column {name!r} has {int(bad.sum())} of {length} values that are infinite or "
-                f"beyond float32, the first at row {int(np.argmax(bad))}; expected finite numbers, "
-                "or NaN for gaps."
-            )
-    return block
