@@ -70,3 +70,19 @@ def save_figure(figure, path):
     figure.savefig(temporary, format="png")
     temporary.replace(path)
     return path
+
+
+def short(value):
+    """A score as text of a few characters, for captions.
+
+    Args:
+        value: float.
+
+    Returns:
+        str: three digits, or all digits before the point.
+
+    Example:
+        >>> short(0.01234), short(98.76), short(1974.2), short(1e9)
+        ('0.0123', '98.8', '1,974', '1e+09')
+    """
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"

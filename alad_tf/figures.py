@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alad_tf.canvas import ANOMALOUS, GREY, NORMAL, blank_figure, new_figure, save_figure
+from alad_tf.canvas import ANOMALOUS, GREY, NORMAL, blank_figure, new_figure, save_figure, short
 from alad_tf.data import class_names
 from alad_tf.error_analysis import ROWS, examples_path, read_examples
 from alad_tf.experiments import EXPERIMENTS
@@ -150,7 +150,7 @@ def _errors(results, name, path):
     for place, kind in ((0, ROWS[0]), (2, ROWS[2])):
         (score,) = [key for key in told[kind] if key != "classes"]
         pairs = zip(told[kind]["classes"], told[kind][score], strict=True)
-        captions = [f"{label}\n{value:.3g}" for label, value in pairs]
+        captions = [f"{label}\n{short(value)}" for label, value in pairs]
         pictures[kind] = (rows[place], rows[place + 1], captions)
     normal = told[ROWS[0]]["classes"][0]
     title = (

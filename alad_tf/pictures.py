@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from alad_tf import plots
+from alad_tf.canvas import short
 from alad_tf.data import IMAGE_DATASETS, class_names
 
 COLUMNS = 10  # images a row, as in the paper's figures
@@ -60,7 +61,7 @@ def _reconstructions(path, test, detector, test_scores, title):
     pictures = {}
     for name, mask in (("normal", ~test.is_anomaly), ("anomalous", test.is_anomaly)):
         rows = np.flatnonzero(mask)[:COLUMNS]
-        captions = [f"{names[test.labels[row]]}\n{scores[row]:.3g}" for row in rows]
+        captions = [f"{names[test.labels[row]]}\n{short(scores[row])}" for row in rows]
         pictures[name] = (test.x[rows], detector.reconstruct(test.x[rows]), captions)
     above = f"{title}: class and {detector.score} score above each image"
     return plots.reconstructions(pictures, path, above)

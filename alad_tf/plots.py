@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from alad_tf.canvas import ANOMALOUS, GREY, NORMAL, blank_figure, new_figure, save_figure
+from alad_tf.canvas import ANOMALOUS, GREY, NORMAL, blank_figure, new_figure, save_figure, short
 
 
 def score_histogram(
@@ -54,7 +54,7 @@ def score_histogram(
         kind = f"{name} ({mask.sum():,})"
         axes.hist(values, edges, weights=share, color=color, alpha=0.6, label=kind)
     if threshold is not None and threshold <= high:
-        axes.axvline(threshold, color=GREY, linestyle="--", label=f"threshold {threshold:.3g}")
+        axes.axvline(threshold, color=GREY, linestyle="--", label=f"threshold {short(threshold)}")
     if beyond.any():
         label += f"  (last bar: all beyond {high:,.4g}, up to {scores.max():,.4g})"
     axes.set(xlabel=label, ylabel="samples of the kind, %", title=title)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from alad_tf.canvas import ANOMALOUS, GREY, NORMAL, new_figure, save_figure
+from alad_tf.canvas import ANOMALOUS, GREY, NORMAL, new_figure, save_figure, short
 from alad_tf.explain import as_shown
 
 
@@ -99,7 +99,7 @@ def heat_maps(explanation, images, path, title=""):
     ):
         gray = "gray" if image.shape[-1] == 1 else None
         grid[0, column].imshow(image.squeeze(), cmap=gray)
-        grid[0, column].set_title(f"{explanation.scores[column]:.3g}", fontsize=8)
+        grid[0, column].set_title(short(explanation.scores[column]), fontsize=8)
         grid[1, column].imshow(made.squeeze(), cmap=gray)
         drawn = grid[2, column].imshow(heat, cmap="RdBu_r", vmin=-limit, vmax=limit)
     figure.colorbar(drawn, ax=grid[2, :], shrink=0.9)
