@@ -82,7 +82,7 @@ def short(value):
         str: three digits, or all digits before the point.
 
     Example:
-        >>> short(0.01234), short(98.76), short(1974.2), short(1e9)
-        ('0.0123', '98.8', '1,974', '1e+09')
+        >>> short(0.01234), short(98.76), short(999.6), short(1974.2), short(1e9)
+        ('0.0123', '98.8', '1,000', '1,974', '1e+09')
     """
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+    return f"{value:,.0f}" if 999.5 <= abs(value) < 1e6 else f"{value:.3g}"

@@ -70,8 +70,8 @@ ENTRY = Entry(
         "stays the paper's 100 epochs: the protocol holds no rows out to choose by.",
         "Without the normalisation it is the other way round: 25 epochs (no_sn_epochs25) are below "
         "100. The settings of the authors' released script, raw features and no normalisation "
-        "(no_sn_raw), do not explain the paper's value either: there the features are far lower, "
-        "and the logits are the best of the four scores.",
+        "(no_sn_raw), do not explain the paper's value either: in the one seed that was run the "
+        "features are far lower, and the logits are the best of the four scores.",
         "Table V's order does not come out here: without D_zz the seeds are near 0.87, with the "
         "normalisation and without it. D_zz helps on this set.",
         "F1 hangs on few rows: 2% of the normal test rows are of rarer attacks. All scores flag "
