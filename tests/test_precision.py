@@ -4,10 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import IMAGE_ROWS
+from tiny import IMAGE_ROWS, equal, weights_of
 
 import zoo
 from alad_tf.alad import ALAD
+from alad_tf.callbacks import Checkpoint
 from alad_tf.entry import Entry
 from alad_tf.layers import SpectralNormalization
 from alad_tf.networks import Stack
@@ -77,6 +78,24 @@ def test_steps_follow_those_of_float32():
         assert all(np.isfinite(v.numpy()).all() for v in model.trainable_variables)
     for name, values in losses[0].items():
         np.testing.assert_allclose(losses[1][name], values, rtol=2**-6)
+
+
+def test_a_resumed_training_is_the_unbroken_one(tmp_path):
+    """To the bit: without XLA, too, noise and dropout follow from the seed and the step alone."""
+    x = np.random.default_rng(2).uniform(-1, 1, (70, 8, 8, 2)).astype("float32")
+
+    def model():
+        return ENTRY.build(seed=5, precision="bfloat16", jit_compile=False)
+
+    whole, broken, resumed = model(), model(), model()
+    options = dict(batch_size=16, verbose=0)
+    whole.fit(x, epochs=3, **options)
+    broken.fit(x, epochs=2, callbacks=[Checkpoint(tmp_path, every_s=0)], **options)
+    done = Checkpoint(tmp_path).restore(resumed)
+    assert done == 2 and not equal(weights_of(whole), weights_of(resumed))
+    resumed.fit(x, epochs=3, initial_epoch=done, **options)
+    assert int(resumed.step.numpy()) == 3 * (70 // 16)
+    assert equal(weights_of(whole), weights_of(resumed))
 
 
 def test_xla_is_on_where_it_pays():
