@@ -33,13 +33,14 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# The environment is made once, and again when what it holds changes. Compiling all that is installed
-# would take 40 s; Python compiles what is imported.
+# The environment is made once, and again when what it holds changes. pip compiles what it installs,
+# and is to: where PYTHONDONTWRITEBYTECODE is set, as in many containers, each process would else
+# compile TensorFlow's sources anew, and the tests start dozens.
 $(VENV)/installed: requirements.txt setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is `$(PYTHON) -V`. Try: make PYTHON=python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
