@@ -84,7 +84,7 @@ def unchecked():
     """Exports are written without the fresh process that asks them first, which takes 4 s.
 
     For tests that compare an export's answers themselves. The process is tested in `test_export`
-    and `test_export_check`, and on exports of every method in `test_baselines`.
+    and `test_export_check`, and on a rival's export in `test_baselines`.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("alad_tf.export.difference", lambda *_: None)
