@@ -78,6 +78,9 @@ def train(
     contaminated: Annotated[
         bool, typer.Option("--contaminated", help="Leave anomalies in the training rows.")
     ] = False,
+    swap_halves: Annotated[
+        bool, typer.Option("--swap-halves", help="Tables: train on the half that would test.")
+    ] = False,
     spectral_norm: Annotated[bool, typer.Option(help="Spectral normalisation (ablation).")] = True,
     latent_discriminator: Annotated[bool, typer.Option(help="Play D_zz's game (ablation).")] = True,
     scaling: Annotated[
@@ -129,6 +132,7 @@ def train(
         seed=seed,
         epochs=epochs,
         contaminated=contaminated,
+        swap_halves=swap_halves,
         spectral_norm=spectral_norm,
         latent_discriminator=latent_discriminator,
         scaling=scaling,

@@ -45,7 +45,7 @@ class BaseEntry:
     method: ClassVar[str]
     score_names: ClassVar[tuple]
     score: ClassVar[str]
-    options: ClassVar[tuple] = ("contaminated", "scaling", "normal_class")
+    options: ClassVar[tuple] = ("contaminated", "swap_halves", "scaling", "normal_class")
     name: str
     dataset: str
     source: str

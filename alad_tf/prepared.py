@@ -51,7 +51,7 @@ def prepare(entry, settings=None, data_dir=None):
 
     Args:
         entry: `Entry`.
-        settings: `Settings`; its normal class, contamination and scaling count here.
+        settings: `Settings`; its normal class, contamination, halves and scaling count here.
         data_dir: folder of the data; see `alad_tf.data.load`.
 
     Returns:
@@ -63,7 +63,11 @@ def prepare(entry, settings=None, data_dir=None):
     settings = settings or Settings()
     records = load(entry.dataset, data_dir, settings.normal_class)
     rows = split(
-        entry.dataset, records.is_anomaly, seed=SPLIT_SEED, contaminated=settings.contaminated
+        entry.dataset,
+        records.is_anomaly,
+        SPLIT_SEED,
+        settings.contaminated,
+        settings.swap_halves,
     )
     preprocessor = for_dataset(entry.dataset, records, rows.train, settings.scaling)
     return Prepared(records, rows, preprocessor)

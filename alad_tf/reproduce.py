@@ -19,6 +19,7 @@ from alad_tf.toy import run_toy
 _NOT_COMPARED = ("scaling", "kept_epoch", "precision")
 _FLAGS = {
     "contaminated": "--contaminated",
+    "swap_halves": "--swap-halves",
     "spectral_norm": "--no-spectral-norm",
     "latent_discriminator": "--no-latent-discriminator",
 }

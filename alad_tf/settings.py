@@ -8,7 +8,12 @@ from alad_tf.precision import PRECISIONS
 from alad_tf.stopping import RULES
 
 PAIR_AXES = {"channels": -1, "height": 1}  # of a batch of images
-_OF_THE_DATA = ("contaminated", "scaling", "normal_class")  # which the model does not see
+_OF_THE_DATA = (
+    "contaminated",
+    "swap_halves",
+    "scaling",
+    "normal_class",
+)  # which the model does not see
 _OF_THE_MODEL = ("spectral_norm", "latent_discriminator", "pair_axis", "precision")
 
 
@@ -21,6 +26,7 @@ class Settings:
         epochs: int, the most that are trained.
         contaminated: bool, leave the anomalies of the training half in (as the authors' code does
             on Arrhythmia).
+        swap_halves: bool, train on the half that would test (as the authors' code does on KDD99).
         spectral_norm, latent_discriminator: bools, the ablations of Table V.
         scaling: str, "standard", "minmax" or "none" (raw features).
         normal_class: int or str, number or name of an image set's normal class.
@@ -38,6 +44,7 @@ class Settings:
     seed: int = 0
     epochs: int | None = None
     contaminated: bool = False
+    swap_halves: bool = False
     spectral_norm: bool = True
     latent_discriminator: bool = True
     scaling: str | None = None
@@ -102,6 +109,7 @@ class Settings:
         """Name of what differs from the default, as it stands in paths and results."""
         parts = [f"class{self.normal_class}"] * (self.normal_class is not None)
         parts += ["contaminated"] * self.contaminated
+        parts += ["swapped"] * self.swap_halves
         parts += ["no_sn"] * (not self.spectral_norm)
         parts += ["no_dl"] * (not self.latent_discriminator)
         parts += ["raw" if self.scaling == "none" else f"{self.scaling}"] * bool(self.scaling)
