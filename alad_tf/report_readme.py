@@ -4,6 +4,7 @@ from pathlib import Path
 from statistics import fmean
 
 from alad_tf.evaluate import spread_of, summarize
+from alad_tf.experiments import AUTHORS_RUNS
 from alad_tf.files import with_block, write_text
 from alad_tf.report_tables import untrained_cell
 from alad_tf.results import read_results
@@ -12,6 +13,7 @@ BEGIN = "<!-- rendered by `alad report` from results/; do not edit -->"
 END = "<!-- end of the rendered part -->"
 # the data's name, the entry's, the variant, the score, the row's name
 ROWS = (
+    ("KDD99", "kdd99_alad", AUTHORS_RUNS, "features", "ALAD, the authors' setting"),
     ("KDD99", "kdd99_alad", "default", "features", "ALAD"),
     ("KDD99", "kdd99_alad", "default", "l1", "ALAD, L1 score"),
     ("KDD99", "kdd99_alad", "no_sn", "features", "ALAD without spectral norm"),

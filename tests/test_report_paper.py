@@ -11,7 +11,7 @@ from test_report import ENTRIES, image_run
 
 from alad_tf import paper
 from alad_tf.error_analysis import examples_path, read_examples
-from alad_tf.experiments import EXPERIMENTS, runs_of
+from alad_tf.experiments import AUTHORS_RUNS, EXPERIMENTS, runs_of
 from alad_tf.figures import NAMES, figure_sections, write_figures
 from alad_tf.report import write_report
 from alad_tf.report_paper import (
@@ -25,6 +25,7 @@ from alad_tf.report_paper import (
     table_six,
     table_three,
 )
+from alad_tf.report_tables import table_two
 from alad_tf.results import read_results, write_result
 from alad_tf.schematic import draw
 
@@ -93,6 +94,18 @@ def test_tables_five_and_seven_hold_the_means_of_the_runs(dataset):
         printed = paper.TABLE_SEVEN[dataset][score][2][0]
         ours = statistics.mean(run["metrics"][score]["f1"] for run in runs)
         assert float(row[5]) == pytest.approx(ours - printed, abs=5.1e-5)
+
+
+def test_the_authors_setting_stands_beside_the_default(tmp_path):
+    run = {**image_run(0, 0, 0.9), "entry": "kdd99_alad", "variant": AUTHORS_RUNS}
+    run |= {"dataset": "kdd99", "normal_class": None, "untrained": {}}
+    write_result(tmp_path, run)
+    seven = cells(table_seven(tmp_path))
+    for score in ("l1", "l2", "logits", "features"):
+        assert seven["KDD99", score][0] == "not run"
+        row = seven["KDD99, the authors' setting", score]
+        assert row[:1] + row[3:4] == ["1", f"{run['metrics'][score]['f1']:.4f}"]
+    assert cells(table_two(ENTRIES, tmp_path))["KDD99", "ALAD, the authors' setting"][0] == "1"
 
 
 def test_tables_of_images_average_classes_and_say_how_many(tmp_path):

@@ -99,13 +99,14 @@ def test_the_words_of_a_run_make_that_run():
     groups = (
         Group("arrhythmia_alad", {"contaminated": True, "latent_discriminator": False}, 1),
         Group("arrhythmia_alad", {"spectral_norm": False, "scaling": "none"}, 1),
+        Group("kdd99_alad", experiments.AUTHORS, 1),
         Group("cifar10_alad", {"pair_axis": "channels", "stopping": "last"}, 1, (1,)),
     )
     command = get_command(app).commands["train"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(experiments.EXPERIMENTS, "some", Experiment("", groups))
         jobs = plan(["some"], ENTRIES, "nowhere")
-    assert len(jobs) == 3
+    assert len(jobs) == 4
     for job in jobs:
         name, *words = job.words("results", "data")
         given = command.make_context(name, words).params
