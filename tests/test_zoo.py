@@ -155,7 +155,9 @@ def test_the_pretrained_breast_cancer_detector_has_the_metrics_it_states(breast_
     held_out = breast_cancer.take(part.validation).x
     np.testing.assert_array_equal(detector.predict(held_out), detector.p_value(held_out) <= 0.05)
     assert not detector.predict(held_out).any()  # a budget of 5% of 35 + 1 leaves room for none
-    np.testing.assert_array_equal(np.sort(detector.anomaly_score(held_out)), detector.reference)
+    # made on another processor, whose products may round otherwise: a few times 6e-8
+    scores = np.sort(detector.anomaly_score(held_out))
+    np.testing.assert_allclose(scores, detector.reference, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["breast_cancer_alad", "cifar10_alad"])
