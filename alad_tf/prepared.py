@@ -65,9 +65,9 @@ def prepare(entry, settings=None, data_dir=None):
     rows = split(
         entry.dataset,
         records.is_anomaly,
-        SPLIT_SEED,
-        settings.contaminated,
-        settings.swap_halves,
+        seed=SPLIT_SEED,
+        contaminated=settings.contaminated,
+        swap_halves=settings.swap_halves,
     )
     preprocessor = for_dataset(entry.dataset, records, rows.train, settings.scaling)
     return Prepared(records, rows, preprocessor)

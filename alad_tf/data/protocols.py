@@ -242,6 +242,8 @@ def split(
 
     Source: Zenati et al. 2018, section V-A.
     """
+    if dataset not in _PROTOCOLS and dataset != "breast_cancer":
+        raise unknown_name_error("dataset", dataset, [*_PROTOCOLS, "breast_cancer"])
     if swap_halves and dataset not in _HALVED:
         raise ValueError(
             f"received swap_halves=True for {dataset!r}, which is not halved; expected one "
@@ -254,10 +256,9 @@ def split(
                 "rows only; expected contaminated=False."
             )
         return breast_cancer_split(is_anomaly, seed)
-    if dataset not in _PROTOCOLS:
-        raise unknown_name_error("dataset", dataset, [*_PROTOCOLS, "breast_cancer"])
-    swapped = {"swap_halves": True} if swap_halves else {}
-    return _PROTOCOLS[dataset](is_anomaly, seed, contaminated, **swapped)
+    if dataset in _HALVED:
+        return _PROTOCOLS[dataset](is_anomaly, seed, contaminated, swap_halves)
+    return _PROTOCOLS[dataset](is_anomaly, seed, contaminated)
 
 
 def _flags(is_anomaly: np.ndarray) -> np.ndarray:
