@@ -1,5 +1,6 @@
 """Where the tests find the real data files, and the tables read from them, once a session."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -79,15 +80,27 @@ def uncompiled(monkeypatch):
     monkeypatch.setattr(SteppedModel, "compile", compile)
 
 
-@pytest.fixture(scope="module")
-def unchecked():
-    """Exports are written without the fresh process that asks them first, which takes 4 s.
-
-    For tests that compare an export's answers themselves. The process is tested in `test_export`
-    and `test_export_check`, and on a rival's export in `test_baselines`.
-    """
+@contextlib.contextmanager
+def _unasked():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("alad_tf.export.difference", lambda *_: None)
+        yield
+
+
+@pytest.fixture(scope="session")
+def unasked():
+    """A context in which exports are written without the fresh process that asks them first.
+
+    It takes 4 s. For tests that compare an export's answers themselves. The process is tested in
+    `test_export` and `test_export_check`, and on a rival's export in `test_baselines`.
+    """
+    return _unasked
+
+
+@pytest.fixture(scope="module")
+def unchecked(unasked):
+    """All of a module's exports are `unasked`."""
+    with unasked():
         yield
 
 

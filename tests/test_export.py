@@ -113,7 +113,7 @@ def raw_records(preprocessor):
 
 
 @pytest.fixture(scope="module")
-def exports(tmp_path_factory):
+def exports(tmp_path_factory, unasked):
     """Folder of the exports, with the detectors and raw records by name."""
     folder = tmp_path_factory.mktemp("exports")
     detectors = dict(vector=tiny_vector(), table=tiny_table())
@@ -134,8 +134,7 @@ def exports(tmp_path_factory):
             assert alad("export", folder / "run", folder / "served", *words)[0] == 0
             made = folder / "served/my-model/3"
         else:  # the process that asks an export first has asked the two above; `served` asks all
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("alad_tf.export.difference", lambda *_: None)
+            with unasked():
                 made = detector.export(folder / "served", name)
             assert made == folder / "served" / name / "1"
         made.rename(folder / name)
