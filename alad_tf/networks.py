@@ -10,6 +10,7 @@ from alad_tf.layers import PACKAGE, SeededDropout, SpectralNormalization, apply_
 from alad_tf.precision import OfPolicy
 from alad_tf.random import derive_seed
 from alad_tf.rows import Row
+from alad_tf.softplus import softplus
 
 KERNEL_LAYERS = (
     keras.layers.Dense,
@@ -101,7 +102,8 @@ class Stack(OfPolicy):
         if row.activation == "lrelu":
             layers.append(keras.layers.LeakyReLU(self.slope, dtype=policy))
         elif row.activation:
-            layers.append(keras.layers.Activation(row.activation, dtype=policy))
+            function = softplus if row.activation == "softplus" else row.activation
+            layers.append(keras.layers.Activation(function, dtype=policy))
         if row.dropout:
             layers.append(SeededDropout(row.dropout, seed=seeds[2], dtype=policy))
         return layers

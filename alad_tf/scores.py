@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from alad_tf.softplus import softplus
+
 SCORES = ("features", "l1", "l2", "logits")
 
 
@@ -46,7 +48,7 @@ def anomaly_scores(x, reconstruction, real_features, fake_features, fake_logits)
         "features": tf.reduce_sum(tf.abs(real_features - fake_features), axis=-1),
         "l1": tf.reduce_sum(tf.abs(residual), axis=-1),
         "l2": tf.sqrt(tf.reduce_sum(tf.square(residual), axis=-1)),
-        "logits": tf.nn.softplus(-fake_logits),
+        "logits": softplus(-fake_logits),
     }
 
 
