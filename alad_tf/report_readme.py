@@ -13,7 +13,7 @@ BEGIN = "<!-- rendered by `alad report` from results/; do not edit -->"
 END = "<!-- end of the rendered part -->"
 # the data's name, the entry's, the variant, the score, the row's name
 ROWS = (
-    ("KDD99", "kdd99_alad", AUTHORS_RUNS, "features", "ALAD, the authors' setting"),
+    ("KDD99", "kdd99_alad", AUTHORS_RUNS["default"], "features", "ALAD, the authors' rows"),
     ("KDD99", "kdd99_alad", "default", "features", "ALAD"),
     ("KDD99", "kdd99_alad", "default", "l1", "ALAD, L1 score"),
     ("KDD99", "kdd99_alad", "no_sn", "features", "ALAD without spectral norm"),

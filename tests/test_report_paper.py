@@ -96,16 +96,23 @@ def test_tables_five_and_seven_hold_the_means_of_the_runs(dataset):
         assert float(row[5]) == pytest.approx(ours - printed, abs=5.1e-5)
 
 
-def test_the_authors_setting_stands_beside_the_default(tmp_path):
-    run = {**image_run(0, 0, 0.9), "entry": "kdd99_alad", "variant": AUTHORS_RUNS}
+def test_the_authors_rows_stand_beside_the_default(tmp_path):
+    run = {**image_run(0, 0, 0.9), "entry": "kdd99_alad", "variant": AUTHORS_RUNS["default"]}
     run |= {"dataset": "kdd99", "normal_class": None, "untrained": {}}
     write_result(tmp_path, run)
     seven = cells(table_seven(tmp_path))
     for score in ("l1", "l2", "logits", "features"):
         assert seven["KDD99", score][0] == "not run"
-        row = seven["KDD99, the authors' setting", score]
+        row = seven["KDD99, the authors' rows", score]
         assert row[:1] + row[3:4] == ["1", f"{run['metrics'][score]['f1']:.4f}"]
-    assert cells(table_two(ENTRIES, tmp_path))["KDD99", "ALAD, the authors' setting"][0] == "1"
+    two = cells(table_two(ENTRIES, tmp_path))
+    assert two["KDD99", "ALAD, the authors' rows, raw features"][0] == "1"
+    ablated = AUTHORS_RUNS["no_sn_no_dl"]
+    write_result(tmp_path, {**run, "variant": ablated})
+    five = cells(table_five(tmp_path))
+    assert [five["KDD99, the authors' rows", label][0] for label in paper.ABLATIONS.values()] == [
+        "1" if name in ("default", "no_sn_no_dl") else "not run" for name in paper.ABLATIONS
+    ]
 
 
 def test_tables_of_images_average_classes_and_say_how_many(tmp_path):

@@ -13,7 +13,7 @@ from alad_tf.settings import Settings
         ("kdd99_alad", {}, "default"),
         ("kdd99_alad", dict(epochs=100, stopping="fixed"), "default"),
         ("kdd99_alad", dict(scaling="none", latent_discriminator=False), "no_dl_raw"),
-        ("kdd99_alad", AUTHORS, "swapped_no_sn_raw"),
+        ("kdd99_alad", AUTHORS["no_sn"], "swapped_no_sn_raw"),
         ("cifar10_alad", {}, "class0"),
         ("cifar10_alad", dict(normal_class="ship"), "class8"),
         ("cifar10_alad", dict(normal_class="8", pair_axis="height", patience=10), "class8"),
