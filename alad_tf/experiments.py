@@ -13,8 +13,8 @@ _ABLATED = {
     "no_dl": {"latent_discriminator": False},
     "default": {},
 }
-# KDD99's rows and features in the authors' released script, by ablation the changes and the variant;
-# as their switch of spectral normalisation does nothing on tables, the script itself is "no_sn"
+# KDD99's rows and features in the authors' released script: by ablation the changes, and the variant.
+# As their switch of spectral normalisation does nothing on tables, the script itself is "no_sn".
 AUTHORS_ROWS = {"swap_halves": True, "scaling": "none"}
 AUTHORS = {name: {**AUTHORS_ROWS, **changes} for name, changes in _ABLATED.items()}
 AUTHORS_RUNS = {name: Settings(**changes).variant for name, changes in AUTHORS.items()}
