@@ -4,6 +4,7 @@ from alad_tf.evaluate import spread_of, summarize
 from alad_tf.experiments import AUTHORS_RUNS
 from alad_tf.results import read_results
 
+THEIRS, WITHOUT_SN = AUTHORS_RUNS["default"], AUTHORS_RUNS["no_sn"]
 # a row's label, the end of its entry's name, the run's variant, the score
 TABLE_TWO = (
     ("OC-SVM", "ocsvm", "default", "score"),
@@ -23,8 +24,15 @@ TABLE_TWO = (
     ("AnoGAN, raw features, reconstruction 0.1", "anogan", "raw", "weight_0.1"),
     ("AnoGAN, raw features, reconstruction 0.9", "anogan", "raw", "weight_0.9"),
     ("ALAD, raw features", "alad", "raw", "features"),
-    ("ALAD, the authors' rows, raw features", "alad", AUTHORS_RUNS["default"], "features"),
-    ("ALAD, the same, no spectral norm", "alad", AUTHORS_RUNS["no_sn"], "features"),
+    ("OC-SVM, the authors' rows", "ocsvm", THEIRS, "score"),
+    ("IF, the authors' rows", "iforest", THEIRS, "score"),
+    ("DSEBM-r, the authors' rows", "dsebm", THEIRS, "reconstruction_error"),
+    ("DSEBM-e, the authors' rows", "dsebm", THEIRS, "energy"),
+    ("DAGMM, the authors' rows", "dagmm", THEIRS, "energy"),
+    ("AnoGAN, the authors' rows, reconstruction 0.1", "anogan", THEIRS, "weight_0.1"),
+    ("AnoGAN, the authors' rows, reconstruction 0.9", "anogan", THEIRS, "weight_0.9"),
+    ("ALAD, the authors' rows", "alad", THEIRS, "features"),
+    ("ALAD, the authors' rows, no spectral norm", "alad", WITHOUT_SN, "features"),
 )
 DATASETS = {"kdd99": "KDD99", "arrhythmia": "Arrhythmia"}
 COLUMNS = ("precision", "recall", "f1")
