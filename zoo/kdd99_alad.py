@@ -64,7 +64,7 @@ ENTRY = Entry(
         "The default is below the paper, but the same networks on the authors' rows are not: "
         "variant swapped_raw (`alad train kdd99_alad --swap-halves --scaling none`), with raw "
         "features and the half of the rows that their released script trains on, has the paper's "
-        "F1 and its small spread between seeds.",
+        "F1; its seeds differ somewhat more.",
         "In that script the switch of spectral normalisation does nothing on tables. Without it on "
         "those rows (swapped_no_sn_raw) the losses are four times as large and the seeds differ "
         "more: nine of ten have an F1 of 0.926 to 0.956, the tenth has 0.797.",
