@@ -146,8 +146,7 @@ def table_four(results="results"):
 def table_five(results="results"):
     """Table V: ablations on the two tables."""
     rows = []
-    as_in_the_zoo = dict(zip(ABLATIONS, ABLATIONS, strict=True))
-    for dataset, title, variants in _blocks(as_in_the_zoo, AUTHORS_RUNS):
+    for dataset, title, variants in _blocks({name: name for name in ABLATIONS}, AUTHORS_RUNS):
         for name, label in ABLATIONS.items():
             runs = read_results(results, f"{dataset}_alad", variants[name])
             printed = TABLE_FIVE[dataset][name]
