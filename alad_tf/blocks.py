@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.machine import cores
-from alad_tf.programs import kept
+from alad_tf.programs import kept, xla
 from alad_tf.staging import Staging
 
 FEW, CALL_BYTES = 2, 2**22  # blocks of a call for a small request; bytes of one for a large one
@@ -74,7 +74,8 @@ class InBlocks:
             score: str, one of `score_names`.
 
         Returns:
-            a `tf.function`, the same one at every call, compiled by XLA for tables: of float32
+            a `tf.function`, the same one at every call, compiled by XLA for tables (unless
+            `xla()` is off): of float32
             tensors (B, *x_shape) twice, returning (B,) and (B, *x_shape), the gradients by the
             samples where the reconstructions stay as they are.
         """
@@ -89,7 +90,7 @@ class InBlocks:
         tables = len(self.x_shape) == 1
 
         def compiled(function, *values):
-            return tf.function(function, jit_compile=tables)
+            return tf.function(function, jit_compile=tables and xla())
 
         return kept(self, ("gradient", score), gradient, compiled)
 
@@ -150,7 +151,7 @@ class InBlocks:
         signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec((), tf.int32)]
 
         def compiled(function, *values):
-            function = tf.function(function, [*signature, *values], jit_compile=True)
+            function = tf.function(function, [*signature, *values], jit_compile=xla())
             return function.get_concrete_function()
 
         return kept(self, (what, blocks), of_rows, compiled)

@@ -104,8 +104,7 @@ _OURS = (
     Group("kdd99_alad", AUTHORS["no_sn_no_dl"], seeds=5),
     *(Group(f"kdd99_{m}", AUTHORS_ROWS, 1 if m == "ocsvm" else SEEDS) for m in _METHODS[:-2]),
     Group("kdd99_anogan", AUTHORS_ROWS, seeds=2),
-    Group("cifar10_alad", {"stopping": "last"}, seeds=1, classes=(0,)),
-    Group("cifar10_alad", {"stopping": "last", "pair_axis": "channels"}, seeds=1, classes=(0,)),
+    Group("cifar10_alad", {"stopping": "fixed"}, seeds=1, classes=(0, 1, 2, 3)),
     Group("cifar10_alad", {"pair_axis": "channels"}, seeds=1, classes=(0,)),
 )
 

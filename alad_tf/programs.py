@@ -1,15 +1,35 @@
 """Compiled programs: a model's own, or shared by all models of one architecture."""
 
+import contextlib
+import os
 import threading
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-SHARED = 32  # programs that are kept for models to come
+SHARED = 32  # scoring programs that are kept for models to come
+TRAINING = 8  # training programs likewise, some 150 MiB each with their graphs
 MAPPINGS = 2000  # that a program may need, at most: seen 970
+XLA_ENV = "ALAD_XLA"
 
-_shared, _lock = {}, threading.Lock()
+_shared, _training, _lock = {}, {}, threading.Lock()
+
+
+def xla():
+    """Whether programs are compiled by XLA: unless the environment variable ALAD_XLA is 0.
+
+    Without XLA a program starts sooner, by seconds, and runs several times slower; scores differ in
+    their last bits.
+
+    Returns:
+        bool.
+
+    Example:
+        >>> xla() == (os.environ.get("ALAD_XLA", "1") != "0")
+        True
+    """
+    return os.environ.get(XLA_ENV, "1") != "0"
 
 
 def kept(model, name, function, compiled):
@@ -34,17 +54,74 @@ def kept(model, name, function, compiled):
         if name not in model._programs:
             model._programs[name] = compiled(function)
         return model._programs[name]
-    with _lock:  # two threads must not compile the same one
-        program = _shared.pop((key, name), None)
-        if program is None:
-            require_room()
-            specs = [tf.TensorSpec(v.shape, v.dtype) for v in model.variables]
-            program = compiled(_of_values(model, function), specs)
-        _shared[key, name] = program  # the one that was used last stands last
-        while len(_shared) > SHARED:
-            _shared.pop(next(iter(_shared)))
+
+    def make():
+        specs = [tf.TensorSpec(v.shape, v.dtype) for v in model.variables]
+        return compiled(_of_values(model, function), specs)
+
+    program = _remembered(_shared, SHARED, (key, name, xla()), make)
     values = [tf.convert_to_tensor(v.value) for v in model.variables]
     return lambda *arguments: program(*arguments, values)
+
+
+def training_program(model, data, variables):
+    """A model's `train_step` as a compiled function of its data, shared by models of one kind.
+
+    Args:
+        model: a compiled `alad_tf.stepped.SteppedModel`.
+        data: tuple of tensors that `train_step` takes; their shapes become the program's.
+        variables: list of the `tf.Variable`s that a step reads or changes.
+
+    Returns:
+        a function of such tensors, which trains this model and returns what `train_step` does.
+    """
+    seeds = model.draw_seeds()
+    specs = [tf.TensorSpec(part.shape, part.dtype) for part in data]
+
+    def steps(*arguments):
+        *data, seeds, others = arguments
+        with _standing_in(variables, others), model.drawing_by(seeds):
+            return model.train_step(tuple(data))
+
+    def make():
+        program = tf.function(steps, jit_compile=model.jit_compile, autograph=False)
+        return program.get_concrete_function(*specs, tf.TensorSpec(seeds.shape, tf.int32), variables)
+
+    key = model.training_key()
+    kind = None if key is None else (type(model), key, model.jit_compile, *specs)
+    program = _remembered(_training, TRAINING, kind, make)
+    return lambda *data: program(*data, seeds, variables)
+
+
+def _remembered(programs, most, key, make):
+    """The program of a key, made if need be; one that captures something is nobody else's."""
+    with _lock:  # two threads must not compile the same one
+        program = programs.pop(key, None)
+        if program is None:
+            require_room()
+            program = make()
+        if key is not None and not getattr(program, "captured_inputs", ()):
+            programs[key] = program  # the one that was used last stands last
+        while len(programs) > most:
+            programs.pop(next(iter(programs)))
+    return program
+
+
+@contextlib.contextmanager
+def _standing_in(variables, others):
+    """While the body is traced, what is done to `variables` is done to `others`.
+
+    TensorFlow has no public way to trace a function of variables that Keras holds. A variable is
+    what its handle points to, and `tf.Variable` has its handle in this attribute.
+    """
+    own = [v._handle for v in variables]
+    try:
+        for variable, other in zip(variables, others, strict=True):
+            variable._handle = other.handle
+        yield
+    finally:
+        for variable, handle in zip(variables, own, strict=True):
+            variable._handle = handle
 
 
 def require_room():

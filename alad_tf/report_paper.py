@@ -39,7 +39,7 @@ ON_AUTHORS_ROWS = (
     f"features: variant {AUTHORS_RUNS['default']}, and {AUTHORS_RUNS['no_sn']} for the networks "
     "that the script makes of it."
 )
-AS_IN_THE_ZOO = ("default", "class0")
+AS_IN_THE_ZOO = ("default", *(f"class{number}" for number in range(10)))
 # the question, its entry, the variant to compare with, the other one, the metric
 QUESTIONS = (
     ("Arrhythmia: anomalies in training", "arrhythmia_alad", "default", "contaminated", "f1"),
@@ -51,14 +51,10 @@ QUESTIONS = (
     ("KDD99, raw features: half", "kdd99_alad", "raw", AUTHORS_RUNS["default"], "f1"),
     ("KDD99, raw, no spectral norm: half", "kdd99_alad", "no_sn_raw", AUTHORS_RUNS["no_sn"], "f1"),
     ("CIFAR-10, airplane: D_xx's axis", "cifar10_alad", "class0", "class0_channels", "auroc"),
-    ("CIFAR-10, airplane: stopping rule", "cifar10_alad", "class0", "class0_stop_last", "auroc"),
-    (
-        "CIFAR-10, airplane, stopped: D_xx's axis",
-        "cifar10_alad",
-        "class0_stop_last",
-        "class0_channels_stop_last",
-        "auroc",
-    ),
+    ("CIFAR-10, airplane: 100 epochs", "cifar10_alad", "class0", "class0_stop_fixed", "auroc"),
+    ("CIFAR-10, automobile: 100 epochs", "cifar10_alad", "class1", "class1_stop_fixed", "auroc"),
+    ("CIFAR-10, bird: 100 epochs", "cifar10_alad", "class2", "class2_stop_fixed", "auroc"),
+    ("CIFAR-10, cat: 100 epochs", "cifar10_alad", "class3", "class3_stop_fixed", "auroc"),
 )
 
 

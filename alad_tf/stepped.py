@@ -1,15 +1,19 @@
 """What every trained network here shares: many compiled steps a call, no hidden random state."""
 
 import contextlib
+import json
 
 import keras
 import tensorflow as tf
 
 from alad_tf import replicas
 from alad_tf.feed import Batches
+from alad_tf.layers import SeededDropout
 from alad_tf.metrics import StepMeans
+from alad_tf.programs import training_program, xla
 from alad_tf.random import derive_seed, normal
 
+CALLS = 128  # uses of randomness in a step, at most: see `alad_tf.step.Calls`
 # The optimizer of ALAD's tables; epsilon is TensorFlow 1's default, which the paper left in place.
 ADAM = {"learning_rate": 1e-5, "beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8}
 
@@ -42,6 +46,7 @@ class SteppedModel(keras.Model):
             losses: tuple of str, the names of the scalars that `learn` returns.
         """
         self.seed = int(seed)
+        self._salts, self._own_programs = None, {}
         self.step = self.add_weight(
             name="step", shape=(), dtype="int64", initializer="zeros", trainable=False
         )
@@ -56,7 +61,7 @@ class SteppedModel(keras.Model):
     # ------------------------------------------------------------ compile, fit
 
     def compile(self, learning_rate=None, beta_1=None, beta_2=None, epsilon=None, **kwargs):
-        """Give each network its own Adam; XLA is on unless `jit_compile=False`.
+        """Give each network its own Adam; XLA is on unless `jit_compile=False` or ALAD_XLA=0.
 
         Args:
             learning_rate, beta_1, beta_2, epsilon: floats; default 1e-5, 0.5, 0.999, 1e-8.
@@ -75,9 +80,9 @@ class SteppedModel(keras.Model):
         if not adam["learning_rate"] > 0:
             raise ValueError(f"learning_rate must be positive; received {learning_rate}.")
         # Keras resolves "auto" to no XLA on a CPU, so XLA is asked for by name.
-        kwargs.setdefault("jit_compile", not kwargs.get("run_eagerly", False))
+        kwargs.setdefault("jit_compile", xla() and not kwargs.get("run_eagerly", False))
         super().compile(optimizer=None, **kwargs)
-        self._compile_config_ = {**adam, **kwargs}
+        self._compile_config_, self._own_programs = {**adam, **kwargs}, {}
         for name in self.optimized:
             optimizer = keras.optimizers.Adam(**adam, name=f"adam_{name}")
             optimizer.build(getattr(self, name).trainable_variables)
@@ -114,6 +119,95 @@ class SteppedModel(keras.Model):
             options["steps_per_epoch"] = x.chunks
             x = x.epochs(first=initial_epoch)
         return super().fit(x, epochs=epochs, initial_epoch=initial_epoch, **options)
+
+    # --------------------------------------------------------------- the program
+
+    def make_train_function(self, force=False):
+        """Keras's hook: what `fit` calls with its iterator, here `advance`."""
+        shared = tf.distribute.has_strategy() or self.distribute_strategy.num_replicas_in_sync > 1
+        if self.run_eagerly or self.steps_per_execution > 1 or shared:
+            return super().make_train_function(force)
+
+        def train_function(iterator):
+            data = next(iterator)
+            return self.advance(*(data if isinstance(data, tuple) else (data,)))
+
+        self.train_function = train_function
+        return train_function
+
+    def advance(self, *data):
+        """`train_step(data)`, compiled: by one program for all models of this architecture.
+
+        The program takes what a model consists of as arguments: its variables, which it updates in
+        place, and the seeds of its draws. Another model of the same networks, such as a member of
+        an ensemble, the next seed, or the next fit of a grid search, compiles nothing.
+
+        Args:
+            *data: as for `train_step`.
+
+        Returns:
+            dict of the losses' means over the epoch so far.
+        """
+        shapes = (self.jit_compile, *(tuple(part.shape) for part in data))
+        if shapes not in self._own_programs:
+            variables = [v.value for v in self.state_variables()]
+            self._own_programs[shapes] = training_program(self, data, variables)
+        return self._own_programs[shapes](*data)
+
+    def state_variables(self):
+        """All that training changes: weights, averages, step, means of losses, Adam's moments.
+
+        Returns:
+            list of Keras variables, in an order that is the same for all models of an architecture.
+        """
+        optimizers = [getattr(self, f"optimizer_{name}") for name in self.optimized]
+        variables = [*self.variables, *self._loss_means.variables]
+        variables += [v for optimizer in optimizers for v in optimizer.variables]
+        return list({id(v): v for v in variables}.values())
+
+    def training_key(self):
+        """What the training program depends on besides the shapes of its arguments: JSON.
+
+        Neither the seed nor the learning rate: they are arguments. None if the model's class does
+        not say what it is made of, or if this model has methods of its own; then so are its
+        programs.
+        """
+        if vars(self).keys() & vars(SteppedModel).keys():
+            return None
+        try:
+            config = {**self.get_config(), "seed": 0, "name": ""}
+            compiled = {**self.get_compile_config(), "learning_rate": 0.0}
+            trainable = [v.trainable for v in self.variables]
+            return json.dumps([config, compiled, trainable], sort_keys=True)
+        except (NotImplementedError, TypeError):
+            return None
+
+    def draw_seeds(self):
+        """The salts of a step's uses of randomness, then the seeds of the dropout layers.
+
+        Returns:
+            int32 tensor (CALLS + number of dropout layers,).
+        """
+        salts = [derive_seed(self.seed, 3, call) for call in range(CALLS)]
+        return tf.constant(salts + [layer.seed for layer in self._dropouts()], tf.int32)
+
+    @contextlib.contextmanager
+    def drawing_by(self, seeds):
+        """While the body is traced, draws follow from a tensor that `draw_seeds` describes."""
+        layers = self._dropouts()
+        own = [layer.seed for layer in layers]
+        self._salts = seeds
+        try:
+            for layer, seed in zip(layers, tf.unstack(seeds[CALLS:], len(layers)), strict=True):
+                layer.seed = seed
+            yield
+        finally:
+            self._salts = None
+            for layer, seed in zip(layers, own, strict=True):
+                layer.seed = seed
+
+    def _dropouts(self):
+        return [layer for layer in self._flatten_layers() if isinstance(layer, SeededDropout)]
 
     # ------------------------------------------------------------------ steps
 
@@ -208,11 +302,7 @@ class SteppedModel(keras.Model):
         if shares > 1:  # Keras's optimizers sum them, and the batch's loss is their losses' mean
             gradients = [[gradient / shares for gradient in some] for some in gradients]
         for name, share, variables in zip(names, gradients, owned, strict=True):
-            self.update_weights(getattr(self, f"optimizer_{name}"), share, variables)
-
-    def update_weights(self, optimizer, gradients, variables):
-        """One update of one network's weights by its optimizer."""
-        optimizer.apply(gradients, variables)
+            getattr(self, f"optimizer_{name}").apply(share, variables)
 
     def noise(self, batch_size, ahead=0):
         """The normal draws of a step, a function of the seed and the step alone.
@@ -233,5 +323,5 @@ class SteppedModel(keras.Model):
         return tf.stack([tf.broadcast_to(salt, tf.shape(step)), step], axis=-1)
 
     def salt(self, call):
-        """What tells the `call`-th use of randomness from the others: an int of 31 bits."""
-        return derive_seed(self.seed, 3, call)
+        """What tells the `call`-th use of randomness from the others: 31 bits."""
+        return derive_seed(self.seed, 3, call) if self._salts is None else self._salts[call]

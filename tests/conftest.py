@@ -32,6 +32,15 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: PLACE.get(item.path.stem, len(LONG)))
 
 
+@pytest.hookimpl(tryfirst=True)  # before the test's fixtures
+def pytest_runtest_setup(item):
+    """XLA, which takes seconds to compile a program, is off where it is not what a test is about.
+
+    Commands that a test starts inherit this.
+    """
+    os.environ["ALAD_XLA"] = "1" if item.get_closest_marker("xla") else "0"
+
+
 FILES = ("kddcup.data_10_percent.gz", "arrhythmia.data")
 
 
@@ -65,19 +74,6 @@ def arrhythmia(data_dir):
 def breast_cancer():
     """Records of the breast cancer table; not to be changed in place."""
     return load("breast_cancer")
-
-
-@pytest.fixture
-def uncompiled(monkeypatch):
-    """Models train without XLA, for tests of what surrounds a training: a third of the time."""
-    from alad_tf.stepped import SteppedModel
-
-    honest = SteppedModel.compile
-
-    def compile(self, *arguments, **options):
-        honest(self, *arguments, **{"jit_compile": False, **options})
-
-    monkeypatch.setattr(SteppedModel, "compile", compile)
 
 
 @contextlib.contextmanager

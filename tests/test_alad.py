@@ -27,6 +27,7 @@ def trained():
     return model
 
 
+@pytest.mark.xla
 def test_step_is_compiled_by_xla():
     def with_python(self, x_d, x_g, noise, after=0):
         tf.py_function(lambda: None, [], [])  # XLA cannot compile this
@@ -133,6 +134,7 @@ def test_keras_file_round_trip_keeps_scores_and_goes_on_training(tmp_path, optio
     assert equal(weights_of(loaded), weights_of(model))
 
 
+@pytest.mark.xla
 def test_a_loaded_model_is_compiled_by_xla_as_before(tmp_path):
     tiny_model(learning_rate=0.01).save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

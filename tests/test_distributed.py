@@ -104,7 +104,7 @@ def test_two_processes_have_the_losses_of_one(alone):
         _agree(_told(process), alone, 2)
 
 
-def test_the_command_trains_on_two_devices(tmp_path, uncompiled):
+def test_the_command_trains_on_two_devices(tmp_path):
     """A run as any other: detector, history, result; the same epochs as on one device."""
     import zoo
     from alad_tf import runs

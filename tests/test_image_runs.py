@@ -157,7 +157,7 @@ def test_a_run_becomes_a_preset_within_the_bounds(whole, small_svhn_dir, tmp_pat
 
 
 def test_the_stopping_rule_and_the_axis_are_part_of_the_run(
-    entry, small_svhn_dir, tmp_path, uncompiled
+    entry, small_svhn_dir, tmp_path
 ):
     options = dict(stopping="best", patience=1, pair_axis="channels", epochs=3)
     result, folder = train(entry, tmp_path, small_svhn_dir, **options)

@@ -3,9 +3,19 @@
 import keras
 import numpy as np
 import pytest
-from tiny import FEATURES, equal, tiny_data, tiny_image_model, tiny_model, weights_of
+import tensorflow as tf
+from tiny import (
+    FEATURES,
+    LATENT,
+    ROWS,
+    equal,
+    tiny_data,
+    tiny_image_model,
+    tiny_model,
+    weights_of,
+)
 
-from alad_tf import members
+from alad_tf.alad import ALAD
 from alad_tf.feed import PairedBatches
 from alad_tf.members import train_members
 
@@ -69,19 +79,48 @@ def test_training_goes_on_where_it_stopped():
     assert equal(weights_of(whole), weights_of(parts))
 
 
-def test_one_program_serves_other_tables_rates_and_seeds():
+def test_one_program_serves_other_tables_rates_and_seeds(monkeypatch):
     """Nothing of the first model is captured: what another one learns does not depend on it."""
+    monkeypatch.setattr("alad_tf.programs._training", made := {})
     x = tiny_data()
     alone = tiny_model(5, learning_rate=1e-2)
     alone.fit(x[:64], batch_size=32, epochs=1, verbose=0)
+    made.clear()
     train_members([tiny_model(0)], x, 32, steps=2)
-    before = members._compiled.cache_info()
+    (program,) = made.values()
     other = tiny_model(5, learning_rate=1e-2)
     train_members([other], x[:64], 32, steps=2)
-    after = members._compiled.cache_info()
-    assert (after.misses, after.hits) == (before.misses, before.hits + 1)
-    assert not members._program(members._key(other, 32, members.CHUNK)).captured_inputs
+    assert list(made.values()) == [program] and not program.captured_inputs
     assert equal(weights_of(other), weights_of(alone))
+
+
+def test_a_model_that_captures_something_shares_no_program(monkeypatch):
+    """A subclass whose step reads a variable of its own, which is no part of its state."""
+    monkeypatch.setattr("alad_tf.programs._training", made := {})
+
+    class Scaled(ALAD):
+        def learn(self, x_d, x_g, noise):
+            return super().learn(x_d * self.factor[0], x_g, noise)
+
+    def trained(factor):
+        model = Scaled(ROWS, x_shape=(FEATURES,), latent_dim=LATENT, seed=1)
+        model.factor = (tf.Variable(factor, trainable=False),)
+        model.compile(learning_rate=1e-3)
+        model.fit(tiny_data(), batch_size=32, epochs=1, verbose=0)
+        return model
+
+    first, same, other = map(trained, (1.0, 1.0, 2.0))
+    assert not made
+    assert equal(weights_of(first)[:20], weights_of(same)[:20])
+    assert not equal(weights_of(first)[:20], weights_of(other)[:20])
+
+
+def test_a_model_that_was_patched_shares_no_program():
+    plain, patched = tiny_model(1), tiny_model(1)
+    patched.noise = lambda batch_size, ahead=0: tf.zeros((*ahead.shape, 2, batch_size, LATENT))
+    for model in (plain, patched):
+        model.fit(tiny_data(), batch_size=32, epochs=1, verbose=0)
+    assert not equal(weights_of(plain), weights_of(patched))
 
 
 def test_a_killed_training_goes_on_from_its_checkpoint(tmp_path, monkeypatch):

@@ -98,6 +98,7 @@ def test_a_resumed_training_is_the_unbroken_one(tmp_path):
     assert equal(weights_of(whole), weights_of(resumed))
 
 
+@pytest.mark.xla
 def test_xla_is_on_where_it_pays():
     assert xla_pays("float32") and ENTRY.build(precision="float32").jit_compile
     expected = bool(tf.config.get_visible_devices("GPU"))

@@ -12,9 +12,7 @@ from alad_tf.settings import Settings
 
 
 @pytest.mark.parametrize(("contaminated", "train_rows"), [(False, 192), (True, 226)])
-def test_arrhythmia_run_has_the_papers_rows(data_dir, tmp_path, contaminated, train_rows, request):
-    if contaminated:  # other rows through the same networks
-        request.getfixturevalue("uncompiled")
+def test_arrhythmia_run_has_the_papers_rows(data_dir, tmp_path, contaminated, train_rows):
     settings = Settings(epochs=1, contaminated=contaminated)
     paths = dict(out=tmp_path / "run", results_dir=tmp_path / "results", data_dir=data_dir)
     result, folder = runs.train(zoo.entry("arrhythmia_alad"), settings, **paths)
@@ -37,6 +35,7 @@ def test_arrhythmia_run_has_the_papers_rows(data_dir, tmp_path, contaminated, tr
     assert hits / 34 == pytest.approx(again["features"]["precision"])
 
 
+@pytest.mark.xla
 def test_kdd99_raw_records_go_through_the_real_networks(kdd99, data_dir, tmp_path):
     entry = zoo.entry("kdd99_alad")
     data = prepare(entry, data_dir=data_dir)

@@ -17,7 +17,7 @@ from alad_tf.settings import Settings
         ("cifar10_alad", {}, "class0"),
         ("cifar10_alad", dict(normal_class="ship"), "class8"),
         ("cifar10_alad", dict(normal_class="8", pair_axis="height", patience=10), "class8"),
-        ("cifar10_alad", dict(pair_axis="channels", stopping="last"), "class0_channels_stop_last"),
+        ("cifar10_alad", dict(pair_axis="channels", stopping="fixed"), "class0_channels_stop_fixed"),
         ("cifar10_alad", dict(precision="bfloat16"), "class0"),
         ("svhn_alad", dict(normal_class=3, stopping="best", patience=5), None),
     ],
@@ -39,7 +39,7 @@ def test_the_config_holds_what_runs():
     exact = Settings(precision="float32").resolve(entry)
     assert "precision" not in {**exact.config(entry), **exact.build_options(entry)}
     config = Settings().resolve(entry).config(entry)
-    assert (config["pair_axis"], config["stopping"], config["epochs"]) == (1, "fixed", 100)
+    assert (config["pair_axis"], config["stopping"], config["epochs"]) == (1, "last", 100)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import functools
 
 import tensorflow as tf
 
+from alad_tf.programs import xla
 from alad_tf.random import derive_seed, normal
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # TensorFlow 1's Adam, which the authors' code takes
@@ -68,7 +69,7 @@ class LatentSearch:
         with tf.init_scope():  # numbers, also where a function is being traced
             self.start = normal((1, latent_dim), [derive_seed(seed), 0])  # (1, latent)
         self.loop = len(self.x_shape) == 1 if loop is None else bool(loop)
-        compiled = functools.partial(tf.function, jit_compile=True)
+        compiled = functools.partial(tf.function, jit_compile=xla())
         self._compiled_features = compiled(self._features)
         self._compiled_losses = compiled(self._losses)
         self._compiled_step = compiled(self._step)
