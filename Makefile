@@ -4,21 +4,20 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test lint docs notebooks clean
+.PHONY: demo test test-all lint docs notebooks clean
 
 demo: $(VENV)/installed
 	$(BIN)/alad demo
 
-# A worker a core: most of the time is XLA compiling, which keeps one core busy. In parts, because
-# TensorFlow frees no compiled program before its process ends. Files come in the order of
-# tests/conftest.py, not in that of their numbers of tests.
+# A worker a core. Files come in the order of tests/conftest.py, not in that of their numbers of
+# tests.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile \
   --no-loadscope-reorder
 test: lint  # tests/test_docs.py builds the pages, with warnings as errors
-	$(PYTEST) tests/test_[a-d]*.py tests/data tests/preprocess
-	$(PYTEST) tests/test_[e-k]*.py
-	$(PYTEST) tests/test_[l-r]*.py
-	$(PYTEST) tests/test_[s-z]*.py alad_tf zoo benchmarks
+	$(PYTEST) -m "not slow"
+
+test-all: lint
+	$(PYTEST)
 
 # The pages, into site/; a warning is an error.
 docs: $(VENV)/installed

@@ -76,7 +76,7 @@ def training_program(model, data, variables):
         a function of such tensors, which trains this model and returns what `train_step` does.
     """
     seeds = model.draw_seeds()
-    specs = [tf.TensorSpec(part.shape, part.dtype) for part in data]
+    specs = [tf.TensorSpec(part.shape, part.dtype) for part in (*data, seeds)]
 
     def steps(*arguments):
         *data, seeds, others = arguments
@@ -85,7 +85,7 @@ def training_program(model, data, variables):
 
     def make():
         program = tf.function(steps, jit_compile=model.jit_compile, autograph=False)
-        return program.get_concrete_function(*specs, tf.TensorSpec(seeds.shape, tf.int32), variables)
+        return program.get_concrete_function(*specs, variables)
 
     key = model.training_key()
     kind = None if key is None else (type(model), key, model.jit_compile, *specs)

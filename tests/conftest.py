@@ -80,6 +80,7 @@ def breast_cancer():
 def _unasked():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("alad_tf.export.difference", lambda *_: None)
+        patch.setattr("alad_tf.portable.portable_difference", lambda *_: None)
         yield
 
 

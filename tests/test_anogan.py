@@ -79,6 +79,7 @@ def test_a_step_updates_d_then_g_down_their_losses():
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.xla
 def test_scores_are_those_of_the_search_with_averaged_weights():
     x = np.random.default_rng(2).standard_normal((64, FEATURES)).astype("float32")
     model = tiny(seed=2, epochs=3, ema_decay=0.9).fit(x, verbose=0)

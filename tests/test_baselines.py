@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 
 import numpy as np
@@ -57,9 +58,12 @@ def fit(method, seed=1):
     return MAKE[method](seed).fit(rows(), **options)
 
 
+fitted_once = functools.cache(fit)  # for tests that only ask it
+
+
 @pytest.fixture(scope="module", params=sorted(MAKE))
 def fitted(request):
-    return fit(request.param)
+    return fitted_once(request.param)
 
 
 def test_every_method_is_here():

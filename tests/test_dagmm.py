@@ -119,16 +119,15 @@ def test_scores_use_the_mixture_of_all_training_rows():
     np.testing.assert_allclose(model.anomaly_score(x), energies(z, whole), rtol=1e-3, atol=1e-3)
 
 
-def test_twenty_seeds_train_on_arrhythmia_without_nan(arrhythmia):
-    """One compiled step, the initial weights of twenty seeds; the whole trainings are results."""
+@pytest.mark.parametrize("seeds", [2, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.xla])])
+def test_seeds_train_on_arrhythmia_without_nan(arrhythmia, seeds):
+    """The initial weights of twenty seeds; the whole trainings are results."""
     train = split("arrhythmia", arrhythmia.is_anomaly).train
     x = for_dataset("arrhythmia", arrhythmia, train).transform(arrhythmia.x[train])
     assert x.shape == (192, 274)
     entry = zoo.entry("arrhythmia_dagmm")
-    model = entry.build(0)
-    for seed in range(20):
-        for ours, theirs in zip(model.variables, entry.build(seed).variables, strict=True):
-            ours.assign(theirs)
+    for seed in range(seeds):
+        model = entry.build(seed)
         model.fit(x, epochs=100, verbose=0)
         assert np.isfinite(model.history.history["loss"]).all()
         assert np.isfinite(model.anomaly_score(x)).all()

@@ -4,7 +4,6 @@ import dataclasses
 import json
 
 import numpy as np
-import pytest
 from typer.testing import CliRunner
 
 import zoo
@@ -55,8 +54,9 @@ def test_list_names_every_entry():
     assert all(name in text for name in zoo.list())
 
 
-@pytest.mark.parametrize("name", zoo.list())
-def test_describe_prints_the_description(name):
+def test_describe_prints_the_description():
+    """Of one entry; what the description of each holds is in `test_zoo`."""
+    name = "breast_cancer_alad"
     result = CliRunner().invoke(app, ["describe", name], env={"COLUMNS": "5000"})
     assert result.exit_code == 0
     assert result.output.strip() == zoo.describe(name).strip()

@@ -89,6 +89,7 @@ def test_two_replicas_have_the_losses_of_one_device_also_resumed(alone):
     _agree(_told(_start(2, "mirrored", [1, 3])), alone, 2)
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_losses_of_one(alone):
     """Two workers on this machine, each with the same rows, each with half of every batch."""
     places = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
@@ -104,6 +105,7 @@ def test_two_processes_have_the_losses_of_one(alone):
         _agree(_told(process), alone, 2)
 
 
+@pytest.mark.slow
 def test_the_command_trains_on_two_devices(tmp_path):
     """A run as any other: detector, history, result; the same epochs as on one device."""
     import zoo

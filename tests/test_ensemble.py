@@ -11,6 +11,8 @@ from alad_tf.members import train_members
 from alad_tf.scorer import Scorer
 from alad_tf.scores import SCORES
 
+pytestmark = pytest.mark.xla
+
 
 @pytest.fixture(scope="module")
 def x():

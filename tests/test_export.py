@@ -27,6 +27,8 @@ from alad_tf.threshold import by_false_alarms
 from alad_tf.warmup import BATCHES as BATCHES_OF_WARMUP
 from alad_tf.warmup import WARMUP
 
+pytestmark = pytest.mark.xla
+
 NAMES = ("vector", "table", "kdd99_alad", "cifar10_alad")
 ROWS, BATCHES = 17, (17, 5, 1)
 AGAINST = {"table": 1 - 1e-4, "kdd99_alad": 1 + 1e-4}  # thresholds, in units of a row's score

@@ -156,9 +156,7 @@ def test_a_run_becomes_a_preset_within_the_bounds(whole, small_svhn_dir, tmp_pat
     assert after.p_value(images[held_out]).min() == pytest.approx(2 / 9)
 
 
-def test_the_stopping_rule_and_the_axis_are_part_of_the_run(
-    entry, small_svhn_dir, tmp_path
-):
+def test_the_stopping_rule_and_the_axis_are_part_of_the_run(entry, small_svhn_dir, tmp_path):
     options = dict(stopping="best", patience=1, pair_axis="channels", epochs=3)
     result, folder = train(entry, tmp_path, small_svhn_dir, **options)
     assert result["variant"] == "class1_channels_stop_best_patience1_epochs3"
@@ -175,6 +173,8 @@ def test_the_stopping_rule_and_the_axis_are_part_of_the_run(
     assert again == pytest.approx(min(scores), rel=1e-4)
 
 
+@pytest.mark.slow
+@pytest.mark.xla
 def test_the_command_line_runs_svhn_with_table_ix(small_svhn_dir, tmp_path):
     code = "from alad_tf.cli import main; main()"
     options = ["--normal-class", "1", "--epochs", "2", "--data-dir", small_svhn_dir]

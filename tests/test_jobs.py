@@ -321,6 +321,8 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, tmp_path):
     assert "The same command with --resume goes on" in told.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.xla
 def test_seeds_side_by_side_are_the_runs_of_each_alone(tmp_path):
     (tmp_path / "zoo.py").write_text("raise SystemExit('a file of the working directory')")
     options = ("--epochs", "2", "--results", "results")

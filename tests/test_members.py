@@ -39,6 +39,7 @@ def assert_alike(ours, theirs):
             np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6, err_msg=a.path)
 
 
+@pytest.mark.xla
 def test_members_are_what_fit_makes():
     """In chunks of other lengths than `fit` has; and in company, or alone, a member is the same."""
     x = tiny_data(70)
@@ -62,6 +63,7 @@ def test_tables_of_one_step_an_epoch_are_trained_alike():
     assert_alike(together, alone)
 
 
+@pytest.mark.xla
 def test_image_members_are_what_fit_makes():
     x = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 2)).astype("float32")
     together, alone = tiny_image_model(), tiny_image_model()
@@ -70,6 +72,7 @@ def test_image_members_are_what_fit_makes():
     assert_alike(together, alone)
 
 
+@pytest.mark.xla
 def test_training_goes_on_where_it_stopped():
     x = tiny_data()
     whole, parts = tiny_model(1), tiny_model(1)

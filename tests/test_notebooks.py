@@ -48,32 +48,44 @@ def test_01_quickstart(tmp_path, monkeypatch):
     assert "saved, read, and the same scores to the bit" in text and pictures == 3
 
 
+@pytest.mark.slow
+@pytest.mark.xla
 def test_02_on_the_real_records(tmp_path, monkeypatch, data_dir):
     text, pictures = run("02", tmp_path, monkeypatch, DATA_DIR=str(data_dir))
     assert "494,021 records" in text and "not to be had" not in text and pictures == 3
 
 
+@pytest.mark.slow
+@pytest.mark.xla
 def test_02_falls_back_to_a_bundled_table(tmp_path, monkeypatch):
     text, pictures = run("02", tmp_path, monkeypatch, DATA_DIR=str(tmp_path))
     assert "KDD99 is not to be had here" in text and "569 records" in text and pictures == 3
 
 
+@pytest.mark.slow
+@pytest.mark.xla
 def test_03_falls_back_to_bundled_images(tmp_path, monkeypatch):
     text, pictures = run("03", tmp_path, monkeypatch, DATA_DIR=str(tmp_path))
     assert "CIFAR-10 is not to be had here" in text and pictures == 6
 
 
+@pytest.mark.slow
+@pytest.mark.xla
 def test_04_your_own_data(tmp_path, monkeypatch):
     text, pictures = run("04", tmp_path, monkeypatch)
     assert "rows      600" in text and "nearest neighbour" in text and pictures == 3
 
 
+@pytest.mark.slow
+@pytest.mark.xla
 def test_05_serve_it(tmp_path, monkeypatch):
     text, _ = run("05", tmp_path, monkeypatch)
     assert "'state': 'AVAILABLE'" in text and "400 Input 'x' must have shape" in text
     assert "the server has ended" in text and "rows      1,000" in text
 
 
+@pytest.mark.slow
+@pytest.mark.xla
 def test_06_inside_alad(tmp_path, monkeypatch):
     text, pictures = run("06", tmp_path, monkeypatch)
     assert "trained" in text and pictures == 5

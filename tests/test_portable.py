@@ -1,6 +1,5 @@
 """Exports for other runtimes: ONNX and TensorFlow Lite answer as the detector does."""
 
-import functools
 import sys
 
 import numpy as np
@@ -9,7 +8,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
-from test_baselines import fit, rows
+from test_baselines import fitted_once, rows
 from test_export import alad, raw_records, tiny_table, tiny_vector
 from tiny import tiny_image_model
 
@@ -43,11 +42,8 @@ def part(raw, count):
     return {k: v[:count] for k, v in raw.items()} if isinstance(raw, dict) else raw[:count]
 
 
-fitted = functools.cache(fit)  # a rival is only asked
-
-
 def rival(method):
-    return Detector.from_model(VectorPreprocessor().fit(rows()), fitted(method))
+    return Detector.from_model(VectorPreprocessor().fit(rows()), fitted_once(method))
 
 
 def tiny_image():
@@ -84,7 +80,7 @@ ONNX_ONLY = ("iforest", "ocsvm")
 
 
 @pytest.fixture(scope="module", params=sorted(MAKE))
-def exported(request, tmp_path_factory):
+def exported(request, tmp_path_factory, unasked):
     """A detector, raw records, and the paths of its exports."""
     detector = MAKE[request.param]()
     folder = tmp_path_factory.mktemp(request.param)
@@ -102,8 +98,18 @@ def exported(request, tmp_path_factory):
     if detector.threshold is None or request.param in ("table", "kdd99_alad"):
         detector.threshold = float(score[len(score) // 2 - 1] + score[len(score) // 2]) / 2
     kinds = KINDS[: 1 if request.param in ONNX_ONLY else 2]
-    paths = [detector.export(folder / kind, kind=kind) for kind in kinds]
+    with unasked():  # the tests ask the runtimes themselves
+        paths = [detector.export(folder / kind, kind=kind) for kind in kinds]
     return detector, raw, paths
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(MAKE))
+def test_an_export_passes_the_check_in_a_fresh_process(name, tmp_path):
+    """Of each detector; in the quick tests `test_the_command_writes_files_and_metadata` has one."""
+    detector = MAKE[name]()
+    for kind in KINDS[: 1 if name in ONNX_ONLY else 2]:
+        assert detector.export(tmp_path / kind, kind=kind).is_file()
 
 
 @pytest.mark.filterwarnings("ignore:.*encoded as none of the known values")

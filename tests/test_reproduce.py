@@ -202,6 +202,8 @@ def test_a_report_elsewhere_leaves_the_projects_cards_alone(tmp_path):
     assert {path: path.read_bytes() for path in cards} == cards
 
 
+@pytest.mark.slow
+@pytest.mark.xla
 def test_an_interrupted_reproduction_goes_on(tmp_path, data_dir):
     """Ctrl-C in the middle of a run; the same command ends with the result of an unbroken one."""
     words = ["reproduce", "table2", "--only", "arrhythmia_dsebm/default/seed0"]

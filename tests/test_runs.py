@@ -14,6 +14,8 @@ from test_export import alad
 
 from alad_tf.results import FIELDS
 
+pytestmark = pytest.mark.xla
+
 EPOCHS = 40
 ENTRY = "breast_cancer_alad"
 
@@ -98,6 +100,7 @@ def interrupt(folder, epoch, how, env, *extra):
     return process.returncode, text.decode()
 
 
+@pytest.mark.slow
 def test_interrupted_killed_and_resumed_ends_with_the_same_weights(
     uninterrupted, compiled_once, tmp_path
 ):
@@ -111,6 +114,7 @@ def test_interrupted_killed_and_resumed_ends_with_the_same_weights(
     assert len(history) == EPOCHS
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_in_another_process(uninterrupted, tmp_path):
     run(train(tmp_path))
     assert_same_weights(uninterrupted, tmp_path)

@@ -121,6 +121,7 @@ write_scores(Detector.load(sys.argv[1]), sys.argv[2], sys.argv[3], batch=int(sys
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_resumed(detector, tmp_path):
     """SIGKILL after some parts of 200; the output is that of an unbroken run."""
     x = np.tile(tiny_data(1000, seed=1), (40, 1))

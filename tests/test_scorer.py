@@ -11,6 +11,8 @@ from alad_tf.blocks import FEW
 from alad_tf.scorer import Scorer
 from alad_tf.scores import SCORES, check_score
 
+pytestmark = pytest.mark.xla
+
 
 @pytest.fixture(scope="module")
 def model():

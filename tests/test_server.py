@@ -186,7 +186,8 @@ def test_a_taken_port_is_named(server):
         Server(server.model.folder, port=server.port, grpc_port=0)
 
 
-def test_a_thousand_requests_of_eight_clients_to_the_command(detector, rows, tmp_path):
+@pytest.mark.parametrize("requested", [40, pytest.param(1000, marks=pytest.mark.slow)])
+def test_requests_of_eight_clients_to_the_command(detector, rows, tmp_path, requested):
     """One in twenty is malformed; then the process is told to stop, and stops by itself."""
     folder = detector.save(tmp_path / "detector")
     command = [Path(sys.executable).parent / "alad", "serve", folder, "--port", "0"]
@@ -222,7 +223,7 @@ def test_a_thousand_requests_of_eight_clients_to_the_command(detector, rows, tmp
 
         rest, over_grpc = client.RestClient(base, name), client.GrpcClient(grpc_address, name)
         with ThreadPoolExecutor(8) as pool:
-            right = list(pool.map(ask, range(1000)))
+            right = list(pool.map(ask, range(requested)))
         assert all(right)
         assert requests.get(f"{base}/healthz").status_code == 200
     finally:

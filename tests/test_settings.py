@@ -17,7 +17,11 @@ from alad_tf.settings import Settings
         ("cifar10_alad", {}, "class0"),
         ("cifar10_alad", dict(normal_class="ship"), "class8"),
         ("cifar10_alad", dict(normal_class="8", pair_axis="height", patience=10), "class8"),
-        ("cifar10_alad", dict(pair_axis="channels", stopping="fixed"), "class0_channels_stop_fixed"),
+        (
+            "cifar10_alad",
+            dict(pair_axis="channels", stopping="fixed"),
+            "class0_channels_stop_fixed",
+        ),
         ("cifar10_alad", dict(precision="bfloat16"), "class0"),
         ("svhn_alad", dict(normal_class=3, stopping="best", patience=5), None),
     ],

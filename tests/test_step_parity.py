@@ -220,6 +220,7 @@ def test_three_compiled_steps(name):
     assert int(case.model.step.value) == STEPS
 
 
+@pytest.mark.xla
 def test_fit_makes_the_same_steps():
     """`fit`, all steps in one call, with dropout: mean losses, last gradients and all state."""
     case = Recorded(rate=0.3)

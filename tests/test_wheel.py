@@ -66,6 +66,8 @@ def test_everything_that_the_zoo_promises_is_in_the_wheel(installed, tmp_path):
     assert len(told["loaded"]) == 3 and told["image"] == "class0"
 
 
+@pytest.mark.slow
+@pytest.mark.xla
 def test_the_command_runs_the_demo(installed, tmp_path):
     told = run(installed, [str(installed / "bin/alad"), "demo"], tmp_path)
     assert "Isolation Forest" in told

@@ -121,6 +121,7 @@ def fresh_process(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("name", "variant"), BUNDLED)
+@pytest.mark.xla
 def test_a_preset_scores_the_same_bits_in_a_fresh_process(name, variant, fresh_process):
     detector = load(name, variant)
     x, fresh = samples(detector), np.load(fresh_process[name, variant])
@@ -142,6 +143,7 @@ def test_a_preset_survives_save_preset_and_load(name, variant, tmp_path):
     np.testing.assert_array_equal(by_path.anomaly_score(x), detector.anomaly_score(x))
 
 
+@pytest.mark.xla
 def test_the_pretrained_breast_cancer_detector_has_the_metrics_it_states(breast_cancer):
     """The stated metrics are of the run; here they come out of the preset again."""
     from alad_tf.data import split
@@ -170,6 +172,7 @@ def test_fresh_weights_come_from_the_seed(name):
         first.predict(x)
 
 
+@pytest.mark.xla
 def test_fine_tuning_starts_from_the_detectors_scores_and_moves_them(breast_cancer):
     detector = zoo.load("breast_cancer_alad")
     x = breast_cancer.x[:64]
@@ -177,7 +180,6 @@ def test_fine_tuning_starts_from_the_detectors_scores_and_moves_them(breast_canc
     before = detector.anomaly_score(x)
     started = Scorer.from_alad(detector.model).scores(prepared)["features"]
     np.testing.assert_allclose(started, before, rtol=1e-4)
-    detector.model.jit_compile = False  # quicker, for these few steps
     detector.model.fit(prepared, batch_size=16, epochs=3, verbose=0)
     detector.adopt(detector.model)
     after = detector.anomaly_score(x)
