@@ -31,6 +31,7 @@ notebooks: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 # The environment is made once, and again when what it holds changes. pip compiles what it installs,
 # and is to: where PYTHONDONTWRITEBYTECODE is set, as in many containers, each process would else

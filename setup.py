@@ -56,7 +56,14 @@ setup(
         "bench": ["pyod>=3.6,<4", "torch>=2.6"],  # the peers of benchmarks/
         "notebooks": ["nbclient>=0.10", "nbformat>=5.10", "ipykernel>=6.29"],
         "docs": ["mkdocs-material>=9.6,<10", "mkdocstrings-python>=1.12,<3", "nbconvert>=7.16,<8"],
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "polars>=1", "requests>=2"],
+        "test": [
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "ruff>=0.9",
+            "import-linter>=2",
+            "polars>=1",
+            "requests>=2",
+        ],
     },
     entry_points={"console_scripts": ["alad = alad_tf.cli:main"]},
     classifiers=[

@@ -6,7 +6,7 @@ its metrics, say) does not import TensorFlow.
 Example:
     >>> from alad_tf import ALAD, Detector, Scorer
     >>> Scorer.__module__
-    'alad_tf.scorer'
+    'alad_tf.model.scorer'
 """
 
 import importlib
@@ -14,11 +14,11 @@ import importlib
 __version__ = "0.1.0"
 
 _HOMES = {
-    "ALAD": "alad_tf.alad",
-    "ALADDetector": "alad_tf.estimator",
-    "Detector": "alad_tf.detector",
-    "Scorer": "alad_tf.scorer",
-    "SpectralNormalization": "alad_tf.layers",
+    "ALAD": "alad_tf.model.alad",
+    "ALADDetector": "alad_tf.detector.estimator",
+    "Detector": "alad_tf.detector.detector",
+    "Scorer": "alad_tf.model.scorer",
+    "SpectralNormalization": "alad_tf.model.layers",
 }
 __all__ = ["ALAD", "ALADDetector", "Detector", "Scorer", "SpectralNormalization"]
 

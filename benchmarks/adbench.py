@@ -24,10 +24,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
 from alad_tf.data.adbench import SETS, load_adbench, split_adbench
-from alad_tf.ensemble import Ensemble
-from alad_tf.estimator import ALADDetector
-from alad_tf.files import write_json
-from alad_tf.scorer import Scorer
+from alad_tf.detector.ensemble import Ensemble
+from alad_tf.detector.estimator import ALADDetector
+from alad_tf.engine.files import write_json
+from alad_tf.model.scorer import Scorer
 from benchmarks import common
 
 PARTIAL = Path("results/benchmarks/adbench.partial.json")

@@ -22,9 +22,9 @@ import pandas as pd
 import typer
 
 import zoo
+from alad_tf.cli.score_files import write_scores
 from alad_tf.data import load
 from alad_tf.data.user_files import BATCH
-from alad_tf.score_files import write_scores
 from benchmarks import common
 
 ENTRY = "kdd99_alad"
@@ -34,7 +34,7 @@ import json, resource, sys, warnings
 warnings.simplefilter("ignore")
 import pandas as pd
 import zoo
-from alad_tf.score_files import write_scores
+from alad_tf.cli.score_files import write_scores
 entry, source, path = sys.argv[1:]
 detector = zoo.load(entry)
 import pyarrow.parquet

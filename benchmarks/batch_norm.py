@@ -15,10 +15,9 @@ import tensorflow as tf
 import typer
 
 import zoo
-from alad_tf.detector import Detector
-from alad_tf.evaluate import evaluate
-from alad_tf.prepared import prepare
-from alad_tf.settings import Settings
+from alad_tf.detector.detector import Detector
+from alad_tf.detector.metrics import evaluate
+from alad_tf.experiments.settings import Settings, prepare
 from benchmarks import common
 
 BATCH = 32  # as in training

@@ -6,8 +6,8 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from alad_tf import machine
-from alad_tf.files import write_json
+from alad_tf.engine import machine
+from alad_tf.engine.files import write_json
 
 ROUNDS = 5
 console = Console()

@@ -20,10 +20,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from alad_tf.data.adbench import SETS, load_adbench, split_adbench
-from alad_tf.ensemble import Ensemble
-from alad_tf.members import train_members
-from alad_tf.scorer import Scorer
-from alad_tf.tuning import ALADHyperModel, TuningData
+from alad_tf.detector.ensemble import Ensemble
+from alad_tf.detector.members import train_members
+from alad_tf.detector.tuning import ALADHyperModel, TuningData
+from alad_tf.model.scorer import Scorer
 from benchmarks import common
 
 SCORES = ("features", "combined")

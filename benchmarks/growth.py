@@ -16,10 +16,10 @@ import numpy as np
 import typer
 
 import zoo
-from alad_tf.files import read_json
-from alad_tf.plots import lines
-from alad_tf.rows import dense
-from alad_tf.scorer import Scorer
+from alad_tf.engine.files import read_json
+from alad_tf.model.scorer import Scorer
+from alad_tf.model.specs import dense
+from alad_tf.plots.charts import lines
 from benchmarks import common
 from benchmarks.train_step import Fit
 

@@ -10,7 +10,7 @@ def pyod_alad(entry, x, spectral_norm):
     joint rows, which makes it smaller than ours. Everything else has our widths and our batch.
 
     Args:
-        entry: `alad_tf.entry.Entry` of a table.
+        entry: `zoo._entry.Entry` of a table.
         x: float32 array (N, d), N at least the batch.
         spectral_norm: bool.
 

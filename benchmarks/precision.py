@@ -3,7 +3,7 @@
     python -m benchmarks.precision [--rounds 5]
 
 The step is that of `alad train --precision`, inside `fit`. The gradient is that of the largest
-convolutions of Table IX, alone: TensorFlow's own, and the one of `alad_tf.convolutions`.
+convolutions of Table IX, alone: TensorFlow's own, and the one of `alad_tf.engine.kernels`.
 """
 
 from typing import Annotated
@@ -13,7 +13,7 @@ import tensorflow as tf
 import typer
 
 import zoo
-from alad_tf.convolutions import filter_gradient
+from alad_tf.engine.kernels import filter_gradient
 from benchmarks import common
 from benchmarks.train_step import Fit
 

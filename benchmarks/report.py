@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alad_tf.files import read_json, write_text
+from alad_tf.engine.files import read_json, write_text
 from benchmarks.common import beside, told
 
 FOLDER = Path("results/benchmarks")

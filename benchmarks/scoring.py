@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 import zoo
-from alad_tf.prepared import prepare
+from alad_tf.experiments.settings import prepare
 from benchmarks import common, peers, work
 from benchmarks.limit import Limit
 

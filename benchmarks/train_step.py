@@ -40,7 +40,7 @@ class Fit:
     """Our step inside `fit`: a round is an epoch of so many steps.
 
     Args:
-        entry: `alad_tf.entry.Entry`.
+        entry: `zoo._entry.Entry`.
         steps: int, steps an epoch.
         **options: of `Entry.build`, e.g. `spectral_norm`, `jit_compile`.
     """

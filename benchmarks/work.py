@@ -85,7 +85,7 @@ class Networks:
     """The forward products of an entry's networks, by network and by part.
 
     Args:
-        entry: `alad_tf.entry.Entry`.
+        entry: `zoo._entry.Entry`.
         batch: int, B.
     """
 
@@ -118,7 +118,7 @@ def train_step(entry, batch=None):
     Not counted: spectral norm's products with one vector, element-wise work, Adam, averages.
 
     Args:
-        entry: `alad_tf.entry.Entry`.
+        entry: `zoo._entry.Entry`.
         batch: int, B; default the entry's.
 
     Returns:
@@ -160,7 +160,7 @@ def score(entry, batch):
     """All products of the four scores of a batch: E, G, and D_xx of (x, x) and (x, x').
 
     Args:
-        entry: `alad_tf.entry.Entry`.
+        entry: `zoo._entry.Entry`.
         batch: int, B.
 
     Returns:

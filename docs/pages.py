@@ -86,8 +86,8 @@ def _deviations():
 
 def _adbench():
     """The means over the tables, from the benchmark's own JSON."""
-    from alad_tf.files import read_json
-    from alad_tf.report_own import adbench_means
+    from alad_tf.engine.files import read_json
+    from alad_tf.experiments.tables import adbench_means
 
     told = read_json(ROOT / "results/benchmarks/adbench.json")
     lines = ["| method | mean AUROC over the tables |", "| --- | --- |"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nbformat
 
-from alad_tf.files import write_text
+from alad_tf.engine.files import write_text
 
 HERE = Path(__file__).resolve().parent
 COLAB = "https://colab.research.google.com/"

@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from alad_tf.files import write_text
+from alad_tf.engine.files import write_text
 
 HERE = Path(__file__).resolve().parent
 # What TensorFlow tells when it is imported, before its log level counts.

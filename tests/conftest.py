@@ -95,8 +95,8 @@ def breast_cancer():
 @contextlib.contextmanager
 def _unasked():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("alad_tf.export.difference", lambda *_: None)
-        patch.setattr("alad_tf.portable.portable_difference", lambda *_: None)
+        patch.setattr("alad_tf.export.saved_model.difference", lambda *_: None)
+        patch.setattr("alad_tf.export.portable.portable_difference", lambda *_: None)
         yield
 
 

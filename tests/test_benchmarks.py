@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from alad_tf.rows import conv, conv_transpose, dense, flatten, reshape
-from alad_tf.scorer import Scorer
+from alad_tf.model.scorer import Scorer
+from alad_tf.model.specs import conv, conv_transpose, dense, flatten, reshape
 from benchmarks import common, growth, report, work
 from benchmarks.limit import Limit, _operation
 
@@ -84,7 +84,7 @@ def test_shapes_of_convolutions_are_those_of_the_networks():
         conv(7, 1, 1),
     ]
     products, shape = work.of_rows(rows, (13, 13, 2), 1)
-    from alad_tf.networks import Stack
+    from alad_tf.model.networks import Stack
 
     stack = Stack(rows)
     assert (None, *shape) == tuple(stack.compute_output_shape((None, 13, 13, 2)))

@@ -11,7 +11,7 @@ import yaml
 from test_public_api import MODULES
 
 import zoo
-from alad_tf.report_readme import BEGIN, END, IMAGES, ROWS, with_results
+from alad_tf.experiments.report import BEGIN, END, IMAGES, ROWS, with_results
 
 ROOT = Path(__file__).resolve().parents[1]
 ENTRIES = [zoo.entry(name) for name in zoo.list()]

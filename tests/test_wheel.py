@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("alad_tf", "zoo", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 CODE = """
 import json, alad_tf, zoo
-from zoo import presets
+from zoo import _presets as presets
 told = {"places": [alad_tf.__file__, zoo.__file__], "version": alad_tf.__version__}
 told["presets"] = {name: presets.variants(name) for name in zoo.list()}
 told["cards"] = [name for name in zoo.list() if "## Intended use" in zoo.describe(name)]
@@ -57,7 +57,7 @@ def run(installed, command, folder):
 
 def test_everything_that_the_zoo_promises_is_in_the_wheel(installed, tmp_path):
     import zoo
-    from zoo import presets
+    from zoo import _presets as presets
 
     told = json.loads(run(installed, [sys.executable, "-c", CODE], tmp_path))
     assert all(Path(place).is_relative_to(installed) for place in told["places"])

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from alad_tf.alad import ALAD
-from alad_tf.rows import conv, conv_transpose, dense, flatten, reshape
+from alad_tf.model.alad import ALAD
+from alad_tf.model.specs import conv, conv_transpose, dense, flatten, reshape
 
 FEATURES, LATENT = 6, 3
 ROWS = {

@@ -7,8 +7,6 @@ Example:
     >>> # zoo.load("cifar10_alad").anomaly_score(images), images uint8 (N, 32, 32, 3)
 """
 
-from zoo.describe import describe
-from zoo.entries import entry, list  # noqa: A004 - reads as zoo.list()
-from zoo.loading import load, save_preset
+from zoo._loading import describe, entry, list, load, save_preset  # noqa: A004 - as zoo.list()
 
 __all__ = ["describe", "entry", "list", "load", "save_preset"]

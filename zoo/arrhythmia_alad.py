@@ -3,8 +3,8 @@
 alad train arrhythmia_alad --seed 0
 """
 
-from alad_tf.entry import Entry
-from alad_tf.rows import dense
+from alad_tf.model.specs import dense
+from zoo._entry import Entry
 
 LATENT = 64  # latent dimension
 FEATURES = 274  # the columns without missing values

@@ -3,8 +3,8 @@
 alad train arrhythmia_anogan --seed 0
 """
 
-from alad_tf.baselines.entries import GANEntry
-from alad_tf.rows import dense
+from alad_tf.model.specs import dense
+from zoo._entry import GANEntry
 
 LATENT = 64  # latent dimension
 FEATURES = 274

@@ -3,8 +3,8 @@
 alad train arrhythmia_dagmm --seed 0
 """
 
-from alad_tf.baselines.entries import DAGMMEntry
-from alad_tf.rows import dense
+from alad_tf.model.specs import dense
+from zoo._entry import DAGMMEntry
 
 FEATURES = 274
 

@@ -3,8 +3,8 @@
 alad train arrhythmia_dsebm --seed 0
 """
 
-from alad_tf.baselines.entries import DSEBMEntry
-from alad_tf.rows import dense
+from alad_tf.model.specs import dense
+from zoo._entry import DSEBMEntry
 
 FEATURES = 274
 

@@ -3,7 +3,7 @@
 alad train arrhythmia_iforest --seed 0
 """
 
-from alad_tf.baselines.entries import IsolationForestEntry
+from zoo._entry import IsolationForestEntry
 
 ENTRY = IsolationForestEntry(
     name="arrhythmia_iforest",

@@ -7,8 +7,8 @@ The latent dimension and the number of epochs were chosen while looking at this 
 that its metrics show how the method is used and are no evidence of how good it is.
 """
 
-from alad_tf.entry import Entry
-from alad_tf.rows import dense
+from alad_tf.model.specs import dense
+from zoo._entry import Entry
 
 LATENT = 1  # malignant rows lie along the benign rows' main axes: more would rebuild them too
 FEATURES = 30

@@ -3,8 +3,8 @@
 alad train cifar10_alad --normal-class airplane --seed 0
 """
 
-from alad_tf.entry import Entry
-from alad_tf.rows import conv, conv_transpose, dense, flatten, reshape
+from alad_tf.model.specs import conv, conv_transpose, dense, flatten, reshape
+from zoo._entry import Entry
 
 LATENT = 100  # latent dimension
 RATE = 0.2  # of the layers marked as dropout; the paper prints none, the authors' code has 0.2

@@ -6,8 +6,8 @@ The appendix names "the official DCGAN architecture". Here: G of Table IX, and D
 with a logit, which are of that form and make the comparison with ALAD one of methods, not of sizes.
 """
 
-from alad_tf.baselines.entries import GANEntry
-from alad_tf.rows import conv, dense, flatten
+from alad_tf.model.specs import conv, dense, flatten
+from zoo._entry import GANEntry
 from zoo.cifar10_alad import LATENT, G
 
 D = [

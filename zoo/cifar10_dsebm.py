@@ -3,8 +3,8 @@
 alad train cifar10_dsebm --normal-class airplane --seed 0
 """
 
-from alad_tf.baselines.entries import DSEBMEntry
-from alad_tf.rows import conv, dense, flatten, max_pool
+from alad_tf.model.specs import conv, dense, flatten, max_pool
+from zoo._entry import DSEBMEntry
 
 F = [  # run backwards, with the same weights, by the slope of the energy
     conv(64, 3, 2, "softplus"),

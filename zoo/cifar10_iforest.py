@@ -3,7 +3,7 @@
 alad train cifar10_iforest --normal-class airplane --seed 0
 """
 
-from alad_tf.baselines.entries import IsolationForestEntry
+from zoo._entry import IsolationForestEntry
 
 ENTRY = IsolationForestEntry(
     name="cifar10_iforest",

@@ -3,7 +3,7 @@
 alad train cifar10_ocsvm --normal-class airplane --seed 0
 """
 
-from alad_tf.baselines.entries import OCSVMEntry
+from zoo._entry import OCSVMEntry
 
 ENTRY = OCSVMEntry(
     name="cifar10_ocsvm",

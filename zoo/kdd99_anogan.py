@@ -3,8 +3,8 @@
 alad train kdd99_anogan --seed 0
 """
 
-from alad_tf.baselines.entries import GANEntry
-from alad_tf.rows import dense
+from alad_tf.model.specs import dense
+from zoo._entry import GANEntry
 
 LATENT = 32  # latent dimension
 FEATURES = 121  # 34 continuous columns and 7 symbolic ones, one-hot

@@ -3,8 +3,8 @@
 alad train kdd99_dagmm --seed 0
 """
 
-from alad_tf.baselines.entries import DAGMMEntry
-from alad_tf.rows import dense
+from alad_tf.model.specs import dense
+from zoo._entry import DAGMMEntry
 
 FEATURES = 121  # 34 continuous columns and 7 symbolic ones, one-hot
 

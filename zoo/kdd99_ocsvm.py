@@ -3,7 +3,7 @@
 alad train kdd99_ocsvm --seed 0
 """
 
-from alad_tf.baselines.entries import OCSVMEntry
+from zoo._entry import OCSVMEntry
 
 ENTRY = OCSVMEntry(
     name="kdd99_ocsvm",

@@ -3,7 +3,7 @@
 alad train svhn_iforest --normal-class 3 --seed 0
 """
 
-from alad_tf.baselines.entries import IsolationForestEntry
+from zoo._entry import IsolationForestEntry
 
 ENTRY = IsolationForestEntry(
     name="svhn_iforest",

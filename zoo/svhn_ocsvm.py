@@ -3,7 +3,7 @@
 alad train svhn_ocsvm --normal-class 3 --seed 0
 """
 
-from alad_tf.baselines.entries import OCSVMEntry
+from zoo._entry import OCSVMEntry
 
 ENTRY = OCSVMEntry(
     name="svhn_ocsvm",

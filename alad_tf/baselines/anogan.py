@@ -7,17 +7,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from alad_tf import losses
-from alad_tf.averages import AveragedWeights
 from alad_tf.baselines.base import NeuralBaseline, distinct_rows
 from alad_tf.baselines.latent_search import LatentSearch
-from alad_tf.blocks import check_samples
-from alad_tf.discriminators import Discriminator
-from alad_tf.layers import PACKAGE
-from alad_tf.networks import Stack
-from alad_tf.progress import track
-from alad_tf.random import derive_seed
-from alad_tf.step import Calls
+from alad_tf.engine.programs import check_samples
+from alad_tf.engine.progress import track
+from alad_tf.engine.random import derive_seed
+from alad_tf.model import losses
+from alad_tf.model.alad import AveragedWeights, Calls
+from alad_tf.model.layers import PACKAGE
+from alad_tf.model.networks import Discriminator, Stack
 
 WEIGHTS = (0.1, 0.9)  # of the reconstruction: the code of ALAD's authors, AnoGAN's paper
 
@@ -41,7 +39,7 @@ class AnoGAN(NeuralBaseline, AveragedWeights):
 
     Example:
         >>> import numpy as np
-        >>> from alad_tf.rows import dense
+        >>> from alad_tf.model.specs import dense
         >>> rows = dict(G=[dense(8, "relu"), dense(5)], D=[dense(8, "lrelu"), dense(1)])
         >>> x = np.random.default_rng(0).normal(size=(64, 5)).astype("float32")
         >>> model = AnoGAN(rows, (5,), 2, search_steps=5, batch_size=32, epochs=2)

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from alad_tf.blocks import InBlocks, check_finite
-from alad_tf.files import read_json, replacing_folder, write_json
-from alad_tf.stepped import SteppedModel
-from alad_tf.weights import load_scorer, save_scorer
+from alad_tf.engine.files import load_scorer, read_json, replacing_folder, save_scorer, write_json
+from alad_tf.engine.programs import InBlocks, check_finite
+from alad_tf.model.training import SteppedModel
 
 CONFIG, WEIGHTS = "config.json", "scorer.weights.h5"
 FORMAT = 1
@@ -145,7 +144,7 @@ class NeuralBaseline(InBlocks, Baseline, SteppedModel):
 
     Args of the constructors in common:
         x_shape: tuple of ints, the shape of one preprocessed sample.
-        initializer, slope: as for `alad_tf.networks.Stack`.
+        initializer, slope: as for `alad_tf.model.networks.Stack`.
         learning_rate, beta_1: floats, Adam's.
         batch_size, epochs: ints, what `fit` takes by default.
         seed: int, of initial weights, noise, dropout and shuffling.

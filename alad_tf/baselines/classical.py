@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from alad_tf.baselines.base import Baseline, distinct_rows
-from alad_tf.blocks import check_finite, check_samples
-from alad_tf.machine import cores
+from alad_tf.engine.machine import cores
+from alad_tf.engine.programs import check_finite, check_samples
 
 STATE = "scorer.skops"  # arrays and parameters, no code: not a pickle
 TREE = "sklearn.tree._tree.Tree"  # trusted, because `_check_trees` looks at what it points to

@@ -5,9 +5,9 @@ import tensorflow as tf
 
 from alad_tf.baselines.base import NeuralBaseline
 from alad_tf.baselines.mixture import Mixture, energies, fit_mixture, singularity
-from alad_tf.layers import PACKAGE
-from alad_tf.networks import Stack
-from alad_tf.random import derive_seed
+from alad_tf.engine.random import derive_seed
+from alad_tf.model.layers import PACKAGE
+from alad_tf.model.networks import Stack
 
 TINY = 1e-12  # below any squared length of float32 samples; keeps square roots differentiable
 BLOCK = 4096  # training rows at a time when the mixture is fitted
@@ -38,7 +38,7 @@ class DAGMM(NeuralBaseline):
 
     Example:
         >>> import numpy as np
-        >>> from alad_tf.rows import dense
+        >>> from alad_tf.model.specs import dense
         >>> rows = dict(encoder=[dense(1)], decoder=[dense(5)], estimation=[dense(2)])
         >>> x = np.random.default_rng(0).normal(size=(64, 5)).astype("float32")
         >>> model = DAGMM(rows, (5,), batch_size=32, epochs=2).fit(x, verbose=0)

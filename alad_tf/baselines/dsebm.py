@@ -4,9 +4,9 @@ import keras
 import tensorflow as tf
 
 from alad_tf.baselines.base import NeuralBaseline
-from alad_tf.layers import PACKAGE
-from alad_tf.networks import Stack
-from alad_tf.random import derive_seed
+from alad_tf.engine.random import derive_seed
+from alad_tf.model.layers import PACKAGE
+from alad_tf.model.networks import Stack
 
 
 class Energy(keras.layers.Layer):
@@ -53,7 +53,7 @@ class DSEBM(NeuralBaseline):
 
     Example:
         >>> import numpy as np
-        >>> from alad_tf.rows import dense
+        >>> from alad_tf.model.specs import dense
         >>> x = np.random.default_rng(0).normal(size=(64, 5)).astype("float32")
         >>> model = DSEBM(dict(f=[dense(8, "softplus")]), (5,), batch_size=32, epochs=2)
         >>> sorted(model.fit(x, verbose=0).scores(x))

@@ -4,8 +4,8 @@ import functools
 
 import tensorflow as tf
 
-from alad_tf.programs import xla
-from alad_tf.random import derive_seed, normal
+from alad_tf.engine.programs import xla
+from alad_tf.engine.random import derive_seed, normal
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # TensorFlow 1's Adam, which the authors' code takes
 

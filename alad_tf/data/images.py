@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alad_tf.data.reach import no_tfds_error, require_reachable
+from alad_tf.data.raw import no_tfds_error, require_reachable
 from alad_tf.data.records import Records, unknown_name_error
 
 IMAGE_DATASETS = ("cifar10", "svhn_cropped")

@@ -12,7 +12,7 @@ import numpy as np
 
 from alad_tf.data import raw
 from alad_tf.data.images import IMAGE_DATASETS, load_images
-from alad_tf.data.reach import no_tfds_error
+from alad_tf.data.raw import no_tfds_error
 from alad_tf.data.records import Records, unknown_name_error
 
 KDD99_ANOMALY = "normal."

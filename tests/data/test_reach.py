@@ -6,7 +6,7 @@ import time
 import pytest
 
 from alad_tf.data import load
-from alad_tf.data.reach import no_tfds_error, require_reachable
+from alad_tf.data.raw import no_tfds_error, require_reachable
 
 
 @pytest.fixture(autouse=True)

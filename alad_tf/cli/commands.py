@@ -1,0 +1,299 @@
+"""The `alad` command: parse, call, print."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+
+from pathlib import Path  # noqa: E402
+from typing import Annotated  # noqa: E402
+
+import typer  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.markdown import Markdown  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from alad_tf.cli import detect, paper  # noqa: E402
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Adversarially Learned Anomaly Detection and its rivals: train, evaluate, describe.",
+)
+app.add_typer(detect.app)  # the commands for anyone's data
+app.add_typer(paper.app)  # the paper's tables and figures
+out, err = Console(), Console(stderr=True)
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder with the raw data files; default ALAD_DATA_DIR, else a download."),
+]
+Entry = Annotated[str, typer.Argument(help="A zoo entry; `alad list` shows them.")]
+
+
+@app.command("list")
+def list_entries():
+    """List the zoo's entries."""
+    import zoo
+    from zoo._presets import variants
+
+    table = Table("entry", "source", "dataset", "pretrained", "summary")
+    for name in zoo.list():
+        entry, pretrained = zoo.entry(name), ", ".join(variants(name))
+        table.add_row(name, entry.source, entry.dataset, pretrained, entry.summary)
+    out.print(table)
+
+
+@app.command()
+def describe(entry: Entry):
+    """Show an entry: networks layer by layer, hyper-parameters, reported result."""
+    import zoo
+
+    text = zoo.describe(entry)
+    out.print(Markdown(text) if out.is_terminal else text, markup=False, highlight=False)
+
+
+@app.command()
+def train(
+    context: typer.Context,
+    entry: Entry,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of weights, noise, dropout, shuffling; default 0.")
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Several, each a process on its own cores: 0-9, or 0,1,7.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes at a time; default: one a core.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the entry's.")] = None,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option("--out", help="Run folder; default runs/ENTRY/VARIANT/seedN."),
+    ] = None,
+    results: Annotated[Path, typer.Option(help="Folder of the results JSONs.")] = Path("results"),
+    data_dir: DataDir = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the run folder's newest checkpoint.")
+    ] = False,
+    contaminated: Annotated[
+        bool, typer.Option("--contaminated", help="Leave anomalies in the training rows.")
+    ] = False,
+    swap_halves: Annotated[
+        bool, typer.Option("--swap-halves", help="Tables: train on the half that would test.")
+    ] = False,
+    spectral_norm: Annotated[bool, typer.Option(help="Spectral normalisation (ablation).")] = True,
+    latent_discriminator: Annotated[bool, typer.Option(help="Play D_zz's game (ablation).")] = True,
+    scaling: Annotated[
+        str | None, typer.Option(help="standard, minmax or none (raw); default: the data set's.")
+    ] = None,
+    normal_class: Annotated[
+        str | None, typer.Option(help="Name or number of an image set's normal class.")
+    ] = None,
+    pair_axis: Annotated[
+        str | None, typer.Option(help="Where D_xx joins two images: height or channels.")
+    ] = None,
+    stopping: Annotated[
+        str | None,
+        typer.Option(
+            help="fixed: all epochs; last: stop when the validation score stalls, keep the last "
+            "weights (the authors' code); best: the same, restore the best. Default: the entry's."
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Epochs without a better validation score.")
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="float32, or bfloat16: products in bfloat16, all else in float32; for images, on "
+            "hardware that multiplies in bfloat16."
+        ),
+    ] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, help="Seconds between checkpoints; 0: every epoch.")
+    ] = 30.0,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="mirrored: all devices of this machine; multiworker: those of TF_CONFIG."
+        ),
+    ] = None,
+):
+    """Train an entry by the paper's protocol; writes a detector and one results JSON."""
+    seed, *others = _seeds(seed, seeds, jobs, out_dir)  # before imports that take seconds
+    import zoo
+    from alad_tf.cli.printed import metrics_table
+    from alad_tf.experiments import run as runs
+    from alad_tf.experiments.results import result_path
+    from alad_tf.experiments.settings import Settings
+
+    chosen = zoo.entry(entry)
+    settings = Settings(
+        seed=seed,
+        epochs=epochs,
+        contaminated=contaminated,
+        swap_halves=swap_halves,
+        spectral_norm=spectral_norm,
+        latent_discriminator=latent_discriminator,
+        scaling=scaling,
+        normal_class=normal_class,
+        pair_axis=pair_axis,
+        stopping=stopping,
+        patience=patience,
+        precision=precision,
+    ).resolve(chosen)
+    if others and strategy:
+        raise ValueError("--strategy shares one run's batches; received it with several --seeds.")
+    try:
+        if others:
+            _train_seeds(context, chosen, settings, [seed, *others], jobs, results, data_dir)
+            return
+        result, folder = runs.train(
+            chosen, settings, out_dir, results, data_dir, resume, checkpoint_every, err, strategy
+        )
+    except KeyboardInterrupt:
+        err.print("Interrupted. The same command with --resume goes on from the last checkpoint.")
+        raise typer.Exit(130) from None
+    out.print(metrics_table(chosen, result["metrics"], result["untrained"]))
+    path = result_path(results, entry, settings.variant, seed)
+    out.print(f"detector  {folder / runs.DETECTOR}\nresult    {path}", highlight=False)
+
+
+@app.command()
+def evaluate(
+    run_dir: Annotated[Path, typer.Argument(help="A folder that `alad train` wrote.")],
+    data_dir: DataDir = None,
+    by_label: Annotated[
+        bool, typer.Option("--by-label", help="Count the flagged rows of each class, too.")
+    ] = False,
+    results: Annotated[
+        Path, typer.Option(help="Folder that the counts by class are written to.")
+    ] = Path("results"),
+):
+    """Score the test rows again with a run's saved detector."""
+    import zoo
+    from alad_tf.cli.printed import metrics_table
+    from alad_tf.experiments import run as runs
+    from alad_tf.experiments.results import write_flagged
+
+    run = runs.read_run(run_dir)
+    entry = zoo.entry(run["entry"])
+    measured, flagged = runs.evaluate_run(run_dir, entry, data_dir, err)
+    out.print(metrics_table(entry, measured))
+    if not by_label:
+        return
+    if flagged is None:
+        raise ValueError(f"{entry.dataset} has no classes to count by; leave --by-label out.")
+    table = Table("class", "training rows", "test rows", *measured)
+    for row in flagged:
+        counts = [f"{row['flagged'][name]:,}" for name in measured]
+        table.add_row(str(row["label"]), f"{row['train_rows']:,}", f"{row['test_rows']:,}", *counts)
+    out.print("Test rows called anomalous, by class and score:", table)
+    out.print(f"counts    {write_flagged(results, run, flagged)}", highlight=False)
+
+
+@app.command()
+def export(
+    detector: Annotated[
+        str, typer.Argument(help="A pretrained zoo entry, or the folder of a run or a detector.")
+    ],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder to write to; the export is FOLDER/NAME/VERSION.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="The model's name; default the entry's, or detector.")
+    ] = None,
+    version: Annotated[int, typer.Option(min=1, help="The model's version.")] = 1,
+    normal_class: Annotated[
+        str | None, typer.Option(help="Name or number of an image entry's normal class.")
+    ] = None,
+    kind: Annotated[
+        str, typer.Option("--format", help="saved_model; onnx or tflite: one file, its extra.")
+    ] = "saved_model",
+):
+    """Write a detector as a SavedModel: raw records in, scores and verdicts out."""
+    import zoo
+
+    if normal_class is not None and detector not in zoo.list() and Path(detector).is_dir():
+        raise ValueError(
+            f"received --normal-class {normal_class} for the folder {detector}, whose detector has "
+            "its normal class. Leave it out."
+        )
+    loaded = zoo.load(detector, normal_class=normal_class)
+    try:
+        out.print(f"export    {loaded.export(folder, name, version, kind)}", highlight=False)
+    except RuntimeError as error:  # the self-check's message says all
+        err.print(f"alad: {error}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def demo(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+):
+    """Train on a table that needs no download and compare, in about a minute."""
+    import zoo
+    from alad_tf.cli.demo import run_demo
+    from alad_tf.cli.printed import cells, table_of
+
+    result = run_demo(zoo.entry("breast_cancer_alad"), out_dir, seed, err)
+    rows = result["protocol"]
+    out.print(
+        f"Wisconsin breast cancer: {rows['train']} benign rows train, {rows['validation']} set the "
+        f"threshold; {rows['test']} rows test, {rows['anomalies']} of them malignant.",
+        highlight=False,
+    )
+    table = table_of("model")
+    for name, values in result["metrics"].items():
+        table.add_row(name, *cells(values))
+    out.print(table)
+    for name, path in result["files"].items():
+        out.print(f"{name:16}{path.resolve()}", highlight=False, soft_wrap=True)
+
+
+def _seeds(seed, seeds, jobs, out_dir):
+    """The seeds that `alad train` is to train, from its options."""
+    if seeds is None:
+        if jobs is not None:
+            raise ValueError("--jobs is how many of --seeds train at a time; received no --seeds.")
+        return [seed or 0]
+    if seed is not None:
+        raise ValueError(f"received --seed {seed} and --seeds {seeds}. Give one of them.")
+    from alad_tf.experiments.parallel import parse_seeds
+
+    numbers = parse_seeds(seeds)
+    if out_dir is not None and len(numbers) > 1:
+        raise ValueError(
+            f"--out is one run's folder; received it with {len(numbers)} seeds. Leave it out: each "
+            "seed has its own, runs/ENTRY/VARIANT/seedN."
+        )
+    return numbers
+
+
+def _train_seeds(context, entry, settings, seeds, jobs, results, data_dir):
+    """Train several seeds side by side; show what they reached, and which of them failed."""
+    from alad_tf.experiments.parallel import as_typed, seeds_table, train_seeds
+    from alad_tf.experiments.results import result_path
+
+    words = as_typed(context, "seed", "seeds", "jobs")
+    trained, failed = train_seeds(words, entry, settings, seeds, jobs, results, data_dir, err)
+    if trained:
+        out.print(seeds_table(entry, trained))
+        path = result_path(results, entry.name, settings.variant, seeds[0])
+        out.print(f"results   {path.parent}", highlight=False)
+    if failed:
+        told = ", ".join(f"seed {k} (exit code {code})" for k, code in failed.items())
+        err.print(f"Failed: {told}. Their lines above say why.", highlight=False)
+        raise typer.Exit(1)
+
+
+def main():
+    """Run the command; an expected error prints its message, not a traceback."""
+    try:
+        app()
+    # DivergenceError is a FloatingPointError; importing it by name would import TensorFlow, which
+    # costs seconds that `alad --help` has no need to spend
+    except (ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
+        err.print(f"alad: {error}", markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(2) from None

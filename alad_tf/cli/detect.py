@@ -1,0 +1,244 @@
+"""The commands for anyone's data: fit, tune, score, explain, serve."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer()
+out, err = Console(), Console(stderr=True)
+
+Source = Annotated[
+    Path, typer.Argument(help="A .csv, .tsv, .parquet, .npy or .npz file, or a folder of images.")
+]
+DetectorName = Annotated[
+    str, typer.Argument(help="What `alad fit` wrote, a run's folder, or a pretrained zoo entry.")
+]
+FalseAlarms = Annotated[
+    float | None,
+    typer.Option(help="Share of normal rows that may be flagged; default 0.01, if rows allow."),
+]
+Label = Annotated[
+    str | None,
+    typer.Option(help="Column that is 1 for anomalies: they do not train, they set the line."),
+]
+Exclude = Annotated[str | None, typer.Option(help="Columns to leave out, such as row ids: a,b,c.")]
+Size = Annotated[
+    str | None, typer.Option(help="HEIGHTxWIDTH that images are resized to, such as 64x64.")
+]
+NormalClass = Annotated[
+    str | None, typer.Option(help="Name or number of an image entry's normal class.")
+]
+
+
+@app.command()
+def fit(
+    source: Source,
+    folder: Annotated[Path, typer.Option("--out", help="Folder to write the detector to.")],
+    false_alarms: FalseAlarms = None,
+    contamination: Annotated[
+        float | None,
+        typer.Option(help="Flag this share of the given rows instead; no p-values then."),
+    ] = None,
+    label: Label = None,
+    exclude: Exclude = None,
+    size: Size = None,
+    score: Annotated[
+        str, typer.Option(help="combined, features (the paper's), l1, l2 or logits.")
+    ] = "combined",
+    members: Annotated[int, typer.Option(min=1, help="Networks whose scores are averaged.")] = 3,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of training; default by rule.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+):
+    """Learn what the rows of a table or the images of a folder look like; report the odd ones."""
+    options = {
+        "contamination": "auto" if contamination is None else contamination,
+        "false_alarms": false_alarms,
+        "score_name": score,
+        "n_members": members,
+        "steps": steps,
+        "random_state": seed,
+    }
+    _fit(_read(source, size, exclude, label), folder, options)
+
+
+@app.command()
+def tune(
+    source: Source,
+    folder: Annotated[Path, typer.Option("--out", help="Folder to write the detector to.")],
+    trials: Annotated[int, typer.Option(min=1, help="Trainings of one network.")] = 20,
+    false_alarms: FalseAlarms = None,
+    label: Label = None,
+    exclude: Exclude = None,
+    size: Size = None,
+    score: Annotated[
+        str, typer.Option(help="combined, features (the paper's), l1, l2 or logits.")
+    ] = "combined",
+    members: Annotated[int, typer.Option(min=1, help="Networks whose scores are averaged.")] = 3,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+):
+    """Search for hyper-parameters, without anomalies, then fit with the best: see `fit`.
+
+    A trial's criterion: how well held-out rows are told from their corruptions (AUROC). Trials are
+    kept beside the detector, in OUT.trials; the same command goes on with them.
+    """
+    from alad_tf.cli.printed import trials_table
+    from alad_tf.cli.user_data import preprocessed_normal
+    from alad_tf.detector.explain import as_shown
+    from alad_tf.detector.tuning import TuningData, search
+
+    data = _read(source, size, exclude, label)
+    rows = TuningData.split(preprocessed_normal(data), seed)
+
+    def report(number, values, criterion):
+        told = ", ".join(f"{name} {as_shown(value)}" for name, value in values.items())
+        err.print(f"trial {number}/{trials}  {criterion:.4f}  {told}", highlight=False)
+
+    kept = folder.with_name(f"{folder.name}.trials")
+    found = search(rows, kept, trials, score, seed, report)
+    out.print(trials_table(found))
+    options = {"score_name": score, "n_members": members, "false_alarms": false_alarms}
+    _fit(data, folder, {**options, "random_state": seed, **found[0][0]})
+
+
+@app.command()
+def score(
+    detector: DetectorName,
+    source: Source,
+    path: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
+    normal_class: NormalClass = None,
+):
+    """Score every row: row, score, p_value, is_anomaly, in the order of the input.
+
+    The rows are streamed; after an interrupt or a kill the same command goes on where it stopped.
+    """
+    import zoo
+    from alad_tf.cli.score_files import write_scores
+
+    loaded = zoo.load(detector, normal_class=normal_class)
+    try:
+        counts = write_scores(loaded, source, path, err)
+    except KeyboardInterrupt:
+        err.print("Interrupted. The same command goes on with the batches that are missing.")
+        raise typer.Exit(130) from None
+    flagged = "no threshold" if counts[1] is None else f"{counts[1]:,} flagged"
+    out.print(f"rows      {counts[0]:,}, {flagged}\nscores    {path}", highlight=False)
+
+
+@app.command()
+def explain(
+    detector: DetectorName,
+    source: Source,
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")],
+    rows: Annotated[
+        str | None, typer.Option(help="Row numbers from 0, such as 3,17; default: the top ones.")
+    ] = None,
+    count: Annotated[
+        int, typer.Option("--top", min=1, help="How many of the highest scores to explain.")
+    ] = 3,
+    normal_class: NormalClass = None,
+):
+    """Say for rows what adds to their scores: a table, and pictures."""
+    import zoo
+    from alad_tf.cli.fit_report import draw_reasons
+    from alad_tf.cli.printed import reasons_table
+    from alad_tf.cli.user_data import UserData
+
+    loaded = zoo.load(detector, normal_class=normal_class)
+    data = UserData.for_detector(loaded, source)
+    scores = loaded.anomaly_score(data.rows)
+    chosen = _row_numbers(rows, len(scores)) if rows else list((-scores).argsort()[:count])
+    told = loaded.explain(data.take(chosen))
+    for place, row in enumerate(chosen):
+        if told.columns:
+            out.print(reasons_table(told, place, f"row {data.ids[row]}"))
+    for picture in draw_reasons(folder, told, data, chosen):
+        out.print(f"picture   {picture}", highlight=False)
+
+
+@app.command()
+def serve(
+    detector: Annotated[
+        str, typer.Argument(help="An export NAME/VERSION, a detector, or a pretrained zoo entry.")
+    ],
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, help="Of REST; 0 takes a free one.")] = 8501,
+    grpc_port: Annotated[int, typer.Option(min=0, help="Of gRPC; 0 takes a free one.")] = 8500,
+    most_mib: Annotated[int, typer.Option(min=1, help="Greatest request, in MiB.")] = 32,
+    normal_class: NormalClass = None,
+):
+    """Serve a detector on this machine, by TensorFlow Serving's REST and gRPC interfaces.
+
+    For trying out and for tests; docs/serving.md has TensorFlow Serving, which is for production.
+    """
+    import tempfile
+
+    import zoo
+    from alad_tf.export.graph import METADATA
+    from alad_tf.export.serving.server import Server
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(detector)
+        if not (folder / METADATA).is_file():
+            folder = zoo.load(detector, normal_class=normal_class).export(scratch)
+        server = Server(folder, host, port, grpc_port, most_mib * 2**20)
+        out.print(f"REST      {server.url}:predict", highlight=False, soft_wrap=True)
+        out.print(f"gRPC      {host}:{server.grpc_port}", highlight=False)
+        server.run()
+    out.print("stopped")
+
+
+def _read(source, size, exclude, label):
+    from alad_tf.cli.user_data import UserData
+
+    return UserData.read(source, _size(size), _names(exclude), label)
+
+
+def _fit(data, folder, options):
+    """Fit a detector, write it with its report, say where they are."""
+    from alad_tf.cli.fit_report import write_fit_report
+    from alad_tf.cli.user_data import labelled_split
+    from alad_tf.detector.estimator import ALADDetector
+    from alad_tf.engine.files import replacing_folder
+
+    partial = folder.with_name(f"{folder.name}.partial")
+    estimator = ALADDetector(**options, checkpoint=str(partial), verbose=True)
+    train, validation = data.rows, None
+    if data.is_anomaly is not None:
+        train, validation = labelled_split(data, options["random_state"])
+    try:
+        estimator.fit(train, validation_data=validation)
+    except KeyboardInterrupt:
+        err.print("Interrupted. The same command goes on from the last checkpoint.")
+        raise typer.Exit(130) from None
+    estimator.detector_.metadata["input"] = data.origin
+    with replacing_folder(folder) as temporary:
+        estimator.save(temporary)
+        report = write_fit_report(temporary / "report", estimator.detector_, data, err)
+        name = report.relative_to(temporary)
+    shutil.rmtree(partial, ignore_errors=True)
+    out.print(f"threshold {estimator.detector_.threshold_rule}", highlight=False)
+    out.print(f"detector  {folder}\nreport    {folder / name}", highlight=False)
+
+
+def _size(text):
+    """(height, width) of "64x48", or None."""
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isdigit() and int(side) for side in sides):
+        raise ValueError(f"received --size {text}; expected HEIGHTxWIDTH, such as 64x48.")
+    return int(sides[0]), int(sides[1])
+
+
+def _names(text):
+    return [name.strip() for name in text.split(",") if name.strip()] if text else []
+
+
+def _row_numbers(text, total):
+    names = _names(text)
+    if not names or not all(name.isdigit() and int(name) < total for name in names):
+        raise ValueError(f"received --rows {text}; expected numbers from 0 to {total - 1}: 3,17.")
+    return [int(name) for name in names]

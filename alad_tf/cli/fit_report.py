@@ -1,0 +1,151 @@
+"""The report of a fit: what was learnt, which rows are odd, and pictures of the reasons."""
+
+from pathlib import Path
+
+import numpy as np
+
+from alad_tf.detector.explain import as_shown
+from alad_tf.engine.files import write_text
+from alad_tf.engine.progress import counted
+from alad_tf.plots.charts import score_histogram
+from alad_tf.plots.explain import column_bars, heat_maps
+
+MOST_IMAGES = 10  # in one picture
+TOP_ROWS, TOP_IMAGES, REASONS = 5, 10, 3
+REPORT = "report.md"
+
+
+def draw_reasons(folder, told, data, chosen):
+    """Draw the explanation of rows.
+
+    Args:
+        folder: str or Path to write PNGs to.
+        told: `alad_tf.detector.explain.Explanation` of the chosen rows.
+        data: `alad_tf.cli.user_data.UserData` that they are from.
+        chosen: sequence of ints, their places in it.
+
+    Returns:
+        list of Paths: a picture for each row of a table; one for every ten images.
+
+    Example:
+        >>> # draw_reasons("reasons", detector.explain(data.take([3])), data, [3])
+    """
+    folder, written = Path(folder), []
+    if told.columns:
+        for place, row in enumerate(chosen):
+            title = f"row {data.ids[row]}: {told.score} score {told.scores[place]:.4g}"
+            written.append(column_bars(told, place, folder / f"row_{row}.png", title=title))
+        return written
+    images = data.take(chosen)
+    for first in range(0, len(chosen), MOST_IMAGES):
+        part = slice(first, first + MOST_IMAGES)
+        path = folder / f"images_{first}.png"
+        written.append(heat_maps(told.take(part), images[part], path))
+    return written
+
+
+def write_fit_report(folder, detector, data, console=None):
+    """Write a Markdown report with pictures beside it.
+
+    Args:
+        folder: str or Path to write to.
+        detector: the fitted `alad_tf.Detector`.
+        data: `alad_tf.cli.user_data.UserData` that it was fitted on.
+        console: `rich.console.Console` for the progress, or None.
+
+    Returns:
+        Path of the report.
+
+    Example:
+        >>> # write_fit_report("report", detector, UserData.read("orders.csv"))
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    scores = detector.anomaly_score(data.rows)
+    images = not hasattr(data.rows, "columns") and data.rows.ndim == 4
+    top = np.argsort(-scores, kind="stable")[: TOP_IMAGES if images else TOP_ROWS]
+    with counted(1, "reasons", console) as advance:
+        told = detector.explain(data.take(top))
+        advance(1)
+    _histogram(folder / "score_histogram.png", detector, scores, data.is_anomaly)
+    pictures = draw_reasons(folder, told, data, top)
+    flagged = int((scores >= np.float32(detector.threshold)).sum())
+    share = flagged / len(scores)
+    lines = [
+        f"# {data.source.name}",
+        "",
+        f"{len(scores):,} {'images' if images else 'rows'} of {_described(detector)}. "
+        f"The detector {detector.threshold_rule}: from a {detector.score} score of "
+        f"{detector.threshold:.4g} on. It flags {flagged:,} of the given ones ({share:.2%}). Most "
+        "of them trained it, and so look a little more normal to it than new ones will.",
+        "",
+        "![Scores](score_histogram.png)",
+        "",
+        "## What stands out",
+        "",
+        *(_image_table(detector, told, data, top) if images else []),
+        *([] if images else _row_table(detector, told, data, top)),
+        "",
+        *(f"![Reasons]({picture.name})\n" for picture in pictures),
+    ]
+    return write_text(folder / REPORT, "\n".join(lines).rstrip() + "\n")
+
+
+def _described(detector):
+    shape = detector.preprocessor.output_shape
+    if len(shape) == 3:
+        return f"{shape[0]} x {shape[1]} pixels"
+    raw = len(detector.preprocessor.groups)
+    return f"{raw:,} columns" if raw == shape[0] else f"{raw:,} columns, encoded as {shape[0]:,}"
+
+
+def _histogram(path, detector, scores, is_anomaly):
+    """All given rows' scores; beside them those of the rows that were held out, or by label."""
+    title, label = "scores of the given rows", f"{detector.score} score"
+    if is_anomaly is not None:
+        score_histogram(scores, is_anomaly, path, detector.threshold, title, label)
+        return
+    reference = detector.reference
+    score_histogram(
+        np.concatenate([reference, scores]),
+        np.arange(len(reference) + len(scores)) >= len(reference),
+        path,
+        detector.threshold,
+        title,
+        label,
+        kinds=("held out of training", "all given"),
+    )
+
+
+def _row_table(detector, told, data, top):
+    yield "| row | score | p-value | reasons: column, observed, expected |"
+    yield "|---|---|---|---|"
+    for place, row in enumerate(top):
+        reasons = "; ".join(
+            _cell(
+                f"{one['column']}: {as_shown(one['observed'])}, "
+                f"expected {as_shown(one['expected'])}"
+            )
+            for one in told.top(place, REASONS)
+        )
+        score = told.scores[place]
+        yield f"| {data.ids[row]} | {score:.4g} | {_p_value(detector, score)} | {reasons} |"
+
+
+def _image_table(detector, told, data, top):
+    yield "| image | score | p-value |"
+    yield "|---|---|---|"
+    for place, row in enumerate(top):
+        score = told.scores[place]
+        yield f"| {_cell(data.ids[row])} | {score:.4g} | {_p_value(detector, score)} |"
+
+
+def _p_value(detector, score):
+    if not len(detector.reference):
+        return ""
+    return f"{detector.p_values_of([score])[0]:.2g}"
+
+
+def _cell(text):
+    """Text that does not end a Markdown table's cell."""
+    return str(text).replace("|", "\\|").replace("\n", " ")

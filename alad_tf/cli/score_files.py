@@ -1,0 +1,245 @@
+"""Scores for the rows of a file or folder: streaming, in order, resumed, written whole."""
+
+import queue
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from alad_tf.data.user_files import BATCH, count_rows, read_batches
+from alad_tf.engine.callbacks import identity_of
+from alad_tf.engine.files import write_text
+from alad_tf.engine.progress import counted
+
+KINDS = (".csv", ".parquet")
+AHEAD = 2  # batches that are read while one is scored
+
+
+def write_scores(detector, source, path, console=None, batch=BATCH):
+    """Score the rows of a file or folder, batch by batch, into a CSV or Parquet file.
+
+    Rows keep their order; columns are "row" (number from 0, or the image's path), "score", and
+    "p_value" and "is_anomaly" where the detector has them. Each batch is kept in a folder beside
+    the output until all are there: after a kill, the same call goes on with the first one that is
+    missing. The output itself is whole or absent.
+
+    Args:
+        detector: `alad_tf.Detector`.
+        source: str or Path, as for `alad_tf.data.user_files.read_batches`.
+        path: str or Path of the file to write.
+        console: `rich.console.Console` for the progress, or None.
+        batch: int, rows in memory at a time; see `read_batches`.
+
+    Returns:
+        `(rows, flagged)`: ints; flagged is None without a threshold.
+
+    Raises:
+        FileNotFoundError, ValueError: see `read_batches`; an output of another kind; rows that the
+            detector refuses, with their numbers.
+
+    Example:
+        >>> import tempfile, zoo
+        >>> folder, detector = Path(tempfile.mkdtemp()), zoo.load("breast_cancer_alad")
+        >>> cells = pd.DataFrame(np.zeros((3, 30)), columns=[f"c{i}" for i in range(30)])
+        >>> cells.to_csv(folder / "cells.csv", index=False)
+        >>> write_scores(detector, folder / "cells.csv", folder / "scores.csv")
+        (3, 3)
+    """
+    path, source = Path(path), Path(source)
+    kind = path.suffix.lower()
+    if kind not in KINDS:
+        raise ValueError(f"received --out {path.name}; expected a .csv or .parquet file.")
+    parts = _Parts(path.with_name(f".{path.name}.parts"), kind, _identity(detector, source, batch))
+    done = parts.rows()
+    total = count_rows(source) if source.exists() else None
+    shown = console if total else None
+    fresh = done == 0
+    with counted(total or 1, "rows", shown) as advance:
+        advance(done)
+        try:
+            batches = read_batches(source, **as_fitted(detector), batch=batch, skip=done)
+            for ids, rows in _ahead(batches):
+                try:
+                    table = verdicts(detector, ids, rows)
+                except ValueError as error:
+                    raise ValueError(f"{source}, rows {ids[0]} to {ids[-1]}: {error}") from error
+                parts.add(done, table)
+                done += len(table)
+                advance(len(table))
+        except (ValueError, FileNotFoundError):
+            if fresh and done == 0:
+                parts.remove()
+            raise
+    flagged = parts.join(path)
+    parts.remove()
+    return done, flagged
+
+
+def verdicts(detector, ids, rows):
+    """A table of rows: "row", "score", and "p_value" and "is_anomaly" where the detector has them.
+
+    Args:
+        detector: `alad_tf.Detector`.
+        ids: list (N,).
+        rows: N raw records, as for `detector.anomaly_score`.
+
+    Returns:
+        `pandas.DataFrame`: float32 "score", float64 "p_value", bool "is_anomaly".
+
+    Raises:
+        ValueError: records that the preprocessor refuses.
+
+    Example:
+        >>> import zoo
+        >>> table = verdicts(zoo.load("breast_cancer_alad"), ["a"], np.zeros((1, 30)))
+        >>> list(table.columns)
+        ['row', 'score', 'p_value', 'is_anomaly']
+    """
+    score = detector.anomaly_score(rows)
+    table = pd.DataFrame({"row": ids, "score": score})
+    if len(detector.reference):
+        table["p_value"] = detector.p_values_of(score)
+    if detector.threshold is not None:
+        table["is_anomaly"] = score >= np.float32(detector.threshold)
+    return table
+
+
+def as_fitted(detector):
+    """How `alad_tf.data.user_files.read_batches` is to read for a detector.
+
+    Args:
+        detector: `alad_tf.Detector`.
+
+    Returns:
+        dict of keyword arguments: "size" and "channels" of images, "text" of tables.
+
+    Example:
+        >>> import zoo
+        >>> as_fitted(zoo.load("breast_cancer_alad"))
+        {'text': []}
+    """
+    preprocessor = detector.preprocessor
+    if preprocessor.kind == "image":
+        height, width, channels = preprocessor.output_shape
+        return {"size": (height, width), "channels": channels}
+    # by themselves, parts of a file may look like numbers: the code "01" must not become 1
+    return {"text": list(getattr(preprocessor, "vocabularies", {}))}
+
+
+def _identity(detector, source, batch):
+    """What kept batches belong to: this detector, this file as it is now, this batch size."""
+    stat = source.stat() if source.is_file() else None
+    about = (stat.st_size, stat.st_mtime_ns) if stat else sorted(map(str, source.rglob("*")))
+    # what the scorer says of some samples stands for its weights, whatever kind it is
+    probe = np.random.default_rng(0).normal(size=(8, *detector.preprocessor.output_shape))
+    scores = detector.scorer.scores(probe.astype("float32"))[detector.score]
+    threshold = (detector.score, detector.threshold)
+    state = detector.preprocessor.state()
+    return identity_of(
+        source.resolve(), about, batch, state, *threshold, detector.reference, scores
+    )
+
+
+def _ahead(batches):
+    """The same batches, read in another thread while the caller works."""
+    waiting, stop = queue.Queue(AHEAD), threading.Event()
+
+    def put(item):
+        while not stop.is_set():
+            try:
+                return waiting.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def read():
+        try:
+            for item in batches:
+                put((item, None))
+                if stop.is_set():
+                    return
+            put((None, None))
+        except BaseException as error:  # the caller raises it
+            put((None, error))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        while True:
+            item, error = waiting.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            yield item
+    finally:
+        stop.set()
+        reader.join()
+
+
+class _Parts:
+    """The batches that were scored so far, a file each, in a folder that knows its job."""
+
+    def __init__(self, folder, kind, identity):
+        self.folder, self.kind = folder, kind
+        mark = folder / "identity"
+        if not mark.is_file() or mark.read_text() != identity:
+            self.remove()
+            write_text(mark, identity)
+
+    def paths(self):
+        return sorted(self.folder.glob(f"[0-9]*{self.kind}"))
+
+    def rows(self):
+        """How many rows are there; a part's name says its first row and its length."""
+        return sum(int(path.stem.split("-")[1]) for path in self.paths())
+
+    def add(self, start, table):
+        path = self.folder / f"{start:015d}-{len(table)}{self.kind}"
+        temporary = path.with_name(f".{path.name}")
+        if self.kind == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
+        temporary.replace(path)
+
+    def join(self, path):
+        """Write the output of all parts; returns how many rows are flagged, or None."""
+        temporary = path.with_name(f".{path.name}.tmp")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        try:
+            flagged = (self._join_csv if self.kind == ".csv" else self._join_parquet)(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return flagged
+
+    def _join_csv(self, path):
+        flagged = None
+        with open(path, "wb") as target:
+            for number, part in enumerate(self.paths()):
+                content = part.read_bytes()
+                header, _, rows = content.partition(b"\n")
+                target.write(content if number == 0 else rows)
+                if header.endswith(b"is_anomaly"):
+                    flagged = (flagged or 0) + rows.count(b",True\n")
+        return flagged
+
+    def _join_parquet(self, path):
+        import pyarrow.compute
+        import pyarrow.parquet
+
+        flagged, paths = None, self.paths()
+        with pyarrow.parquet.ParquetWriter(path, pyarrow.parquet.read_schema(paths[0])) as writer:
+            for part in paths:
+                table = pyarrow.parquet.read_table(part)
+                writer.write_table(table)
+                if "is_anomaly" in table.column_names:
+                    some = pyarrow.compute.sum(table["is_anomaly"]).as_py()
+                    flagged = (flagged or 0) + some
+        return flagged
+
+    def remove(self):
+        shutil.rmtree(self.folder, ignore_errors=True)

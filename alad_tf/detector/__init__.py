@@ -1,0 +1,34 @@
+"""Detectors: `ALADDetector` for anyone's data, `Detector`, and what they are made of."""
+
+import importlib
+
+_HOMES = {
+    "ALADDetector": "alad_tf.detector.estimator",
+    "Detector": "alad_tf.detector.detector",
+    "Ensemble": "alad_tf.detector.ensemble",
+    "Explanation": "alad_tf.detector.explain",
+    "Threshold": "alad_tf.detector.threshold",
+    "by_contamination": "alad_tf.detector.threshold",
+    "by_false_alarms": "alad_tf.detector.threshold",
+    "by_labels": "alad_tf.detector.threshold",
+    "evaluate": "alad_tf.detector.metrics",
+    "train_members": "alad_tf.detector.members",
+}
+__all__ = [
+    "ALADDetector",
+    "Detector",
+    "Ensemble",
+    "Explanation",
+    "Threshold",
+    "by_contamination",
+    "by_false_alarms",
+    "by_labels",
+    "evaluate",
+    "train_members",
+]
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'alad_tf.detector' has no attribute {name!r}.")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,205 @@
+"""What ALAD looks like for anyone's data: networks and hyper-parameters from shape and length."""
+
+from dataclasses import dataclass, field
+
+from alad_tf.model.alad import ALAD
+from alad_tf.model.specs import conv, conv_transpose, dense, flatten, reshape
+
+BATCH, IMAGE_BATCH = 64, 32
+FEWEST_STEPS, MOST_STEPS, EPOCHS = 1000, 20_000, 20
+IMAGE_RATE = 2e-4  # the paper's for images
+TABLE_RATE = 1e-3  # the paper's 1e-5 is for tens of thousands of steps
+EMA_DECAY = 0.99  # the paper's 0.999 remembers as many steps as the shortest training has
+SMALLEST_SIDE = 4  # of an image's last feature map, at least
+FILTERS, MOST_HALVINGS = 32, 4
+
+
+@dataclass(frozen=True)
+class Rules:
+    """An architecture and how long it trains.
+
+    Attributes:
+        networks: dict of rows as `ALAD` takes them.
+        x_shape: tuple of ints, the shape of a preprocessed sample.
+        latent_dim, batch_size, steps: ints.
+        learning_rate: float, of all five Adams.
+
+    Example:
+        >>> rules = rules_for((30,), 500)
+        >>> rules.latent_dim, rules.build(seed=0).x_shape
+        (15, (30,))
+    """
+
+    networks: dict = field(repr=False)
+    x_shape: tuple
+    latent_dim: int
+    batch_size: int
+    steps: int
+    learning_rate: float
+
+    def build(self, seed):
+        """A model of this architecture.
+
+        Args:
+            seed: int, of weights, noise, dropout and shuffling.
+
+        Returns:
+            a compiled, untrained `ALAD`.
+        """
+        model = ALAD(
+            self.networks,
+            x_shape=self.x_shape,
+            latent_dim=self.latent_dim,
+            ema_decay=EMA_DECAY,
+            initializer="glorot_uniform",
+            seed=seed,
+        )
+        model.compile(learning_rate=self.learning_rate)
+        return model
+
+
+def rules_for(
+    x_shape, rows, hidden=None, latent_dim=None, batch_size=None, steps=None, learning_rate=None
+):
+    """The defaults for samples of a shape, each of which may be given instead.
+
+    - `latent_dim`: tables: half of the columns (after encoding), between 2 and 64; images: 64.
+    - Networks of tables: two hidden layers of `hidden` units: 128, or 256 beyond 256 columns.
+      D_xz has batch norm on x's branch and dropout 0.5 on the others; D_xx and D_zz have dropout
+      0.2, as in the paper's Table XI.
+    - Networks of images: convolutions of 4 x 4 that halve the sides while both are even and at
+      least 8, at most four times, with `hidden` filters (32), then twice as many, and so on.
+    - `batch_size`: 64 for tables, 32 for images; of fewer rows, the greatest power of two.
+    - `steps`: as many as 20 epochs have, between 1,000 and 20,000. Training always ends after them:
+      no rule of stopping looks at scores.
+    - `learning_rate`: tables: 1e-3; images: 2e-4. Averaged weights decay by 0.99.
+
+    Args:
+        x_shape: tuple of ints: (d,) or (height, width, channels).
+        rows: int, training rows.
+        hidden, latent_dim, batch_size, steps: ints, or None for the rule.
+        learning_rate: float, or None for the rule.
+
+    Returns:
+        `Rules`.
+
+    Raises:
+        ValueError: a number that is not positive, a batch of more than the rows, or images whose
+            sides cannot be halved.
+
+    Example:
+        >>> rules_for((28, 28, 1), 5000, latent_dim=16).steps
+        3125
+
+    Source: ALAD, Tables IX to XIII, for the forms; the sizes were chosen on the ten sets of
+    `benchmarks/adbench.py` together, never for one of them.
+    """
+    given = dict(hidden=hidden, latent_dim=latent_dim, batch_size=batch_size, steps=steps)
+    for name, value in {**given, "learning_rate": learning_rate}.items():
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} must be positive; received {value}.")
+    image = len(x_shape) == 3
+    if batch_size is None:
+        batch_size = min(IMAGE_BATCH if image else BATCH, 2 ** (rows.bit_length() - 1))
+    if batch_size > rows:
+        raise ValueError(f"batch_size is {batch_size}, but only {rows} rows train. Lower it.")
+    if steps is None:
+        steps = min(max(EPOCHS * rows // batch_size, FEWEST_STEPS), MOST_STEPS)
+    if image:
+        latent_dim = latent_dim or 64
+        networks = image_networks(x_shape, latent_dim, hidden or FILTERS)
+    else:
+        width = x_shape[0]
+        latent_dim = latent_dim or min(max(width // 2, 2), 64)
+        networks = table_networks(width, latent_dim, hidden or (128 if width <= 256 else 256))
+    learning_rate = learning_rate or (IMAGE_RATE if image else TABLE_RATE)
+    return Rules(networks, tuple(x_shape), latent_dim, batch_size, steps, learning_rate)
+
+
+def table_networks(width, latent_dim, hidden):
+    """E, G and the discriminators for rows of a table.
+
+    Args:
+        width: int, columns of a row.
+        latent_dim: int, the length of z.
+        hidden: int, units of a hidden layer.
+
+    Returns:
+        dict of rows as `ALAD` takes them.
+
+    Example:
+        >>> [row.units for row in table_networks(30, 15, 128)["E"]]
+        [128, 128, 15]
+    """
+    small = max(hidden // 4, 8)
+    return {
+        "E": [dense(hidden, "lrelu"), dense(hidden, "lrelu"), dense(latent_dim)],
+        "G": [dense(hidden, "relu"), dense(hidden, "relu"), dense(width)],
+        "D_xz": {
+            "x": [dense(hidden, "lrelu", batch_norm=True)],
+            "z": [dense(hidden, "lrelu", dropout=0.5)],
+            "joint": [dense(hidden, "lrelu", dropout=0.5), dense(1)],
+        },
+        "D_xx": [
+            dense(hidden, "lrelu", dropout=0.2),
+            dense(hidden, "lrelu", dropout=0.2),
+            dense(1),
+        ],
+        "D_zz": [dense(small, "lrelu", dropout=0.2), dense(1)],
+    }
+
+
+def image_networks(x_shape, latent_dim, filters):
+    """E, G and the discriminators for images.
+
+    Args:
+        x_shape: tuple of ints, (height, width, channels).
+        latent_dim: int, the length of z.
+        filters: int, of the first convolution.
+
+    Returns:
+        dict of rows as `ALAD` takes them.
+
+    Raises:
+        ValueError: sides that are odd or below 8.
+
+    Example:
+        >>> [row.units for row in image_networks((28, 28, 1), 64, 32)["E"]]
+        [32, 64, 0, 64]
+    """
+    height, width, channels = x_shape
+    halvings = 0
+    while (
+        halvings < MOST_HALVINGS
+        and not (height % 2 or width % 2)
+        and min(height, width) >= 2 * SMALLEST_SIDE
+    ):
+        height, width, halvings = height // 2, width // 2, halvings + 1
+    if not halvings:
+        raise ValueError(
+            f"received images of {x_shape[0]} x {x_shape[1]} pixels; the networks halve the sides, "
+            "so both must be even and at least 8. Resize them, to a multiple of 8 or 16 at best."
+        )
+    widths = [filters * 2**i for i in range(halvings)]
+    top = widths[-1]
+
+    def down(batch_norm=False, dropout=0.0):
+        return [conv(w, 4, 2, "lrelu", batch_norm and i > 0, dropout) for i, w in enumerate(widths)]
+
+    up = [conv_transpose(w, 4, 2, "relu", batch_norm=True) for w in widths[-2::-1]]
+    return {
+        "E": [*down(batch_norm=True), flatten(), dense(latent_dim)],
+        "G": [
+            dense(height * width * top, "relu"),
+            reshape(height, width, top),
+            *up,
+            conv_transpose(channels, 4, 2, "tanh"),
+        ],
+        "D_xz": {
+            "x": [*down(batch_norm=True), flatten()],
+            "z": [dense(256, "lrelu", dropout=0.2)],
+            "joint": [dense(256, "lrelu", dropout=0.2), dense(1)],
+        },
+        "D_xx": [*down(dropout=0.2), flatten(), dense(1)],
+        "D_zz": [dense(64, "lrelu", dropout=0.2), dense(32, "lrelu", dropout=0.2), dense(1)],
+    }

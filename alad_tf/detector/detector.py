@@ -1,0 +1,398 @@
+"""The one fitted artefact: preprocessing, scorer and threshold, saved and loaded together.
+
+A detector of an `ALAD` also gives its model back, to go on training.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from alad_tf.baselines import baseline_class
+from alad_tf.detector.ensemble import Ensemble
+from alad_tf.detector.threshold import Threshold
+from alad_tf.engine.files import read_json, replacing_folder, write_json
+from alad_tf.model.alad import ALAD
+from alad_tf.model.scorer import Scorer, spectral_vectors
+from alad_tf.model.scores import check_score
+from alad_tf.preprocess import preprocessor_from_state
+
+CONFIG = "config.json"
+FORMAT = 1
+
+
+def training_config(model):
+    """What an `ALAD` is built again from: a JSON-able dict.
+
+    Args:
+        model: a compiled `ALAD`.
+
+    Returns:
+        dict: "model" and "compile", its configs, and its "spectral_vectors".
+
+    Example:
+        >>> import zoo
+        >>> sorted(training_config(zoo.load("breast_cancer_alad").model))
+        ['compile', 'model', 'spectral_vectors']
+    """
+    return {
+        "model": model.get_config(),
+        "compile": model.get_compile_config(),
+        "spectral_vectors": spectral_vectors(model),
+    }
+
+
+class FineTuning:
+    """The part of a `Detector` that gives its model and takes it back.
+
+    Example:
+        >>> import zoo
+        >>> detector = zoo.load("breast_cancer_alad")
+        >>> model = detector.model  # model.fit(detector.preprocessor.transform(rows), epochs=5)
+        >>> detector.adopt(model).threshold is None
+        True
+    """
+
+    @property
+    def model(self):
+        """The compiled `ALAD` behind the scorer, for fine-tuning.
+
+        E, G and D_xx are the scorer's: the averaged weights, normalised. D_xz and D_zz, which no
+        score needs and no detector stores, start afresh from the seed. Train it on preprocessed
+        rows, then hand it to `adopt`.
+
+        Raises:
+            ValueError: a detector that does not say what it was trained from.
+        """
+        if self._model is None:
+            if self.training is None:
+                raise ValueError(
+                    "This detector holds a scorer and no training configuration, so that there is "
+                    "no model to go on with. Make it with Detector.from_model(preprocessor, model)."
+                )
+            model = ALAD.from_config(self.training["model"])
+            model.compile_from_config(self.training["compile"])
+            self.scorer.copy_to(model, self.training["spectral_vectors"])
+            self._model = model
+        return self._model
+
+    def adopt(self, model):
+        """Score with a trained model's averaged weights from now on; the threshold is dropped.
+
+        Args:
+            model: a compiled `ALAD` for the same preprocessing, such as `self.model`.
+
+        Returns:
+            the detector.
+
+        Raises:
+            ValueError: a model for samples of another shape.
+        """
+        if model.x_shape != self.preprocessor.output_shape:
+            raise ValueError(
+                f"The model takes samples of shape {model.x_shape}; this detector's preprocessing "
+                f"gives {self.preprocessor.output_shape}."
+            )
+        self.scorer, self._model = Scorer.from_alad(model), model
+        self.training = training_config(model)
+        self.threshold, self.threshold_rule, self.reference = None, "none", np.zeros(0, "float32")
+        return self
+
+
+class Detector(FineTuning):
+    """Raw records in, anomaly scores and verdicts out.
+
+    Args:
+        preprocessor: a fitted preprocessor of `alad_tf.preprocess`.
+        scorer: `Scorer`, or a baseline of `alad_tf.baselines`.
+        score: str, the score that decides: "features" (the paper's A(x)), "l1", "l2", "logits"; a
+            baseline has others. Default: the scorer's own.
+        threshold: float, scores from here on are anomalous; None until it is set.
+        threshold_rule: str, how the threshold came about.
+        reference: float array (n,), sorted scores of held-out normal rows, for `p_value`.
+        metadata: JSON-able dict, kept with the detector (entry, seed, metrics).
+        training: dict, what `model` is built again from: "model" and "compile", the configs of the
+            `ALAD` that the scorer came from, and its "spectral_vectors"; None if not known.
+
+    Raises:
+        ValueError: an unknown score name.
+
+    Example:
+        >>> import tempfile, zoo
+        >>> from alad_tf.detector.threshold import by_false_alarms
+        >>> detector, records = zoo.load("breast_cancer_alad"), np.full((3, 30), 9.0)
+        >>> score = detector.anomaly_score(records)
+        >>> bool((score == detector.scores(records)["features"]).all())
+        True
+        >>> bool((detector.p_value(records) == detector.p_values_of(score)).all())
+        True
+        >>> detector.reconstruct(records).shape, detector.explain(records).top(0, 1)[0]["column"]
+        ((3, 30), 'x14')
+        >>> other = Detector.from_model(detector.preprocessor, detector.model)
+        >>> other.set_threshold(by_false_alarms(np.arange(99.0), 0.05)).threshold > 94
+        True
+        >>> loaded = Detector.load(detector.save(tempfile.mkdtemp() + "/detector"))
+        >>> loaded.predict(records).tolist()
+        [True, True, True]
+
+    Source: ALAD, Algorithm 1.
+    """
+
+    def __init__(
+        self,
+        preprocessor,
+        scorer,
+        score=None,
+        threshold=None,
+        threshold_rule="none",
+        reference=(),
+        metadata=None,
+        training=None,
+    ):
+        self.preprocessor = preprocessor
+        self.scorer = scorer
+        self.score = check_score(score or scorer.score, scorer.score_names)
+        self.threshold = None if threshold is None else float(threshold)
+        self.threshold_rule = threshold_rule
+        self.reference = np.asarray(reference, "float32")
+        self.metadata = dict(metadata or {})
+        self.training = training
+        self._model = None
+
+    @classmethod
+    def from_model(cls, preprocessor, model, **kwargs):
+        """A detector of a compiled, trained `ALAD`, or of a fitted baseline.
+
+        Args:
+            preprocessor: the fitted one of `alad_tf.preprocess` that the model was trained behind.
+            model: a compiled `ALAD`, or a baseline of `alad_tf.baselines`.
+            **kwargs: the other arguments of `Detector`.
+
+        Returns:
+            `Detector`.
+        """
+        if not isinstance(model, ALAD):  # a baseline scores by itself
+            return cls(preprocessor, model, **kwargs)
+        return cls(preprocessor, Scorer.from_alad(model), training=training_config(model), **kwargs)
+
+    def scores(self, x):
+        """The four scores of raw records.
+
+        Args:
+            x: what the preprocessor takes: float array (N, d), or a dict / DataFrame of columns.
+
+        Returns:
+            dict of float32 arrays (N,): "features", "l1", "l2", "logits", or a baseline's; higher
+            is more anomalous.
+
+        Raises:
+            ValueError: a missing column, a wrong width, no rows, NaN or infinity.
+        """
+        return self.scorer.scores(self.preprocessor.transform(x))
+
+    def anomaly_score(self, x):
+        """The deciding score of raw records.
+
+        Args:
+            x: as for `scores`.
+
+        Returns:
+            float32 array (N,), higher is more anomalous.
+        """
+        return self.scores(x)[self.score]
+
+    def reconstruct(self, x):
+        """The reconstruction x' = G(E(x)) of raw records, or what a baseline takes for it.
+
+        Args:
+            x: as for `scores`.
+
+        Returns:
+            tables: float32 (N, d) in preprocessed space; images: uint8 (N, H, W, C).
+
+        Raises:
+            ValueError: a method that reconstructs nothing.
+        """
+        if not self.reconstructs:
+            raise ValueError(f"{self.scorer.method} reconstructs nothing; it only scores.")
+        return self.preprocessor.inverse(self.scorer.reconstruct(self.preprocessor.transform(x)))
+
+    @property
+    def reconstructs(self):
+        """Whether the method makes reconstructions."""
+        return hasattr(self.scorer, "reconstruct")
+
+    def set_threshold(self, threshold):
+        """Call records anomalous from a threshold on.
+
+        Args:
+            threshold: `alad_tf.detector.threshold.Threshold`, of the deciding score.
+
+        Returns:
+            the detector.
+        """
+        self.threshold, self.threshold_rule = threshold.value, threshold.rule
+        self.reference = threshold.reference
+        return self
+
+    def p_value(self, x):
+        """How likely a normal record scores so high or higher.
+
+        Args:
+            x: as for `scores`.
+
+        Returns:
+            float64 array (N,), in (0, 1].
+
+        Raises:
+            ValueError: the threshold was not set from held-out normal rows.
+
+        Source: `alad_tf.detector.threshold.Threshold.p_values`.
+        """
+        return self.p_values_of(self.anomaly_score(x))
+
+    def p_values_of(self, scores):
+        """The p-values of scores that are known already; errors as for `p_value`.
+
+        Args:
+            scores: float array (N,), what `anomaly_score` gave.
+
+        Returns:
+            float64 array (N,), in (0, 1].
+        """
+        return Threshold(self.threshold, self.threshold_rule, self.reference).p_values(scores)
+
+    def predict(self, x):
+        """Whether raw records are anomalous.
+
+        Args:
+            x: as for `scores`.
+
+        Returns:
+            bool array (N,).
+
+        Raises:
+            ValueError: the detector has no threshold yet.
+        """
+        if self.threshold is None:
+            raise ValueError(
+                "This detector has no threshold. Set one from held-out normal records: "
+                "detector.set_threshold(by_false_alarms(detector.anomaly_score(held_out), 0.01)), "
+                "by_false_alarms from alad_tf.detector.threshold."
+            )
+        return self.anomaly_score(x) >= np.float32(self.threshold)
+
+    def explain(self, x, score=None, steps=32):
+        """Reasons for the scores of raw records; errors as for `alad_tf.detector.explain.explain`.
+
+        Args:
+            x: as for `scores`.
+            score: str, the score to explain; default the deciding one.
+            steps: int, points at which the gradient is taken.
+
+        Returns:
+            `alad_tf.detector.explain.Explanation`: attributions by column or pixel, observed and
+            expected values.
+        """
+        from alad_tf.detector.explain import explain
+
+        return explain(self, x, score, steps)
+
+    def save(self, folder, dtype="float32"):
+        """Write the detector, config.json and the scorer's weights, whole or not at all.
+
+        Args:
+            folder: str or Path; an old detector there is replaced.
+            dtype: "float32", or "float16" to round large weights to half the size.
+
+        Returns:
+            Path of the folder.
+
+        Raises:
+            ValueError: an unknown dtype, or weights beyond its range.
+        """
+        with replacing_folder(folder) as temporary:
+            write_json(
+                temporary / CONFIG,
+                {
+                    "format": FORMAT,
+                    "method": self.scorer.method,
+                    "scorer": self.scorer.architecture(),
+                    "preprocessor": self.preprocessor.state(),
+                    "score": self.score,
+                    "threshold": self.threshold,
+                    "threshold_rule": self.threshold_rule,
+                    "reference": self.reference.tolist(),
+                    "metadata": self.metadata,
+                    "training": self.training,
+                },
+            )
+            self.scorer.write_state(temporary, dtype)
+        return Path(folder)
+
+    def export(self, directory, name=None, version=1, kind="saved_model"):
+        """Write a model that takes raw records and needs nothing of this package.
+
+        Args:
+            directory: str or Path; the export is `directory/name/version`, as TensorFlow Serving
+                expects it. An old export of that version is replaced.
+            name: str, the model's name; default the entry's, or "detector".
+            version: int, at least 1.
+            kind: "saved_model", or "onnx" or "tflite" for runtimes without TensorFlow; those need
+                the extra of that name.
+
+        Returns:
+            Path of the export: a SavedModel's folder, or the file.
+
+        Raises:
+            ValueError, FileExistsError, RuntimeError: see `alad_tf.export.saved_model.export`,
+                which says what the signatures take and give, and
+                `alad_tf.export.portable.export_portable`.
+
+        Example:
+            >>> # folder = detector.export("served", "orders")
+            >>> # tf.saved_model.load(folder).signatures["serving_default"](x=rows)["score"]
+        """
+        from alad_tf.export.saved_model import export_version
+
+        return export_version(self, directory, name, version, kind)
+
+    @classmethod
+    def load(cls, folder):
+        """Read a saved detector.
+
+        Args:
+            folder: str or Path that `save` wrote.
+
+        Returns:
+            `Detector`, with the scores it had when it was saved.
+
+        Raises:
+            FileNotFoundError: the folder holds no detector.
+            ValueError: a damaged file, or one of another format.
+        """
+        folder = Path(folder)
+        if not (folder / CONFIG).is_file() or not any(folder.glob("scorer.*")):
+            raise FileNotFoundError(
+                f"No detector in {folder.resolve()}: expected {CONFIG} and the scorer's weights. "
+                "Give the folder that `save` or `alad train` wrote (it is named 'detector')."
+            )
+        config = read_json(folder / CONFIG)
+        if config.get("format") != FORMAT:
+            raise ValueError(
+                f"{folder / CONFIG} has format {config.get('format')!r}; this version reads "
+                f"{FORMAT}. Upgrade the package, or save the detector again."
+            )
+        method = config.get("method", Scorer.method)
+        ours = {Scorer.method: Scorer, Ensemble.method: Ensemble}
+        scorer = (ours.get(method) or baseline_class(method))(**config["scorer"])
+        scorer.read_state(folder)
+        return cls(
+            preprocessor_from_state(config["preprocessor"]),
+            scorer,
+            config["score"],
+            config["threshold"],
+            config["threshold_rule"],
+            config.get("reference", ()),
+            config["metadata"],
+            config.get("training"),
+        )

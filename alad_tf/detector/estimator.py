@@ -1,0 +1,442 @@
+"""ALADDetector: a scikit-learn outlier estimator for anyone's table or images."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from alad_tf.detector.defaults import rules_for
+from alad_tf.detector.detector import Detector
+from alad_tf.detector.ensemble import Ensemble
+from alad_tf.detector.members import train_members
+from alad_tf.detector.threshold import by_contamination, by_false_alarms, by_labels
+from alad_tf.detector.validation import (
+    anomaly_labels,
+    check_given,
+    check_shares,
+    is_images,
+    take_rows,
+)
+from alad_tf.engine.progress import counted
+from alad_tf.model.scorer import Scorer
+from alad_tf.model.scores import check_score
+from alad_tf.preprocess import ImagePreprocessor, MixedPreprocessor
+
+FALSE_ALARMS = 0.01  # of normal rows, where enough of them were held out to tell
+MANY_ROWS, MOST_HELD_OUT = 1000, 2000
+
+
+class KeptDetector:
+    """The part of `ALADDetector` that writes and reads it.
+
+    It expects a scikit-learn estimator whose fitted state is `detector_`, `n_features_in_`,
+    `n_iter_` and, for named columns, `feature_names_in_`.
+    """
+
+    def _finish(self):
+        """What follows from the detector: offset_, and what `save` keeps of the estimator."""
+        # the greatest score that is not flagged: flagged means a negative decision function
+        below = np.nextafter(np.float32(self.detector_.threshold), np.float32(-np.inf))
+        self.offset_ = -float(below)
+        kept = {"n_features_in_": self.n_features_in_, "n_iter_": self.n_iter_}
+        if hasattr(self, "feature_names_in_"):
+            kept["feature_names_in_"] = list(self.feature_names_in_)
+        parameters = {**self.get_params(), "checkpoint": None}
+        if not isinstance(self.random_state, (int, np.integer, type(None))):
+            parameters["random_state"] = None  # a generator's state is not kept
+        parameters = {k: v.item() if hasattr(v, "item") else v for k, v in parameters.items()}
+        self.detector_.metadata["estimator"] = {"parameters": parameters, "attributes": kept}
+
+    def _fitted(self):
+        check_is_fitted(self, "detector_")
+        return self.detector_
+
+    def save(self, folder):
+        """Write the fitted detector, whole or not at all; no file is a pickle.
+
+        Args:
+            folder: str or Path; an old detector there is replaced. `alad_tf.Detector.load` reads
+                it, too.
+
+        Returns:
+            Path of the folder.
+        """
+        return self._fitted().save(folder)
+
+    @classmethod
+    def load(cls, folder):
+        """Read a detector that `save` wrote: equal scores, p-values and verdicts.
+
+        The discriminators that no score needs are not kept: with `warm_start`, a loaded detector's
+        first `fit` starts afresh.
+
+        Args:
+            folder: str or Path that `save` wrote.
+
+        Returns:
+            the fitted estimator.
+
+        Raises:
+            FileNotFoundError, ValueError: no detector there, a damaged one, or one that no
+                `ALADDetector` wrote.
+        """
+        detector = Detector.load(folder)
+        kept = detector.metadata.get("estimator")
+        if kept is None:
+            raise ValueError(
+                f"{folder} holds a detector that no ALADDetector wrote. Read it with "
+                "alad_tf.Detector.load."
+            )
+        made = cls(**kept["parameters"])
+        made.detector_ = detector
+        for name, value in kept["attributes"].items():
+            setattr(made, name, np.array(value, object) if isinstance(value, list) else value)
+        made._finish()
+        return made
+
+    def export(self, directory, name=None, version=1, kind="saved_model"):
+        """Write a SavedModel that takes raw rows; errors as for `alad_tf.Detector.export`.
+
+        Args:
+            directory: str or Path; the export is `directory/name/version`.
+            name: str, the model's name; default "detector".
+            version: int, at least 1.
+            kind: str, "saved_model", or "onnx" or "tflite" for one file (extras of these names).
+
+        Returns:
+            Path of the export's folder.
+        """
+        return self._fitted().export(directory, name, version, kind)
+
+    def __getstate__(self):
+        """For pickle, joblib and copy: parameters, and the files of `save` as bytes."""
+        state = dict(super().__getstate__())
+        for name in ("detector_", "_models"):
+            state.pop(name, None)
+        if hasattr(self, "detector_"):
+            scratch = Path(tempfile.mkdtemp())
+            try:
+                folder = self.detector_.save(scratch / "detector")
+                state["_files"] = {p.name: p.read_bytes() for p in folder.iterdir()}
+            finally:
+                shutil.rmtree(scratch)
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        files = state.pop("_files", None)
+        super().__setstate__(state)
+        if files is not None:
+            with tempfile.TemporaryDirectory() as scratch:
+                for name, content in files.items():
+                    (Path(scratch) / name).write_bytes(content)
+                self.detector_ = Detector.load(scratch)
+
+
+class ALADDetector(KeptDetector, OutlierMixin, BaseEstimator):
+    """Finds rows or images that are unlike those it was fitted on.
+
+    It trains ALAD on the rows of `fit`, most of which should be normal, holds some out to learn
+    what normal scores are, and flags what scores higher. Columns may be numbers, bools, text or
+    categories, with gaps; images are uint8 of any size whose sides can be halved.
+
+    Signs: `anomaly_score` is the paper's, higher is more anomalous. `score_samples` is its negative
+    and `decision_function` is negative for what `predict` calls -1, as scikit-learn has it.
+
+    Args:
+        score_name: str, the score that decides: "combined" (see
+            `alad_tf.detector.ensemble.Ensemble`), or the paper's "features", "l1", "l2", "logits"
+            by themselves. (`score` is the name of a method in scikit-learn.)
+        n_members: int, ALADs of several seeds, whose scores are averaged.
+        contamination: "auto", or float in (0, 0.5]: this share of the training rows is taken for
+            anomalous and sets the threshold; nothing is held out, and there are no p-values.
+        false_alarms: float in (0, 1), with "auto": the share of normal rows that may be flagged.
+            Default 0.01, or the least that the held-out rows can tell, 1 / (their number + 1).
+        calibration: float in (0, 1), the share of the rows that is held out. Default: a fifth of
+            fewer than 1,000 rows, a third of more, at most 2,000 rows.
+        scaling: "standard", "minmax" or "none", for columns of numbers.
+        hidden, latent_dim, batch_size, steps, learning_rate: instead of the rules of
+            `alad_tf.detector.defaults.rules_for`, which depend on the data's shape and length
+            alone.
+        warm_start: bool, `fit` goes on with the members, and trains them for `steps` more.
+        random_state: int, `numpy.random.RandomState` or None: of weights, noise, shuffling and of
+            the choice of rows that are held out.
+        checkpoint: str or None, a folder for the members' states while they train: the same `fit`
+            after a kill goes on from there. It may be removed afterwards.
+        verbose: bool, show the progress on standard error.
+
+    Attributes:
+        detector_: `alad_tf.Detector`, what `save` writes: preprocessing, scorer and threshold.
+        rules_: `alad_tf.detector.defaults.Rules`, what was chosen; not there after `load`.
+        offset_: float, `decision_function` is `score_samples` minus this.
+        n_iter_: int, training steps of a member.
+        n_features_in_: int, columns (or values of an image).
+        feature_names_in_: object array, names of the columns, if they had any.
+
+    Raises:
+        ValueError: from `fit`, rows or arguments that it cannot take.
+        FloatingPointError: from `fit`, a training that diverged.
+
+    Example:
+        >>> rows = np.random.default_rng(0).normal(size=(300, 4))
+        >>> detector = ALADDetector(steps=20, n_members=1).fit(rows)
+        >>> asked = [[0.0, 0.0, 0.0, 0.0], [50.0, -50.0, 50.0, -50.0]]
+        >>> detector.predict(asked).tolist(), (detector.decision_function(asked) < 0).tolist()
+        ([1, -1], [False, True])
+        >>> bool((detector.score_samples(asked) == -detector.anomaly_score(asked)).all())
+        True
+        >>> sorted(detector.scores(asked)), detector.p_value(asked).shape
+        (['combined', 'features', 'l1', 'l2', 'logits'], (2,))
+        >>> sorted(detector.reconstruct(asked)), len(detector.explain(asked).top(1, 2))
+        (['x0', 'x1', 'x2', 'x3'], 2)
+        >>> import tempfile
+        >>> loaded = ALADDetector.load(detector.save(tempfile.mkdtemp() + "/detector"))
+        >>> bool((loaded.p_value(asked) == detector.p_value(asked)).all())
+        True
+
+    Source: ALAD, Algorithm 1; the rules, the combination and the thresholds are this project's.
+    """
+
+    def __init__(
+        self,
+        score_name="combined",
+        n_members=3,
+        contamination="auto",
+        false_alarms=None,
+        calibration=None,
+        scaling="standard",
+        hidden=None,
+        latent_dim=None,
+        batch_size=None,
+        steps=None,
+        learning_rate=None,
+        warm_start=False,
+        random_state=0,
+        checkpoint=None,
+        verbose=False,
+    ):
+        self.score_name = score_name
+        self.n_members = n_members
+        self.contamination = contamination
+        self.false_alarms = false_alarms
+        self.calibration = calibration
+        self.scaling = scaling
+        self.hidden = hidden
+        self.latent_dim = latent_dim
+        self.batch_size = batch_size
+        self.steps = steps
+        self.learning_rate = learning_rate
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.checkpoint = checkpoint
+        self.verbose = verbose
+
+    # -------------------------------------------------------------------- fit
+
+    def fit(self, X, y=None, validation_data=None):
+        """Learn what normal rows look like.
+
+        Args:
+            X: array-like (N, d), a table with named columns, or images; see
+                `alad_tf.detector.validation.check_given`. At least two rows.
+            y: ignored, None.
+            validation_data: rows like X that do not train: `(X_val, y_val)` with labels (see
+                `alad_tf.detector.validation.anomaly_labels`) sets the threshold of the best F1;
+                normal rows alone, `X_val` or `(X_val, None)`, replace the rows that would be held
+                out.
+
+        Returns:
+            the estimator.
+
+        Raises:
+            ValueError: rows, labels or arguments that it cannot take.
+            FloatingPointError: a training that diverged.
+        """
+        check_score(self.score_name, Ensemble.score_names)
+        check_shares(self)
+        x = check_given(self, X, reset=True)
+        generator = np.random.default_rng(
+            check_random_state(self.random_state).randint(2**31, dtype=np.int64)
+        )
+        train, held_out, labels = self._split(x, validation_data, generator)
+        seed = int(generator.integers(2**31 - 1))
+        preprocessor = self._preprocessor(train)
+        rows = preprocessor.transform(train)
+        if not rows[0].size:
+            raise ValueError("No column says anything: all are empty. Give at least one value.")
+        models = self._train(rows, seed)
+        scorer = Ensemble.of([Scorer.from_alad(model) for model in models], rows, seed)
+        self._models = models
+        self.detector_ = Detector(preprocessor, scorer, self.score_name)
+        self.n_iter_ = int(models[0].step.value)
+        self.detector_.set_threshold(self._threshold(x, held_out, labels))
+        self._finish()
+        return self
+
+    def _split(self, x, validation_data, generator):
+        """Rows that train, rows that set the threshold, and these rows' labels or None."""
+        if validation_data is not None:
+            given = validation_data if isinstance(validation_data, tuple) else (validation_data,)
+            held_out = check_given(self, given[0], reset=False)
+            y = given[1] if len(given) > 1 else None
+            return x, held_out, None if y is None else anomaly_labels(y, len(held_out))
+        if self.contamination != "auto":
+            return x, None, None
+        count = len(x)
+        share = self.calibration or (1 / 5 if count < MANY_ROWS else 1 / 3)
+        most = count - 1 if self.calibration else min(count - 1, MOST_HELD_OUT)
+        order = generator.permutation(count)
+        held_out = min(max(int(share * count), 1), most)
+        # in their own order: what is held out must not shuffle the others
+        parts = np.sort(order[held_out:]), np.sort(order[:held_out])
+        return *(take_rows(x, part) for part in parts), None
+
+    def _preprocessor(self, train):
+        if self.warm_start and hasattr(self, "_models"):
+            return self.detector_.preprocessor
+        if is_images(train):
+            return ImagePreprocessor(train.shape[1:])
+        return MixedPreprocessor(self.scaling).fit(train)
+
+    def _train(self, rows, seed):
+        """The members, trained."""
+        own = ("hidden", "latent_dim", "batch_size", "steps", "learning_rate")
+        self.rules_ = rules = rules_for(
+            rows.shape[1:], len(rows), **{name: getattr(self, name) for name in own}
+        )
+        if self.warm_start and hasattr(self, "_models"):
+            models = self._models
+        else:
+            seeds = np.random.SeedSequence(seed).generate_state(int(self.n_members))
+            models = [rules.build(int(member >> 1)) for member in seeds]
+        console = Console(stderr=True) if self.verbose else None
+        with counted(rules.steps * len(models), "training steps", console) as advance:
+            train_members(models, rows, rules.batch_size, rules.steps, advance, self.checkpoint)
+        return models
+
+    def _threshold(self, x, held_out, labels):
+        """The threshold of the deciding score."""
+        if held_out is None:
+            return by_contamination(self.detector_.anomaly_score(x), self.contamination)
+        scores = self.detector_.anomaly_score(held_out)
+        if labels is not None:
+            return by_labels(scores, labels)
+        least = 1 / (len(scores) + 1)
+        return by_false_alarms(scores, self.false_alarms or max(FALSE_ALARMS, least))
+
+    # ----------------------------------------------------------------- scores
+
+    def scores(self, X):
+        """All scores.
+
+        Args:
+            X: N rows or images, as for `fit`.
+
+        Returns:
+            dict of float32 arrays (N,) by name, higher is more anomalous.
+        """
+        return self._fitted().scores(self._checked(X))
+
+    def anomaly_score(self, X):
+        """The deciding score.
+
+        Args:
+            X: N rows or images, as for `fit`.
+
+        Returns:
+            float32 array (N,), higher is more anomalous.
+        """
+        return self._fitted().anomaly_score(self._checked(X))
+
+    def score_samples(self, X):
+        """The negative of `anomaly_score`.
+
+        Args:
+            X: N rows or images, as for `fit`.
+
+        Returns:
+            float64 array (N,), lower is more anomalous.
+        """
+        return -self.anomaly_score(X).astype("float64")
+
+    def decision_function(self, X):
+        """`score_samples` minus `offset_`.
+
+        Args:
+            X: N rows or images, as for `fit`.
+
+        Returns:
+            float64 array (N,), negative for what is flagged.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X):
+        """Verdicts, in scikit-learn's numbers.
+
+        Args:
+            X: N rows or images, as for `fit`.
+
+        Returns:
+            int array (N,), -1 for what is flagged, 1 for the rest.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def p_value(self, X):
+        """How likely a normal row scores so high or higher.
+
+        With `false_alarms` a, `predict` is -1 where the p-value is at most a.
+
+        Args:
+            X: N rows or images, as for `fit`.
+
+        Returns:
+            float64 array (N,), in (0, 1].
+
+        Raises:
+            ValueError: no rows were held out, because `contamination` set the threshold.
+
+        Source: `alad_tf.detector.threshold.Threshold.p_values`.
+        """
+        return self._fitted().p_value(self._checked(X))
+
+    def reconstruct(self, X):
+        """What the members take for the normal form of rows or images.
+
+        Args:
+            X: N rows or images, as for `fit`.
+
+        Returns:
+            tables: dict of columns (N,) by name, numbers in their unit; images: uint8
+            (N, H, W, C).
+        """
+        detector, x = self._fitted(), self._checked(X)
+        made = detector.reconstruct(x)
+        return made if is_images(x) else detector.preprocessor.decode(made)
+
+    def explain(self, X, score=None, steps=32):
+        """Reasons for the scores, by column or pixel.
+
+        Args:
+            X: N rows or images, as for `fit`.
+            score: str, the score to explain; default the deciding one.
+            steps: int, points at which the gradient is taken.
+
+        Returns:
+            `alad_tf.detector.explain.Explanation`.
+        """
+        return self._fitted().explain(self._checked(X), score, steps)
+
+    def _checked(self, X):
+        return check_given(self, X, reset=False)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        tags.non_deterministic = False
+        return tags

@@ -1,0 +1,188 @@
+"""Thresholds with a meaning, and p-values: from a share, from held-out normal rows, from labels."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from alad_tf.detector.metrics import top_fraction_threshold
+
+KEPT = 10_000  # held-out scores that are kept; a random part of more is as valid
+
+
+@dataclass(frozen=True, eq=False)
+class Threshold:
+    """Scores from `value` on are anomalous.
+
+    Attributes:
+        value: float, a float32 number, so that it compares the same in an exported graph.
+        rule: str, how it came about.
+        reference: float32 array (n,), sorted scores of held-out normal rows, which p-values are
+            counted from; empty if there were none.
+
+    Example:
+        >>> threshold = by_false_alarms(np.arange(99.0), 0.05)
+        >>> threshold.flags(np.array([93.0, 95.0])).tolist()
+        [False, True]
+        >>> threshold.p_values(np.array([94.0, 1000.0])).tolist()
+        [0.06, 0.01]
+
+    Source: ALAD, Section V-A: the samples with the highest scores are classified as anomalies.
+    """
+
+    value: float
+    rule: str
+    reference: np.ndarray
+
+    def flags(self, scores):
+        """Whether scores are anomalous.
+
+        Args:
+            scores: float array of any shape.
+
+        Returns:
+            bool array of that shape.
+        """
+        return np.asarray(scores, "float32") >= np.float32(self.value)
+
+    def p_values(self, scores):
+        """How likely a normal row scores so high or higher.
+
+        p = (1 + held-out scores that are at least as high) / (n + 1). For a normal row that is
+        exchangeable with the held-out ones, P(p <= a) <= a for every a, whatever the score's
+        distribution and however few rows were held out.
+
+        Args:
+            scores: float array (N,).
+
+        Returns:
+            float64 array (N,), in [1 / (n + 1), 1].
+
+        Raises:
+            ValueError: the threshold was not set from held-out normal rows.
+
+        Source: Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005; Bates et
+        al., "Testing for outliers with conformal p-values", Annals of Statistics 2023.
+        """
+        if not len(self.reference):
+            raise ValueError(
+                f"p-values need scores of held-out normal rows; this threshold {self.rule}. Set it "
+                "by a false-alarm budget."
+            )
+        below = np.searchsorted(self.reference, np.asarray(scores, "float32"), side="left")
+        return (1 + len(self.reference) - below) / (len(self.reference) + 1)
+
+
+def by_contamination(scores, fraction):
+    """Flag the `fraction` of highest scores, such as the training rows': the share is assumed.
+
+    Args:
+        scores: float array (n,).
+        fraction: float in (0, 1).
+
+    Returns:
+        `Threshold`, without p-values.
+
+    Raises:
+        ValueError: a fraction outside (0, 1), no scores, or scores that are not finite.
+
+    Example:
+        >>> by_contamination([0.0, 1.0, 2.0, 3.0, 4.0], 0.25).value
+        3.0
+
+    Source: ALAD, Section V-A, by `alad_tf.detector.metrics.top_fraction_threshold`.
+    """
+    value = float(np.float32(top_fraction_threshold(scores, fraction)))
+    return Threshold(value, f"flags the top {fraction:g} of the rows it was set on", _none())
+
+
+def by_false_alarms(scores, budget, seed=0):
+    """Flag rows whose conformal p-value is at most `budget`: so many false alarms, in the mean.
+
+    Args:
+        scores: float array (n,) of held-out normal rows, none of which trained.
+        budget: float in (0, 1), the share of normal rows that may be flagged.
+        seed: int, of the part that is kept where there are more than `KEPT`.
+
+    Returns:
+        `Threshold` with p-values; `flags(s)` is `p_values(s) <= budget`.
+
+    Raises:
+        ValueError: a budget outside (0, 1), scores that are not finite, or too few of them for the
+            budget: fewer than 1 / budget - 1.
+
+    Example:
+        >>> threshold = by_false_alarms(np.arange(99.0), 0.05)
+        >>> round(float(threshold.p_values([94.0])[0]), 2), bool(threshold.flags(94.5))
+        (0.06, True)
+
+    Source: Bates et al., "Testing for outliers with conformal p-values", Annals of Statistics 2023.
+    """
+    if not 0 < budget < 1:
+        raise ValueError(f"A false-alarm budget must be in (0, 1); received {budget}.")
+    reference = _finite(scores)
+    if len(reference) > KEPT:
+        reference = np.random.default_rng(seed).choice(reference, KEPT, replace=False)
+    reference = np.sort(reference)
+    allowed = math.floor(budget * (len(reference) + 1) + 1e-9)  # held-out rows it flags, plus one
+    if allowed < 1:
+        raise ValueError(
+            f"A false-alarm budget of {budget:g} needs at least {math.ceil(1 / budget) - 1} "
+            f"held-out normal rows; received {len(reference)}. Hold out more, or allow more alarms."
+        )
+    # p <= budget means: fewer than `allowed` held-out scores are as high, so beyond this one
+    beyond = reference[len(reference) - allowed]
+    value = float(np.nextafter(beyond, np.float32(np.inf)))
+    return Threshold(value, f"flags {100 * budget:.3g}% of normal rows, in the mean", reference)
+
+
+def by_labels(scores, is_anomaly):
+    """The threshold with the best F1 on labelled rows.
+
+    Args:
+        scores: float array (n,).
+        is_anomaly: bool array (n,), both classes.
+
+    Returns:
+        `Threshold`; its p-values are counted from the normal ones among the rows.
+
+    Raises:
+        ValueError: lengths that differ, one class alone, or scores that are not finite.
+
+    Example:
+        >>> by_labels([0.1, 0.2, 0.8, 0.9], [False, False, True, True]).value > 0.2
+        True
+
+    Source: the F1 of ALAD, Section V-A; the choice by labels is this project's.
+    """
+    scores, is_anomaly = _finite(scores), np.asarray(is_anomaly, bool)
+    if scores.shape != is_anomaly.shape or is_anomaly.all() or not is_anomaly.any():
+        raise ValueError(
+            f"Labelled rows of both kinds are needed, one label a score; received {len(scores)} "
+            f"scores and {is_anomaly.size} labels, {int(is_anomaly.sum())} of them anomalous."
+        )
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], np.cumsum(is_anomaly[order])
+    flagged = np.arange(1, len(ranked) + 1)
+    f1 = 2 * hits / (flagged + is_anomaly.sum())
+    f1[:-1][ranked[:-1] == ranked[1:]] = -1  # equal scores are flagged together
+    best = int(np.argmax(f1))
+    after = ranked[best + 1] if best + 1 < len(ranked) else ranked[best]
+    middle = np.float32((float(ranked[best]) + float(after)) / 2)
+    value = float(middle if after < middle <= ranked[best] else ranked[best])
+    rule = f"has the best F1, {f1[best]:.3f}, on {len(scores)} labelled rows"
+    return Threshold(value, rule, np.sort(scores[~is_anomaly]))
+
+
+def _finite(scores):
+    scores = np.asarray(scores, "float32")
+    if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
+        raise ValueError(
+            f"Scores must be a finite vector with at least one element; received shape "
+            f"{scores.shape} with {int((~np.isfinite(scores)).sum())} values not finite."
+        )
+    return scores
+
+
+def _none():
+    return np.zeros(0, "float32")

@@ -1,0 +1,275 @@
+"""A search for hyper-parameters that needs no anomalies: keras-tuner over ALAD's rules.
+
+Rows that are normal in every part and wrong as a whole stand in for unknown anomalies.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from alad_tf.detector.defaults import rules_for
+from alad_tf.detector.ensemble import COMBINED, Ensemble
+from alad_tf.detector.members import train_members
+from alad_tf.model.scorer import Scorer
+
+try:
+    import keras_tuner
+except ImportError as error:  # an extra
+    raise ImportError("Tuning needs keras-tuner: pip install 'alad-tf[tune]'.") from error
+
+
+SHARE = 1 / 4  # of a row's columns, or of an image's height and width
+OBJECTIVE = "corruption_auroc"
+HELD_OUT = 1 / 5  # of the rows, which do not train in a trial
+
+
+def corrupt(x, generator):
+    """Replace parts of normal samples by the same parts of others.
+
+    Tables: a quarter of the columns, drawn for each row, get another row's values: every value is
+    one that the column has, and only what belongs together is broken. Images: a rectangle of
+    another image is pasted at another place.
+
+    Args:
+        x: float array (N, d) or (N, H, W, C), preprocessed, N at least 2.
+        generator: `numpy.random.Generator`.
+
+    Returns:
+        float32 array of x's shape.
+
+    Raises:
+        ValueError: fewer than two samples.
+
+    Example:
+        >>> x = np.arange(8.0).reshape(4, 2)
+        >>> corrupt(x, np.random.default_rng(0)).shape
+        (4, 2)
+
+    Source: Vincent et al., JMLR 2010, for swapped values as noise; Li et al., "CutPaste", CVPR
+    2021, for images.
+    """
+    if len(x) < 2:
+        raise ValueError(f"Corruptions take parts of other samples; received {len(x)} of them.")
+    count = len(x)
+    others = (np.arange(count) + generator.integers(1, count, count)) % count
+    made = np.array(x, "float32")
+    if x.ndim == 2:
+        columns = x.shape[1]
+        replaced = max(1, round(SHARE * columns))
+        order = generator.random((count, columns)).argsort(1)[:, :replaced]
+        rows = np.arange(count)[:, None]
+        made[rows, order] = x[others[:, None], order]
+        return made
+    height, width = (max(1, round(SHARE * side)) for side in x.shape[1:3])
+    for row, other in enumerate(others):
+        top, below = generator.integers(0, x.shape[1] - height + 1, 2)
+        left, right = generator.integers(0, x.shape[2] - width + 1, 2)
+        piece = x[other, below : below + height, right : right + width]
+        made[row, top : top + height, left : left + width] = piece
+    return made
+
+
+@dataclass(frozen=True, eq=False)
+class TuningData:
+    """Rows that train in every trial, and the held-out ones beside their corruptions.
+
+    Attributes:
+        train, normal, corrupted: float32 arrays, preprocessed; the last two have one shape.
+
+    Example:
+        >>> data = TuningData.split(np.outer(np.arange(50), [0.01, 0.02, 0.03]), 0)
+        >>> len(data.train), len(data.normal), len(data.corrupted)
+        (40, 10, 10)
+        >>> from alad_tf.baselines import IsolationForest  # any scorer
+        >>> data.criterion(IsolationForest().fit(data.train), "score") > 0.5
+        True
+    """
+
+    train: np.ndarray = field(repr=False)
+    normal: np.ndarray = field(repr=False)
+    corrupted: np.ndarray = field(repr=False)
+
+    @classmethod
+    def split(cls, x, seed):
+        """A fifth of the rows is held out.
+
+        Args:
+            x: float array (N, ...), preprocessed normal samples, N at least 10.
+            seed: int, of the choice and of the corruptions.
+
+        Returns:
+            `TuningData`.
+
+        Raises:
+            ValueError: fewer than ten samples.
+        """
+        if len(x) < 10:
+            raise ValueError(f"A search needs ten rows at least; received {len(x)}.")
+        generator = np.random.default_rng(seed)
+        order, held_out = generator.permutation(len(x)), round(HELD_OUT * len(x))
+        normal = np.asarray(x[np.sort(order[:held_out])], "float32")
+        train = np.asarray(x[np.sort(order[held_out:])], "float32")
+        return cls(train, normal, corrupt(normal, generator))
+
+    def criterion(self, scorer, score_name):
+        """How well a scorer tells the held-out rows from their corruptions.
+
+        Why this and not the held-out rows' own mean score: that one is in the network's own unit.
+        It is least for a network that reconstructs all rows, odd ones too, and 0 for features that
+        are constant. Here, as in use, normal rows have to score below others.
+
+        Args:
+            scorer: anything whose `scores` gives a dict of arrays (N,): `Scorer`, a baseline.
+            score_name: str, one of its scores.
+
+        Returns:
+            float in [0, 1], the AUROC.
+        """
+        rows = np.concatenate([self.normal, self.corrupted])
+        labels = np.repeat([0, 1], len(self.normal))
+        return float(roc_auc_score(labels, scorer.scores(rows)[score_name]))
+
+
+class ALADHyperModel(keras_tuner.HyperModel):
+    """ALAD's rules as a space to search, for any tuner of keras-tuner.
+
+    Args:
+        data: `TuningData`.
+        score_name: str, the score that is to tell normal rows from others.
+        seed: int, of weights, noise and shuffling, equal in all trials.
+
+    Example:
+        >>> data = TuningData.split(np.random.default_rng(0).normal(size=(50, 8)), 0)
+        >>> model, hp = ALADHyperModel(data), keras_tuner.HyperParameters()
+        >>> model.rules(hp).latent_dim, model.build(hp).latent_dim
+        (4, 4)
+        >>> # tuner = keras_tuner.RandomSearch(model,
+        >>> #     keras_tuner.Objective("corruption_auroc", "max"), max_trials=20)
+        >>> # tuner.search()  # which calls `fit`
+
+    Source: the criterion is this project's; `benchmarks/criterion.py` measures what it is worth.
+    """
+
+    def __init__(self, data, score_name=COMBINED, seed=0):
+        super().__init__()
+        self.data, self.score_name, self.seed = data, score_name, int(seed)
+
+    def rules(self, hp):
+        """The rules of a trial: what it chooses, and the defaults for the rest.
+
+        Args:
+            hp: `keras_tuner.HyperParameters` of the trial.
+
+        Returns:
+            `alad_tf.detector.defaults.Rules`.
+        """
+        shape, rows = self.data.train.shape[1:], len(self.data.train)
+        default = rules_for(shape, rows)
+        image = len(shape) == 3
+        width = 64 if image else shape[0]
+        latent = sorted({min(max(round(width * part), 1), 128) for part in (1 / 4, 1 / 2, 3 / 4)})
+        hidden = (16, 32, 64) if image else (32, 64, 128, 256)
+        steps = sorted({round(default.steps * part) for part in (1 / 2, 1, 2)})
+        return rules_for(
+            shape,
+            rows,
+            hidden=hp.Choice("hidden", hidden, default=hidden[1] if image else 128),
+            latent_dim=hp.Choice("latent_dim", latent, default=latent[len(latent) // 2]),
+            steps=hp.Choice("steps", steps, default=steps[len(steps) // 2]),
+            learning_rate=hp.Float(
+                "learning_rate", 1e-4, 3e-3, sampling="log", default=default.learning_rate
+            ),
+        )
+
+    def build(self, hp):
+        """A trial's model.
+
+        Args:
+            hp: `keras_tuner.HyperParameters` of the trial.
+
+        Returns:
+            a compiled, untrained `ALAD`.
+        """
+        return self.rules(hp).build(self.seed)
+
+    def fit(self, hp, model, *args, **kwargs):
+        """Train a trial's model.
+
+        Args:
+            hp: `keras_tuner.HyperParameters` of the trial.
+            model: `ALAD`, what `build` gave for them.
+            *args, **kwargs: what tuners pass to Keras's `fit`; ignored.
+
+        Returns:
+            dict: "corruption_auroc", 0 for a training that diverged.
+
+        Example:
+            >>> # model.fit(hp, model.build(hp))["corruption_auroc"]
+        """
+        rules, data = self.rules(hp), self.data
+        try:
+            train_members([model], data.train, rules.batch_size, rules.steps)
+        except FloatingPointError:
+            return {OBJECTIVE: 0.0}
+        scorer = Ensemble.of([Scorer.from_alad(model)], data.train, self.seed)
+        return {OBJECTIVE: data.criterion(scorer, self.score_name)}
+
+
+def search(data, folder, trials=20, score_name=COMBINED, seed=0, report=None):
+    """Search by Gaussian processes, each trial kept: the same call goes on after an interrupt.
+
+    Args:
+        data: `TuningData`.
+        folder: str or Path of the trials' folder, made if it is not there.
+        trials: int, how many, those done before included.
+        score_name, seed: as for `ALADHyperModel`.
+        report: function of a finished trial's number, values and criterion; None for none.
+
+    Returns:
+        list of `(values, criterion)`, dicts and floats, best first.
+
+    Raises:
+        ValueError: fewer than one trial.
+
+    Example:
+        >>> # best, criterion = search(TuningData.split(x, 0), "tuning", trials=10)[0]
+        >>> # ALADDetector(**best).fit(rows)
+        >>> search(None, "tuning", trials=0)
+        Traceback (most recent call last):
+        ...
+        ValueError: trials must be at least 1; received 0.
+    """
+    if trials < 1:
+        raise ValueError(f"trials must be at least 1; received {trials}.")
+    tuner = _Tuner(
+        ALADHyperModel(data, score_name, seed),
+        objective=keras_tuner.Objective(OBJECTIVE, "max"),
+        max_trials=trials,
+        num_initial_points=min(5, trials),
+        seed=seed,
+        directory=str(folder),
+        project_name="trials",
+        overwrite=False,
+    )
+    tuner.report = report
+    tuner.search(verbose=0)
+    found = tuner.oracle.get_best_trials(trials)
+    return [(dict(trial.hyperparameters.values), float(trial.score)) for trial in found]
+
+
+class _Tuner(keras_tuner.BayesianOptimization):
+    """Reports trials as they end; keeps no checkpoints, since a trial is trained again anyway."""
+
+    report = None
+
+    def run_trial(self, trial, *args, **kwargs):
+        values = trial.hyperparameters
+        model = self.hypermodel.build(values)
+        return self.hypermodel.fit(values, model)
+
+    def on_trial_end(self, trial):
+        super().on_trial_end(trial)
+        if self.report is not None:
+            done = len([t for t in self.oracle.trials.values() if t.score is not None])
+            self.report(done, dict(trial.hyperparameters.values), float(trial.score))

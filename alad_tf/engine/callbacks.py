@@ -1,0 +1,342 @@
+"""What a long training needs around it: checkpoints, a stop at divergence, a rule for its end."""
+
+import hashlib
+import math
+import os
+import shutil
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from alad_tf.engine.files import read_json, replacing_folder, write_json
+
+WEIGHTS, STATE = "model.weights.h5", "state.json"
+# paper: "Patience 10"; the authors' code stops by it and restores nothing
+RULES = {
+    "fixed": "train all epochs",
+    "last": "stop when the validation score stalls, keep the weights of the stop",
+    "best": "stop when the validation score stalls, restore the weights of its best epoch",
+}
+MONITOR = "val_score"
+
+
+class DivergenceError(FloatingPointError):
+    """Training produced NaN or infinity; the message names the last good checkpoint.
+
+    Example:
+        >>> issubclass(DivergenceError, FloatingPointError)  # the estimator's users catch that
+        True
+    """
+
+
+class StopOnDivergence(keras.callbacks.Callback):
+    """Raise `DivergenceError` as soon as an epoch's running loss is not finite.
+
+    Args:
+        checkpoint: the run's `Checkpoint`, named in the message; or None.
+
+    Raises:
+        DivergenceError: from `fit`, a batch's running loss is NaN or infinite.
+
+    Example:
+        >>> # model.fit(x, callbacks=[StopOnDivergence()])
+        >>> StopOnDivergence().on_train_batch_end(0, {"loss": 0.5})
+    """
+
+    def __init__(self, checkpoint=None):
+        super().__init__()
+        self.checkpoint = checkpoint
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(float(logs["loss"])):
+            raise DivergenceError(
+                _divergence(self.epoch, "the loss is not finite", self.checkpoint)
+            )
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Save all weights, optimizers, averages and the step count at ends of epochs.
+
+    Each checkpoint is a folder `epoch-000012`, written under another name and renamed; only the
+    newest is kept, and it is removed only once its successor is in place. Weights that are not
+    finite are never saved.
+
+    Args:
+        folder: str or Path.
+        every_s: float, seconds between checkpoints; 0 saves at every epoch. The last epoch of a
+            training is always saved.
+        identity: dict that must agree when training is resumed (entry, seed, settings).
+
+    Attributes:
+        history: list of dicts, the logs of every finished epoch, resumed ones included.
+        wall_s: float, seconds of training so far, resumed ones included.
+
+    Raises:
+        DivergenceError: a weight is not finite.
+
+    Example:
+        >>> import tempfile
+        >>> checkpoint = Checkpoint(tempfile.mkdtemp(), every_s=30, identity={"seed": 0})
+        >>> # model.fit(x, callbacks=[checkpoint])
+        >>> checkpoint.restore(model=None)  # nothing is there yet: epochs that are finished
+        0
+    """
+
+    def __init__(self, folder, every_s=30.0, identity=None):
+        super().__init__()
+        self.folder = Path(folder)
+        self.every_s = float(every_s)
+        self.identity = dict(identity or {})
+        self.history = []
+        self.wall_s = 0.0
+        self._saved_at = self._started_at = time.monotonic()
+
+    @property
+    def newest(self):
+        """Path of the newest whole checkpoint, or None."""
+        found = sorted(self.folder.glob("epoch-*"))
+        return found[-1] if found else None
+
+    def restore(self, model):
+        """Load the newest checkpoint into a compiled model.
+
+        Args:
+            model: the `ALAD` that the checkpoint is of.
+
+        Returns:
+            int, the number of finished epochs (0 if there is no checkpoint).
+
+        Raises:
+            ValueError: the checkpoint is of other settings.
+        """
+        newest = self.newest
+        if newest is None:
+            return 0
+        state = read_json(newest / STATE)
+        different = {
+            key: (state["identity"].get(key), value)
+            for key, value in self.identity.items()
+            if state["identity"].get(key) != value
+        }
+        if different:
+            told = "; ".join(
+                f"{k}: saved {old!r}, now {new!r}" for k, (old, new) in different.items()
+            )
+            raise ValueError(
+                f"The checkpoint {newest} is of another run ({told}). Resume with the settings it "
+                "was started with, or choose another --out."
+            )
+        model.load_weights(newest / WEIGHTS)
+        self.history, self.wall_s = state["history"], state["wall_s"]
+        return state["epoch"]
+
+    def on_train_begin(self, logs=None):
+        self._saved_at = self._started_at = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.history.append({key: float(value) for key, value in (logs or {}).items()})
+        done = epoch + 1
+        now = time.monotonic()
+        self.wall_s += now - self._started_at
+        self._started_at = now
+        last = done == self.params.get("epochs") or self.model.stop_training
+        if last or now - self._saved_at >= self.every_s:
+            self._save(done)
+            self._saved_at = time.monotonic()
+
+    def _save(self, epoch):
+        for variable in self.model.variables:
+            if not np.isfinite(variable.numpy()).all():
+                raise DivergenceError(
+                    _divergence(epoch - 1, f"{variable.path} is not finite", self)
+                )
+        previous = self.newest
+        path = self.folder / f"epoch-{epoch:06d}"
+        with replacing_folder(path) as temporary:
+            self.model.save_weights(temporary / WEIGHTS)
+            state = {
+                "epoch": epoch,
+                "identity": self.identity,
+                "wall_s": self.wall_s,
+                "history": self.history,
+            }
+            write_json(temporary / STATE, state)
+        if previous is not None and previous != path:
+            shutil.rmtree(previous)
+
+
+def _divergence(epoch, what, checkpoint):
+    newest = checkpoint.newest if checkpoint is not None else None
+    kept = f"The last good checkpoint is {newest}." if newest else "No checkpoint was saved yet."
+    return (
+        f"Training diverged in epoch {epoch + 1}: {what}. {kept} Lower the learning rate, or scale "
+        "the features (extreme values are the usual cause), and train again."
+    )
+
+
+class Stopping(keras.callbacks.Callback):
+    """End a training by one of `RULES`. It belongs before the `Checkpoint` in `callbacks`.
+
+    The validation score is the mean features score of held-out normal rows under the averaged
+    weights, which `ALAD.fit(validation_data=...)` logs; lower is better. The rule is a function of
+    the history, so that a run that was killed and resumed stops where one that was not does.
+
+    Args:
+        rule: str, one of `RULES`.
+        patience: int, epochs without a better score after which to stop.
+        checkpoint: the run's `Checkpoint`: its history counts, and its folder holds the best
+            weights.
+
+    Raises:
+        ValueError: an epoch without a validation score, unless the rule is "fixed".
+
+    Example:
+        >>> # stopping = Stopping("best", 10, checkpoint)
+        >>> # model.fit(x, validation_data=rows, callbacks=[stopping, checkpoint])
+
+    Source: ALAD, Table IX, "Max Epochs 100, Patience 10".
+    """
+
+    def __init__(self, rule, patience, checkpoint):
+        super().__init__()
+        self.rule, self.patience, self.checkpoint = rule, int(patience), checkpoint
+
+    @property
+    def best_folder(self):
+        """Where the weights of the best epoch are kept."""
+        return Path(self.checkpoint.folder) / "best"
+
+    def require(self, validation):
+        """Raise ValueError if the rule needs validation rows and there are none."""
+        if self.rule != "fixed" and not validation:
+            raise ValueError(
+                f"stopping={self.rule!r} needs held-out normal rows, and there are none. Use "
+                "stopping='fixed', or a data set whose protocol has validation rows."
+            )
+
+    def stalled(self, history):
+        """Whether a history (list of epochs' logs) calls for the stop."""
+        return self.rule != "fixed" and stop_epoch(history, self.patience) is not None
+
+    def on_epoch_end(self, epoch, logs=None):
+        history = [*self.checkpoint.history, dict(logs or {})]
+        if self.rule == "fixed":
+            return
+        self.require(MONITOR in history[-1])
+        if self.rule == "best" and best_epoch(history) == epoch + 1:
+            with replacing_folder(self.best_folder) as temporary:
+                self.model.save_weights(temporary / WEIGHTS)
+                write_json(temporary / STATE, {"epoch": epoch + 1, **history[-1]})
+        self.model.stop_training = self.stalled(history)
+
+    def on_train_end(self, logs=None):
+        if self.rule == "best":
+            self.model.load_weights(self.best_folder / WEIGHTS)
+
+    def kept_epoch(self, history):
+        """The number (from 1) of the epoch whose weights the training left."""
+        if self.rule == "best":
+            return read_json(self.best_folder / STATE)["epoch"]
+        return len(history)
+
+
+def best_epoch(history):
+    """The number (from 1) of the first epoch with the lowest validation score.
+
+    Args:
+        history: list of dicts, an epoch's logs each, with "val_score"; at least one.
+
+    Example:
+        >>> best_epoch([{"val_score": 3.0}, {"val_score": 2.0}, {"val_score": 2.5}])
+        2
+    """
+    return 1 + int(np.argmin([logs[MONITOR] for logs in history]))
+
+
+def stop_epoch(history, patience):
+    """The number (from 1) of the epoch after which a patience stops, or None.
+
+    Args:
+        history: list of dicts, an epoch's logs each, with "val_score".
+        patience: int, epochs without a new lowest score.
+
+    Example:
+        >>> stop_epoch([{"val_score": score} for score in (3.0, 2.0, 2.5, 2.0, 1.0)], 2)
+        4
+    """
+    lowest, since = math.inf, 0
+    for number, logs in enumerate(history, 1):
+        since = 0 if logs[MONITOR] < lowest else since + 1
+        lowest = min(lowest, logs[MONITOR])
+        if since >= patience:
+            return number
+    return None
+
+
+class StateFile:
+    """One file with a list of arrays, replaced every so often.
+
+    Args:
+        path: str or Path of the `.npz` file, or None to keep nothing.
+        identity: str, what the state belongs to; a file of another identity is not read.
+        every_s: float, seconds between writes.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "state.npz"
+        >>> StateFile(path, "a", every_s=0).write([np.ones(2)])
+        >>> StateFile(path, "a").read()[0].tolist(), StateFile(path, "b").read()
+        ([1.0, 1.0], None)
+    """
+
+    def __init__(self, path, identity, every_s=30.0):
+        self.path = None if path is None else Path(path)
+        self.identity = identity
+        self.every_s = float(every_s)
+        self._told = time.monotonic()
+
+    def read(self):
+        """The arrays, or None if there are none of this identity, or only damaged ones."""
+        if self.path is None or not self.path.is_file():
+            return None
+        try:
+            with np.load(self.path, allow_pickle=False) as arrays:
+                if str(arrays["identity"]) != self.identity:
+                    return None
+                return [arrays[f"a{i}"] for i in range(len(arrays.files) - 1)]
+        except (OSError, ValueError, KeyError, EOFError):
+            return None
+
+    def write(self, arrays):
+        """Replace the file, if there is one to keep and enough time has passed."""
+        now = time.monotonic()
+        if self.path is None or now - self._told < self.every_s:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_name(f".{self.path.name}.tmp.npz")
+        named = {f"a{i}": np.asarray(array) for i, array in enumerate(arrays)}
+        np.savez(temporary, identity=self.identity, **named)
+        os.replace(temporary, self.path)
+        self._told = time.monotonic()
+
+
+def identity_of(*parts):
+    """What strings and arrays have in common with nothing else: a sha256, as hexadecimal digits.
+
+    Example:
+        >>> identity_of("a", np.ones(2)) == identity_of("a", np.ones(2)) != identity_of("a")
+        True
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        array = isinstance(part, np.ndarray)
+        content = np.ascontiguousarray(part).tobytes() if array else str(part).encode()
+        digest.update(f"{len(content)}:".encode())
+        digest.update(content)
+    return digest.hexdigest()

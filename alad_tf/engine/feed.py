@@ -1,0 +1,172 @@
+"""Shuffled batches, a function of (seed, epoch) alone."""
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf.engine.random import derive_seed
+
+
+class Batches:
+    """The training rows of an epoch, in one or more independent orders, cut into whole batches.
+
+    The orders follow from (seed, epoch): a run that resumes at epoch k sees the batches it would
+    have seen. Batches come in chunks of up to K, so that one call of the compiled program makes
+    many steps; the last chunk of an epoch is filled up to K and says how many of its batches count.
+
+    Args:
+        x: float array (N, ...), finite; kept in memory, gathered by tf.data.
+        batch_size: int, at most N; the last incomplete batch is skipped.
+        seed: int.
+        chunk: int, K; for vectors by default 100, fewer where a chunk would exceed 8 MiB; for
+            images 1, because XLA computes convolutions inside a loop some twenty times slower on
+            a CPU, and their steps are long enough without it.
+        orders: int, how many orders: batches of a step.
+
+    Attributes:
+        steps: int, steps an epoch, N // batch_size.
+        chunks: int, chunks an epoch.
+        chunk: int, K, steps a chunk.
+
+    Raises:
+        ValueError: an empty or not finite array, or a batch larger than the data.
+
+    Example:
+        >>> feed = Batches(np.arange(6, dtype="float32")[:, None], batch_size=2, seed=0)
+        >>> [(x.shape, int(count)) for x, count in feed.epochs().take(feed.chunks)]
+        [(TensorShape([3, 2, 1]), 3)]
+    """
+
+    def __init__(self, x, batch_size, seed=0, chunk=None, orders=1):
+        x = np.asarray(x, "float32")
+        if x.ndim < 2 or len(x) == 0:
+            raise ValueError(
+                f"Training data must have shape (N, ...) with N > 0; received {x.shape}. "
+                "Pass the preprocessed normal samples."
+            )
+        if not 1 <= batch_size <= len(x):
+            raise ValueError(
+                f"batch_size must be between 1 and the number of training rows; received "
+                f"batch_size={batch_size} and {len(x)} rows. Lower it or add rows."
+            )
+        finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)
+        if not finite.all():
+            raise ValueError(
+                f"Training data must be finite; {int((~finite).sum())} of {len(x)} rows hold NaN "
+                f"or infinity, the first at row {int(np.argmin(finite))}. Impute or drop them."
+            )
+        self.batch_size, self.seed = int(batch_size), int(seed)
+        self.steps = len(x) // self.batch_size
+        self.sample_shape = x.shape[1:]
+        self.orders = int(orders)
+        step_bytes = self.orders * self.batch_size * x[0].nbytes
+        if chunk is None:
+            chunk = max(1, min(100, 2**23 // step_bytes)) if x.ndim == 2 else 1
+        self.chunks = -(-self.steps // chunk)
+        self.chunk = -(-self.steps // self.chunks)  # spread evenly: the last one is almost full
+        self._rows = tf.constant(x)
+
+    def epochs(self, first=0):
+        """The chunks of epoch `first`, then those of the next one, and so on without end.
+
+        One dataset serves all epochs, because starting a new one costs more than an epoch of a
+        small table.
+
+        Args:
+            first: int, the epoch to start with.
+
+        Returns:
+            `tf.data.Dataset` of `(x, ..., count)`: float32 (K, batch_size, ...) for each order and
+            an int32 scalar; `self.chunks` of them make an epoch.
+        """
+        return (
+            tf.data.Dataset.counter(tf.constant(first, tf.int64))
+            .flat_map(lambda epoch: tf.data.Dataset.from_tensor_slices(self._orders(epoch)))
+            .map(self._gather)
+            .prefetch(2)
+        )
+
+    def across_epochs(self, first, count, chunk):
+        """The batches of `count` steps, an epoch's after another's, in chunks of one size.
+
+        For programs that do not end with an epoch: small tables have fewer steps an epoch than a
+        chunk holds, and tables of different lengths get chunks of one shape.
+
+        Args:
+            first: int, the step to start with.
+            count: int, how many steps.
+            chunk: int, K; the last chunk is filled up to it.
+
+        Returns:
+            `tf.data.Dataset` of `(x, ..., count)`, as `epochs` gives them.
+        """
+        epoch, skipped = divmod(first, self.steps)
+
+        def fill(orders):
+            steps = tf.shape(orders)[0]
+            filled = tf.gather(orders, tf.minimum(tf.range(chunk), steps - 1))
+            return self._gather(filled, steps, chunk)
+
+        return (
+            tf.data.Dataset.counter(tf.constant(epoch, tf.int64))
+            .flat_map(lambda epoch: tf.data.Dataset.from_tensor_slices(self._steps(epoch)))
+            .skip(skipped)
+            .take(count)
+            .batch(chunk)
+            .map(fill)
+            .prefetch(2)
+        )
+
+    def _steps(self, epoch):
+        """An epoch's row numbers (steps, B, orders)."""
+        orders = []
+        for use in range(self.orders):
+            seed = tf.stack([tf.constant(derive_seed(self.seed, use), tf.int64), epoch])
+            rows = tf.range(self._rows.shape[0])
+            order = tf.random.experimental.stateless_shuffle(rows, seed=seed)
+            orders.append(order[: self.steps * self.batch_size])
+        return tf.reshape(tf.stack(orders, -1), (self.steps, self.batch_size, self.orders))
+
+    def _orders(self, epoch):
+        """An epoch's row numbers (chunks, K, B, orders), how many of each K count (chunks,)."""
+        orders = self._steps(epoch)
+        filled = tf.minimum(tf.range(self.chunks * self.chunk), self.steps - 1)
+        orders = tf.gather(orders, filled)
+        counts = self.steps - tf.range(self.chunks) * self.chunk
+        counts = tf.clip_by_value(counts, 0, self.chunk)
+        shape = (self.chunks, self.chunk, self.batch_size, self.orders)
+        return tf.reshape(orders, shape), counts
+
+    def _gather(self, indices, count, chunk=None):
+        shape = (chunk or self.chunk, self.batch_size, *self.sample_shape)
+        rows = (tf.gather(self._rows, indices[..., use]) for use in range(self.orders))
+        return *(tf.ensure_shape(x, shape) for x in rows), count
+
+    def check(self, shape, orders):
+        """Raise ValueError unless samples have `shape` (no batch axis) and there are `orders`."""
+        if self.orders != orders:
+            raise ValueError(
+                f"The model takes {orders} batches a step; received a feed of {self.orders}."
+            )
+        if tuple(self.sample_shape) != tuple(shape):
+            raise ValueError(
+                f"The model takes samples of shape {tuple(shape)}; received samples of shape "
+                f"{tuple(self.sample_shape)}. Preprocess the data, or build the model for it."
+            )
+
+
+class PairedBatches(Batches):
+    """`Batches` in two orders: the first trains the discriminators, the second one G and E.
+
+    Args:
+        x, batch_size, seed, chunk: as for `Batches`.
+
+    Example:
+        >>> pairs = PairedBatches(np.arange(6, dtype="float32")[:, None], batch_size=2, seed=0)
+        >>> [(x_d.shape, int(count)) for x_d, x_g, count in pairs.epochs().take(pairs.chunks)]
+        [(TensorShape([3, 2, 1]), 3)]
+
+    Source: the authors' released training loop (two permutations an epoch).
+    """
+
+    def __init__(self, x, batch_size, seed=0, chunk=None):
+        super().__init__(x, batch_size, seed, chunk, orders=2)

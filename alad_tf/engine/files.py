@@ -1,0 +1,239 @@
+"""What is written to disk: files and folders whole or absent, and a scorer's weights.
+
+Everything is written under another name, then renamed. Weights are Keras's `.weights.h5`, in
+float32 or with large arrays rounded.
+"""
+
+import contextlib
+import copy
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+WEIGHTS = "scorer.weights.h5"
+DTYPES = ("float32", "float16")
+# Arrays of up to so many numbers stay exact: they are a thousandth of an image scorer's room, and
+# E's first convolution among them is what moves its scores most.
+EXACT_UP_TO = 20_000
+
+
+@contextlib.contextmanager
+def replacing_folder(path):
+    """Give a temporary folder beside `path`; on success it takes `path`'s place.
+
+    Args:
+        path: str or Path of the destination folder; an old one is replaced.
+
+    Yields:
+        Path of the temporary folder.
+
+    Raises:
+        whatever the body raises; the destination is then as it was.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "run"
+        >>> with replacing_folder(target) as folder:
+        ...     _ = (folder / "a.txt").write_text("a")
+        >>> [p.name for p in target.iterdir()]
+        ['a.txt']
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+            os.replace(path, old)
+            os.replace(temporary, path)
+            shutil.rmtree(old)
+        else:
+            os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def with_block(text, begin, end, lines, where):
+    """A text whose part between two marks is renewed.
+
+    Args:
+        text: str.
+        begin, end: str, the marks, each once in the text; they are kept.
+        lines: list of str, what is to stand between them.
+        where: str, what the text is, for the error.
+
+    Returns:
+        str.
+
+    Raises:
+        ValueError: a mark is missing, or there more than once.
+
+    Example:
+        >>> with_block("a [old] b", "[", "]", ["new"], "the text")
+        'a [\\n\\nnew\\n\\n] b'
+    """
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"{where} needs one line {begin!r} and one {end!r}; add or remove them.")
+    before, rest = text.split(begin)
+    return "\n".join([before + begin, "", *lines, "", end + rest.split(end)[1]])
+
+
+def write_text(path, text):
+    """Write a text file through a temporary name.
+
+    Args:
+        path: str or Path; its folder is made.
+        text: str.
+
+    Returns:
+        Path of the file.
+
+    Example:
+        >>> write_text(Path(tempfile.mkdtemp()) / "a.txt", "a").read_text()
+        'a'
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def write_json(path, value):
+    """Write JSON with a trailing newline through a temporary name; NaN is refused.
+
+    Args:
+        path: str or Path.
+        value: anything JSON can hold.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        ValueError: NaN or infinity in `value`.
+
+    Example:
+        >>> read_json(write_json(Path(tempfile.mkdtemp()) / "a.json", {"a": 1}))
+        {'a': 1}
+    """
+    return write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path):
+    """Read a JSON file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not valid JSON ({error}). Was it cut or edited?") from error
+
+
+class KeptScorer:
+    """The part of a scoring Keras model that is written and read: its `_config` and its weights."""
+
+    def architecture(self):
+        """What the constructor takes, as a JSON-able dict: a twin is made of it."""
+        return copy.deepcopy(self._config)
+
+    def write_state(self, folder, dtype="float32"):
+        """Write the weights into a folder; `dtype` as for `alad_tf.engine.files.save_scorer`."""
+        save_scorer(self, Path(folder) / WEIGHTS, dtype)
+
+    def read_state(self, folder):
+        """Read the weights that `write_state` wrote; errors as for `load_scorer`."""
+        load_scorer(self, Path(folder) / WEIGHTS)
+
+    def get_config(self):
+        return {**super().get_config(), **self._config}
+
+
+def save_scorer(scorer, path, dtype="float32"):
+    """Write a scorer's weights.
+
+    Args:
+        scorer: `Scorer`.
+        path: str or Path, ending in `.weights.h5`.
+        dtype: "float32", or "float16": arrays of more than `EXACT_UP_TO` numbers are rounded to
+            11 bits, which halves the size of a large scorer.
+
+    Raises:
+        ValueError: an unknown dtype, or weights beyond its range.
+
+    Example:
+        >>> # save_scorer(scorer, "scorer.weights.h5", "float16")
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype is {dtype!r}; expected one of {DTYPES}.")
+    path = Path(path)
+    scorer.save_weights(path)
+    if dtype == "float32":
+        return
+    exact = path.with_name(f"exact_{path.name}")
+    path.replace(exact)
+    # a new file, because HDF5 does not give back the room of what is replaced in an old one
+    with h5py.File(exact) as source, h5py.File(path, "w") as target:
+        _copy_rounded(source, target, dtype)
+    exact.unlink()
+
+
+def load_scorer(scorer, path):
+    """Read weights that `save_scorer` wrote.
+
+    Args:
+        scorer: `Scorer` of the same architecture; changed in place.
+        path: str or Path.
+
+    Raises:
+        ValueError: the file is damaged, is of another architecture, or holds NaN or infinity.
+
+    Example:
+        >>> # load_scorer(Scorer(**config["scorer"]), "scorer.weights.h5")
+    """
+    try:
+        scorer.load_weights(path)
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(
+            f"{path} does not hold the weights of this architecture ({_first_line(error)}). It is "
+            "damaged, cut short, or of another version: fetch or write it again."
+        ) from error
+    for variable in scorer.variables:
+        if not np.isfinite(variable.numpy()).all():
+            raise ValueError(f"{path} holds weights that are not finite ({variable.path}).")
+
+
+def _copy_rounded(source, target, dtype):
+    """Copy an h5 group: its attributes, its groups, and its arrays, large ones rounded."""
+    for key, value in source.attrs.items():
+        target.attrs[key] = value
+    for name, item in source.items():
+        if isinstance(item, h5py.Group):
+            _copy_rounded(item, target.create_group(name), dtype)
+            continue
+        with np.errstate(over="ignore"):  # reported below
+            rounded = item[()].astype(dtype if item.size > EXACT_UP_TO else item.dtype)
+        if not np.isfinite(rounded).all():
+            raise ValueError(
+                f"{item.name} holds weights up to {np.abs(item[()]).max():.3g}, beyond {dtype}'s "
+                f"{np.finfo(dtype).max:.3g}. Save in float32."
+            )
+        target.create_dataset(name, data=rounded)
+
+
+def _first_line(error):
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

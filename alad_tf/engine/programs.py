@@ -1,0 +1,404 @@
+"""Compiled programs: a model's own or shared by an architecture, and rows run through them.
+
+Rows go through a program in blocks of one size, so that a row's bits depend on it alone, and in
+memory that is used again.
+"""
+
+import contextlib
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from alad_tf.engine.machine import cores
+
+SHARED = 32  # scoring programs that are kept for models to come
+TRAINING = 8  # training programs likewise, some 150 MiB each with their graphs
+MAPPINGS = 2000  # that a program may need, at most: seen 970
+XLA_ENV = "ALAD_XLA"
+_shared, _training, _lock = {}, {}, threading.Lock()
+ALIGNMENT = 64  # bytes; what XLA takes for granted of its inputs
+FEW, CALL_BYTES = 2, 2**22  # blocks of a call for a small request; bytes of one for a large one
+
+
+def xla():
+    """Whether programs are compiled by XLA: unless the environment variable ALAD_XLA is 0.
+
+    Without XLA a program starts sooner, by seconds, and runs several times slower; scores differ in
+    their last bits.
+
+    Returns:
+        bool.
+
+    Example:
+        >>> xla() == (os.environ.get("ALAD_XLA", "1") != "0")
+        True
+    """
+    return os.environ.get(XLA_ENV, "1") != "0"
+
+
+def kept(model, name, function, compiled):
+    """A function of a model, compiled once.
+
+    If the model has a `program_key()`, models of one key run one program, which takes their
+    variables' values as arguments: a new model of a known architecture, such as a fit in a grid
+    search, compiles nothing. Otherwise the program is kept in the model's `_programs`.
+
+    Args:
+        model: a Keras model.
+        name: hashable, which of its functions.
+        function: the function, of tensors, which reads the model's variables.
+        compiled: function of `function` and, if programs are shared, of a list of the variables'
+            TensorSpecs; it returns the program.
+
+    Returns:
+        the program, a function of `function`'s arguments.
+    """
+    key = model.program_key()
+    if key is None:
+        if name not in model._programs:
+            model._programs[name] = compiled(function)
+        return model._programs[name]
+
+    def make():
+        specs = [tf.TensorSpec(v.shape, v.dtype) for v in model.variables]
+        return compiled(_of_values(model, function), specs)
+
+    program = _remembered(_shared, SHARED, (key, name, xla()), make)
+    values = [tf.convert_to_tensor(v.value) for v in model.variables]
+    return lambda *arguments: program(*arguments, values)
+
+
+def training_program(model, data, variables):
+    """A model's `train_step` as a compiled function of its data, shared by models of one kind.
+
+    Args:
+        model: a compiled `alad_tf.model.training.SteppedModel`.
+        data: tuple of tensors that `train_step` takes; their shapes become the program's.
+        variables: list of the `tf.Variable`s that a step reads or changes.
+
+    Returns:
+        a function of such tensors, which trains this model and returns what `train_step` does.
+    """
+    seeds = model.draw_seeds()
+    specs = [tf.TensorSpec(part.shape, part.dtype) for part in (*data, seeds)]
+
+    def steps(*arguments):
+        *data, seeds, others = arguments
+        with _standing_in(variables, others), model.drawing_by(seeds):
+            return model.train_step(tuple(data))
+
+    def make():
+        program = tf.function(steps, jit_compile=model.jit_compile, autograph=False)
+        return program.get_concrete_function(*specs, variables)
+
+    key = model.training_key()
+    kind = None if key is None else (type(model), key, model.jit_compile, *specs)
+    program = _remembered(_training, TRAINING, kind, make)
+    return lambda *data: program(*data, seeds, variables)
+
+
+def _remembered(programs, most, key, make):
+    """The program of a key, made if need be; one that captures something is nobody else's."""
+    with _lock:  # two threads must not compile the same one
+        program = programs.pop(key, None)
+        if program is None:
+            require_room()
+            program = make()
+        if key is not None and not getattr(program, "captured_inputs", ()):
+            programs[key] = program  # the one that was used last stands last
+        while len(programs) > most:
+            programs.pop(next(iter(programs)))
+    return program
+
+
+@contextlib.contextmanager
+def _standing_in(variables, others):
+    """While the body is traced, what is done to `variables` is done to `others`.
+
+    TensorFlow has no public way to trace a function of variables that Keras holds. A variable is
+    what its handle points to, and `tf.Variable` has its handle in this attribute.
+    """
+    own = [v._handle for v in variables]
+    try:
+        for variable, other in zip(variables, others, strict=True):
+            variable._handle = other.handle
+        yield
+    finally:
+        for variable, handle in zip(variables, own, strict=True):
+            variable._handle = handle
+
+
+def require_room():
+    """Raise before another program would take more memory mappings than Linux gives a process.
+
+    TensorFlow keeps what XLA has compiled until the process ends, hundreds of mappings a program.
+    Beyond the limit (65,530 by default) the process would end with a segmentation fault.
+
+    Raises:
+        MemoryError: some sixty architectures have been compiled in this process.
+
+    Example:
+        >>> require_room()
+    """
+    try:
+        limit = int(Path("/proc/sys/vm/max_map_count").read_text())
+        with open("/proc/self/maps", "rb") as lines:
+            used = sum(1 for _ in lines)
+    except OSError:
+        return  # not Linux
+    if used + MAPPINGS > limit:
+        raise MemoryError(
+            f"This process has compiled so many programs that {used:,} of {limit:,} memory "
+            "mappings are used, and TensorFlow frees none. Go on in a new process (a search goes "
+            "on where it stopped), or raise the limit: sysctl -w vm.max_map_count=1000000."
+        )
+
+
+def _of_values(model, function):
+    """A function of a model as one of its arguments and of the variables' values."""
+
+    def of_values(*arguments):
+        *arguments, values = arguments
+        with keras.StatelessScope(zip(model.variables, values, strict=True)):
+            return function(*arguments)
+
+    return of_values
+
+
+class Staging(threading.local):
+    """One buffer for each thread and shape, which NumPy fills and TensorFlow reads.
+
+    A new tensor for every call of a program costs more than copying the rows: its pages are fresh,
+    and the system hands them out one by one.
+
+    Example:
+        >>> Staging().fill(np.ones((2, 3)), 4).numpy().tolist()[1:3]
+        [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]
+    """
+
+    def __init__(self):
+        self._buffers = {}
+
+    def fill(self, rows, size):
+        """The rows, filled up with zeros to `size` of them.
+
+        Args:
+            rows: float array (n, ...), n at most `size`.
+            size: int.
+
+        Returns:
+            float32 tensor (size, ...). The thread's next call with this shape overwrites it: the
+            program that reads it must have ended by then.
+        """
+        shape = (size, *rows.shape[1:])
+        if shape not in self._buffers:
+            self._buffers[shape] = _aligned(shape)
+        array, tensor = self._buffers[shape]
+        array[: len(rows)] = rows
+        array[len(rows) :] = 0
+        return tensor
+
+
+def _aligned(shape):
+    """An aligned float32 array, and a tensor of the same memory."""
+    size = 4 * int(np.prod(shape))
+    memory = np.empty(size + ALIGNMENT, "uint8")
+    start = -memory.ctypes.data % ALIGNMENT
+    array = memory[start : start + size].view("float32").reshape(shape)
+    return array, tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+
+class InBlocks:
+    """The part of a scoring Keras model that runs arrays through it.
+
+    It expects `call`, which returns a dict of tensors by name, and the attributes below.
+
+    Attributes:
+        x_shape: tuple of ints, shape of one preprocessed sample.
+        block: int, rows that are computed together. The scores' last bits depend on it.
+        score_names: tuple of str, the outputs (B,) of `call` that are scores.
+    """
+
+    def make_blocks(self, block=None):
+        """Set the block size: default 256 for tables and 32 for images."""
+        self.block = int(block or (256 if len(self.x_shape) == 1 else 32))
+        self._programs, self._staging = {}, Staging()
+
+    def scores(self, x):
+        """Score an array. A row's scores depend on the row alone: same bits in any company.
+
+        Every row goes through one program, in blocks of one size; the last one is filled with
+        zeros. Sums are thus taken in one order, whatever the size of the request. Large requests
+        are shared out among threads, one a core.
+
+        Args:
+            x: float array (N, *x_shape), preprocessed, finite.
+
+        Returns:
+            dict of float32 arrays (N,) by score name.
+
+        Raises:
+            ValueError: no rows, another shape, or values that are not finite.
+        """
+        table = self._run("scores", x)  # (N, number of scores)
+        names = self.score_names
+        return {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(names)}
+
+    def reconstruct(self, x):
+        """The reconstructions of an array; errors as for `scores`.
+
+        Args:
+            x: float array (N, *x_shape), preprocessed, finite.
+
+        Returns:
+            float32 array (N, *x_shape).
+        """
+        return self._run("reconstruction", x)
+
+    def program_key(self):
+        """See `alad_tf.engine.programs.kept`; here: a model's programs are its own."""
+        return None
+
+    def compare(self, x, reconstruction):
+        """Scores of samples beside given reconstructions; here: as if there were none given."""
+        return self(x)
+
+    def gradient_of(self, score):
+        """A function of samples and reconstructions: one of the scores, and its gradients.
+
+        Args:
+            score: str, one of `score_names`.
+
+        Returns:
+            a `tf.function`, the same one at every call, compiled by XLA for tables (unless
+            `xla()` is off): of float32
+            tensors (B, *x_shape) twice, returning (B,) and (B, *x_shape), the gradients by the
+            samples where the reconstructions stay as they are.
+        """
+
+        def gradient(x, reconstruction):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                values = self.compare(x, reconstruction)[score]
+                total = tf.reduce_sum(values)
+            return values, tape.gradient(total, x)
+
+        tables = len(self.x_shape) == 1
+
+        def compiled(function, *values):
+            return tf.function(function, jit_compile=tables and xla())
+
+        return kept(self, ("gradient", score), gradient, compiled)
+
+    def _run(self, what, x):
+        x = check_samples(x, self.x_shape)
+        blocks = self._blocks(len(x))
+        program, size = self._program(what, blocks), self.block * blocks
+
+        def run(start):
+            rows = x[start : start + size]
+            count = tf.constant(-(-len(rows) // self.block))
+            made = program(self._staging.fill(rows, size), count).numpy()[: len(rows)]
+            # a bad row shows in its scores, which are fewer to look at than the row
+            told = made if what == "scores" else rows
+            if not np.isfinite(told).all():
+                check_finite(x)
+            return made
+
+        starts = range(0, len(x), size)
+        threads = min(len(starts), cores())
+        if threads == 1:
+            return np.concatenate([run(start) for start in starts])
+        with ThreadPoolExecutor(threads) as pool:
+            return np.concatenate(list(pool.map(run, starts)))
+
+    def _blocks(self, rows):
+        """How many blocks a call takes: few to answer soon, or enough to hide the call's cost."""
+        if len(self.x_shape) > 1:  # inside a loop XLA's convolutions are slow on a CPU
+            return 1
+        if rows <= FEW * self.block:
+            return FEW
+        return max(FEW, CALL_BYTES // (4 * self.x_shape[0] * self.block))
+
+    def _program(self, what, blocks):
+        """A compiled function of (blocks * block, *x_shape) rows and the number of full blocks.
+
+        Programs of few and of many blocks run the same loop body: a row's bits do not differ.
+        """
+
+        def of_block(x):  # (block, *x_shape)
+            outputs = self(x)
+            if what == "scores":
+                return tf.stack([outputs[name] for name in self.score_names], -1)
+            return outputs[what]
+
+        def of_rows(x, count):
+            if blocks == 1:
+                return of_block(x)
+            x = tf.reshape(x, (blocks, self.block, *self.x_shape))
+            _, made = tf.while_loop(
+                lambda i, made: i < count,
+                lambda i, made: (i + 1, made.write(i, of_block(x[i]))),
+                (0, tf.TensorArray(tf.float32, blocks)),
+            )
+            return made.concat()
+
+        shape = (blocks * self.block, *self.x_shape)
+        signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec((), tf.int32)]
+
+        def compiled(function, *values):
+            function = tf.function(function, [*signature, *values], jit_compile=xla())
+            return function.get_concrete_function()
+
+        return kept(self, (what, blocks), of_rows, compiled)
+
+
+def check_samples(x, x_shape):
+    """The samples as a float32 array.
+
+    Args:
+        x: array (N, *x_shape).
+        x_shape: tuple of ints.
+
+    Returns:
+        float32 array.
+
+    Raises:
+        ValueError: no rows, or samples of another shape.
+
+    Example:
+        >>> check_samples([[1.0, 2.0]], (2,)).shape
+        (1, 2)
+    """
+    x = np.asarray(x, "float32")
+    if x.shape[1:] != tuple(x_shape) or len(x) == 0:
+        raise ValueError(
+            f"The scorer takes (N, {', '.join(map(str, x_shape))}) with N > 0; received "
+            f"{x.shape}. Preprocess the raw records first, or use the detector."
+        )
+    return x
+
+
+def check_finite(x):
+    """Refuse samples that hold NaN or infinity.
+
+    Args:
+        x: float array (N, ...).
+
+    Raises:
+        ValueError: a value is not finite; the message has the first row.
+
+    Example:
+        >>> check_finite(np.zeros((2, 3)))
+    """
+    bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"Samples must be finite; {int(bad.sum())} of {len(x)} rows hold NaN or infinity, the "
+            f"first at row {int(np.argmax(bad))}. Impute or drop them."
+        )

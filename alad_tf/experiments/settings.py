@@ -1,0 +1,224 @@
+"""What a training run is, besides its entry, and the entry's data made ready for it."""
+
+import dataclasses
+
+from alad_tf.data import IMAGE_DATASETS, Records, Split, class_number, load, split
+from alad_tf.data.records import unknown_name_error
+from alad_tf.engine.callbacks import RULES
+from alad_tf.engine.kernels import PRECISIONS
+from alad_tf.preprocess import for_dataset
+from alad_tf.preprocess.base import Preprocessor
+
+PAIR_AXES = {"channels": -1, "height": 1}  # of a batch of images
+_OF_THE_DATA = (
+    "contaminated",
+    "swap_halves",
+    "scaling",
+    "normal_class",
+)  # which the model does not see
+_OF_THE_MODEL = ("spectral_norm", "latent_discriminator", "pair_axis", "precision")
+SPLIT_SEED = 42  # the protocol's split is the same in every run; a run's seed is the training's
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a run is, besides its entry. None stands for the entry's (or the data set's) own.
+
+    Attributes:
+        seed: int, of weights, noise, dropout and shuffling.
+        epochs: int, the most that are trained.
+        contaminated: bool, leave the anomalies of the training half in (as the authors' code does
+            on Arrhythmia).
+        swap_halves: bool, train on the half that would test (as the authors' code does on KDD99).
+        spectral_norm, latent_discriminator: bools, the ablations of Table V.
+        scaling: str, "standard", "minmax" or "none" (raw features).
+        normal_class: int or str, number or name of an image set's normal class.
+        pair_axis: str, "height" or "channels": where D_xx joins two images.
+        stopping: str, one of `alad_tf.engine.callbacks.RULES`.
+        patience: int, epochs without a better validation score before "last" and "best" stop.
+        precision: str, "float32" or "bfloat16", of products: see `alad_tf.engine.kernels`. Like the
+            machine, and like TF32 on a GPU, it makes no other variant; the result's config has it.
+
+    Example:
+        >>> Settings(contaminated=True, spectral_norm=False).variant
+        'contaminated_no_sn'
+    """
+
+    seed: int = 0
+    epochs: int | None = None
+    contaminated: bool = False
+    swap_halves: bool = False
+    spectral_norm: bool = True
+    latent_discriminator: bool = True
+    scaling: str | None = None
+    normal_class: int | str | None = None
+    pair_axis: str | None = None
+    stopping: str | None = None
+    patience: int | None = None
+    precision: str | None = None
+
+    def resolve(self, entry):
+        """These settings for one entry: the class as a number, what equals the default as None.
+
+        Args:
+            entry: `Entry`.
+
+        Returns:
+            `Settings`, whose `variant` names what differs from the entry.
+
+        Raises:
+            ValueError: an unknown class, axis or rule, or one that the entry's data do not have.
+
+        Example:
+            >>> import zoo
+            >>> settings = Settings(normal_class="automobile", pair_axis="height")
+            >>> settings.resolve(zoo.entry("cifar10_alad")).variant
+            'class1'
+        """
+        images = entry.dataset in IMAGE_DATASETS
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name not in ("seed", *entry.options) and value != field.default:
+                raise ValueError(
+                    f"received {field.name}={value!r} for {entry.name}, which has no such setting; "
+                    f"it has {', '.join(sorted(entry.options))}. Leave it out."
+                )
+        for name in ("normal_class", "pair_axis"):
+            if not images and getattr(self, name) is not None:
+                raise ValueError(
+                    f"received {name}={getattr(self, name)!r} for {entry.name}, whose samples are "
+                    "no images. Leave it out."
+                )
+        for what, known in (
+            ("pair_axis", PAIR_AXES),
+            ("stopping", RULES),
+            ("precision", PRECISIONS),
+        ):
+            value = getattr(self, what)
+            if value is not None and value not in known:
+                raise unknown_name_error(what, value, known)
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience must be at least 1 epoch; received {self.patience}.")
+        own = {name: getattr(entry, name, None) for name in ("stopping", "patience", "epochs")}
+        axes = {number: name for name, number in PAIR_AXES.items()}
+        own["precision"] = "float32"
+        own["pair_axis"] = axes.get(getattr(entry, "pair_axis", None))
+        same = {name: None for name, value in own.items() if getattr(self, name) == value}
+        number = class_number(entry.dataset, self.normal_class) if images else None
+        return dataclasses.replace(self, normal_class=number, **same)
+
+    @property
+    def variant(self):
+        """Name of what differs from the default, as it stands in paths and results."""
+        parts = [f"class{self.normal_class}"] * (self.normal_class is not None)
+        parts += ["contaminated"] * self.contaminated
+        parts += ["swapped"] * self.swap_halves
+        parts += ["no_sn"] * (not self.spectral_norm)
+        parts += ["no_dl"] * (not self.latent_discriminator)
+        parts += ["raw" if self.scaling == "none" else f"{self.scaling}"] * bool(self.scaling)
+        parts += [f"{self.pair_axis}"] * bool(self.pair_axis)
+        parts += [f"stop_{self.stopping}"] * bool(self.stopping)
+        parts += [f"patience{self.patience}"] * (self.patience is not None)
+        parts += [f"epochs{self.epochs}"] * (self.epochs is not None)
+        return "_".join(parts) or "default"
+
+    def config(self, entry):
+        """The hyper-parameters of the run: the entry's, with what these settings change.
+
+        Args:
+            entry: `Entry`.
+
+        Returns:
+            JSON-able dict.
+
+        Example:
+            >>> import zoo
+            >>> Settings(epochs=3).config(zoo.entry("kdd99_alad"))["epochs"]
+            3
+        """
+        changed = {name: getattr(self, name) for name in entry.options if name not in _OF_THE_DATA}
+        if changed.get("pair_axis") is not None:
+            changed["pair_axis"] = PAIR_AXES[self.pair_axis]
+        given = {name: value for name, value in changed.items() if value is not None}
+        return {**entry.hyper_parameters(), **given}
+
+    def build_options(self, entry):
+        """What the entry's `build` is told besides the seed: dict of the model's options.
+
+        Args:
+            entry: `Entry` of the zoo, of any method.
+
+        Returns:
+            dict, empty for a baseline.
+
+        Example:
+            >>> import zoo
+            >>> Settings(spectral_norm=False).build_options(zoo.entry("kdd99_alad"))
+            {'spectral_norm': False, 'latent_discriminator': True, 'pair_axis': -1}
+        """
+        config = self.config(entry)
+        names = [name for name in _OF_THE_MODEL if name in entry.options and name in config]
+        return {name: config[name] for name in names}
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A protocol's rows and their preprocessing: what trains and what tests.
+
+    Attributes:
+        records: raw `Records` of the whole set.
+        split: `alad_tf.data.Split`.
+        preprocessor: fitted on the training rows.
+    """
+
+    records: Records
+    split: Split
+    preprocessor: Preprocessor
+
+    def part(self, name):
+        """The raw `Records` of the part "train", "validation" or "test"."""
+        return self.records.take(getattr(self.split, name))
+
+    def transformed(self, name):
+        """The preprocessed rows of a part: float32 array (n, *x_shape)."""
+        return self.preprocessor.transform(self.part(name).x)
+
+    def protocol(self):
+        """The row counts and the threshold rule, as they stand in a result: JSON-able dict."""
+        is_anomaly = self.records.is_anomaly
+        return {
+            "train_rows": len(self.split.train),
+            "train_anomalies": int(is_anomaly[self.split.train].sum()),
+            "validation_rows": len(self.split.validation),
+            "test_rows": len(self.split.test),
+            "test_anomaly_rate": float(is_anomaly[self.split.test].mean()),
+            "threshold_rule": self.split.threshold_rule,
+            "split_seed": self.split.seed,
+        }
+
+
+def prepare(entry, settings=None, data_dir=None):
+    """Load, split and preprocess an entry's data.
+
+    Args:
+        entry: `Entry`.
+        settings: `Settings`; its normal class, contamination, halves and scaling count here.
+        data_dir: folder of the data; see `alad_tf.data.load`.
+
+    Returns:
+        `Prepared`.
+
+    Raises:
+        FileNotFoundError, ValueError: from loading, splitting and preprocessing.
+    """
+    settings = settings or Settings()
+    records = load(entry.dataset, data_dir, settings.normal_class)
+    rows = split(
+        entry.dataset,
+        records.is_anomaly,
+        seed=SPLIT_SEED,
+        contaminated=settings.contaminated,
+        swap_halves=settings.swap_halves,
+    )
+    preprocessor = for_dataset(entry.dataset, records, rows.train, settings.scaling)
+    return Prepared(records, rows, preprocessor)

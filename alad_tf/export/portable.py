@@ -1,0 +1,166 @@
+"""Export for other runtimes than TensorFlow: ONNX, and TensorFlow Lite (now LiteRT)."""
+
+import logging
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf.engine.files import replacing_folder, write_json
+from alad_tf.export.check import portable_difference
+from alad_tf.export.graph import (
+    graph_of,
+    metadata,
+    module_of,
+    portable,
+    require_exportable,
+    require_place,
+    save,
+)
+from alad_tf.export.inputs import inputs_of
+
+METADATA = "metadata.json"
+OPSET, TEXT_OPSET = 18, ("ai.onnx.ml", 3)
+
+
+def export_portable(detector, folder, kind):
+    """Write a detector as one file for ONNX Runtime or TensorFlow Lite.
+
+    Inputs are those of a SavedModel's `serving_default` (see `alad_tf.export.saved_model.export`),
+    and so are the outputs, but for records that are not finite: they are not refused, they are
+    anomalous. The batch size is free; in TensorFlow Lite the signature runner resizes the inputs by
+    itself.
+
+    Before it takes its place, a fresh process in which neither this package nor TensorFlow can be
+    imported answers random records; the answers are compared with the detector's.
+
+    Args:
+        detector: `alad_tf.Detector`.
+        folder: str or Path; an old export of this kind there is replaced, other files are not.
+        kind: "onnx" or "tflite".
+
+    Returns:
+        Path of the file, `folder/model.onnx` or `folder/model.tflite`. `folder/metadata.json` has
+        what a SavedModel's metadata have.
+
+    Raises:
+        ValueError: an unknown kind; a detector that the converter has no operations for; or see
+            `alad_tf.export.saved_model.export`.
+        ImportError: the converter or its runtime is not installed; the message names the extra.
+        FileExistsError: the destination holds something else than such an export.
+        RuntimeError: the export's answers are not the detector's; nothing is written.
+
+    Example:
+        >>> # path = export_portable(zoo.load("kdd99_alad"), "served/kdd99_alad/1", "onnx")
+        >>> # onnxruntime.InferenceSession(path).run(["score"], {"count": ..., ...})
+        >>> export_portable(None, "served", "onyx")
+        Traceback (most recent call last):
+        ...
+        ValueError: received the format 'onyx'; expected one of ['onnx', 'tflite'] or saved_model.
+    """
+    if kind not in CONVERTERS:
+        raise ValueError(
+            f"received the format {kind!r}; expected one of {sorted(CONVERTERS)} or saved_model."
+        )
+    preprocessor, folder = require_exportable(detector), Path(folder)
+    require_place(folder, f"model.{kind}")
+    inputs = inputs_of(preprocessor)
+    graph = graph_of(detector)
+    function, specs = portable(detector, graph, inputs)
+    content = CONVERTERS[kind](tf.function(function), specs, module_of(preprocessor, graph))
+    columns = {name: column for name, (column, _) in inputs.items()}
+    with replacing_folder(folder.resolve()) as temporary:
+        path = temporary / f"model.{kind}"
+        path.write_bytes(content)
+        told = metadata(detector, columns, temporary)
+        write_json(temporary / METADATA, {**told, "file": path.name})
+        wrong = portable_difference(detector, path, columns)
+        if wrong:
+            raise RuntimeError(f"{wrong} Nothing was written to {folder.resolve()}.")
+    return folder / path.name
+
+
+def _to_onnx(function, specs, module):
+    """An ONNX model's bytes; text is compared by the standard's one-hot encoder of text."""
+    try:
+        import onnx
+        import onnxruntime  # noqa: F401 (the self-check needs it)
+        import tf2onnx
+    except ImportError as error:
+        raise _missing("ONNX", "onnx") from error
+
+    logger = logging.getLogger("tf2onnx")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # what it misses, the checker says
+    try:
+        model, _ = tf2onnx.convert.from_function(
+            function,
+            specs,
+            opset=OPSET,
+            custom_op_handlers={"Equal": (_equal, [])},
+            extra_opset=[onnx.helper.make_opsetid(*TEXT_OPSET)],
+        )
+        onnx.checker.check_model(model)
+    except (ValueError, onnx.checker.ValidationError) as error:
+        raise _unfit("ONNX", error) from error
+    finally:
+        logger.setLevel(level)
+    return model.SerializeToString()
+
+
+def _equal(ctx, node, name, args):
+    """tf2onnx's handler of `Equal`: ONNX's own compares no text, its one-hot encoder does."""
+    import onnx
+
+    if ctx.get_dtype(node.input[0]) != onnx.TensorProto.STRING:
+        return  # of numbers it is ONNX's own, by the same name
+    known = node.inputs[1].get_tensor_value(as_list=False)
+    texts = [text.decode() if isinstance(text, bytes) else str(text) for text in np.ravel(known)]
+    column, output, shapes = node.input[0], node.output[0], node.output_shapes
+    ctx.remove_node(name)
+    encoded = ctx.make_node(  # (N, 1) -> (N, 1, texts), an unknown text as zeros
+        "OneHotEncoder", [column], attr={"cats_strings": texts, "zeros": 1}, domain=TEXT_OPSET[0]
+    )
+    shape = ctx.make_const(f"{name}_shape", np.array([-1, len(texts)], "int64"))
+    flat = ctx.make_node("Reshape", [encoded.output[0], shape.output[0]])
+    to_bool = {"to": onnx.TensorProto.BOOL}
+    dtypes = [onnx.TensorProto.BOOL]
+    inputs = [flat.output[0]]
+    ctx.make_node(
+        "Cast", inputs, attr=to_bool, name=name, outputs=[output], shapes=shapes, dtypes=dtypes
+    )
+
+
+def _to_tflite(function, specs, module):
+    """A TensorFlow Lite model's bytes, of its built-in operations alone."""
+    try:
+        import ai_edge_litert.interpreter  # noqa: F401 (the self-check needs it)
+    except ImportError as error:
+        raise _missing("TensorFlow Lite", "tflite") from error
+    with tempfile.TemporaryDirectory() as scratch:
+        signature = function.get_concrete_function(*specs)
+        save(module, scratch, signature)
+        try:
+            return tf.lite.TFLiteConverter.from_saved_model(scratch).convert()
+        except Exception as error:  # of a class that TensorFlow keeps to itself
+            if type(error).__name__ != "ConverterError":
+                raise
+            raise _unfit("TensorFlow Lite", error) from None
+
+
+CONVERTERS = {"onnx": _to_onnx, "tflite": _to_tflite}
+
+
+def _missing(what, extra):
+    return ImportError(
+        f"Export to {what} needs its converter and runtime: pip install 'alad-tf[{extra}]'."
+    )
+
+
+def _unfit(what, error):
+    told = " ".join(str(error).split())
+    short = told if len(told) < 300 else f"{told[:300]}..."
+    return ValueError(
+        f"The converter to {what} cannot take this detector: {short} Export a SavedModel instead."
+    )

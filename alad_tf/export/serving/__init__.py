@@ -1,0 +1,1 @@
+"""An export behind the REST and gRPC interfaces of TensorFlow Serving."""

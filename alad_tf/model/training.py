@@ -1,0 +1,365 @@
+"""What every trained network here shares: many compiled steps a call, no hidden random state."""
+
+import contextlib
+import json
+
+import keras
+import tensorflow as tf
+
+from alad_tf.engine import distributed
+from alad_tf.engine.feed import Batches
+from alad_tf.engine.programs import training_program, xla
+from alad_tf.engine.random import derive_seed, normal
+from alad_tf.model.layers import PACKAGE, SeededDropout
+
+CALLS = 128  # uses of randomness in a step, at most: see `alad_tf.model.alad.Calls`
+# The optimizer of ALAD's tables; epsilon is TensorFlow 1's default, which the paper left in place.
+ADAM = {"learning_rate": 1e-5, "beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class StepMeans(keras.metrics.Metric):
+    """Means over an epoch's steps of named scalars. One NaN anywhere makes the epoch's mean NaN.
+
+    Args:
+        names: sequence of str.
+        name: str, the metric's own.
+
+    Returns:
+        from `result()`: dict of float32 scalars by name.
+
+    Raises:
+        KeyError: `update_state` without one of the names.
+
+    Example:
+        >>> means = StepMeans(("a", "b"))
+        >>> means.update_state({"a": tf.constant(1.0), "b": tf.constant(3.0)})
+        >>> float(means.result()["b"])
+        3.0
+    """
+
+    def __init__(self, names, name="step_means", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.names = tuple(names)
+        self.sums = self.add_variable((len(self.names),), "zeros", name="sums")
+        self.count = self.add_variable((), "zeros", name="count")
+
+    def update_state(self, values):
+        self.sums.assign_add(tf.stack([values[name] for name in self.names]))
+        self.count.assign_add(1.0)
+
+    def result(self):
+        means = tf.math.divide_no_nan(self.sums.value, self.count.value)
+        return dict(zip(self.names, tf.unstack(means), strict=True))
+
+    def get_config(self):
+        return {**super().get_config(), "names": list(self.names)}
+
+
+class SteppedModel(keras.Model):
+    """A Keras model that trains by chunks of steps, each a function of weights, seed and step.
+
+    A subclass builds its networks, calls `make_steps`, and says in `learn` what a step does.
+
+    Attributes:
+        orders: int, independently shuffled batches of a step.
+        optimized: tuple of str, the attributes that hold networks with an Adam of their own.
+        step: int64 variable, the number of training steps so far.
+        seed: int, of noise, dropout and shuffling.
+
+    Example:
+        >>> from alad_tf import ALAD
+        >>> issubclass(ALAD, SteppedModel)
+        True
+    """
+
+    orders = 1
+    optimized = ()
+
+    def make_steps(self, seed, losses):
+        """Create the step count and the epoch's means; call it once the networks stand.
+
+        Args:
+            seed: int.
+            losses: tuple of str, the names of the scalars that `learn` returns.
+        """
+        self.seed = int(seed)
+        self._salts, self._own_programs = None, {}
+        self.step = self.add_weight(
+            name="step", shape=(), dtype="int64", initializer="zeros", trainable=False
+        )
+        self._loss_means = StepMeans(("loss", *losses), name="losses")
+        self.built = True
+
+    @property
+    def metrics(self):
+        """Keras's metrics: means of the losses over an epoch."""
+        return [self._loss_means]
+
+    # ------------------------------------------------------------ compile, fit
+
+    def compile(self, learning_rate=None, beta_1=None, beta_2=None, epsilon=None, **kwargs):
+        """Give each network its own Adam; XLA is on unless `jit_compile=False` or ALAD_XLA=0.
+
+        Args:
+            learning_rate, beta_1, beta_2, epsilon: floats; default 1e-5, 0.5, 0.999, 1e-8.
+            **kwargs: `jit_compile`, `run_eagerly`, `steps_per_execution` of `keras.Model.compile`.
+
+        Raises:
+            ValueError: a learning rate that is not positive.
+
+        Example:
+            >>> # model.compile(learning_rate=2e-4, steps_per_execution=50)
+
+        Source: ALAD, Tables IX to XIII, row "Optimizer".
+        """
+        given = dict(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        adam = {k: ADAM[k] if v is None else float(v) for k, v in given.items()}
+        if not adam["learning_rate"] > 0:
+            raise ValueError(f"learning_rate must be positive; received {learning_rate}.")
+        # Keras resolves "auto" to no XLA on a CPU, so XLA is asked for by name.
+        kwargs.setdefault("jit_compile", xla() and not kwargs.get("run_eagerly", False))
+        super().compile(optimizer=None, **kwargs)
+        self._compile_config_, self._own_programs = {**adam, **kwargs}, {}
+        for name in self.optimized:
+            optimizer = keras.optimizers.Adam(**adam, name=f"adam_{name}")
+            optimizer.build(getattr(self, name).trainable_variables)
+            setattr(self, f"optimizer_{name}", optimizer)
+
+    def get_compile_config(self):
+        return self._compile_config_
+
+    def compile_from_config(self, config):
+        self.compile(**config)
+
+    def fit(self, x=None, batch_size=32, epochs=1, initial_epoch=0, **kwargs):
+        """Train on normal samples.
+
+        Args:
+            x: array or tensor (N, *x_shape), or a `Batches` of as many orders as a step takes, or
+                a `tf.data.Dataset` of as many batches.
+            batch_size: int; the last incomplete batch of an epoch is skipped.
+            epochs, initial_epoch, **kwargs: as for `keras.Model.fit`. For an exact resume give the
+                number of epochs that the restored weights had finished.
+
+        Returns:
+            `keras.callbacks.History`. Losses are means over the epoch's steps, taken before the
+            updates.
+
+        Raises:
+            ValueError: samples of another shape, fewer than a batch, or not finite.
+        """
+        if not isinstance(x, (Batches, tf.data.Dataset)):
+            x = Batches(x, batch_size, seed=derive_seed(self.seed, 2), orders=self.orders)
+        options = {"shuffle": False, **kwargs}
+        if isinstance(x, Batches):
+            x.check(self.x_shape, self.orders)
+            options["steps_per_epoch"] = x.chunks
+            x = x.epochs(first=initial_epoch)
+        return super().fit(x, epochs=epochs, initial_epoch=initial_epoch, **options)
+
+    # --------------------------------------------------------------- the program
+
+    def make_train_function(self, force=False):
+        """Keras's hook: what `fit` calls with its iterator, here `advance`."""
+        shared = tf.distribute.has_strategy() or self.distribute_strategy.num_replicas_in_sync > 1
+        if self.run_eagerly or self.steps_per_execution > 1 or shared:
+            return super().make_train_function(force)
+
+        def train_function(iterator):
+            data = next(iterator)
+            return self.advance(*(data if isinstance(data, tuple) else (data,)))
+
+        self.train_function = train_function
+        return train_function
+
+    def advance(self, *data):
+        """`train_step(data)`, compiled: by one program for all models of this architecture.
+
+        The program takes what a model consists of as arguments: its variables, which it updates in
+        place, and the seeds of its draws. Another model of the same networks, such as a member of
+        an ensemble, the next seed, or the next fit of a grid search, compiles nothing.
+
+        Args:
+            *data: as for `train_step`.
+
+        Returns:
+            dict of the losses' means over the epoch so far.
+        """
+        shapes = (self.jit_compile, *(tuple(part.shape) for part in data))
+        if shapes not in self._own_programs:
+            variables = [v.value for v in self.state_variables()]
+            self._own_programs[shapes] = training_program(self, data, variables)
+        return self._own_programs[shapes](*data)
+
+    def state_variables(self):
+        """All that training changes: weights, averages, step, means of losses, Adam's moments.
+
+        Returns:
+            list of Keras variables, in an order that is the same for all models of an architecture.
+        """
+        optimizers = [getattr(self, f"optimizer_{name}") for name in self.optimized]
+        variables = [*self.variables, *self._loss_means.variables]
+        variables += [v for optimizer in optimizers for v in optimizer.variables]
+        return list({id(v): v for v in variables}.values())
+
+    def training_key(self):
+        """What the training program depends on besides the shapes of its arguments: JSON.
+
+        Neither the seed nor the learning rate: they are arguments. None if the model's class does
+        not say what it is made of, or if this model has methods of its own; then so are its
+        programs.
+        """
+        if vars(self).keys() & vars(SteppedModel).keys():
+            return None
+        try:
+            config = {**self.get_config(), "seed": 0, "name": ""}
+            compiled = {**self.get_compile_config(), "learning_rate": 0.0}
+            trainable = [v.trainable for v in self.variables]
+            return json.dumps([config, compiled, trainable], sort_keys=True)
+        except (NotImplementedError, TypeError):
+            return None
+
+    def draw_seeds(self):
+        """The salts of a step's uses of randomness, then the seeds of the dropout layers.
+
+        Returns:
+            int32 tensor (CALLS + number of dropout layers,).
+        """
+        salts = [derive_seed(self.seed, 3, call) for call in range(CALLS)]
+        return tf.constant(salts + [layer.seed for layer in self._dropouts()], tf.int32)
+
+    @contextlib.contextmanager
+    def drawing_by(self, seeds):
+        """While the body is traced, draws follow from a tensor that `draw_seeds` describes."""
+        layers = self._dropouts()
+        own = [layer.seed for layer in layers]
+        self._salts = seeds
+        try:
+            for layer, seed in zip(layers, tf.unstack(seeds[CALLS:], len(layers)), strict=True):
+                layer.seed = seed
+            yield
+        finally:
+            self._salts = None
+            for layer, seed in zip(layers, own, strict=True):
+                layer.seed = seed
+
+    def _dropouts(self):
+        return [layer for layer in self._flatten_layers() if isinstance(layer, SeededDropout)]
+
+    # ------------------------------------------------------------------ steps
+
+    def learn(self, *batches):
+        """One step's updates of the weights.
+
+        Args:
+            *batches: `orders` float32 tensors (B, *x_shape), then the step's noise.
+
+        Returns:
+            dict of float32 scalars by the names that `make_steps` was given, the losses before the
+            updates; "loss" is added, their sum.
+
+        Example:
+            >>> import zoo
+            >>> model = zoo.entry("kdd99_dsebm").build()
+            >>> sorted(model.learn(tf.zeros((4, 121)), model.noise(4)))
+            ['denoising']
+        """
+        raise NotImplementedError
+
+    def noise_shape(self, batch_size):
+        """Shape of the normal numbers that a step takes; default: it takes none.
+
+        Args:
+            batch_size: int, samples of a step's batch.
+
+        Returns:
+            tuple of ints.
+
+        Example:
+            >>> import zoo
+            >>> zoo.entry("kdd99_alad").build().noise_shape(50)
+            (2, 50, 32)
+        """
+        return (0,)
+
+    def train_step(self, data):
+        """One training step, or a chunk of them inside one compiled program.
+
+        Args:
+            data: float32 tensors (B, *x_shape), one for each order, for one step; or tensors
+                (K, B, *x_shape) and a `count`, of which the first `count` batches are used.
+
+        Returns:
+            dict of the losses' means over the epoch so far.
+        """
+        if len(data) == self.orders:
+            self._one_step(*data, self.noise(data[0].shape[0]))
+        elif data[0].shape[0] == 1:
+            *batches, _ = data
+            self._one_step(*(x[0] for x in batches), self.noise(data[0].shape[1]))
+        else:
+            *batches, count = data
+            steps, size = batches[0].shape[:2]
+            # drawn before the loop: inside it XLA would compute the draws again for each user
+            noise = self.noise(size, tf.range(steps))
+            # A loop inside the program saves the cost of launching it, which for the tabular
+            # networks (some 200 variables) exceeds that of a step.
+            tf.while_loop(
+                lambda i: i < count,
+                lambda i: (self._one_step(*(x[i] for x in batches), noise[i], after=i),),
+                (tf.constant(0),),
+            )
+        return self._loss_means.result()
+
+    def _one_step(self, *batches, after=0):
+        """Learn from one batch of each order and the noise; count the step."""
+        values = self.learn(*batches)
+        self.step.assign_add(1)
+        values["loss"] = tf.add_n(list(values.values()))
+        self._loss_means.update_state(values)
+        return after + 1
+
+    @contextlib.contextmanager
+    def tape(self, names):
+        """A recording gradient tape that watches the named networks' weights.
+
+        What a tape watches by itself are variables; the weights may be tensors that stand for them,
+        where the step is a function of its state (see `alad_tf.detector.members`).
+        """
+        with tf.GradientTape() as tape:
+            tape.watch([v.value for name in names for v in getattr(self, name).trainable_variables])
+            yield tape
+
+    def apply_gradients(self, tape, loss, names):
+        """Differentiate `loss` once and let each named network's optimizer take its share."""
+        owned = [getattr(self, name).trainable_variables for name in names]
+        values = [[v.value for v in variables] for variables in owned]
+        gradients = tape.gradient(loss, values)
+        shares = distributed.count()
+        if shares > 1:  # Keras's optimizers sum them, and the batch's loss is their losses' mean
+            gradients = [[gradient / shares for gradient in some] for some in gradients]
+        for name, share, variables in zip(names, gradients, owned, strict=True):
+            getattr(self, f"optimizer_{name}").apply(share, variables)
+
+    def noise(self, batch_size, ahead=0):
+        """The normal draws of a step, a function of the seed and the step alone.
+
+        Args:
+            batch_size: int.
+            ahead: int, or int32 tensor (K,): how many steps after the current one.
+
+        Returns:
+            float32 tensor of `noise_shape(batch_size)`, or of (K, *noise_shape(batch_size)).
+        """
+        return normal(self.noise_shape(batch_size), self.call_seed(0, ahead))
+
+    def call_seed(self, call, ahead=0):
+        """int32 (2,) or (K, 2): the seed of the `call`-th use of randomness in a step."""
+        salt = tf.convert_to_tensor(self.salt(call), tf.int32)
+        step = tf.cast(self.step.value, tf.int32) + ahead
+        return tf.stack([tf.broadcast_to(salt, tf.shape(step)), step], axis=-1)
+
+    def salt(self, call):
+        """What tells the `call`-th use of randomness from the others: 31 bits."""
+        return derive_seed(self.seed, 3, call) if self._salts is None else self._salts[call]

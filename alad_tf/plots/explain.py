@@ -1,0 +1,107 @@
+"""Pictures of reasons: bars of columns for a table's record, heat maps for images."""
+
+import numpy as np
+
+from alad_tf.detector.explain import as_shown
+from alad_tf.plots.canvas import ANOMALOUS, GREY, NORMAL, new_figure, save_figure, short
+
+
+def column_bars(explanation, row, path, count=10, title=""):
+    """The columns that add most to a record's score, with what was observed and expected.
+
+    Args:
+        explanation: `alad_tf.detector.explain.Explanation` of a table.
+        row: int, the record's number.
+        path: str or Path of the PNG.
+        count: int, how many columns, by the size of what they add or take.
+        title: str; default the score.
+
+    Returns:
+        Path of the PNG.
+
+    Raises:
+        ValueError: an explanation of images.
+
+    Example:
+        >>> import tempfile
+        >>> from alad_tf.detector.explain import Explanation
+        >>> one, columns = np.ones(1), {"size": np.array([9.0])}
+        >>> told = Explanation("l1", 8 * one, 0 * one, np.ones((1, 1)), ("size",),
+        ...                    np.full((1, 1), 8.0), columns, {"size": one})
+        >>> column_bars(told, 0, tempfile.mkdtemp() + "/reasons.png").name
+        'reasons.png'
+    """
+    told = {reason["column"]: reason for reason in explanation.top(row, len(explanation.columns))}
+    ranked = sorted(told.values(), key=lambda reason: -abs(reason["attribution"]))[:count]
+    figure, axes = new_figure()
+    figure.set_size_inches(8.0, 1.2 + 0.34 * len(ranked))
+    values = [reason["attribution"] for reason in ranked]
+    colors = [ANOMALOUS if value > 0 else NORMAL for value in values]
+    places = np.arange(len(ranked))
+    axes.barh(places, values, color=colors, height=0.7)
+    labels = [
+        "{column}: {0} (expected {1})".format(
+            *(as_shown(reason[key]) for key in ("observed", "expected")), column=reason["column"]
+        )
+        for reason in ranked
+    ]
+    axes.set_yticks(places, labels)
+    axes.invert_yaxis()
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.set_xlabel(f"added to the {explanation.score} score")
+    figure.suptitle(
+        title or f"record {row}: {explanation.score} score {explanation.scores[row]:.4g}"
+    )
+    return save_figure(figure, path)
+
+
+def heat_maps(explanation, images, path, title=""):
+    """Images, their reconstructions, and what each pixel adds to the score.
+
+    Args:
+        explanation: `alad_tf.detector.explain.Explanation` of the images.
+        images: uint8 array (n, H, W, C), C 1 or 3, at most ten.
+        path: str or Path of the PNG.
+        title: str.
+
+    Returns:
+        Path of the PNG.
+
+    Raises:
+        ValueError: other numbers of images, or an explanation of a table.
+
+    Example:
+        >>> import tempfile
+        >>> from alad_tf.detector.explain import Explanation
+        >>> one, images = np.ones(1), np.zeros((1, 4, 4, 3), "uint8")
+        >>> told = Explanation("l1", one, 0 * one, images, (), np.ones((1, 4, 4)), {}, {})
+        >>> heat_maps(told, images, tempfile.mkdtemp() + "/reasons.png").name
+        'reasons.png'
+    """
+    maps = explanation.attributions
+    if maps.ndim != 3 or not len(images) == len(maps) <= 10:
+        raise ValueError(
+            f"Heat maps need the explanation of one to ten images and these; received "
+            f"attributions of shape {maps.shape} and {len(images)} images."
+        )
+    figure, _ = new_figure()
+    figure.clear()
+    figure.set_size_inches(1.0 * len(images) + 2.2, 3.9)
+    grid = figure.subplots(3, len(images), squeeze=False)
+    limit = np.quantile(np.abs(maps), 0.995) or 1.0
+    for label, line in zip(("image", "reconstruction", "adds to score"), grid, strict=True):
+        line[0].set_ylabel(label, rotation=0, ha="right", va="center")
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    for column, (image, made, heat) in enumerate(
+        zip(images, explanation.reconstruction, maps, strict=True)
+    ):
+        gray = "gray" if image.shape[-1] == 1 else None
+        grid[0, column].imshow(image.squeeze(), cmap=gray)
+        grid[0, column].set_title(short(explanation.scores[column]), fontsize=8)
+        grid[1, column].imshow(made.squeeze(), cmap=gray)
+        drawn = grid[2, column].imshow(heat, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    figure.colorbar(drawn, ax=grid[2, :], shrink=0.9)
+    figure.suptitle(title or f"{explanation.score} score above each image", fontsize=10)
+    return save_figure(figure, path)

@@ -1,0 +1,367 @@
+"""ALADDetector keeps its contracts; scikit-learn's are in `test_estimator_checks`."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars
+import pytest
+import tensorflow as tf
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from alad_tf import ALADDetector, Detector
+from alad_tf.detector.validation import anomaly_labels, check_given
+
+FEW = {"steps": 40, "n_members": 1}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Normal rows of four columns, two of which follow from the others."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(500, 2))
+    noise = 0.1 * generator.normal(size=(500, 2))
+    return np.column_stack([x, x @ [[1.0, 2.0], [-1.0, 0.5]] + noise])
+
+
+@pytest.fixture(scope="module")
+def odd():
+    return np.array([[9.0, 0, 0, 0], [0, 0, 5.0, -5.0], [0, 0, 0, 0]])
+
+
+@pytest.fixture(scope="module")
+def fitted(rows):
+    return ALADDetector(**FEW).fit(rows)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Mixed columns: numbers with gaps, a bool, categories with gaps, a constant, an empty one."""
+    generator, n = np.random.default_rng(1), 300
+    size = generator.normal(size=n)
+    return pd.DataFrame(
+        {
+            "size": size,
+            "weight (kg)": 2 * size + 0.1 * generator.normal(size=n),
+            "gap": np.where(generator.random(n) < 0.2, np.nan, generator.normal(size=n)),
+            "ok": generator.random(n) > 0.3,
+            "kind": pd.Categorical(generator.choice(["a", "b", "c"], n)),
+            "text": np.where(generator.random(n) < 0.1, None, generator.choice(["x", "y"], n)),
+            "constant": 7,
+            "empty": np.nan,
+        }
+    )
+
+
+def _agree(estimator, x):
+    """Scores, verdicts and p-values are one another's."""
+    score, verdict = estimator.anomaly_score(x), estimator.predict(x)
+    threshold = np.float32(estimator.detector_.threshold)
+    np.testing.assert_array_equal(verdict == -1, score >= threshold)
+    np.testing.assert_array_equal(estimator.score_samples(x), -score.astype("float64"))
+    np.testing.assert_array_equal(verdict == -1, estimator.decision_function(x) < 0)
+    np.testing.assert_array_equal(estimator.detector_.predict(x), verdict == -1)
+    if len(estimator.detector_.reference):
+        p_value = estimator.p_value(x)
+        order = np.argsort(score)
+        assert (np.diff(p_value[order]) <= 0).all()
+        flagged = verdict == -1
+        assert not flagged.any() or p_value[flagged].max() <= p_value[~flagged].min()
+    return score, verdict
+
+
+def test_scores_verdicts_and_p_values_agree(fitted, rows, odd):
+    x = np.concatenate([rows, odd])
+    _, verdict = _agree(fitted, x)
+    assert verdict[-3:].tolist() == [-1, -1, 1]
+    p_value = fitted.p_value(x)
+    np.testing.assert_array_equal(verdict == -1, p_value <= 0.01)
+    assert set(fitted.scores(odd)) == {"features", "l1", "l2", "logits", "combined"}
+
+
+@pytest.mark.parametrize("keep", ["save", "pickle", "clone of parameters"])
+def test_what_is_kept_scores_alike(fitted, rows, odd, tmp_path, keep):
+    if keep == "save":
+        again = ALADDetector.load(fitted.save(tmp_path / "detector"))
+        plain = Detector.load(tmp_path / "detector")
+        np.testing.assert_array_equal(plain.anomaly_score(odd), fitted.anomaly_score(odd))
+    elif keep == "pickle":
+        again = pickle.loads(pickle.dumps(fitted))
+    else:
+        again = clone(fitted).fit(rows)
+    assert again.get_params() == fitted.get_params()
+    for one in (fitted, again):
+        _agree(one, odd)
+    for ask in ("anomaly_score", "predict", "p_value", "decision_function"):
+        np.testing.assert_array_equal(getattr(again, ask)(odd), getattr(fitted, ask)(odd))
+    assert again.n_features_in_ == 4
+    with pytest.raises(ValueError, match="expecting 4 features"):
+        again.predict(odd[:, :3])
+
+
+def test_an_export_has_scores_verdicts_and_p_values(table, tmp_path, unchecked):
+    estimator = ALADDetector(**FEW).fit(table)
+    served = tf.saved_model.load(estimator.export(tmp_path))
+    some = pd.concat([table.iloc[:20], table.iloc[:1].assign(size=30.0, kind="z")])
+    text = {"kind": some["kind"].astype(str), "text": some["text"].fillna("")}
+    numbers = {c: some[c].astype("float32") for c in some.columns if c not in text}
+    request = {"weight__kg_" if k == "weight (kg)" else k: v for k, v in numbers.items()} | text
+    answer = served.signatures["serving_default"](
+        **{name: tf.constant(list(values)) for name, values in request.items()}
+    )
+    np.testing.assert_allclose(answer["score"], estimator.anomaly_score(some), atol=1e-4)
+    np.testing.assert_allclose(answer["p_value"], estimator.p_value(some), atol=1e-6)
+    np.testing.assert_array_equal(answer["is_anomaly"], estimator.predict(some) == -1)
+    assert answer["is_anomaly"][-1]
+
+
+def test_mixed_columns_gaps_and_types(table):
+    estimator = ALADDetector(**FEW).fit(table)
+    assert list(estimator.feature_names_in_) == list(table.columns)
+    score, _ = _agree(estimator, table)
+    # a dict and an object array of the same columns say the same
+    same = estimator.anomaly_score({name: table[name] for name in table})
+    np.testing.assert_array_equal(same, score)
+    changed = table.iloc[:1]
+    for column, value in {"size": 12.0, "kind": "unseen", "constant": 30, "empty": 4.0}.items():
+        other = changed.assign(**{column: value})
+        assert estimator.anomaly_score(other)[0] > score[0], column
+    told = estimator.explain(changed.assign(constant=30))
+    assert told.top(0, 1)[0]["column"] == "constant"
+    expected = estimator.reconstruct(changed)
+    assert set(expected) == set(table.columns)
+    assert expected["kind"][0] in "abc"
+    with pytest.raises(ValueError, match="feature names"):
+        estimator.predict(table.drop(columns="size"))
+
+
+def test_a_polars_frame_says_what_its_pandas_twin_says(table):
+    frame = polars.from_pandas(table.assign(kind=table["kind"].astype(str)))
+    estimator = ALADDetector(**FEW).fit(frame)
+    twin = ALADDetector(**FEW).fit(frame.to_pandas())
+    np.testing.assert_array_equal(estimator.anomaly_score(frame), twin.anomaly_score(table))
+
+
+def test_images_of_any_size(tmp_path):
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 30, (40, 12, 16, 3), dtype="uint8")
+    images[:, 4:8, 5:9] = 200
+    estimator = ALADDetector(steps=20, n_members=1).fit(images)
+    noise = generator.integers(0, 256, (2, 12, 16, 3), dtype="uint8")
+    assert estimator.anomaly_score(noise).min() > estimator.anomaly_score(images).max()
+    assert estimator.reconstruct(images[:2]).shape == (2, 12, 16, 3)
+    assert estimator.explain(noise).attributions.shape == (2, 12, 16)
+    again = ALADDetector.load(estimator.save(tmp_path / "d"))
+    np.testing.assert_array_equal(again.anomaly_score(noise), estimator.anomaly_score(noise))
+    # grey images without an axis of channels; whole numbers of another type
+    grey = images[..., 0].astype("float64")
+    given = check_given(clone(estimator), grey, reset=True)
+    assert given.dtype == np.uint8
+    np.testing.assert_array_equal(given, images[..., :1])
+    with pytest.raises(ValueError, match="received images of float64, expected uint8"):
+        estimator.predict(noise / 255)
+    with pytest.raises(ValueError, match="12 x 16 x 1|expecting 576 features"):
+        estimator.predict(noise[..., :1])
+
+
+@pytest.mark.parametrize("mode", ["false_alarms", "contamination", "labels", "normal rows"])
+def test_ways_to_a_threshold(rows, odd, mode):
+    options, validation = {}, None
+    if mode == "false_alarms":
+        options = {"false_alarms": 0.1}
+    elif mode == "contamination":
+        options = {"contamination": 0.1}
+    elif mode == "labels":
+        validation = (np.concatenate([rows[:50], odd[:2]]), [1] * 50 + [-1] * 2)
+    else:
+        validation = rows[:99]
+    estimator = ALADDetector(**FEW, **options).fit(rows, validation_data=validation)
+    _agree(estimator, np.concatenate([rows, odd]))
+    flagged = (estimator.predict(rows) == -1).mean()
+    if mode == "contamination":
+        assert flagged == 0.1
+        with pytest.raises(ValueError, match="p-values need scores of held-out"):
+            estimator.p_value(odd)
+    elif mode == "labels":
+        np.testing.assert_array_equal(estimator.predict(validation[0]), validation[1])
+    elif mode == "false_alarms":
+        assert 0.02 < flagged < 0.2
+        np.testing.assert_array_equal(estimator.predict(rows) == -1, estimator.p_value(rows) <= 0.1)
+    else:
+        assert len(estimator.detector_.reference) == 99
+        assert (estimator.predict(rows[:99]) == -1).sum() == 0  # 1% of 99 rows allows none
+
+
+def test_too_few_rows_for_a_budget_are_named(rows):
+    with pytest.raises(ValueError, match="needs at least 99 held-out normal rows; received 20"):
+        ALADDetector(**FEW, false_alarms=0.01).fit(rows[:100])
+    # without a budget of one's own: the least that the rows can tell
+    told = ALADDetector(**FEW).fit(rows[:100]).detector_.threshold_rule
+    assert "4.76% of normal rows" in told
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"score_name": "best"}, "Unknown score 'best'"),
+        ({"contamination": 0.7}, "contamination is 0.7"),
+        ({"contamination": "some"}, "contamination is 'some'"),
+        ({"calibration": 1.0}, "calibration is 1.0"),
+        ({"false_alarms": 0.0}, "false_alarms is 0.0"),
+        ({"n_members": 0}, "n_members is 0"),
+        ({"steps": 0}, "steps must be positive"),
+        ({"scaling": "log"}, "unknown scaling 'log'"),
+    ],
+)
+def test_arguments_are_checked(rows, options, told):
+    with pytest.raises(ValueError, match=told):
+        ALADDetector(**{**FEW, **options}).fit(rows)
+
+
+@pytest.mark.parametrize("count", [2, 7])  # one row trains; six do, in batches of four
+def test_few_rows_are_fitted(rows, count):
+    estimator = ALADDetector(**FEW).fit(rows[:count])
+    score, _ = _agree(estimator, rows[:50])
+    assert np.isfinite(score).all()
+
+
+def test_one_row_is_refused(rows):
+    with pytest.raises(ValueError, match="1 sample"):
+        ALADDetector(**FEW).fit(rows[:1])
+    with pytest.raises(ValueError, match="two rows to train on"):
+        ALADDetector(**FEW).fit(pd.DataFrame(rows[:1]))
+
+
+def test_duplicates_and_constant_columns(rows):
+    same = np.repeat(rows[:3], 40, axis=0)
+    same[:, 1] = 4.0
+    estimator = ALADDetector(**FEW).fit(same)
+    score, _ = _agree(estimator, same)
+    assert np.isfinite(score).all()
+    other = same[:1] + [0, 1.0, 0, 0]
+    assert estimator.anomaly_score(other) > score.max()
+
+
+def test_columns_that_are_all_missing(rows):
+    gaps = np.column_stack([rows, np.full(len(rows), np.nan)])
+    estimator = ALADDetector(**FEW).fit(gaps)
+    score, _ = _agree(estimator, gaps)
+    there = gaps[:1].copy()
+    there[0, -1] = 5.0
+    assert estimator.anomaly_score(there)[0] > score[0]
+    nothing = np.full((len(rows), 3), np.nan)  # six columns with the marks of gaps, as above
+    assert np.isfinite(ALADDetector(**FEW).fit(nothing).anomaly_score(nothing)).all()
+
+
+def test_ten_thousand_columns():
+    x = np.random.default_rng(0).normal(size=(30, 10_000)).astype("float32")
+    estimator = ALADDetector(steps=2, n_members=1, hidden=16).fit(x)
+    score, _ = _agree(estimator, x)
+    assert estimator.anomaly_score(x[:1] + 3)[0] > score.max()
+
+
+def test_a_rows_score_does_not_depend_on_its_company(fitted, rows):
+    order = np.random.default_rng(0).permutation(len(rows))
+    whole = fitted.anomaly_score(rows)
+    np.testing.assert_array_equal(fitted.anomaly_score(rows[order]), whole[order])
+    np.testing.assert_array_equal(fitted.anomaly_score(rows[3:4]), whole[3:4])
+
+
+def test_the_order_of_training_rows_and_columns_is_noise(rows):
+    """Ranks of new rows: as much alike after a permutation as between two seeds."""
+    generator = np.random.default_rng(5)
+    new = np.concatenate([rows[400:], rows[400:] + generator.normal(size=(100, 4)) * 2])
+    options = {"steps": 300, "n_members": 1}
+
+    def ranks(estimator, x):
+        return estimator.score_samples(x).argsort().argsort()
+
+    def alike(a, b):
+        return np.corrcoef(a, b)[0, 1]
+
+    base = ranks(ALADDetector(**options).fit(rows[:400]), new)
+    seed = alike(base, ranks(ALADDetector(**options, random_state=1).fit(rows[:400]), new))
+    by_row = ALADDetector(**options).fit(rows[generator.permutation(400)])
+    columns = [2, 0, 3, 1]
+    by_column = ALADDetector(**options).fit(rows[:400, columns])
+    assert seed > 0.9
+    assert alike(base, ranks(by_row, new)) > seed - 0.05
+    assert alike(base, ranks(by_column, new[:, columns])) > seed - 0.05
+
+
+def test_pipelines_and_grid_searches(rows, odd):
+    pipeline = make_pipeline(StandardScaler(), ALADDetector(**FEW)).fit(rows)
+    assert pipeline.predict(odd).tolist() == [-1, -1, 1]
+
+    def scorer(estimator, x, y=None):
+        return -estimator.scores(x)["l2"].mean()
+
+    grid = {"learning_rate": [1e-3, 1e-2]}  # which one program trains
+    search = GridSearchCV(ALADDetector(**FEW), grid, scoring=scorer, cv=2).fit(rows)
+    assert search.best_params_["learning_rate"] in grid["learning_rate"]
+    assert search.best_estimator_.predict(odd)[0] == -1
+
+
+def test_warm_start_goes_on(rows):
+    x = rows[:400]
+    twice = ALADDetector(**FEW, warm_start=True).fit(x).fit(x)
+    once = ALADDetector(steps=80, n_members=1).fit(x)
+    assert (twice.n_iter_, once.n_iter_) == (80, 80)
+    np.testing.assert_allclose(twice.anomaly_score(rows), once.anomaly_score(rows), rtol=1e-5)
+    afresh = ALADDetector(**FEW).fit(x).fit(x)
+    assert afresh.n_iter_ == 40
+
+
+@pytest.mark.xla
+def test_the_seed_decides(rows, odd):
+    first, again, other = (ALADDetector(**FEW, random_state=s).fit(rows) for s in (0, 0, 1))
+    np.testing.assert_array_equal(first.anomaly_score(odd), again.anomaly_score(odd))
+    assert not np.array_equal(first.anomaly_score(odd), other.anomaly_score(odd))
+
+
+@pytest.mark.parametrize("score", ["features", "l1", "l2", "logits", "combined"])
+def test_every_score_can_decide(rows, odd, score):
+    estimator = ALADDetector(**FEW, score_name=score).fit(rows)
+    found, _ = _agree(estimator, odd)
+    np.testing.assert_array_equal(found, estimator.scores(odd)[score])
+    assert estimator.explain(odd).score == score
+
+
+def test_a_planted_fault_ranks_first(breast_cancer):
+    """One column of a normal row moved by eight standard deviations, every row another column."""
+    x = np.asarray(breast_cancer.x)[~breast_cancer.is_anomaly]
+    estimator = ALADDetector(n_members=2).fit(x[:250])
+    generator, new = np.random.default_rng(0), x[250:]
+    columns = generator.integers(0, x.shape[1], len(new))
+    planted = new.copy()
+    planted[np.arange(len(new)), columns] += 8 * x[:250].std(0)[columns]
+    told = estimator.explain(planted)
+    assert len(new) > 100
+    assert (told.attributions.argmax(1) == columns).mean() >= 0.9
+    # the attributions are shares of the whole score
+    np.testing.assert_allclose(
+        told.attributions.sum(1), told.scores - told.baseline, atol=0.1 * told.scores.max()
+    )
+
+
+def test_labels_are_those_of_either_convention():
+    assert anomaly_labels([True, False], 2).tolist() == [True, False]
+    for wrong in ([2, 0], [0.5, 1], ["a", "b"], [1]):
+        with pytest.raises(ValueError, match="expected one for each"):
+            anomaly_labels(wrong, 2)
+
+
+def test_a_detector_of_another_maker_is_not_loaded(tmp_path):
+    import zoo
+
+    folder = zoo.load("breast_cancer_alad").save(tmp_path / "d")
+    with pytest.raises(ValueError, match=r"no ALADDetector wrote.*Detector\.load"):
+        ALADDetector.load(folder)
+
+
+def test_progress_is_shown_when_asked(rows, capsys):
+    ALADDetector(steps=50, n_members=1, verbose=True).fit(rows)
+    assert "training steps  50/50" in capsys.readouterr().err

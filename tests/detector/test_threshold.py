@@ -1,0 +1,90 @@
+"""Thresholds keep their promises: shares, false-alarm budgets by simulation, the best F1."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from alad_tf.detector.threshold import KEPT, by_contamination, by_false_alarms, by_labels
+
+
+def test_a_budget_is_kept_in_the_mean_for_few_held_out_rows_and_any_distribution():
+    """Conformal: P(alarm) = floor(budget (n + 1)) / (n + 1) for a continuous score.
+
+    4,000 repetitions of 25 fresh rows; within a repetition alarms are correlated, so that the
+    standard error is that of the repetitions' rates.
+    """
+    generator = np.random.default_rng(0)
+    for budget, held_out in ((0.1, 9), (0.1, 24), (0.05, 50), (0.3, 10)):
+        rates = []
+        for _ in range(4000):
+            scores = np.exp(3 * generator.standard_normal(held_out + 25))  # heavy tails
+            threshold = by_false_alarms(scores[:held_out], budget)
+            rates.append(threshold.flags(scores[held_out:]).mean())
+        expected = np.floor(budget * (held_out + 1) + 1e-9) / (held_out + 1)
+        error = 5 * np.std(rates) / len(rates) ** 0.5
+        assert expected <= budget and np.mean(rates) == pytest.approx(expected, abs=error)
+
+
+def test_p_values_of_normal_rows_are_uniform_and_agree_with_the_flags():
+    generator = np.random.default_rng(1)
+    scores = generator.gamma(0.5, size=1999)
+    threshold = by_false_alarms(scores, 0.01)
+    fresh = generator.gamma(0.5, size=100_000)
+    p = threshold.p_values(fresh)
+    for level in (0.01, 0.1, 0.5, 0.9):
+        # the rate given these held-out rows is Beta distributed: 5 standard deviations
+        spread = 5 * (level * (1 - level) / 2000) ** 0.5
+        assert (p <= level).mean() == pytest.approx(level, abs=spread)
+    np.testing.assert_array_equal(threshold.flags(fresh), p <= 0.01)
+    assert p.min() == 1 / 2000 and p.max() <= 1
+
+
+def test_p_values_count_ties_as_at_least_as_high():
+    threshold = by_false_alarms([1.0, 1.0, 2.0], 0.5)
+    assert threshold.p_values([0.5, 1.0, 1.5, 2.0, 3.0]).tolist() == [1.0, 1.0, 0.5, 0.5, 0.25]
+    assert threshold.flags([1.0, 1.5, 2.0]).tolist() == [False, True, True]
+
+
+def test_equal_held_out_scores_cause_no_alarms_at_that_score():
+    threshold = by_false_alarms(np.ones(99), 0.05)
+    assert not threshold.flags([1.0]).any() and threshold.flags([1.0001]).all()
+
+
+def test_a_random_part_of_many_held_out_rows_is_kept():
+    scores = np.random.default_rng(2).standard_normal(3 * KEPT)
+    threshold = by_false_alarms(scores, 0.01)
+    assert len(threshold.reference) == KEPT
+    assert threshold.flags(scores).mean() == pytest.approx(0.01, abs=5 * (0.01 / KEPT) ** 0.5)
+
+
+def test_contamination_flags_its_share():
+    scores = np.random.default_rng(3).standard_normal(1000)
+    threshold = by_contamination(scores, 0.07)
+    assert threshold.flags(scores).sum() == 70
+    with pytest.raises(ValueError, match="p-values need scores of held-out normal rows"):
+        threshold.p_values(scores)
+
+
+def test_labels_give_the_best_f1_of_all_thresholds():
+    generator = np.random.default_rng(4)
+    is_anomaly = generator.random(200) < 0.2
+    scores = np.round(generator.standard_normal(200) + is_anomaly, 1).astype("float32")  # ties
+    threshold = by_labels(scores, is_anomaly)
+    best = max(f1_score(is_anomaly, scores >= value) for value in scores)
+    assert f1_score(is_anomaly, threshold.flags(scores)) == pytest.approx(best)
+    np.testing.assert_array_equal(threshold.reference, np.sort(scores[~is_anomaly]))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: by_false_alarms(np.zeros(50), 0.01), "needs at least 99 held-out .* received 50"),
+        (lambda: by_false_alarms(np.zeros(50), 1.5), r"must be in \(0, 1\); received 1.5"),
+        (lambda: by_false_alarms([np.nan], 0.5), "1 values not finite"),
+        (lambda: by_contamination([], 0.5), "at least one element"),
+        (lambda: by_labels([1.0, 2.0], [True, True]), "2 labels, 2 of them anomalous"),
+    ],
+)
+def test_bad_arguments(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,186 @@
+"""The report's tables and figures: numbers as in the JSONs, pictures from results alone."""
+
+import json
+import shutil
+import statistics
+from pathlib import Path
+
+import numpy as np
+import pytest
+from schematic import draw
+from test_report import ENTRIES, image_run
+
+from alad_tf.experiments import paper
+from alad_tf.experiments.errors import examples_path, read_examples
+from alad_tf.experiments.figures import NAMES, figure_sections, write_figures
+from alad_tf.experiments.plan import AUTHORS_RUNS, EXPERIMENTS, runs_of
+from alad_tf.experiments.report import write_report
+from alad_tf.experiments.results import read_results, write_result
+from alad_tf.experiments.tables import (
+    QUESTIONS,
+    open_questions,
+    table_eight,
+    table_five,
+    table_four,
+    table_one,
+    table_seven,
+    table_six,
+    table_three,
+    table_two,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "results"
+
+
+def cells(lines):
+    """The rows of a Markdown table by their first two cells."""
+    rows = [[c.strip() for c in line.strip("|").split("|")] for line in lines if line[:2] == "| "]
+    return {tuple(row[:2]): row[2:] for row in rows[1:] if "---" not in row[0]}
+
+
+def copy_of_results(folder):
+    """The results as a newcomer has them, without pictures."""
+    return shutil.copytree(RESULTS, folder / "results", ignore=shutil.ignore_patterns("figures"))
+
+
+def test_the_report_is_a_function_of_the_results(tmp_path):
+    results = copy_of_results(tmp_path)
+
+    def files():
+        written = [write_report(ENTRIES, results, tmp_path / "R.md"), *results.rglob("*")]
+        return {p: p.read_bytes() for p in written if p.is_file()}
+
+    first = files()
+    assert files() == first
+    assert (tmp_path / "R.md").read_text() == (ROOT / "RESULTS.md").read_text()
+    drawn = {path.name for path in (results / "figures").iterdir()}
+    assert drawn == {path.name for path in (RESULTS / "figures").iterdir()}
+
+
+def test_what_has_not_been_run_is_said(tmp_path):
+    for table in (table_one, table_four, table_five, table_six, table_seven, table_eight):
+        rows = cells(table(tmp_path))
+        assert rows and all("not run" in row or "not run" in key for key, row in rows.items())
+    assert all(row[0] == "not run" for row in cells(table_three(ENTRIES, tmp_path)).values())
+    assert set(write_figures(ENTRIES, tmp_path).values()) == {None}
+    assert "\n".join(figure_sections(tmp_path)).count("Not run.") == len(NAMES)
+
+
+def test_table_one_agrees_with_the_paper():
+    rows = cells(table_one(RESULTS))
+    counted = {key: row for key, row in rows.items() if "not run" not in key}
+    assert len(counted) >= 3
+    for (data, features), row in counted.items():
+        name = next(k for k, v in paper.DATASETS.items() if v == data)
+        assert (features, row[0]) == tuple(f"{n:,}" for n in paper.TABLE_ONE[name])
+
+
+@pytest.mark.parametrize("dataset", paper.TABULAR)
+def test_tables_five_and_seven_hold_the_means_of_the_runs(dataset):
+    five, seven = cells(table_five(RESULTS)), cells(table_seven(RESULTS))
+    for variant, label in paper.ABLATIONS.items():
+        runs = read_results(RESULTS, f"{dataset}_alad", variant)
+        row = five[paper.DATASETS[dataset], label]
+        assert row[0] == (str(len(runs)) if runs else "not run")
+        if len(runs) > 1:
+            values = [run["metrics"]["features"]["f1"] for run in runs]
+            assert row[3] == f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f}"
+    runs = read_results(RESULTS, f"{dataset}_alad")
+    for score in ("l1", "l2", "logits", "features"):
+        row = seven[paper.DATASETS[dataset], score]
+        values = [run["metrics"][score]["recall"] for run in runs]
+        assert row[2].startswith(f"{statistics.mean(values):.4f}")
+        printed = paper.TABLE_SEVEN[dataset][score][2][0]
+        ours = statistics.mean(run["metrics"][score]["f1"] for run in runs)
+        assert float(row[5]) == pytest.approx(ours - printed, abs=5.1e-5)
+
+
+def test_the_authors_rows_stand_beside_the_default(tmp_path):
+    run = {**image_run(0, 0, 0.9), "entry": "kdd99_alad", "variant": AUTHORS_RUNS["default"]}
+    run |= {"dataset": "kdd99", "normal_class": None, "untrained": {}}
+    write_result(tmp_path, run)
+    seven = cells(table_seven(tmp_path))
+    for score in ("l1", "l2", "logits", "features"):
+        assert seven["KDD99", score][0] == "not run"
+        row = seven["KDD99, the authors' rows", score]
+        assert row[:1] + row[3:4] == ["1", f"{run['metrics'][score]['f1']:.4f}"]
+    two = cells(table_two(ENTRIES, tmp_path))
+    assert two["KDD99", "ALAD, the authors' rows"][0] == "1"
+    ablated = AUTHORS_RUNS["no_sn_no_dl"]
+    write_result(tmp_path, {**run, "variant": ablated})
+    five = cells(table_five(tmp_path))
+    assert [five["KDD99, the authors' rows", label][0] for label in paper.ABLATIONS.values()] == [
+        "1" if name in ("default", "no_sn_no_dl") else "not run" for name in paper.ABLATIONS
+    ]
+
+
+def test_tables_of_images_average_classes_and_say_how_many(tmp_path):
+    for number, auroc in ((0, 0.5), (1, 0.7)):
+        for seed in (0, 1):
+            write_result(tmp_path, image_run(number, seed, auroc + 0.1 * seed))
+    ablated = {**image_run(2, 0, 0.4), "variant": "class2_no_sn"}
+    write_result(tmp_path, ablated)
+    mean, spread = 0.65, statistics.stdev([0.55, 0.75])
+    for table, label in (
+        (table_three(ENTRIES, tmp_path), "ALAD"),
+        (table_six(tmp_path), "Baseline + SN + DL"),
+        (table_eight(tmp_path), "features"),
+    ):
+        row = cells(table)["CIFAR-10", label]
+        assert row[:3] == [f"{mean:.4f} ± {spread:.4f}", "2 of 10", "2"]
+    assert cells(table_six(tmp_path))["CIFAR-10", "Baseline + DL"][:2] == ["0.4000", "1 of 10"]
+    drawn = {name for name, path in write_figures(ENTRIES, tmp_path).items() if path}
+    assert drawn == {"figure4", "figure8", "figure10"}
+    assert (tmp_path / "figures/figure8.png").is_file()
+
+
+def test_open_questions_stand_beside_the_default(tmp_path):
+    assert all(row[0] == "not run" for row in cells(open_questions(tmp_path)).values())
+    for variant, auroc in (("class0", 0.7), ("class0_channels", 0.5)):
+        write_result(tmp_path, {**image_run(0, 0, auroc), "variant": variant})
+    rows = cells(open_questions(tmp_path))
+    axis = "CIFAR-10, airplane: D_xx's axis"
+    assert rows[axis, "as in the zoo"] == ["1", "AUROC", "0.7000", "0.7000"]
+    assert rows[axis, "class0_channels"] == ["1", "AUROC", "0.5000", "0.5000"]
+    shutil.copytree(RESULTS / "benchmarks", tmp_path / "benchmarks")
+    measured = json.loads((RESULTS / "benchmarks/batch_norm.json").read_text())["auroc"]
+    lines = open_questions(tmp_path)
+    for name, values in measured.items():
+        assert f"| {name} | " + " | ".join(f"{v:.4f}" for v in values.values()) + " |" in lines
+
+
+def test_every_open_question_has_its_runs_planned():
+    planned = {(run.entry, run.settings.variant) for run in runs_of(EXPERIMENTS)}
+    asked = {(entry, v) for _, entry, *variants, _ in QUESTIONS for v in variants}
+    assert asked <= planned
+
+
+def test_a_figure_without_runs_any_more_is_removed(tmp_path):
+    write_result(tmp_path, image_run(0, 0, 0.6))
+    path = write_figures(ENTRIES, tmp_path)["figure10"]
+    shutil.rmtree(tmp_path / "cifar10_alad")
+    assert write_figures(ENTRIES, tmp_path)["figure10"] is None and not path.exists()
+
+
+def test_the_error_figure_is_drawn_from_kept_examples(tmp_path):
+    from PIL import Image
+
+    images = np.random.default_rng(0).integers(0, 256, (4, 10, 32, 32, 3), dtype="uint8")
+    path = examples_path(tmp_path, "cifar10_alad", "class1", 0)
+    path.parent.mkdir(parents=True)
+    Image.fromarray(np.concatenate([np.concatenate(list(row), 1) for row in images])).save(path)
+    np.testing.assert_array_equal(read_examples(path), images)
+    told = {"classes": ["automobile"] * 10, "features": [1.0] * 10}
+    path.with_suffix(".json").write_text(json.dumps({"normal": told, "anomalous": told}))
+    assert write_figures(ENTRIES, tmp_path)["figure6"].is_file()
+
+
+def test_the_schematic_is_drawn(tmp_path):
+    """The picture in the README is the one that the code draws."""
+    from PIL import Image
+
+    drawn, kept = Image.open(draw(tmp_path / "a.png")), Image.open(ROOT / "docs/pictures/alad.png")
+    assert drawn.size == kept.size
+    apart = np.asarray(drawn.convert("L"), float) - np.asarray(kept.convert("L"))
+    assert (np.abs(apart) > 40).mean() < 0.01  # fonts are drawn a little otherwise elsewhere

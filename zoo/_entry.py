@@ -1,0 +1,372 @@
+"""What a zoo entry is: one dataset's architecture table, as data; ALAD's and the rivals'."""
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import ClassVar
+
+from alad_tf.baselines import baseline_class
+from alad_tf.data.records import unknown_name_error
+from alad_tf.engine.kernels import PRECISIONS, xla_pays
+from alad_tf.model.alad import ALAD
+
+_COMMON = ("x_shape", "networks", "batch_size", "epochs", "learning_rate", "beta_1", "initializer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseEntry:
+    """What the entries of every method have in common.
+
+    Attributes:
+        method: str, of the class: "alad", or one of `alad_tf.baselines.METHODS`.
+        score_names: tuple of str, of the class: the scores that its detectors give.
+        score: str, of the class: the one that decides.
+        options: tuple of str, of the class: the fields of `Settings` that a run may change.
+        name: str, e.g. "kdd99_alad".
+        dataset: str, what `alad_tf.data.load` takes.
+        source: str, the table.
+        summary: str, one sentence.
+        x_shape: tuple of ints, the shape of one preprocessed sample.
+        reported: dict, the paper's result (metric -> value), empty if it has none.
+        reported_in: str, where the paper reports it.
+        reported_others: dict of such dicts by score, for scores that do not decide.
+        reported_by_class: tuple of floats, the paper's AUROC for each normal class of an image set.
+        reported_by_class_in: str, where those come from.
+        reported_elsewhere_by_class: tuple of floats, an independent reproduction's AUROC likewise.
+        deviations: tuple of str, what differs from the table and why.
+        notes: tuple of str, what the results mean and what was found out about them.
+
+    Example:
+        >>> import zoo
+        >>> entry = zoo.entry("kdd99_iforest")
+        >>> entry.hyper_parameters()
+        {'x_shape': [121]}
+        >>> entry.build(seed=1).method, entry.build_networks()
+        ('iforest', {})
+
+    Source: ALAD, appendix.
+    """
+
+    method: ClassVar[str]
+    score_names: ClassVar[tuple]
+    score: ClassVar[str]
+    options: ClassVar[tuple] = ("contaminated", "swap_halves", "scaling", "normal_class")
+    name: str
+    dataset: str
+    source: str
+    summary: str
+    x_shape: tuple
+    reported: dict = field(default_factory=dict)
+    reported_in: str = ""
+    reported_others: dict = field(default_factory=dict)
+    reported_by_class: tuple = ()
+    reported_by_class_in: str = ""
+    reported_elsewhere_by_class: tuple = ()
+    deviations: tuple = ()
+    notes: tuple = ()
+
+    @property
+    def is_image(self):
+        """Whether a sample is a picture (height, width, channels)."""
+        return len(self.x_shape) == 3
+
+    @property
+    def reported_scores(self):
+        """The paper's results by score, the deciding one first: dict of dicts, as `reported`."""
+        return {self.score: self.reported, **self.reported_others}
+
+    def hyper_parameters(self):
+        """The table's last block.
+
+        Returns:
+            JSON-able dict by field.
+        """
+        skip = ("name", "dataset", "source", "summary", "networks", "deviations", "notes")
+        values = {
+            key: value
+            for key, value in asdict(self).items()
+            if key not in skip and not key.startswith("reported")
+        }
+        return {**values, "x_shape": list(self.x_shape)}
+
+    def build(self, seed=0, **options):
+        """An untrained model of this entry, for preprocessed samples.
+
+        Args:
+            seed: int.
+            **options: changes of the method's own; see its entry's `build`.
+
+        Returns:
+            `ALAD`, or a baseline of `alad_tf.baselines`.
+
+        Raises:
+            NotImplementedError: this class is of no method.
+        """
+        raise NotImplementedError
+
+    def build_networks(self, seed=0):
+        """The untrained networks.
+
+        Args:
+            seed: int, of the initial weights.
+
+        Returns:
+            dict of built Keras layers by name, in the table's order; empty without networks.
+        """
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkEntry(BaseEntry):
+    """A method that trains networks, epoch by epoch.
+
+    Attributes (besides those of `BaseEntry`):
+        networks: dict of rows by network.
+        batch_size, epochs: ints.
+        learning_rate, beta_1: floats, Adam's.
+        initializer: str, see `Stack`.
+
+    Example:
+        >>> import zoo
+        >>> entry = zoo.entry("kdd99_dsebm")
+        >>> isinstance(entry, NetworkEntry), list(entry.build_networks())
+        (True, ['f'])
+    """
+
+    options: ClassVar[tuple] = (*BaseEntry.options, "epochs")
+    networks: dict = field(repr=False)
+    batch_size: int
+    epochs: int
+    learning_rate: float
+    beta_1: float = 0.5
+    initializer: str = "glorot_uniform"
+
+    def build_networks(self, seed=0):
+        model = self.build(seed)
+        return {name: getattr(model, name) for name in self.networks}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry(NetworkEntry):
+    """An ALAD table: E, G and the three discriminators.
+
+    Attributes (besides those of `NetworkEntry`):
+        networks: dict of rows as `ALAD` takes them.
+        latent_dim: int, the length of z.
+        slope: float, LReLU's negative slope.
+        ema_decay: float, of the averaged weights.
+        pair_axis: int, see `ALAD`; a default that `build` may be told to change.
+        stopping: str, when training ends and what it keeps: one of
+            `alad_tf.engine.callbacks.RULES`.
+        patience: int, epochs without a better validation score before "last" and "best" stop.
+
+    Example:
+        >>> import zoo
+        >>> zoo.entry("kdd99_alad").latent_dim
+        32
+
+    Source: ALAD, Tables IX, XI and XIII.
+    """
+
+    method: ClassVar[str] = "alad"
+    score_names: ClassVar[tuple] = ("features", "l1", "l2", "logits")
+    score: ClassVar[str] = "features"
+    options: ClassVar[tuple] = (
+        *NetworkEntry.options,
+        "spectral_norm",
+        "latent_discriminator",
+        "pair_axis",
+        "stopping",
+        "patience",
+        "precision",
+    )
+    latent_dim: int
+    slope: float = 0.2
+    ema_decay: float = 0.999
+    pair_axis: int = -1
+    stopping: str = "fixed"
+    patience: int = 10
+
+    def build(
+        self,
+        seed=0,
+        spectral_norm=True,
+        latent_discriminator=True,
+        pair_axis=None,
+        precision=None,
+        **compile_options,
+    ):
+        """A compiled, untrained model of this entry.
+
+        Args:
+            seed: int.
+            spectral_norm, latent_discriminator: bools, the paper's ablations.
+            pair_axis: int, the axis on which D_xx joins x and x'; default the entry's.
+            precision: str, "float32" or "bfloat16", of products; see `alad_tf.engine.kernels`.
+                Default: Keras's global policy.
+            **compile_options: as for `ALAD.compile`, e.g. `learning_rate`. XLA is on where it pays.
+
+        Returns:
+            a compiled `ALAD`.
+
+        Raises:
+            ValueError: an unknown precision.
+
+        Example:
+            >>> import zoo
+            >>> zoo.entry("kdd99_alad").build(seed=0).x_shape
+            (121,)
+        """
+        if precision is not None and precision not in PRECISIONS:
+            raise unknown_name_error("precision", precision, PRECISIONS)
+        model = ALAD(
+            self.networks,
+            x_shape=self.x_shape,
+            latent_dim=self.latent_dim,
+            pair_axis=self.pair_axis if pair_axis is None else pair_axis,
+            spectral_norm=spectral_norm,
+            latent_discriminator=latent_discriminator,
+            initializer=self.initializer,
+            slope=self.slope,
+            ema_decay=self.ema_decay,
+            seed=seed,
+            dtype=PRECISIONS.get(precision),
+        )
+        options = {"learning_rate": self.learning_rate, "beta_1": self.beta_1}
+        if precision and not xla_pays(precision):
+            options["jit_compile"] = False
+        model.compile(**{**options, **compile_options})
+        return model
+
+
+class _Builds:
+    """The part of an entry that builds its baseline from the fields that the class takes."""
+
+    takes: ClassVar[tuple] = ()
+
+    def build(self, seed=0, **changes):
+        """The untrained baseline of this entry.
+
+        Args:
+            seed: int.
+            **changes: arguments of the baseline's class that take the place of the entry's.
+
+        Returns:
+            an `alad_tf.baselines` object: `fit`, `anomaly_score`, `save`.
+        """
+        known = {field.name for field in fields(self)} & {*self.takes, *_COMMON}
+        arguments = {name: getattr(self, name) for name in known}
+        return baseline_class(self.method)(**{**arguments, "seed": seed, **changes})
+
+
+@dataclass(frozen=True, kw_only=True)
+class GANEntry(_Builds, NetworkEntry):
+    """AnoGAN's table: a generator and a discriminator of x alone.
+
+    Attributes (besides those of `NetworkEntry`):
+        networks: dict of rows, "G" and "D".
+        latent_dim: int, the length of z.
+        slope: float, LReLU's negative slope.
+        ema_decay: float, of the averaged weights.
+        search_steps, search_rate: int and float, Adam's in the search for a sample's code.
+
+    Example:
+        >>> import zoo
+        >>> sorted(zoo.entry("kdd99_anogan").build_networks())
+        ['D', 'G']
+
+    Source: ALAD, Tables X and XII; appendix A.
+    """
+
+    method: ClassVar[str] = "anogan"
+    score_names: ClassVar[tuple] = ("weight_0.1", "weight_0.9")
+    score: ClassVar[str] = "weight_0.1"
+    takes: ClassVar[tuple] = ("latent_dim", "ema_decay", "search_steps", "search_rate", "slope")
+    latent_dim: int
+    slope: float = 0.2
+    ema_decay: float = 0.999
+    search_steps: int = 500
+    search_rate: float = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class DSEBMEntry(_Builds, NetworkEntry):
+    """DSEBM's layers.
+
+    Attributes (besides those of `NetworkEntry`):
+        networks: dict of rows, "f".
+        noise: float, standard deviation of the corruption.
+
+    Example:
+        >>> import zoo
+        >>> zoo.entry("kdd99_dsebm").build().score_names
+        ('energy', 'reconstruction_error')
+
+    Source: ALAD, appendix A; Zhai et al., ICML 2016.
+    """
+
+    method: ClassVar[str] = "dsebm"
+    score_names: ClassVar[tuple] = ("energy", "reconstruction_error")
+    score: ClassVar[str] = "energy"
+    takes: ClassVar[tuple] = ("noise",)
+    beta_1: float = 0.9
+    noise: float = 1.0
+
+    def build_networks(self, seed=0):
+        return {"f": self.build(seed).energy.f}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DAGMMEntry(_Builds, NetworkEntry):
+    """DAGMM's layers.
+
+    Attributes (besides those of `NetworkEntry`):
+        networks: dict of rows, "encoder", "decoder" and "estimation".
+        lambda_energy, lambda_singularity: floats, weights of the loss's terms.
+
+    Example:
+        >>> import zoo
+        >>> zoo.entry("kdd99_dagmm").build().mixture.means.shape
+        TensorShape([4, 3])
+
+    Source: Zong et al., ICLR 2018, Section 4.3.
+    """
+
+    method: ClassVar[str] = "dagmm"
+    score_names: ClassVar[tuple] = ("energy",)
+    score: ClassVar[str] = "energy"
+    takes: ClassVar[tuple] = ("lambda_energy", "lambda_singularity")
+    beta_1: float = 0.9
+    lambda_energy: float = 0.1
+    lambda_singularity: float = 0.005
+
+
+@dataclass(frozen=True, kw_only=True)
+class OCSVMEntry(_Builds, BaseEntry):
+    """One-class SVM. Its solution does not depend on chance: every seed gives the same.
+
+    Attributes (besides those of `BaseEntry`):
+        nu: float, the expected share of anomalies.
+
+    Source: ALAD, Section V-B.
+    """
+
+    method: ClassVar[str] = "ocsvm"
+    score_names: ClassVar[tuple] = ("score",)
+    score: ClassVar[str] = "score"
+    takes: ClassVar[tuple] = ("nu",)
+    nu: float
+
+    def build(self, seed=0, **changes):
+        """The unfitted baseline; `seed` is taken for the contract's sake and changes nothing."""
+        return baseline_class(self.method)(**{"nu": self.nu, "x_shape": self.x_shape, **changes})
+
+
+@dataclass(frozen=True, kw_only=True)
+class IsolationForestEntry(_Builds, BaseEntry):
+    """Isolation forest with scikit-learn's defaults.
+
+    Source: ALAD, Section V-B.
+    """
+
+    method: ClassVar[str] = "iforest"
+    score_names: ClassVar[tuple] = ("score",)
+    score: ClassVar[str] = "score"

@@ -1,0 +1,172 @@
+"""Presets: pretrained detectors by entry and variant, found, verified, and fetched if need be.
+
+`registry.json` lists every preset with the sha256 of each of its files. Small ones lie inside the
+package; the others are downloaded once, into Keras's folder, and verified before they are used.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import socket
+from pathlib import Path
+
+import keras
+
+from alad_tf.engine.files import read_json, replacing_folder
+
+HERE = Path(__file__).resolve().parent
+REGISTRY, BUNDLED = HERE / "registry.json", HERE / "weights"
+MANIFEST = "sha256.json"
+BASE_ENV = "ALAD_ZOO_URL"
+TIMEOUT_S = 60.0  # of a server that does not answer
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+
+
+def registry():
+    """The presets: `{"release": url or None, "presets": {entry: {variant: {file: sha256}}}}`.
+
+    Raises:
+        ValueError: a damaged registry.json.
+
+    Example:
+        >>> sorted(registry())
+        ['presets', 'release']
+    """
+    return read_json(REGISTRY)
+
+
+def variants(entry):
+    """Names of an entry's presets.
+
+    Args:
+        entry: str, an entry's name.
+
+    Returns:
+        sorted list of str.
+
+    Example:
+        >>> variants("breast_cancer_alad")
+        ['default']
+    """
+    return sorted(registry()["presets"].get(entry, {}))
+
+
+def cache_folder(entry, variant):
+    """Where a downloaded preset lies: `~/.keras/models/alad_zoo/<entry>/<variant>`.
+
+    Keras's own variable, `KERAS_HOME`, takes the place of `~/.keras`.
+    """
+    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    return home / "models" / "alad_zoo" / entry / variant
+
+
+def find(entry, variant):
+    """The folder of a preset, verified: bundled, cached, or downloaded now.
+
+    Args:
+        entry, variant: str, a preset of the registry.
+
+    Returns:
+        Path of a folder whose files have the registry's sha256.
+
+    Raises:
+        ValueError: a bundled file is damaged, or a downloaded one is not the registry's.
+        ConnectionError: the download failed.
+        OSError: the disk is full, or not writable.
+
+    Example:
+        >>> find("breast_cancer_alad", "default").name
+        'default'
+    """
+    listed = registry()
+    files = listed["presets"][entry][variant]
+    bundled = BUNDLED / entry / variant
+    if bundled.is_dir():
+        wrong = damaged(bundled, files)
+        if wrong:
+            raise ValueError(
+                f"The bundled preset {bundled} is damaged: {wrong}. Install the package again."
+            )
+        return bundled
+    cached = cache_folder(entry, variant)
+    wrong = damaged(cached, files)
+    if not wrong:
+        return cached
+    base = os.environ.get(BASE_ENV) or listed["release"]
+    if not base:
+        raise ConnectionError(
+            f"The preset {entry}/{variant} is not in the package, not in {cached} ({wrong}), and "
+            f"no address to fetch it from is known. Set {BASE_ENV} to one (http://, https://, "
+            "file://) that holds it."
+        )
+    _download(f"{base.rstrip('/')}/{entry}/{variant}", files, cached)
+    return cached
+
+
+def damaged(folder, files):
+    """What is wrong with a preset's folder, in words; "" if every file has its sha256.
+
+    Args:
+        folder: str or Path.
+        files: dict of sha256 (hexadecimal) by file name.
+
+    Returns:
+        str.
+
+    Example:
+        >>> damaged("/nowhere", {"config.json": "00"})
+        'config.json is missing'
+    """
+    for name, expected in files.items():
+        path = Path(folder) / name
+        if not path.is_file():
+            return f"{name} is missing"
+        got = sha256(path)
+        if got != expected:
+            return f"{name} has sha256 {got[:16]}…, expected {expected[:16]}…"
+    return ""
+
+
+def sha256(path):
+    """The sha256 of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _download(base, files, folder):
+    """Fetch all files beside `folder`, verify them, and only then put them in its place."""
+    with replacing_folder(folder) as temporary, _timeout(TIMEOUT_S):
+        for name, expected in files.items():
+            address = f"{base}/{name}"
+            try:
+                keras.utils.get_file(name, address, cache_dir=temporary, cache_subdir="")
+            except Exception as error:  # get_file raises bare Exception for failed requests
+                if getattr(error, "errno", None) in DISK_ERRORS:
+                    raise OSError(
+                        error.errno,
+                        f"{error.strerror}, while {address} was written below {folder.parent}. "
+                        "Nothing was changed there. Free some space, or set KERAS_HOME to "
+                        "another disk",
+                    ) from error
+                raise ConnectionError(
+                    f"{address} could not be fetched: {error}. {folder} is as it was. Check the "
+                    f"connection and {BASE_ENV}, or copy the preset's files there by hand."
+                ) from error
+            wrong = damaged(temporary, {name: expected})
+            if wrong:
+                raise ValueError(
+                    f"{address} is not the file that this version expects: {wrong}. It was cut or "
+                    f"changed on its way, or belongs to another version. {folder} is as it was."
+                )
+
+
+@contextlib.contextmanager
+def _timeout(seconds):
+    """Let no request of this block wait for ever; get_file has no such argument."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
