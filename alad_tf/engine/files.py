@@ -6,6 +6,7 @@ float32 or with large arrays rounded.
 
 import contextlib
 import copy
+import functools
 import json
 import os
 import shutil
@@ -16,7 +17,8 @@ import h5py
 import numpy as np
 
 WEIGHTS = "scorer.weights.h5"
-DTYPES = ("float32", "float16")
+DTYPES = ("float32", "float16", "int8")
+SCALE = "scale"  # of an array of int8: what a level of each slice along the last axis is worth
 # Arrays of up to so many numbers stay exact: they are a thousandth of an image scorer's room, and
 # E's first convolution among them is what moves its scores most.
 EXACT_UP_TO = 20_000
@@ -168,8 +170,9 @@ def save_scorer(scorer, path, dtype="float32"):
     Args:
         scorer: `Scorer`.
         path: str or Path, ending in `.weights.h5`.
-        dtype: "float32", or "float16": arrays of more than `EXACT_UP_TO` numbers are rounded to
-            11 bits, which halves the size of a large scorer.
+        dtype: "float32", or how arrays of more than `EXACT_UP_TO` numbers are rounded: "float16",
+            to 11 bits, for half the size; "int8", to 255 levels of each slice along the last axis,
+            and compressed, for less than a quarter.
 
     Raises:
         ValueError: an unknown dtype, or weights beyond its range.
@@ -187,7 +190,7 @@ def save_scorer(scorer, path, dtype="float32"):
     path.replace(exact)
     # a new file, because HDF5 does not give back the room of what is replaced in an old one
     with h5py.File(exact) as source, h5py.File(path, "w") as target:
-        _copy_rounded(source, target, dtype)
+        _copy(source, target, functools.partial(_write_rounded, dtype))
     exact.unlink()
 
 
@@ -205,7 +208,8 @@ def load_scorer(scorer, path):
         >>> # load_scorer(Scorer(**config["scorer"]), "scorer.weights.h5")
     """
     try:
-        scorer.load_weights(path)
+        with _readable(path) as readable:
+            scorer.load_weights(readable)
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise ValueError(
             f"{path} does not hold the weights of this architecture ({_first_line(error)}). It is "
@@ -216,22 +220,66 @@ def load_scorer(scorer, path):
             raise ValueError(f"{path} holds weights that are not finite ({variable.path}).")
 
 
-def _copy_rounded(source, target, dtype):
-    """Copy an h5 group: its attributes, its groups, and its arrays, large ones rounded."""
+def _copy(source, target, write):
+    """Copy an h5 group: its attributes, its groups, and its arrays by `write(item, target)`."""
     for key, value in source.attrs.items():
         target.attrs[key] = value
     for name, item in source.items():
         if isinstance(item, h5py.Group):
-            _copy_rounded(item, target.create_group(name), dtype)
-            continue
+            _copy(item, target.create_group(name), write)
+        else:
+            write(item, target)
+
+
+def _write_rounded(dtype, item, target):
+    name, values = item.name.rsplit("/", 1)[-1], item[()]
+    if values.size <= EXACT_UP_TO:
+        target.create_dataset(name, data=values)
+    elif dtype == "int8":
+        scale = _scale(np.abs(values).max(axis=tuple(range(values.ndim - 1))))
+        levels = np.rint(values / scale).astype("int8")
+        target.create_dataset(name, data=levels, compression="gzip").attrs[SCALE] = scale
+    else:
         with np.errstate(over="ignore"):  # reported below
-            rounded = item[()].astype(dtype if item.size > EXACT_UP_TO else item.dtype)
+            rounded = values.astype(dtype)
         if not np.isfinite(rounded).all():
             raise ValueError(
-                f"{item.name} holds weights up to {np.abs(item[()]).max():.3g}, beyond {dtype}'s "
+                f"{item.name} holds weights up to {np.abs(values).max():.3g}, beyond {dtype}'s "
                 f"{np.finfo(dtype).max:.3g}. Save in float32."
             )
         target.create_dataset(name, data=rounded)
+
+
+def _scale(largest):
+    """What one of 127 levels up to `largest` is worth, rounded up to 16 bits.
+
+    127 such levels are exact in float32, so that rounding what was rounded changes nothing.
+    """
+    scale = (np.where(largest > 0, largest, 1) / 127).astype("float32")
+    return ((scale.view("uint32") + 0xFF) & ~np.uint32(0xFF)).view("float32")
+
+
+@contextlib.contextmanager
+def _readable(path):
+    """The path of a file that Keras can read: `path`, or a temporary one without int8 levels."""
+
+    def write(item, target):
+        values = item[()]
+        if SCALE in item.attrs:
+            values = values.astype("float32") * item.attrs[SCALE]
+        target.create_dataset(item.name.rsplit("/", 1)[-1], data=values)
+
+    levels = []
+    with h5py.File(path) as source:
+        source.visititems(lambda _, item: levels.append(SCALE in item.attrs))
+        if any(levels):
+            with tempfile.TemporaryDirectory() as folder:
+                exact = Path(folder) / Path(path).name
+                with h5py.File(exact, "w") as target:
+                    _copy(source, target, write)
+                yield exact
+            return
+    yield path
 
 
 def _first_line(error):

@@ -73,8 +73,18 @@ def _pretrained(entry):
             f"{trained['kept_epoch']}, {size / 1e6:.1f} MB, in the package. On the test rows: "
             f"{entry.score} AUROC {values['auroc']:.4f}, F1 {values['f1']:.4f}. Threshold: "
             f"{told['threshold']:.4g}, which {_rule(told['threshold_rule'])}."
+            + _rounding(trained.get("rounding", {}))
         )
     return lines or ["No pretrained weights."]
+
+
+def _rounding(moved):
+    if moved.get("weights", "float32") == "float32":
+        return ""
+    return (
+        f" Large weights are stored as {moved['weights']}, which moves a test score by "
+        f"{100 * moved['score']:.2g}% at most and an AUROC by {moved['auroc']:.1g}."
+    )
 
 
 def _rule(rule):

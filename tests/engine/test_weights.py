@@ -1,4 +1,4 @@
-"""A scorer's weights on disk: exact in float32, rounded in float16, and refused when wrong."""
+"""A scorer's weights on disk: exact in float32, rounded in float16 and int8, else refused."""
 
 import h5py
 import numpy as np
@@ -58,6 +58,42 @@ def test_float16_rounds_large_arrays_once(scorer, tmp_path, monkeypatch, images)
     load_scorer(third, path)
     for ours, theirs in zip(again.variables, third.variables, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_int8_rounds_large_arrays_to_levels_of_each_output(scorer, tmp_path, monkeypatch):
+    """No weight moves by more than half a level; rounding again moves none."""
+    monkeypatch.setattr(files, "EXACT_UP_TO", 20)
+    path = tmp_path / "scorer.weights.h5"
+    exact = scorer.get_weights()
+    scorer = twin(scorer)
+    exact[0] = exact[0] * ([1e-4] * 4 + [1e3] * 4)  # each output has levels of its own
+    scorer.set_weights(exact)
+    save_scorer(scorer, path, "int8")
+    again = twin(scorer)
+    load_scorer(again, path)
+    assert [file.name for file in tmp_path.iterdir()] == ["scorer.weights.h5"]
+    for ours, theirs in zip(scorer.variables, again.variables, strict=True):
+        exact, found = ours.numpy(), theirs.numpy()
+        if exact.size <= 20:
+            np.testing.assert_array_equal(found, exact)
+            continue
+        level = np.abs(exact).max(axis=tuple(range(exact.ndim - 1))) / 127
+        assert (np.abs(found - exact) <= 0.501 * level).all()
+        assert len(np.unique(np.rint(found / level))) > 2
+    save_scorer(again, path, "int8")
+    third = twin(scorer)
+    load_scorer(third, path)
+    for ours, theirs in zip(again.variables, third.variables, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_a_damaged_file_of_levels_is_refused(scorer, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "EXACT_UP_TO", 20)
+    path = tmp_path / "scorer.weights.h5"
+    save_scorer(scorer, path, "int8")
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ValueError, match="does not hold the weights of this architecture"):
+        load_scorer(twin(scorer), path)
 
 
 def test_a_rounded_file_is_half_as_large(tmp_path):
