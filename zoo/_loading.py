@@ -156,8 +156,8 @@ def save_preset(detector, folder, dtype="float32"):
     Args:
         detector: `alad_tf.Detector`.
         folder: str or Path; an old preset there is replaced.
-        dtype: "float32"; or "float16" or "int8", which round large weights, to half the size or
-            less than a quarter.
+        dtype: "float32"; or "float16" or "int8", which round large weights, to half or
+            a quarter of the size.
 
     Returns:
         Path of the folder.

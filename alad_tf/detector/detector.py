@@ -302,8 +302,8 @@ class Detector(FineTuning):
 
         Args:
             folder: str or Path; an old detector there is replaced.
-            dtype: "float32"; or "float16" or "int8", which round large weights, to half the size or
-                less than a quarter.
+            dtype: "float32"; or "float16" or "int8", which round large weights, to half or
+                a quarter of the size.
 
         Returns:
             Path of the folder.

@@ -18,7 +18,9 @@ import numpy as np
 
 WEIGHTS = "scorer.weights.h5"
 DTYPES = ("float32", "float16", "int8")
-SCALE = "scale"  # of an array of int8: what a level of each slice along the last axis is worth
+# Arrays of int8: so many weights of an output, at consecutive inputs, have 127 levels up to their
+# largest. A level's worth is in the array of this suffix.
+GROUP, SCALE = 64, "_scale"
 # Arrays of up to so many numbers stay exact: they are a thousandth of an image scorer's room, and
 # E's first convolution among them is what moves its scores most.
 EXACT_UP_TO = 20_000
@@ -171,8 +173,8 @@ def save_scorer(scorer, path, dtype="float32"):
         scorer: `Scorer`.
         path: str or Path, ending in `.weights.h5`.
         dtype: "float32", or how arrays of more than `EXACT_UP_TO` numbers are rounded: "float16",
-            to 11 bits, for half the size; "int8", to 255 levels of each slice along the last axis,
-            and compressed, for less than a quarter.
+            to 11 bits, for half the size; "int8", to 8 bits, for a quarter: each `GROUP` weights of
+            an output (the last axis) have a scale of their own.
 
     Raises:
         ValueError: an unknown dtype, or weights beyond its range.
@@ -236,9 +238,9 @@ def _write_rounded(dtype, item, target):
     if values.size <= EXACT_UP_TO:
         target.create_dataset(name, data=values)
     elif dtype == "int8":
-        scale = _scale(np.abs(values).max(axis=tuple(range(values.ndim - 1))))
-        levels = np.rint(values / scale).astype("int8")
-        target.create_dataset(name, data=levels, compression="gzip").attrs[SCALE] = scale
+        levels, scale = _levels(values)
+        target.create_dataset(name, data=levels, compression="gzip")
+        target.create_dataset(name + SCALE, data=scale, compression="gzip")
     else:
         with np.errstate(over="ignore"):  # reported below
             rounded = values.astype(dtype)
@@ -250,29 +252,52 @@ def _write_rounded(dtype, item, target):
         target.create_dataset(name, data=rounded)
 
 
-def _scale(largest):
-    """What one of 127 levels up to `largest` is worth, rounded up to 16 bits.
+def _levels(values):
+    """Weights as int8 levels (the same shape), and what each is worth: float32 (groups, outputs).
 
-    127 such levels are exact in float32, so that rounding what was rounded changes nothing.
+    The scales are rounded up to 16 bits; 127 levels of one are exact in float32, so that rounding
+    what was rounded changes nothing.
     """
-    scale = (np.where(largest > 0, largest, 1) / 127).astype("float32")
-    return ((scale.view("uint32") + 0xFF) & ~np.uint32(0xFF)).view("float32")
+    groups = _in_groups(values)
+    largest = np.abs(groups).max(1)
+    exact = np.where(largest > 0, largest, 1).astype("float32") / np.float32(127)
+    scale = ((exact.view("uint32") + 0xFF) & ~np.uint32(0xFF)).view("float32")
+    levels = np.rint(groups / scale[:, None])
+    return _ungrouped(levels, values.shape).astype("int8"), scale
+
+
+def _weights(levels, scale):
+    """The float32 weights of `_levels`."""
+    return _ungrouped(_in_groups(levels.astype("float32")) * scale[:, None], levels.shape)
+
+
+def _in_groups(values):
+    """An array (..., outputs) as (groups, GROUP, outputs), filled up with zeros."""
+    rows = values.reshape(-1, values.shape[-1])
+    filled = np.pad(rows, ((0, -len(rows) % GROUP), (0, 0)))
+    return filled.reshape(-1, GROUP, values.shape[-1])
+
+
+def _ungrouped(groups, shape):
+    rows = groups.reshape(-1, shape[-1])
+    return rows[: int(np.prod(shape[:-1]))].reshape(shape)
 
 
 @contextlib.contextmanager
 def _readable(path):
-    """The path of a file that Keras can read: `path`, or a temporary one without int8 levels."""
+    """The path of a file that Keras can read: `path`, or a temporary one with levels multiplied."""
 
     def write(item, target):
-        values = item[()]
-        if SCALE in item.attrs:
-            values = values.astype("float32") * item.attrs[SCALE]
-        target.create_dataset(item.name.rsplit("/", 1)[-1], data=values)
+        name, parent = item.name.rsplit("/", 1)[-1], item.parent
+        if name + SCALE in parent:
+            target.create_dataset(name, data=_weights(item[()], parent[name + SCALE][()]))
+        elif not name.endswith(SCALE):
+            target.create_dataset(name, data=item[()])
 
-    levels = []
+    names = []
     with h5py.File(path) as source:
-        source.visititems(lambda _, item: levels.append(SCALE in item.attrs))
-        if any(levels):
+        source.visit(names.append)
+        if any(name.endswith(SCALE) for name in names):
             with tempfile.TemporaryDirectory() as folder:
                 exact = Path(folder) / Path(path).name
                 with h5py.File(exact, "w") as target:

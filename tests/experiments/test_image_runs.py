@@ -145,9 +145,10 @@ def test_a_run_becomes_a_preset_within_the_bounds(whole, small_svhn_dir, tmp_pat
     before, after = zoo.load(folder), zoo.load(weights)
     images = load("svhn_cropped", small_svhn_dir).x
     for score, values in before.scores(images).items():
-        np.testing.assert_allclose(after.scores(images)[score], values, rtol=2e-3)
-    assert moved["score"] <= 1e-3 and moved["auroc"] <= 1e-4
-    assert dtype == "float16"  # where nothing large is rounded, nothing moves
+        np.testing.assert_allclose(after.scores(images)[score], values, rtol=2e-2)
+    assert moved["score"] <= 1e-2 and moved["auroc"] <= 5e-4
+    assert dtype == "int8"  # where nothing large is rounded, nothing moves
+    assert after.metadata["rounding"] == {"weights": dtype, **moved}
     (files,) = json.loads(registry.read_text())["presets"]["svhn_alad"].values()
     assert damaged(weights, files) == "" and set(files) == {"config.json", "scorer.weights.h5"}
     held_out = split("svhn_cropped", load("svhn_cropped", small_svhn_dir, 1).is_anomaly).validation

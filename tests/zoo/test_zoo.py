@@ -136,6 +136,7 @@ def test_a_preset_survives_save_preset_and_load(name, variant, tmp_path):
     detector = load(name, variant)
     x = samples(detector)
     dtype = "float16" if zoo.entry(name).is_image else "float32"
+    dtype = detector.metadata.get("rounding", {}).get("weights", dtype)
     again = zoo.load(zoo.save_preset(detector, tmp_path / "mine", dtype))
     for score, values in detector.scores(x).items():
         np.testing.assert_array_equal(again.scores(x)[score], values)
