@@ -23,7 +23,17 @@ _HOMES = {
 __all__ = ["ALAD", "ALADDetector", "Detector", "Scorer", "SpectralNormalization"]
 
 
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'alad_tf' has no attribute {name!r}; it has {__all__}.")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+def lazily(package, homes):
+    """A package's `__getattr__`: names by the module that each is imported from when it is used."""
+
+    def __getattr__(name):
+        if name not in homes:
+            raise AttributeError(
+                f"module {package!r} has no attribute {name!r}; it has {sorted(homes)}."
+            )
+        return getattr(importlib.import_module(homes[name]), name)
+
+    return __getattr__
+
+
+__getattr__ = lazily(__name__, _HOMES)

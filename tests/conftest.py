@@ -4,10 +4,10 @@ import contextlib
 import gc
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
-from tensorflow.python.framework import ops
 
 from alad_tf.data import load
 
@@ -19,8 +19,7 @@ os.environ.pop("COLUMNS", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Files that take longest, the longest first, so that at the end of a run no
-# worker is alone with one of them.
+# Files that take longest, the longest first: at the end no worker is alone with one of them.
 LONG = (
     "test_distributed", "test_baselines", "test_alad", "test_cli_detect", "test_adbench",
     "test_estimator", "test_estimator_checks", "test_image_runs", "test_jobs", "test_export",
@@ -50,7 +49,9 @@ def pytest_runtest_teardown(item, nextitem):
     TensorFlow keeps what `tf.custom_gradient` registered while a graph was traced, and with it the
     graph, until the process ends: some 30 MB for each architecture that was trained.
     """
-    if nextitem is None or nextitem.path != item.path:
+    if "tensorflow" in sys.modules and (nextitem is None or nextitem.path != item.path):
+        from tensorflow.python.framework import ops
+
         registered = ops.gradient_registry._registry
         for name in [name for name in registered if name.startswith("CustomGradient-")]:
             del registered[name]

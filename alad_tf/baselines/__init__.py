@@ -8,16 +8,15 @@ Example:
     'ocsvm'
 """
 
-import importlib
-
+from alad_tf import lazily
 from alad_tf.data.records import unknown_name_error
 
 _HOMES = {
-    "AnoGAN": "anogan",
-    "DAGMM": "dagmm",
-    "DSEBM": "dsebm",
-    "IsolationForest": "classical",
-    "OneClassSVM": "classical",
+    "AnoGAN": "alad_tf.baselines.anogan",
+    "DAGMM": "alad_tf.baselines.dagmm",
+    "DSEBM": "alad_tf.baselines.dsebm",
+    "IsolationForest": "alad_tf.baselines.classical",
+    "OneClassSVM": "alad_tf.baselines.classical",
 }
 METHODS = {
     "anogan": "AnoGAN",
@@ -29,10 +28,7 @@ METHODS = {
 __all__ = [*_HOMES, "METHODS", "baseline_class", "load"]
 
 
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'alad_tf.baselines' has no attribute {name!r}.")
-    return getattr(importlib.import_module(f"alad_tf.baselines.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)
 
 
 def baseline_class(method):

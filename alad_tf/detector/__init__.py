@@ -1,6 +1,6 @@
 """Detectors: `ALADDetector` for anyone's data, `Detector`, and what they are made of."""
 
-import importlib
+from alad_tf import lazily
 
 _HOMES = {
     "ALADDetector": "alad_tf.detector.estimator",
@@ -28,7 +28,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'alad_tf.detector' has no attribute {name!r}.")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazily(__name__, _HOMES)

@@ -223,18 +223,18 @@ def load_scorer(scorer, path):
 
 
 def _copy(source, target, write):
-    """Copy an h5 group: its attributes, its groups, and its arrays by `write(item, target)`."""
+    """Copy an h5 group: its attributes, its groups, and its arrays by `write`."""
     for key, value in source.attrs.items():
         target.attrs[key] = value
     for name, item in source.items():
         if isinstance(item, h5py.Group):
             _copy(item, target.create_group(name), write)
         else:
-            write(item, target)
+            write(name, item, target)
 
 
-def _write_rounded(dtype, item, target):
-    name, values = item.name.rsplit("/", 1)[-1], item[()]
+def _write_rounded(dtype, name, item, target):
+    values = item[()]
     if values.size <= EXACT_UP_TO:
         target.create_dataset(name, data=values)
     elif dtype == "int8":
@@ -287,10 +287,9 @@ def _ungrouped(groups, shape):
 def _readable(path):
     """The path of a file that Keras can read: `path`, or a temporary one with levels multiplied."""
 
-    def write(item, target):
-        name, parent = item.name.rsplit("/", 1)[-1], item.parent
-        if name + SCALE in parent:
-            target.create_dataset(name, data=_weights(item[()], parent[name + SCALE][()]))
+    def write(name, item, target):
+        if name + SCALE in item.parent:
+            target.create_dataset(name, data=_weights(item[()], item.parent[name + SCALE][()]))
         elif not name.endswith(SCALE):
             target.create_dataset(name, data=item[()])
 

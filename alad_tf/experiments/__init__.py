@@ -1,6 +1,6 @@
 """The paper's experiments: runs, results, tables, figures. No user of the library needs it."""
 
-import importlib
+from alad_tf import lazily
 
 _HOMES = {
     "Settings": "alad_tf.experiments.settings",
@@ -9,7 +9,4 @@ _HOMES = {
 __all__ = ["Settings", "prepare"]
 
 
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'alad_tf.experiments' has no attribute {name!r}.")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazily(__name__, _HOMES)

@@ -1,6 +1,6 @@
 """A fitted detector for production: SavedModel, ONNX or TensorFlow Lite, served or in batches."""
 
-import importlib
+from alad_tf import lazily
 
 _HOMES = {
     "export": "alad_tf.export.saved_model",
@@ -10,7 +10,4 @@ _HOMES = {
 __all__ = ["export", "export_portable", "export_version"]
 
 
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'alad_tf.export' has no attribute {name!r}.")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazily(__name__, _HOMES)

@@ -1,6 +1,6 @@
 """The paper's method, and nothing else: read `losses`, `alad`, `networks`, `scores`."""
 
-import importlib
+from alad_tf import lazily
 
 _HOMES = {
     "ALAD": "alad_tf.model.alad",
@@ -26,7 +26,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'alad_tf.model' has no attribute {name!r}.")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazily(__name__, _HOMES)

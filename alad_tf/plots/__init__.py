@@ -1,6 +1,6 @@
 """Pictures of scores, losses, reconstructions and reasons, each a PNG."""
 
-import importlib
+from alad_tf import lazily
 
 _HOMES = {
     "column_bars": "alad_tf.plots.explain",
@@ -22,7 +22,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'alad_tf.plots' has no attribute {name!r}.")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazily(__name__, _HOMES)
