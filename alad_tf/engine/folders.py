@@ -1,0 +1,506 @@
+"""Files and folders that are written whole or not at all, and never over somebody else's.
+
+A folder that this program writes holds `sha256.json`, its manifest: the name and the sha256 of each
+file. The manifest decides what may be replaced, and `verify` compares files with it before they are
+used. What a killed process left behind is removed by the next one that writes to the same place.
+"""
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: what a killed process left behind stays there
+    fcntl = None
+
+MANIFEST = "sha256.json"
+PARTIAL = ".partial"  # ends the name of a folder that is being written
+COMPANIONS = (".DS_Store", "Thumbs.db", "desktop.ini")  # file managers write them anywhere
+STALE_S = 60.0  # a partial folder younger than this may not have been locked yet
+NAMED = 5  # files that an error names
+
+
+@contextlib.contextmanager
+def replacing_folder(path, earlier=None):
+    """Give a temporary folder that takes the place of `path` once the body has succeeded.
+
+    The temporary folder lies beside `path`, and both are exchanged in one step. Where that is
+    impossible (`path` is a mounted volume, or its parent is not writable) it lies inside `path`,
+    and its files take their places one by one. A symbolic link is followed. The modes of an old
+    folder and of its files are kept; new ones follow the umask.
+
+    Args:
+        path: str or Path, the destination.
+        earlier: function of a folder that has no manifest: the names (set of str) of the files in
+            it that earlier versions of this program are known to have written.
+
+    Yields:
+        Path of the temporary folder.
+
+    Raises:
+        FileExistsError: `path` holds what this program did not write, see `check_place`.
+        whatever the body raises; the destination is then as it was.
+
+    Example:
+        >>> target = Path(tempfile.mkdtemp()) / "run"
+        >>> with replacing_folder(target) as folder:
+        ...     _ = (folder / "a.txt").write_text("a")
+        >>> sorted(p.name for p in target.iterdir())
+        ['a.txt', 'sha256.json']
+    """
+    check_place(path, earlier)
+    path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    inside = _must_stay(path)
+    with _partial_folder(*((path, ".") if inside else _beside(path))) as temporary:
+        yield temporary
+        write_manifest(temporary)
+        _keep_modes(path, temporary)
+        check_place(path, earlier)  # once more: the body may have taken hours
+        if inside:
+            _move_files(temporary, path, earlier)
+        else:
+            _exchange(temporary, path, earlier)
+
+
+def check_place(path, earlier=None):
+    """Refuse a destination folder that holds anything this program did not write.
+
+    Args:
+        path: str or Path; it may not exist yet, and its parents need not.
+        earlier: as for `replacing_folder`.
+
+    Raises:
+        FileExistsError: `path` is a file; or a file in it is not in its manifest, or was changed
+            since; nothing was changed.
+        PermissionError: nothing can be written there.
+
+    Example:
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> check_place(folder)  # empty
+        >>> _ = (folder / "thesis.txt").write_text("")
+        >>> check_place(folder)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        FileExistsError: /... holds files that this program did not write there: thesis.txt. ...
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_dir():
+        raise FileExistsError(f"{path} is a file; expected a folder's name. Choose another name.")
+    place = path
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise FileExistsError(f"{place} is a file, so {path} cannot be made. Choose another name.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(
+            errno.EACCES, "You may not write here. Choose another folder", str(place)
+        )
+    if path.exists():
+        others = _undisturbed(path, lambda: _others(path, earlier)) or ()
+        if others:
+            more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+            raise FileExistsError(
+                f"{path} holds files that this program did not write there: "
+                f"{', '.join(sorted(others)[:NAMED])}{more}. Nothing was changed. Choose another "
+                "folder, or move these files away first."
+            )
+
+
+@contextlib.contextmanager
+def adding_to(folder, name):
+    """Give a temporary folder whose files then join `folder/name`, and the manifest of `folder`.
+
+    Args:
+        folder: str or Path that `replacing_folder` wrote.
+        name: str, a folder in it.
+
+    Yields:
+        Path of the temporary folder.
+
+    Raises:
+        FileExistsError: a file to be replaced is not in the manifest, or was changed since.
+        whatever the body raises; the folder is then as it was.
+
+    Example:
+        >>> target = Path(tempfile.mkdtemp()) / "detector"
+        >>> with replacing_folder(target):
+        ...     pass
+        >>> with adding_to(target, "report") as report:
+        ...     _ = (report / "fit.md").write_text("fine")
+        >>> list(read_manifest(target))
+        ['report/fit.md']
+    """
+    folder = Path(os.path.realpath(folder))
+    with _partial_folder(folder, ".") as temporary:
+        yield temporary
+        names = [Path(name, n).as_posix() for n in _files(temporary)]
+        taken = [n for n in names if n in _others(folder)]
+        if taken:
+            raise FileExistsError(
+                f"{folder / taken[0]} was not written by this program, or was changed since. Move "
+                "it away first."
+            )
+        listed = read_manifest(folder)
+        listed |= {n: sha256(temporary / Path(n).relative_to(name)) for n in names}
+        for n in names:
+            place = folder / n
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(temporary / Path(n).relative_to(name), place)
+        write_json(folder / MANIFEST, listed)
+
+
+def write_manifest(folder):
+    """Write `sha256.json` for all files of a folder, and force them to the disk."""
+    listed = {name: sha256(Path(folder) / name, sync=True) for name in _files(folder)}
+    write_json(Path(folder) / MANIFEST, listed)
+
+
+def read_manifest(folder):
+    """The manifest of a folder: dict of sha256 (hexadecimal) by name, empty if there is none.
+
+    Raises:
+        ValueError: `sha256.json` is no manifest.
+    """
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
+        return {}
+    listed = read_json(path)
+    if not isinstance(listed, dict) or not all(isinstance(v, str) for v in listed.values()):
+        raise ValueError(f"{path} does not list files with their sha256. Was it edited?")
+    return listed
+
+
+def verify(folder):
+    """Compare the files of a folder with its manifest.
+
+    Args:
+        folder: str or Path; without a manifest, as earlier versions wrote it, nothing is compared.
+
+    Raises:
+        ValueError: a listed file is missing, or is not what was written.
+
+    Example:
+        >>> target = Path(tempfile.mkdtemp()) / "run"
+        >>> with replacing_folder(target) as folder:
+        ...     _ = (folder / "a.txt").write_text("a")
+        >>> verify(target)
+        >>> _ = (target / "a.txt").write_text("b")
+        >>> verify(target)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        ValueError: /... is damaged: a.txt has sha256 ...
+    """
+    wrong = _undisturbed(folder, lambda: damaged(folder, read_manifest(folder)))
+    if wrong:
+        raise ValueError(
+            f"{folder} is damaged: {wrong}. Copy or write it again; what was changed on purpose is "
+            "loaded, changed and saved with this package."
+        )
+
+
+def damaged(folder, files):
+    """What is wrong with a folder, in words; "" if every file has its sha256.
+
+    Args:
+        folder: str or Path.
+        files: dict of sha256 (hexadecimal) by file name.
+
+    Returns:
+        str.
+
+    Example:
+        >>> damaged("/nowhere", {"config.json": "00"})
+        'config.json is missing'
+    """
+    for name, expected in files.items():
+        path = Path(folder) / name
+        if not path.is_file():
+            return f"{name} is missing"
+        got = sha256(path)
+        if got != expected:
+            return f"{name} has sha256 {got[:16]}…, expected {expected[:16]}…"
+    return ""
+
+
+def sha256(path, sync=False):
+    """The sha256 of a file, hexadecimal; with `sync`, the file is forced to the disk."""
+    with open(path, "rb+" if sync else "rb") as file:
+        if sync:
+            os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_text(path, text):
+    """Write a text file through a temporary name; an old file's mode is kept, a link is followed.
+
+    Args:
+        path: str or Path; its folder is made.
+        text: str.
+
+    Returns:
+        Path of the file.
+
+    Example:
+        >>> write_text(Path(tempfile.mkdtemp()) / "a.txt", "a").read_text()
+        'a'
+    """
+    place = Path(os.path.realpath(path))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    home, prefix = _beside(place)
+    temporary = home / f"{prefix}{os.getpid()}{PARTIAL}"
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        if place.exists():
+            shutil.copymode(place, temporary)
+        os.replace(temporary, place)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Path(path)
+
+
+def write_json(path, value):
+    """Write JSON with a trailing newline through a temporary name; NaN is refused.
+
+    Args:
+        path: str or Path.
+        value: anything JSON can hold.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        ValueError: NaN or infinity in `value`.
+
+    Example:
+        >>> read_json(write_json(Path(tempfile.mkdtemp()) / "a.json", {"a": 1}))
+        {'a': 1}
+    """
+    return write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path):
+    """Read a JSON file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not valid JSON ({error}). Was it cut or edited?") from error
+
+
+def _undisturbed(folder, look):
+    """What `look` finds in a folder while nobody exchanges it; None if it is gone."""
+    for _ in range(100):
+        try:
+            before = os.stat(folder).st_ino
+            found = look()
+            if not found or os.stat(folder).st_ino == before:
+                return found
+        except FileNotFoundError:
+            if not os.path.exists(folder):
+                time.sleep(0.01)  # between two renames
+                if not os.path.exists(folder):
+                    return None
+    return found
+
+
+def _files(folder):
+    """Names of the files and links in a folder, except its manifest and what is partial."""
+    names = []
+    for place, folders, files in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        folders[:] = [n for n in folders if not (_is_partial(n) or n in links)]
+        found = [name for name in files + links if not _is_partial(name)]
+        names += [Path(place, name).relative_to(folder).as_posix() for name in found]
+    return sorted(name for name in names if name != MANIFEST)
+
+
+def _is_partial(name):
+    return name.startswith(".") and name.endswith(PARTIAL)
+
+
+def _others(folder, earlier=None):
+    """Names in a folder that this program did not write, or that were changed since."""
+    manifests = [p for p in (folder, *folder.glob(f".*{PARTIAL}")) if (p / MANIFEST).is_file()]
+    if manifests:
+        accepted = {}
+        for place in manifests:  # a partial folder's: of a write that was cut short
+            with contextlib.suppress(ValueError):
+                for name, digest in read_manifest(place).items():
+                    accepted.setdefault(name, set()).add(digest)
+        others = {n for n in _files(folder) if not _is_listed(folder / n, accepted.get(n, ()))}
+    else:
+        others = set(_files(folder))
+        others -= earlier(folder) if earlier and others else set()
+    others |= {f"{p.relative_to(folder).as_posix()}/" for p in folder.rglob("*") if _is_empty(p)}
+    return {name for name in others if Path(name).name not in COMPANIONS}
+
+
+def _is_listed(path, digests):
+    return bool(digests) and path.is_file() and not path.is_symlink() and sha256(path) in digests
+
+
+def _is_empty(path):
+    is_folder = path.is_dir() and not path.is_symlink() and not _is_partial(path.name)
+    return is_folder and not any(path.iterdir())
+
+
+def _beside(path):
+    """Where a partial file or folder of `path` lies, and how its name begins."""
+    return path.parent, f".{path.name[:100]}."
+
+
+def _must_stay(path):
+    """Whether a folder can only be written file by file."""
+    if not path.exists():
+        return False
+    return _is_mounted(path) or not os.access(path.parent, os.W_OK | os.X_OK)
+
+
+def _is_mounted(path):
+    """Whether a file system is mounted at `path`, or a folder of the same one, as containers do."""
+    if os.path.ismount(path):
+        return True
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+    except OSError:  # not Linux
+        return False
+    return str(path).replace(" ", r"\040") in {line.split()[4] for line in lines}
+
+
+@contextlib.contextmanager
+def _partial_folder(home, prefix):
+    """A folder for what is not complete yet; those of killed processes are removed first."""
+    _remove_left_behind(home, prefix)
+    temporary = Path(tempfile.mkdtemp(prefix=prefix, suffix=PARTIAL, dir=home))
+    lock = _locked(temporary)
+    try:
+        yield temporary
+    finally:
+        if lock is not None:
+            os.close(lock)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _locked(folder):
+    """A descriptor that holds a lock on a folder until its process ends; None without locks."""
+    if fcntl is None:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
+
+
+def _remove_left_behind(home, prefix):
+    """Remove what killed processes were writing: nobody holds its lock any more.
+
+    A write into a mounted folder that was cut short while its files took their places is completed.
+    """
+    for path in sorted(home.iterdir()) if fcntl else ():
+        if not (path.name.startswith(prefix) and path.name.endswith(PARTIAL)):
+            continue
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime < STALE_S:
+                continue
+            if path.is_file():
+                path.unlink()
+                continue
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if prefix == "." and (path / MANIFEST).is_file():
+                    _move_files(path, home)
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def _keep_modes(old, new):
+    umask = os.umask(0)
+    os.umask(umask)
+    new.chmod(0o777 & ~umask)
+    if old.exists():
+        shutil.copymode(old, new)
+        for name in _files(new):
+            if (old / name).is_file():
+                shutil.copymode(old / name, new / name)
+
+
+def _exchange(temporary, path, earlier):
+    """Put `temporary` in the place of `path`; what others put there meanwhile stays."""
+    for _ in range(100):  # another process may write there at the same moment
+        if path.exists() and _swap(temporary, path):
+            return _carry_over(temporary, path, earlier)
+        try:
+            if not path.exists():
+                return os.rename(temporary, path)
+            _, prefix = _beside(path)
+            aside = Path(tempfile.mkdtemp(prefix=prefix, suffix=PARTIAL, dir=path.parent))
+            os.rename(path, aside)
+            try:
+                os.rename(temporary, path)
+            except OSError:
+                os.rename(aside, path)
+                raise
+            _carry_over(aside, path, earlier)
+            return shutil.rmtree(aside, ignore_errors=True)
+        except PermissionError:  # somebody else's folder in a place like /tmp
+            return _move_files(temporary, path, earlier)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                raise
+    raise FileExistsError(f"{path} is written by another process all the time. Try again later.")
+
+
+def _swap(one, other):
+    """Exchange two folders in one step; False where the system cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return call(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+
+
+def _carry_over(old, new, earlier):
+    """Move what appeared in `old` after the check, and file managers' files, into `new`."""
+    others = _others(old, earlier) | {n for n in _files(old) if Path(n).name in COMPANIONS}
+    for name in others:
+        place = new / name
+        if place.exists():
+            place = place.with_name(f"{place.name}.found")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(old / name, place)
+
+
+def _move_files(temporary, path, earlier=None):
+    """Move the files of `temporary` into `path`, the manifest last; remove the old ones."""
+    new, old = read_manifest(temporary), set(read_manifest(path))
+    if not old and earlier and _files(path):
+        old = earlier(path)
+    for name in new:
+        if (temporary / name).is_file():  # not when a cut one is completed
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(temporary / name, path / name)
+    for name in old - set(new):
+        (path / name).unlink(missing_ok=True)
+        for folder in Path(name).parents[:-1]:
+            with contextlib.suppress(OSError):  # it holds other files
+                (path / folder).rmdir()
+    os.replace(temporary / MANIFEST, path / MANIFEST)
