@@ -23,9 +23,9 @@ except ImportError:  # Windows: what a killed process left behind stays there
     fcntl = None
 
 MANIFEST = "sha256.json"
-PARTIAL = ".partial"  # ends the name of a folder that is being written
+NEW, PARTIAL = ".new", ".partial"  # end the names of what is being written
 COMPANIONS = (".DS_Store", "Thumbs.db", "desktop.ini")  # file managers write them anywhere
-STALE_S = 60.0  # a partial folder younger than this may not have been locked yet
+STALE_S = 60.0  # a temporary file older than this is left from a killed process
 NAMED = 5  # files that an error names
 
 
@@ -329,7 +329,7 @@ def _files(folder):
 
 
 def _is_partial(name):
-    return name.startswith(".") and name.endswith(PARTIAL)
+    return name.startswith(".") and name.endswith((NEW, PARTIAL))
 
 
 def _others(folder, earlier=None):
@@ -385,8 +385,10 @@ def _is_mounted(path):
 def _partial_folder(home, prefix):
     """A folder for what is not complete yet; those of killed processes are removed first."""
     _remove_left_behind(home, prefix)
-    temporary = Path(tempfile.mkdtemp(prefix=prefix, suffix=PARTIAL, dir=home))
-    lock = _locked(temporary)
+    made = Path(tempfile.mkdtemp(prefix=prefix, suffix=NEW, dir=home))
+    lock = _locked(made)
+    temporary = made.with_name(made.name.removesuffix(NEW) + PARTIAL)
+    os.rename(made, temporary)  # what has that name is locked as long as its process lives
     try:
         yield temporary
     finally:
@@ -400,7 +402,7 @@ def _locked(folder):
     if fcntl is None:
         return None
     descriptor = os.open(folder, os.O_RDONLY)
-    with contextlib.suppress(OSError):  # a file system without locks
+    with contextlib.suppress(OSError):  # a file system without locks: nothing is removed there
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return descriptor
 
@@ -411,13 +413,12 @@ def _remove_left_behind(home, prefix):
     A write into a mounted folder that was cut short while its files took their places is completed.
     """
     for path in sorted(home.iterdir()) if fcntl else ():
-        if not (path.name.startswith(prefix) and path.name.endswith(PARTIAL)):
+        if not (path.name.startswith(prefix) and path.name.endswith((NEW, PARTIAL))):
             continue
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime < STALE_S:
-                continue
-            if path.is_file():
-                path.unlink()
+            if path.is_file() or path.name.endswith(NEW):
+                if time.time() - path.stat().st_mtime > STALE_S:  # these have no locks
+                    path.unlink() if path.is_file() else path.rmdir()
                 continue
             descriptor = os.open(path, os.O_RDONLY)
             try:
