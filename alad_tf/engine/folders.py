@@ -386,25 +386,28 @@ def _partial_folder(home, prefix):
     """A folder for what is not complete yet; those of killed processes are removed first."""
     _remove_left_behind(home, prefix)
     made = Path(tempfile.mkdtemp(prefix=prefix, suffix=NEW, dir=home))
-    lock = _locked(made)
     temporary = made.with_name(made.name.removesuffix(NEW) + PARTIAL)
-    os.rename(made, temporary)  # what has that name is locked as long as its process lives
-    try:
-        yield temporary
-    finally:
-        if lock is not None:
-            os.close(lock)
-        shutil.rmtree(temporary, ignore_errors=True)
+    with _locked(made):
+        os.rename(made, temporary)  # what has that name is locked as long as its process lives
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
 def _locked(folder):
-    """A descriptor that holds a lock on a folder until its process ends; None without locks."""
-    if fcntl is None:
-        return None
+    """Hold the lock of a folder, whichever name it gets; wait for whoever else holds it."""
+    if fcntl is None or not os.path.isdir(folder):
+        yield
+        return
     descriptor = os.open(folder, os.O_RDONLY)
-    with contextlib.suppress(OSError):  # a file system without locks: nothing is removed there
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return descriptor
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks: nothing is removed there
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield os.fstat(descriptor).st_ino
+    finally:
+        os.close(descriptor)
 
 
 def _remove_left_behind(home, prefix):
@@ -444,27 +447,35 @@ def _keep_modes(old, new):
 def _exchange(temporary, path, earlier):
     """Put `temporary` in the place of `path`; what others put there meanwhile stays."""
     for _ in range(100):  # another process may write there at the same moment
-        if path.exists() and _swap(temporary, path):
-            return _carry_over(temporary, path, earlier)
-        try:
-            if not path.exists():
-                return os.rename(temporary, path)
-            _, prefix = _beside(path)
-            aside = Path(tempfile.mkdtemp(prefix=prefix, suffix=PARTIAL, dir=path.parent))
-            os.rename(path, aside)
+        with contextlib.suppress(FileNotFoundError), _locked(path) as number:
+            if number and number != os.stat(path).st_ino:
+                continue  # exchanged while this process waited
+            if path.exists() and _swap(temporary, path):
+                return _carry_over(temporary, path, earlier)
             try:
-                os.rename(temporary, path)
-            except OSError:
-                os.rename(aside, path)
-                raise
-            _carry_over(aside, path, earlier)
-            return shutil.rmtree(aside, ignore_errors=True)
-        except PermissionError:  # somebody else's folder in a place like /tmp
-            return _move_files(temporary, path, earlier)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
-                raise
+                return _rename(temporary, path, earlier)
+            except PermissionError:  # somebody else's folder in a place like /tmp
+                return _move_files(temporary, path, earlier)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
     raise FileExistsError(f"{path} is written by another process all the time. Try again later.")
+
+
+def _rename(temporary, path, earlier):
+    """Exchange two folders where the system has no single step for it."""
+    if not path.exists():
+        return os.rename(temporary, path)
+    _, prefix = _beside(path)
+    aside = Path(tempfile.mkdtemp(prefix=prefix, suffix=PARTIAL, dir=path.parent))
+    os.rename(path, aside)
+    try:
+        os.rename(temporary, path)
+    except OSError:
+        os.rename(aside, path)
+        raise
+    _carry_over(aside, path, earlier)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _swap(one, other):
