@@ -10,6 +10,10 @@ Example:
 """
 
 import importlib
+import importlib.abc
+import importlib.util
+import sys
+import warnings
 
 __version__ = "0.1.0"
 
@@ -37,3 +41,66 @@ def lazily(package, homes):
 
 
 __getattr__ = lazily(__name__, _HOMES)
+
+
+# Modules as versions before the rooms had them; scripts written then go on, with a warning.
+_MOVED = {
+    f"alad_tf.{old}": f"alad_tf.{new}"
+    for old, new in {
+        "alad": "model.alad",
+        "architecture": "model.networks",
+        "callbacks": "engine.callbacks",
+        "checkpoint": "engine.callbacks",
+        "discriminators": "model.networks",
+        "ensemble": "detector.ensemble",
+        "estimator": "detector.estimator",
+        "evaluate": "detector.metrics",
+        "explain": "detector.explain",
+        "export_inputs": "export.inputs",
+        "files": "engine.files",
+        "fit_report": "cli.fit_report",
+        "given": "detector.validation",
+        "layers": "model.layers",
+        "losses": "model.losses",
+        "members": "detector.members",
+        "networks": "model.networks",
+        "plots_explain": "plots.explain",
+        "portable": "export.portable",
+        "printed": "cli.printed",
+        "progress": "engine.progress",
+        "random": "engine.random",
+        "rows": "model.specs",
+        "rules": "detector.defaults",
+        "runs": "experiments.run",
+        "score_files": "cli.score_files",
+        "scorer": "model.scorer",
+        "scores": "model.scores",
+        "server": "export.serving.server",
+        "settings": "experiments.settings",
+        "threshold": "detector.threshold",
+        "tuning": "detector.tuning",
+        "user_data": "cli.user_data",
+        "weights": "engine.files",
+    }.items()
+} | {"alad_tf.entry": "zoo._entry", "zoo.presets": "zoo._presets"}
+
+
+class _Moved(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds a module under the name that it had in earlier versions."""
+
+    def find_spec(self, name, path=None, target=None):
+        return importlib.util.spec_from_loader(name, self) if name in _MOVED else None
+
+    def create_module(self, spec):
+        home = _MOVED[spec.name]
+        text = f"{spec.name} has moved to {home}."
+        warnings.warn(text, DeprecationWarning, stacklevel=4)
+        module = importlib.import_module(home)
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module):
+        module.__spec__ = module.__spec__.loader_state  # its own; it is loaded already
+
+
+sys.meta_path.append(_Moved())
