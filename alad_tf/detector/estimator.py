@@ -397,7 +397,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
     def _finish(self):
         """What follows from the detector: offset_, and what `save` keeps of the estimator."""
         # the greatest score that is not flagged: flagged means a negative decision function
-        below = np.nextafter(np.float32(self.detector_.threshold), np.float32(-np.inf))
+        below = np.nextafter(np.float32(self.detector_.threshold.value), np.float32(-np.inf))
         self.offset_ = -float(below)
         kept = {"n_features_in_": self.n_features_in_, "n_iter_": self.n_iter_}
         if hasattr(self, "feature_names_in_"):

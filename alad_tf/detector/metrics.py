@@ -140,5 +140,5 @@ def spread_of(summary):
         >>> spread_of({"mean": 0.5, "std": 0.01, "seeds": 3})
         '0.5000 ± 0.0100'
     """
-    told = f"{summary['mean']:.4f}"
-    return told if summary["seeds"] == 1 else f"{told} ± {summary['std']:.4f}"
+    mean = f"{summary['mean']:.4f}"
+    return mean if summary["seeds"] == 1 else f"{mean} ± {summary['std']:.4f}"

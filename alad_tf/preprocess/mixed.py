@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling, likeliest
-from alad_tf.preprocess.columns import describe
-from alad_tf.preprocess.gaps import (
+from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling, likeliest, one_hot
+from alad_tf.preprocess.columns import (
     MISSING,
     as_categories,
     columns_with_gaps,
+    describe,
     is_categorical,
     side_by_side,
 )
@@ -54,6 +54,7 @@ class MixedPreprocessor(ScalingPreprocessor):
     """
 
     kind = "mixed"
+    accepts_gaps = True
 
     def __init__(
         self,
@@ -101,6 +102,24 @@ class MixedPreprocessor(ScalingPreprocessor):
             found[name] = list(range(position, position + len(known)))
             position += len(known)
         return {name: found[name] for name in self.names}
+
+    def _named(self) -> tuple[list[str], list[str]] | None:
+        numbered = [f"x{i}" for i in range(len(self.names))]
+        if not self.vocabularies and self.names == numbered:
+            return None  # fitted on an array, whose columns have no names
+        return list(self.vocabularies), self.numeric
+
+    def from_request(self, request: dict[str, tf.Tensor]) -> dict:
+        columns = super().from_request(request)
+        if not isinstance(columns, dict):
+            return {"numbers": columns, "categories": []}
+        categorical, numeric = self._named()
+        numbers = [columns[name] for name in numeric]
+        count = tf.shape(next(iter(columns.values())))[0]
+        return {
+            "numbers": tf.stack(numbers, 1) if numbers else tf.zeros((count, 0)),
+            "categories": [columns[name] for name in categorical],
+        }
 
     def raw_columns(self, x) -> dict[str, np.ndarray]:
         clean, numeric = self.check(x), self.numeric
@@ -209,12 +228,7 @@ class MixedPreprocessor(ScalingPreprocessor):
         if not isinstance(texts, (list, tuple)):
             texts = tf.unstack(texts, len(self.vocabularies), axis=1)
         for column, known in zip(texts, self.vocabularies.values(), strict=True):
-            column = tf.reshape(column, (-1, 1))  # (N, 1)
-            same = tf.equal(column, tf.constant([known]))
-            if MISSING in known:  # empty text is a gap in served requests
-                gap = tf.constant([[value == MISSING for value in known]])
-                same = same | (tf.equal(column, "") & gap)
-            blocks.append(tf.cast(same, tf.float32))
+            blocks.append(one_hot(column, known, MISSING))  # empty text is a gap in served requests
         return tf.concat(blocks, axis=1)  # (N, output_dim)
 
     def _own_config(self) -> dict:

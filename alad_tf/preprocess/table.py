@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling, likeliest
+from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling, likeliest, one_hot
 from alad_tf.preprocess.columns import as_columns
 
 
@@ -110,14 +110,17 @@ class TablePreprocessor(ScalingPreprocessor):
             position += len(known)
         return found | {name: [position + i] for i, name in enumerate(self.continuous)}
 
+    def _named(self) -> tuple[list[str], list[str]]:
+        return list(self.categorical), list(self.continuous)
+
     def raw_columns(self, x) -> dict[str, np.ndarray]:
         return as_columns(x, self.categorical, self.continuous)
 
     def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
         groups, known = self.groups, self.vocabularies
         numbers = self._unscale(x[:, len(x[0]) - len(self.continuous) :])
-        made = {name: likeliest(x[:, groups[name]], known[name]) for name in self.categorical}
-        return made | dict(zip(self.continuous, numbers.T, strict=True))
+        texts = {name: likeliest(x[:, groups[name]], known[name]) for name in self.categorical}
+        return texts | dict(zip(self.continuous, numbers.T, strict=True))
 
     def fit(self, columns, vocabulary_from=None) -> TablePreprocessor:
         """Learns vocabularies and scaling from the training rows.
@@ -193,16 +196,8 @@ class TablePreprocessor(ScalingPreprocessor):
         return clean
 
     def call(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Encodes a dict of `(N,)` columns that `check` returned; pure TensorFlow.
-
-        Comparing with the vocabulary needs no lookup table, which a SavedModel would have to
-        initialise and which no `tf.function` could create.
-        """
-        self._require_fitted()
-        blocks = []
-        for name, known in zip(self.categorical, self._vocabularies, strict=True):
-            column = tf.reshape(inputs[name], (-1, 1))  # (N, 1)
-            blocks.append(tf.cast(tf.equal(column, tf.constant([known])), tf.float32))  # (N, v)
+        """Encodes a dict of `(N,)` columns that `check` returned; pure TensorFlow."""
+        blocks = [one_hot(inputs[name], known) for name, known in self.vocabularies.items()]
         if self.continuous:
             numbers = [
                 tf.cast(tf.reshape(inputs[name], (-1, 1)), tf.float32) for name in self.continuous

@@ -7,10 +7,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from alad_tf.preprocess.base import SCALINGS, ScalingPreprocessor, fit_scaling
+from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling
 from alad_tf.preprocess.columns import as_float32, describe
-
-__all__ = ["SCALINGS", "VectorPreprocessor"]
 
 
 @keras.saving.register_keras_serializable(package="alad_tf")

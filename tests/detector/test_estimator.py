@@ -59,8 +59,8 @@ def table():
 def _agree(estimator, x):
     """Scores, verdicts and p-values are one another's."""
     score, verdict = estimator.anomaly_score(x), estimator.predict(x)
-    threshold = np.float32(estimator.detector_.threshold)
-    np.testing.assert_array_equal(verdict == -1, score >= threshold)
+    threshold = estimator.detector_.threshold
+    np.testing.assert_array_equal(verdict == -1, score >= np.float32(threshold.value))
     np.testing.assert_array_equal(estimator.score_samples(x), -score.astype("float64"))
     np.testing.assert_array_equal(verdict == -1, estimator.decision_function(x) < 0)
     np.testing.assert_array_equal(estimator.detector_.predict(x), verdict == -1)
