@@ -3,37 +3,20 @@
 A detector of an `ALAD` also gives its model back, to go on training.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from alad_tf.baselines import baseline_class
 from alad_tf.detector.ensemble import Ensemble
 from alad_tf.detector.threshold import Threshold
-from alad_tf.engine.files import read_json, replacing_folder, write_json
+from alad_tf.engine.files import read_config, write_scorer
 from alad_tf.model.alad import ALAD
 from alad_tf.model.scorer import Scorer, spectral_vectors
 from alad_tf.model.scores import check_score
 from alad_tf.preprocess import preprocessor_from_state
 
-CONFIG = "config.json"
-FORMAT = 1
-
 
 def training_config(model):
-    """What an `ALAD` is built again from: a JSON-able dict.
-
-    Args:
-        model: a compiled `ALAD`.
-
-    Returns:
-        dict: "model" and "compile", its configs, and its "spectral_vectors".
-
-    Example:
-        >>> import zoo
-        >>> sorted(training_config(zoo.load("breast_cancer_alad").model))
-        ['compile', 'model', 'spectral_vectors']
-    """
+    """What a compiled `ALAD` is built again from: a dict that JSON can hold."""
     return {
         "model": model.get_config(),
         "compile": model.get_compile_config(),
@@ -315,24 +298,18 @@ class Detector:
         Raises:
             ValueError: an unknown dtype, or weights beyond its range.
         """
-        with replacing_folder(folder) as temporary:
-            write_json(
-                temporary / CONFIG,
-                {
-                    "format": FORMAT,
-                    "method": self.scorer.method,
-                    "scorer": self.scorer.architecture(),
-                    "preprocessor": self.preprocessor.state(),
-                    "score": self.score,
-                    "threshold": None if self.threshold is None else self.threshold.value,
-                    "threshold_rule": self.threshold_rule,
-                    "reference": self.reference.tolist(),
-                    "metadata": self.metadata,
-                    "training": self.training,
-                },
-            )
-            self.scorer.write_state(temporary, dtype)
-        return Path(folder)
+        return write_scorer(
+            folder,
+            self.scorer,
+            dtype,
+            preprocessor=self.preprocessor.state(),
+            score=self.score,
+            threshold=None if self.threshold is None else self.threshold.value,
+            threshold_rule=self.threshold_rule,
+            reference=self.reference.tolist(),
+            metadata=self.metadata,
+            training=self.training,
+        )
 
     def export(self, directory, name=None, version=1, kind="saved_model"):
         """Write a model that takes raw records and needs nothing of this package.
@@ -375,18 +352,7 @@ class Detector:
             FileNotFoundError: the folder holds no detector.
             ValueError: a damaged file, or one of another format.
         """
-        folder = Path(folder)
-        if not (folder / CONFIG).is_file() or not any(folder.glob("scorer.*")):
-            raise FileNotFoundError(
-                f"No detector in {folder.resolve()}: expected {CONFIG} and the scorer's weights. "
-                "Give the folder that `save` or `alad train` wrote (it is named 'detector')."
-            )
-        config = read_json(folder / CONFIG)
-        if config.get("format") != FORMAT:
-            raise ValueError(
-                f"{folder / CONFIG} has format {config.get('format')!r}; this version reads "
-                f"{FORMAT}. Upgrade the package, or save the detector again."
-            )
+        config = read_config(folder, "detector")
         threshold = None
         if config["threshold"] is not None:
             reference = np.asarray(config.get("reference", ()), "float32")

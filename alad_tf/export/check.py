@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.detector.detector import Detector
+from alad_tf.export.graph import requests
 from alad_tf.preprocess import preprocessor_from_state
 
 BATCHES = (1, 5)  # rows of the requests
@@ -31,14 +32,14 @@ import tensorflow as tf
 folder, records, results = sys.argv[1:]
 requests, answers = {}, {}
 for key, array in np.load(records).items():
-    batch, kind, name = key.split("|")
-    if kind != "raw":  # bytes, as hexadecimal digits
+    batch, signature, name = key.split("|")
+    if signature in ("serialized_examples", "encoded_images"):
         array = [bytes.fromhex(digits) for digits in array]
-    requests.setdefault(batch, {}).setdefault(kind, {})[name] = tf.constant(array)
+    requests.setdefault(batch, {}).setdefault(signature, {})[name] = tf.constant(array)
 served = tf.saved_model.load(folder)
 for signature, function in served.signatures.items():
-    for batch, kinds in requests.items():
-        for name, answer in function(**kinds.get(signature, kinds["raw"])).items():
+    for batch, request in requests.items():
+        for name, answer in function(**request[signature]).items():
             answers["|".join((batch, signature, name))] = answer.numpy()
 np.savez(results, **answers)
 """
@@ -80,7 +81,8 @@ def difference(detector, folder):
         str, what differs and by how much; None if nothing does.
     """
     samples = _samples(detector)
-    answers = _answers(CHILD, folder, _requests(detector.preprocessor, samples))
+    requests_of = {batch: requests(detector, records) for batch, records in samples.items()}
+    answers = _answers(CHILD, folder, requests_of)
     if isinstance(answers, str):
         return f"The export could not be loaded and run in a fresh process: {answers}"
     return first_difference(answers, *_expected_on_cpu(detector, samples))
@@ -91,21 +93,22 @@ def portable_difference(detector, path):
     samples = _samples(detector)
     # Records far off are what a detector is for, and where another runtime's functions overflow.
     samples[FAR] = detector.preprocessor.sample(64, reach=1000)
-    requests = _raw_requests(detector.preprocessor, samples)
-    answers = _answers(PORTABLE_CHILD, path, requests)
+    request = detector.preprocessor.request
+    requests_of = {k: {"serving_default": request(records)} for k, records in samples.items()}
+    answers = _answers(PORTABLE_CHILD, path, requests_of)
     if isinstance(answers, str):
         return f"{Path(path).name} could not be loaded and run in a fresh process: {answers}"
-    wanted, preprocessor = _expected_on_cpu(detector, samples)
-    served = {k: v for k, v in wanted.items() if k.split("|")[1] == "serving_default"}
+    targets, preprocessor = _expected_on_cpu(detector, samples)
+    served = {k: v for k, v in targets.items() if k.split("|")[1] == "serving_default"}
     return first_difference(*_without_far_verdicts(answers, served), preprocessor)
 
 
-def first_difference(answers, wanted, preprocessor):
+def first_difference(answers, targets, preprocessor):
     """Compares answers with what they should be.
 
     Args:
         answers: dict of arrays by "batch|signature|output".
-        wanted: dict, for the same keys: array, allowed error, dtype of the answer. An answer of
+        targets: dict, for the same keys: array, allowed error, dtype of the answer. An answer of
             uint8 pixels is brought to [-1, 1] first: its array holds reconstructions before they
             are rounded, so that a pixel at the border of two levels may be either.
         preprocessor: the fitted preprocessor.
@@ -113,72 +116,63 @@ def first_difference(answers, wanted, preprocessor):
     Returns:
         str, the first difference that is not allowed; None if there is none.
     """
-    if set(answers) != set(wanted):
-        names = [sorted({key.partition("|")[2] for key in keys}) for keys in (answers, wanted)]
+    if set(answers) != set(targets):
+        names = [sorted({key.partition("|")[2] for key in keys}) for keys in (answers, targets)]
         return f"The export has the outputs {names[0]}; expected {names[1]}."
-    differences = (_compare(key, answers[key], *wanted[key], preprocessor) for key in wanted)
+    differences = (_compare(key, answers[key], *targets[key], preprocessor) for key in targets)
     return next(filter(None, differences), None)
 
 
 def expected(detector, samples):
     """A detector's answers to batches of raw records, as `first_difference` takes them."""
-    wanted = {}
+    answers = {}
     for batch, records in samples.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the unseen categories are there on purpose
             x = detector.preprocessor.transform(records)
         scores, reconstruction = _answers_in_process(detector, x)
         for name, value in scores.items():
-            wanted[f"{batch}|scores|{name}"] = (value, _allowed(value), "float32")
+            answers[f"{batch}|scores|{name}"] = (value, _allowed(value), "float32")
         for name, answer in _verdicts(detector, scores[detector.score]).items():
             for signature in ("serving_default", *detector.preprocessor.encodings()):
-                wanted[f"{batch}|{signature}|{name}"] = answer
+                answers[f"{batch}|{signature}|{name}"] = answer
         if reconstruction is not None:
             answer = (reconstruction, _allowed(reconstruction), "float32")
             if detector.preprocessor.inverse(reconstruction[:0]).dtype == np.uint8:
                 answer = (np.clip(reconstruction, -1, 1), LEVEL, "uint8")
-            wanted[f"{batch}|reconstruct|reconstruction"] = answer
-    return wanted
+            answers[f"{batch}|reconstruct|reconstruction"] = answer
+    return answers
 
 
 def _samples(detector):
     return {str(count): detector.preprocessor.sample(count) for count in BATCHES}
 
 
-def _raw_requests(preprocessor, samples):
-    """Arrays by "batch|raw|input"."""
-    return {
-        f"{batch}|raw|{name}": np.asarray(values)
-        for batch, records in samples.items()
-        for name, values in preprocessor.request(records).items()
+def _digits(contents):
+    """Bytes as hexadecimal text, which NumPy's files keep whole."""
+    return np.array([content.hex() for content in contents])
+
+
+def _answers(child, folder, requests_of):
+    """A fresh process's answers, by "batch|signature|output"; a str, its error, if it failed."""
+    arrays = {
+        f"{batch}|{signature}|{name}": _digits(values) if isinstance(values, list) else values
+        for batch, signatures in requests_of.items()
+        for signature, request in signatures.items()
+        for name, values in request.items()
     }
-
-
-def _requests(preprocessor, samples):
-    """Arrays by "batch|kind|input", kind a signature with inputs of its own, else "raw"."""
-    requests = _raw_requests(preprocessor, samples)
-    for batch, records in samples.items():
-        for name, encoding in preprocessor.encodings().items():
-            contents = encoding.encode(records)
-            digits = np.array([content.hex() for content in contents])
-            requests[f"{batch}|{name}|{encoding.input}"] = digits
-    return requests
-
-
-def _answers(child, folder, requests):
-    """A fresh process's answers, by "batch|signature|output"; a str if it failed: its words."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     # this process may hold all of the GPU's memory
     environment |= {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
     with tempfile.TemporaryDirectory() as scratch:
         records, results = f"{scratch}/records.npz", f"{scratch}/results.npz"
-        np.savez(records, **requests)
+        np.savez(records, **arrays)
         command = [sys.executable, "-c", child, str(folder), records, results]
         done = subprocess.run(command, capture_output=True, text=True, cwd=scratch, env=environment)
         if done.returncode:
             return done.stderr.strip()[-2000:]
-        with np.load(results) as arrays:
-            return dict(arrays)
+        with np.load(results) as answers:
+            return dict(answers)
 
 
 def _expected_on_cpu(detector, samples):
@@ -193,11 +187,13 @@ def _expected_on_cpu(detector, samples):
         return expected(twin, samples), preprocessor
 
 
-def _without_far_verdicts(answers, wanted):
+def _without_far_verdicts(answers, targets):
     """Of the far records' answers only the scores, which rounding moves by more."""
     key = f"{FAR}|serving_default|score"
-    score, _, dtype = wanted[key]
-    near = [{k: v for k, v in some.items() if k.split("|")[0] != FAR} for some in (answers, wanted)]
+    score, _, dtype = targets[key]
+    near = [
+        {k: v for k, v in some.items() if k.split("|")[0] != FAR} for some in (answers, targets)
+    ]
     allowed = FAR_TOLERANCE * (1 + np.abs(score))
     return near[0] | {key: answers[key]}, near[1] | {key: (score, allowed, dtype)}
 

@@ -122,6 +122,16 @@ def signatures(detector, graph):
     return found | {name: from_bytes(one) for name, one in preprocessor.encodings().items()}
 
 
+def requests(detector, records):
+    """Raw records as a request for every signature: by input arrays, or lists of bytes."""
+    preprocessor = detector.preprocessor
+    names = ["serving_default", "scores", *["reconstruct"] * detector.reconstructs]
+    encoded = preprocessor.encodings().items()
+    return dict.fromkeys(names, preprocessor.request(records)) | {
+        name: {encoding.input: encoding.encode(records)} for name, encoding in encoded
+    }
+
+
 def portable(detector, graph):
     """What `serving_default` gives, of operations that other runtimes have as well.
 

@@ -12,6 +12,7 @@ from alad_tf.export.graph import (
     graph_of,
     metadata,
     module_of,
+    requests,
     require_exportable,
     require_place,
     save,
@@ -134,17 +135,6 @@ def export(detector, folder):
     return folder
 
 
-def requests(detector, count):
-    """A request of `count` random records for every signature: dicts of arrays by input."""
-    preprocessor = detector.preprocessor
-    records = preprocessor.sample(count)
-    names = ["serving_default", "scores", *["reconstruct"] * detector.reconstructs]
-    found = dict.fromkeys(names, preprocessor.request(records))
-    for name, encoding in preprocessor.encodings().items():
-        found[name] = {encoding.input: encoding.encode(records)}
-    return found
-
-
 def write_warmup(folder, detector):
     """Writes requests with which TensorFlow Serving warms an export up; returns how many.
 
@@ -160,7 +150,8 @@ def write_warmup(folder, detector):
     written = 0
     with tf.io.TFRecordWriter(str(path)) as writer:
         for count in BATCHES:
-            for signature, request in requests(detector, count).items():
+            records = detector.preprocessor.sample(count)
+            for signature, request in requests(detector, records).items():
                 message = predict_pb2.PredictRequest()
                 message.model_spec.signature_name = signature
                 for name, values in request.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import keyword
 import re
 from collections.abc import Callable
@@ -260,9 +261,18 @@ class ScalingPreprocessor(Preprocessor):
         scale: `(d,)` fitted scale, or None.
         **kwargs: `name` of the layer.
 
+    Attributes:
+        named: bool, whether columns have names of their own; else records are arrays.
+        numeric: list of str, the columns of numbers in `shift`'s order.
+        vocabularies: dict of lists of str by categorical column.
+
     Raises:
         ValueError: unknown scaling, or shift and scale of different lengths.
     """
+
+    named: bool
+    numeric: list[str]
+    vocabularies: dict[str, list[str]]
 
     def __init__(self, scaling: str, shift=None, scale=None, **kwargs):
         super().__init__(**kwargs)
@@ -283,21 +293,46 @@ class ScalingPreprocessor(Preprocessor):
         """Shape of one preprocessed row."""
         return (self.output_dim,)
 
-    def _named(self) -> tuple[list[str], list[str]] | None:
-        """Names of the categorical and of the numeric columns; None for rows of numbers alone."""
-        return None
+    @property
+    def output_dim(self) -> int:
+        """Number of output columns."""
+        return len(self.feature_names)
+
+    @property
+    def feature_names(self) -> list[str]:
+        """One name per output column: "service=http" for one-hot columns."""
+        return [feature for _, features in self._blocks() for feature in features]
+
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Which output columns each raw column became: dict of lists of ints."""
+        positions, found = itertools.count(), {}
+        for column, features in self._blocks():
+            found.setdefault(column, []).extend(next(positions) for _ in features)
+        return found
+
+    def _blocks(self) -> list[tuple[str, list[str]]]:
+        """The output from left to right: raw columns, each with the names of its features."""
+        raise NotImplementedError
+
+    def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        groups = self.groups
+        numbers = self._unscale(x[:, [groups[name][0] for name in self.numeric]])
+        columns = dict(zip(self.numeric, numbers.T, strict=True))
+        for name, known in self.vocabularies.items():
+            columns[name] = likeliest(x[:, groups[name]], known)
+        return {name: columns[name] for name in groups}
 
     def signature(self) -> dict[str, tf.TensorSpec]:
         columns = self.input_columns()
         if columns is None:
             return {"x": tf.TensorSpec((None, self.shift.shape[0]), tf.float32)}
-        categorical = set(self._named()[0])
-        dtypes = {n: tf.string if c in categorical else tf.float32 for n, c in columns.items()}
+        text = self.vocabularies
+        dtypes = {n: tf.string if column in text else tf.float32 for n, column in columns.items()}
         return {name: tf.TensorSpec((None,), dtype) for name, dtype in dtypes.items()}
 
     def input_columns(self) -> dict[str, str] | None:
-        named = self._named()
-        return None if named is None else input_names([*named[0], *named[1]])
+        return input_names([*self.vocabularies, *self.numeric]) if self.named else None
 
     def sample(self, count: int, reach: float = 1):
         generator = np.random.default_rng(count)
@@ -308,13 +343,12 @@ class ScalingPreprocessor(Preprocessor):
         numbers = (shift + away * spread).astype("float32")
         if self.accepts_gaps and count > 1:
             numbers[-1, self.gaps] = np.nan
-        named = self._named()
-        if named is None:
+        if not self.named:
             return numbers
         texts = {k: generator.choice(known, count) for k, known in self.vocabularies.items()}
         if count > 1:
             texts = {k: np.append(v[1:], UNSEEN) for k, v in texts.items()}
-        return {**texts, **dict(zip(named[1], numbers.T, strict=True))}
+        return {**texts, **dict(zip(self.numeric, numbers.T, strict=True))}
 
     def _unscale(self, x: np.ndarray) -> np.ndarray:
         """Scaled numbers `(N, n)` in their unit; of a constant column, the constant."""

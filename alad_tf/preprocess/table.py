@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling, likeliest, one_hot
+from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling, one_hot
 from alad_tf.preprocess.columns import as_columns
 
 
@@ -45,6 +45,7 @@ class TablePreprocessor(ScalingPreprocessor):
     """
 
     kind = "table"
+    named = True
 
     def __init__(
         self,
@@ -91,36 +92,16 @@ class TablePreprocessor(ScalingPreprocessor):
         }
 
     @property
-    def feature_names(self) -> list[str]:
-        """One name per output column: "service=http" for one-hot columns, else the column's own."""
-        one_hot = [f"{name}={v}" for name, known in self.vocabularies.items() for v in known]
-        return [*one_hot, *self.continuous]
+    def numeric(self) -> list[str]:
+        """Names of the continuous columns."""
+        return list(self.continuous)
 
-    @property
-    def output_dim(self) -> int:
-        """Number of output columns."""
-        return sum(map(len, self.vocabularies.values())) + len(self.continuous)
-
-    @property
-    def groups(self) -> dict[str, list[int]]:
-        """Which output columns each raw column became: dict of lists of ints."""
-        found, position = {}, 0
-        for name, known in self.vocabularies.items():
-            found[name] = list(range(position, position + len(known)))
-            position += len(known)
-        return found | {name: [position + i] for i, name in enumerate(self.continuous)}
-
-    def _named(self) -> tuple[list[str], list[str]]:
-        return list(self.categorical), list(self.continuous)
+    def _blocks(self) -> list[tuple[str, list[str]]]:
+        one_hot = [(n, [f"{n}={v}" for v in known]) for n, known in self.vocabularies.items()]
+        return [*one_hot, *((name, [name]) for name in self.continuous)]
 
     def raw_columns(self, x) -> dict[str, np.ndarray]:
         return as_columns(x, self.categorical, self.continuous)
-
-    def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        groups, known = self.groups, self.vocabularies
-        numbers = self._unscale(x[:, len(x[0]) - len(self.continuous) :])
-        texts = {name: likeliest(x[:, groups[name]], known[name]) for name in self.categorical}
-        return texts | dict(zip(self.continuous, numbers.T, strict=True))
 
     def fit(self, columns, vocabulary_from=None) -> TablePreprocessor:
         """Learns vocabularies and scaling from the training rows.
