@@ -141,6 +141,9 @@ class NeuralBaseline(KeptScorer, InBlocks, Baseline, SteppedModel):
     def calibrate(self, x):
         """Learns from the training rows what a score needs besides the networks."""
 
+    def architecture(self):
+        return dict(self._config)
+
     def get_config(self):
         return self.architecture()
 

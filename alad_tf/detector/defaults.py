@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from alad_tf.model.alad import ALAD
 from alad_tf.model.specs import conv, conv_transpose, dense, flatten, reshape
 
@@ -44,6 +46,11 @@ class Rules:
         )
         model.compile(learning_rate=self.learning_rate)
         return model
+
+    def build_members(self, count, seed):
+        """`count` such models, of seeds that follow from `seed`."""
+        seeds = np.random.SeedSequence(seed).generate_state(int(count))
+        return [self.build(int(member >> 1)) for member in seeds]
 
 
 def rules_for(

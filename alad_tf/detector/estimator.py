@@ -158,16 +158,27 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         )
         train, held_out, labels = self._split(x, validation_data, generator)
         seed = int(generator.integers(2**31 - 1))
-        preprocessor = self._preprocessor(train)
-        rows = preprocessor.transform(train)
-        if not rows[0].size:
+        warm = self.warm_start and hasattr(self, "_models")
+        preprocessor = self.detector_.preprocessor if warm else for_records(train, self.scaling)
+        x_train = preprocessor.transform(train)
+        if not x_train[0].size:
             raise ValueError("All columns are empty; expected at least one value.")
-        models = self._train(rows, seed)
-        scorer = Ensemble.of([Scorer.from_alad(model) for model in models], rows, seed)
+        self.rules_ = rules_for(
+            x_train.shape[1:],
+            len(x_train),
+            self.hidden,
+            self.latent_dim,
+            self.batch_size,
+            self.steps,
+            self.learning_rate,
+        )
+        models = self._models if warm else self.rules_.build_members(self.n_members, seed)
+        self._train(models, x_train)
+        scorer = Ensemble.of([Scorer.from_alad(model) for model in models], x_train, seed)
         self._models = models
         self.detector_ = Detector(preprocessor, scorer, self.score_name)
-        self.n_iter_ = int(models[0].step.value)
         self.detector_.set_threshold(self._threshold(x, held_out, labels))
+        self.n_iter_ = int(models[0].step.value)
         self._finish()
         return self
 
@@ -189,26 +200,10 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         parts = np.sort(order[held_out:]), np.sort(order[:held_out])
         return *(take_rows(x, part) for part in parts), None
 
-    def _preprocessor(self, train):
-        if self.warm_start and hasattr(self, "_models"):
-            return self.detector_.preprocessor
-        return for_records(train, self.scaling)
-
-    def _train(self, rows, seed):
-        """The members, trained."""
-        own = ("hidden", "latent_dim", "batch_size", "steps", "learning_rate")
-        self.rules_ = rules = rules_for(
-            rows.shape[1:], len(rows), **{name: getattr(self, name) for name in own}
-        )
-        if self.warm_start and hasattr(self, "_models"):
-            models = self._models
-        else:
-            seeds = np.random.SeedSequence(seed).generate_state(int(self.n_members))
-            models = [rules.build(int(member >> 1)) for member in seeds]
-        console = Console(stderr=True) if self.verbose else None
+    def _train(self, models, x_train):
+        rules, console = self.rules_, Console(stderr=True) if self.verbose else None
         with counted(rules.steps * len(models), "training steps", console) as advance:
-            train_members(models, rows, rules.batch_size, rules.steps, advance, self.checkpoint)
-        return models
+            train_members(models, x_train, rules.batch_size, rules.steps, advance, self.checkpoint)
 
     def _threshold(self, x, held_out, labels):
         """The threshold of the deciding score."""

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from alad_tf import ALADDetector, Detector
+from alad_tf import ALADDetector, Detector, baselines
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "earlier_version"
 
@@ -45,3 +45,11 @@ def test_its_export_has_the_scores_it_had_and_takes_todays_requests(answers):
     np.testing.assert_allclose(found["score"], answers["scores"]["combined"], rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(found["is_anomaly"], answers["is_anomaly"])
     np.testing.assert_allclose(found["p_value"], answers["p_value"], atol=1e-6)
+
+
+def test_a_saved_baseline_has_the_scores_it_had(answers):
+    baseline = baselines.load(FOLDER / "baseline")
+    scores = baseline.scores(np.array(answers["baseline_rows"], "float32"))
+    assert set(scores) == set(answers["baseline_scores"]) == {"energy", "reconstruction_error"}
+    for name, values in scores.items():
+        np.testing.assert_allclose(values, answers["baseline_scores"][name], rtol=1e-5, atol=1e-6)
