@@ -95,7 +95,12 @@ class AnoGAN(NeuralBaseline, AveragedWeights):
         return (2, batch_size, self.latent_dim)
 
     def learn(self, x, noise):
-        """D learns to tell x (B, *x_shape) from G(z), then G to pass for x; `noise` is both z."""
+        """D learns to tell x from G(z), then G to pass for x.
+
+        Args:
+            x: float32 tensor (B, *x_shape).
+            noise: float32 tensor (2, B, latent_dim).
+        """
         z_d, z_g = tf.unstack(noise)
         call = Calls(self, first=1, frozen=("G",))
         generated = tf.reshape(call.run(self.G, z_d), x.shape)

@@ -55,7 +55,16 @@ class Baseline:
         return self.scores(x)[self.score]
 
     def architecture(self):
-        """What the constructor takes, as a dict that JSON can hold."""
+        """What the constructor takes.
+
+        Returns:
+            dict that JSON can hold.
+
+        Example:
+            >>> from alad_tf.baselines import IsolationForest
+            >>> IsolationForest(seed=1).architecture()
+            {'seed': 1, 'x_shape': None}
+        """
         raise NotImplementedError
 
     def write_state(self, folder, dtype="float32"):

@@ -64,7 +64,22 @@ class Preprocessor(keras.layers.Layer):
         self._require_fitted()
 
     def check(self, x):
-        """Checks raw records: what `call` takes, or a ValueError."""
+        """Checks raw records.
+
+        Args:
+            x: raw records.
+
+        Returns:
+            the array, or the dict of columns, that `call` takes.
+
+        Raises:
+            ValueError: records that it cannot take.
+
+        Example:
+            >>> from alad_tf.preprocess import VectorPreprocessor
+            >>> VectorPreprocessor("none").check([[1, 2]])
+            array([[1., 2.]], dtype=float32)
+        """
         raise NotImplementedError
 
     def transform(self, x, batch_size: int = 65536) -> np.ndarray:
@@ -175,15 +190,23 @@ class Preprocessor(keras.layers.Layer):
     # ------------------------------------------------ what an export of it takes
 
     def signature(self) -> dict[str, tf.TensorSpec]:
-        """The inputs of an export by name."""
-        raise NotImplementedError
+        """The inputs of an export.
 
-    def input_columns(self) -> dict[str, str] | None:
-        """The column of each input, or None where one input takes whole records.
+        Returns:
+            dict of `tf.TensorSpec` by the input's name.
 
         Raises:
             ValueError: two columns whose names would be one input's.
+
+        Example:
+            >>> from alad_tf.preprocess import ImagePreprocessor
+            >>> ImagePreprocessor((8, 8, 3)).signature()["images"].shape
+            TensorShape([None, 8, 8, 3])
         """
+        raise NotImplementedError
+
+    def input_columns(self) -> dict[str, str] | None:
+        """The column of each input, or None where one input takes whole records."""
         return None
 
     def request(self, records) -> dict[str, np.ndarray]:
@@ -194,7 +217,20 @@ class Preprocessor(keras.layers.Layer):
         return {name: np.asarray(records[column]) for name, column in columns.items()}
 
     def from_request(self, request: dict[str, tf.Tensor]):
-        """What `call` takes, of a request's tensors by input."""
+        """A request of an export as `call` takes it.
+
+        Args:
+            request: dict of tensors by input.
+
+        Returns:
+            a tensor, or a dict of tensors.
+
+        Example:
+            >>> from alad_tf.preprocess import VectorPreprocessor
+            >>> layer = VectorPreprocessor("none").fit([[2.0]])
+            >>> layer.from_request(layer.request([[3.0]]))
+            [[3.0]]
+        """
         columns = self.input_columns()
         if columns is None:
             (records,) = request.values()
@@ -222,7 +258,16 @@ class Preprocessor(keras.layers.Layer):
         raise NotImplementedError
 
     def encodings(self) -> dict[str, Encoding]:
-        """The signatures of an export that take records as bytes, by name."""
+        """The signatures of an export that take records as bytes.
+
+        Returns:
+            dict by signature of `Encoding`; empty for images that no picture format holds.
+
+        Example:
+            >>> from alad_tf.preprocess import ImagePreprocessor
+            >>> list(ImagePreprocessor((8, 8, 3)).encodings())
+            ['serialized_examples', 'encoded_images']
+        """
         return {"serialized_examples": Encoding("examples", self._parse, self._serialize)}
 
     def _parse(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
