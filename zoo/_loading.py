@@ -6,8 +6,8 @@ from pathlib import Path
 
 from alad_tf.data import class_names, class_number
 from alad_tf.data.records import unknown_name_error
-from alad_tf.detector.detector import CONFIG, Detector
-from alad_tf.engine.files import read_json, replacing_folder, write_json
+from alad_tf.detector.detector import Detector
+from alad_tf.engine.files import CONFIG, read_json, replacing_folder, write_json
 from alad_tf.model.networks import Stack
 from zoo import _presets as presets
 

@@ -10,6 +10,7 @@ Example:
 
 from alad_tf import lazily
 from alad_tf.data.records import unknown_name_error
+from alad_tf.engine.files import read_config
 
 _HOMES = {
     "AnoGAN": "alad_tf.baselines.anogan",
@@ -72,6 +73,5 @@ def load(folder):
         >>> type(load(fitted.save(tempfile.mkdtemp() + "/forest"))).__name__
         'IsolationForest'
     """
-    from alad_tf.baselines.base import read_config  # it imports TensorFlow; the names here do not
-
-    return baseline_class(read_config(folder).get("method")).load(folder)
+    method = read_config(folder, "baseline").get("method")
+    return baseline_class(method).load(folder)

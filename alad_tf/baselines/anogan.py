@@ -103,15 +103,15 @@ class AnoGAN(NeuralBaseline, AveragedWeights):
         """
         z_d, z_g = tf.unstack(noise)
         call = Calls(self, first=1, frozen=("G",))
-        made = tf.reshape(call.run(self.G, z_d), x.shape)
+        generated = tf.reshape(call.run(self.G, z_d), x.shape)
         with tf.GradientTape() as tape:
-            real, fake = call.run(self.D, x)[0], call.run(self.D, made)[0]
+            real, fake = call.run(self.D, x)[0], call.run(self.D, generated)[0]
             loss_d = losses.discriminator_loss(real, fake)
         self.apply_gradients(tape, loss_d, ("D",))
         call = Calls(self, first=100, frozen=("D",))
         with tf.GradientTape() as tape:
-            made = tf.reshape(call.run(self.G, z_g), x.shape)
-            loss_g = losses.cross_entropy(call.run(self.D, made)[0], 1)
+            generated = tf.reshape(call.run(self.G, z_g), x.shape)
+            loss_g = losses.cross_entropy(call.run(self.D, generated)[0], 1)
         self.apply_gradients(tape, loss_g, ("G",))
         self.update_ema()
         return {"G": loss_g, "D": loss_d}
@@ -138,9 +138,18 @@ class AnoGAN(NeuralBaseline, AveragedWeights):
         }
 
     def scores(self, x):
-        """Both scores, by two searches of each distinct row; see `Baseline.scores`.
+        """Both scores, by two searches of each distinct row.
 
         Rows are searched in blocks of one size, the last one filled with zeros.
+
+        Args:
+            x: float array (N, *x_shape), preprocessed, finite.
+
+        Returns:
+            dict of float32 arrays (N,) by score name; higher is more anomalous.
+
+        Raises:
+            ValueError: no rows, another shape, or values that are not finite.
         """
         return {name: self._search(name, x)["score"] for name in self.searches}
 
@@ -154,10 +163,10 @@ class AnoGAN(NeuralBaseline, AveragedWeights):
             float32 array (N, *x_shape).
         """
         z = self._search(self.score, x)["z"]
-        made = [
+        generated = [
             self.call_averaged("G", z[i : i + self.block]) for i in range(0, len(z), self.block)
         ]
-        return np.concatenate(made).reshape(-1, *self.x_shape)
+        return np.concatenate(generated).reshape(-1, *self.x_shape)
 
     def graph(self):
         """The scores and the reconstruction as a plain graph, for exports.
@@ -183,17 +192,10 @@ class AnoGAN(NeuralBaseline, AveragedWeights):
 
 
 class SearchGraph(tf.Module):
-    """AnoGAN's searches as a TensorFlow graph.
+    """AnoGAN's searches as a TensorFlow graph of preprocessed samples (B, *x_shape).
 
-    Args:
-        model: `AnoGAN`.
-
-    Call arguments:
-        x: float32 tensor (B, *x_shape), preprocessed samples.
-
-    Returns:
-        mapping with the scores (B,) and "reconstruction" (B, *x_shape). A search is only part of
-        the graph if its answer is asked for.
+    Returns a mapping with the scores (B,) and "reconstruction" (B, *x_shape). A search is only part
+    of the graph if its answer is used.
     """
 
     def __init__(self, model):
@@ -206,7 +208,7 @@ class SearchGraph(tf.Module):
 
 
 class _Searched(Mapping):
-    """Answers by name, each by a search that begins when it is asked for."""
+    """Answers by name, each by a search that begins when it is read."""
 
     def __init__(self, model, x):
         self.model, self.x = model, x

@@ -1,15 +1,10 @@
 """The contract of the baselines: fit, scores, anomaly_score, save, load."""
 
-from pathlib import Path
-
 import numpy as np
 
-from alad_tf.engine.files import load_scorer, read_json, replacing_folder, save_scorer, write_json
+from alad_tf.engine.files import KeptScorer, read_config, write_scorer
 from alad_tf.engine.programs import InBlocks, check_finite
 from alad_tf.model.training import SteppedModel
-
-CONFIG, WEIGHTS = "config.json", "scorer.weights.h5"
-FORMAT = 1
 
 
 class Baseline:
@@ -20,14 +15,6 @@ class Baseline:
         score_names: tuple of str, what `scores` returns.
         score: str, the one that `anomaly_score` returns.
         console: `rich.console.Console` for the progress of what takes minutes; None: silent.
-
-    Example:
-        >>> import numpy as np, tempfile
-        >>> from alad_tf.baselines import IsolationForest, load
-        >>> forest = IsolationForest(seed=1).fit(np.random.default_rng(0).normal(size=(64, 3)))
-        >>> again = load(forest.save(tempfile.mkdtemp() + "/forest"))
-        >>> bool(again.anomaly_score([[9.0] * 3]) > again.anomaly_score([[0.0] * 3]))
-        True
     """
 
     method: str
@@ -36,7 +23,7 @@ class Baseline:
     console = None
 
     def fit(self, x):
-        """Learn what normal samples look like.
+        """Learns what normal samples look like.
 
         Args:
             x: float array (N, *x_shape), preprocessed, finite.
@@ -64,21 +51,14 @@ class Baseline:
         raise NotImplementedError
 
     def anomaly_score(self, x):
-        """The deciding score of an array; errors as for `scores`.
-
-        Args:
-            x: float array (N, *x_shape), preprocessed, finite.
-
-        Returns:
-            float32 array (N,), higher is more anomalous.
-        """
+        """The deciding score of an array: as `scores`, a float32 array (N,)."""
         return self.scores(x)[self.score]
 
     def architecture(self):
         """What the constructor takes.
 
         Returns:
-            JSON-able dict.
+            dict that JSON can hold.
 
         Example:
             >>> from alad_tf.baselines import IsolationForest
@@ -88,56 +68,37 @@ class Baseline:
         raise NotImplementedError
 
     def write_state(self, folder, dtype="float32"):
-        """Write what was learnt into a folder, without a pickle."""
+        """Writes what was learnt into a folder, without a pickle."""
         raise NotImplementedError
 
     def read_state(self, folder):
-        """Read what `write_state` wrote; raises ValueError for a damaged file."""
+        """Reads what `write_state` wrote; raises ValueError for a damaged file."""
         raise NotImplementedError
 
     def save(self, folder):
-        """Write the baseline, whole or not at all.
-
-        Args:
-            folder: str or Path; an old baseline there is replaced.
-
-        Returns:
-            Path of the folder; `alad_tf.baselines.load` reads it.
-        """
-        with replacing_folder(folder) as temporary:
-            config = {"format": FORMAT, "method": self.method, "scorer": self.architecture()}
-            write_json(temporary / CONFIG, config)
-            self.write_state(temporary)
-        return Path(folder)
+        """Writes the baseline, whole or not at all; `alad_tf.baselines.load` reads the folder."""
+        return write_scorer(folder, self)
 
     @classmethod
     def load(cls, folder):
-        """Read a baseline of this class that `save` wrote.
-
-        Args:
-            folder: str or Path.
-
-        Returns:
-            the baseline, with the scores it had when it was saved.
+        """Reads a baseline of this class that `save` wrote.
 
         Raises:
             FileNotFoundError: no baseline there.
             ValueError: one of another method or format, or a damaged file.
         """
-        config = read_config(folder)
-        if (config.get("format"), config.get("method")) != (FORMAT, cls.method):
+        config = read_config(folder, "baseline")
+        if config.get("method") != cls.method:
             raise ValueError(
-                f"{Path(folder, CONFIG)} holds {config.get('method')!r}, "
-                f"format {config.get('format')!r}; {cls.__name__} reads {cls.method!r}, "
-                f"format {FORMAT}. Use "
-                "alad_tf.baselines.load for any method."
+                f"{folder} holds {config.get('method')!r}; {cls.__name__} reads {cls.method!r}. "
+                "Use alad_tf.baselines.load for any method."
             )
         baseline = cls(**config["scorer"])
         baseline.read_state(folder)
         return baseline
 
 
-class NeuralBaseline(InBlocks, Baseline, SteppedModel):
+class NeuralBaseline(KeptScorer, InBlocks, Baseline, SteppedModel):
     """A baseline that is a Keras model, trained by compiled steps and scored in blocks.
 
     A subclass builds its networks, then calls `ready`.
@@ -151,7 +112,7 @@ class NeuralBaseline(InBlocks, Baseline, SteppedModel):
     """
 
     def ready(self, config, losses):
-        """Make the step count and compile; `config` is what the constructor took."""
+        """Makes the step count and compiles; `config` is what the constructor took."""
         self._config = {
             **config,
             "x_shape": [int(side) for side in config["x_shape"]],
@@ -165,7 +126,7 @@ class NeuralBaseline(InBlocks, Baseline, SteppedModel):
         self.compile(config["learning_rate"], config["beta_1"])
 
     def fit(self, x, batch_size=None, epochs=None, initial_epoch=0, **kwargs):
-        """Train on normal samples, then `calibrate`.
+        """Trains on normal samples, then calls `calibrate`.
 
         Args:
             x: float array (N, *x_shape), preprocessed.
@@ -187,11 +148,7 @@ class NeuralBaseline(InBlocks, Baseline, SteppedModel):
         return self
 
     def calibrate(self, x):
-        """What a score needs besides the networks, from the training rows; default nothing.
-
-        Args:
-            x: float array (N, *x_shape), the preprocessed training rows.
-        """
+        """Learns from the training rows what a score needs besides the networks."""
 
     def architecture(self):
         return dict(self._config)
@@ -205,49 +162,14 @@ class NeuralBaseline(InBlocks, Baseline, SteppedModel):
                 f"received dtype={dtype!r}; a baseline is saved in float32, because it keeps its "
                 "optimizers to be trained on."
             )
-        save_scorer(self, Path(folder) / WEIGHTS)
-
-    def read_state(self, folder):
-        load_scorer(self, Path(folder) / WEIGHTS)
-
-
-def read_config(folder):
-    """What `Baseline.save` wrote of a baseline besides its state.
-
-    Args:
-        folder: str or Path.
-
-    Returns:
-        dict: "format", "method" and "scorer", the constructor's arguments.
-
-    Raises:
-        FileNotFoundError: no baseline there.
-        ValueError: a damaged file.
-    """
-    path = Path(folder) / CONFIG
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"No baseline in {Path(folder).resolve()}: expected {CONFIG}. Give the folder that "
-            "`save` wrote."
-        )
-    return read_json(path)
+        super().write_state(folder)
 
 
 def distinct_rows(x):
-    """Rows that differ in a byte, how often each occurs, and where.
-
-    Repeated rows need their work done once: of KDDCup99's test rows a third are distinct.
-
-    Args:
-        x: float32 array (N, ...).
+    """Rows that differ in a byte, and where they are: of KDDCup99's test rows a third are distinct.
 
     Returns:
         `(rows, inverse, counts)`: rows (M, ...), inverse (N,) with x = rows[inverse], counts (M,).
-
-    Example:
-        >>> rows, inverse, counts = distinct_rows(np.float32([[1, 2], [0, 5], [1, 2]]))
-        >>> rows[inverse].tolist(), sorted(counts.tolist())
-        ([[1.0, 2.0], [0.0, 5.0], [1.0, 2.0]], [1, 2])
     """
     x = np.ascontiguousarray(x, "float32")
     check_finite(x)

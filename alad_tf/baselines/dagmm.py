@@ -44,8 +44,8 @@ class DAGMM(NeuralBaseline):
         >>> model = DAGMM(rows, (5,), batch_size=32, epochs=2).fit(x, verbose=0)
         >>> model.anomaly_score(x).shape
         (64,)
-        >>> z, made = model.compress(x)
-        >>> z.shape, made.shape
+        >>> z, x_reconstructed = model.compress(x)
+        >>> z.shape, x_reconstructed.shape
         (TensorShape([64, 3]), TensorShape([64, 5]))
         >>> model.calibrate(x)  # `fit` did that already
 
@@ -116,11 +116,12 @@ class DAGMM(NeuralBaseline):
             ||x - x'|| / ||x|| and the cosine of the angle between x and x', and (B, d).
         """
         code = self.encoder(x)
-        made = self.decoder(code)
-        length, made_length = _length(x), _length(made)
-        distance = _length(x - made) / length
-        cosine = tf.reduce_sum(x * made, -1, keepdims=True) / (length * made_length)
-        return tf.concat([code, distance, cosine], -1), made
+        x_reconstructed = self.decoder(code)
+        length, length_reconstructed = _length(x), _length(x_reconstructed)
+        distance = _length(x - x_reconstructed) / length
+        product = tf.reduce_sum(x * x_reconstructed, -1, keepdims=True)
+        cosine = product / (length * length_reconstructed)
+        return tf.concat([code, distance, cosine], -1), x_reconstructed
 
     def learn(self, x, noise):
         """One step of all three networks.
@@ -130,12 +131,12 @@ class DAGMM(NeuralBaseline):
             noise: tensor of no numbers: a step takes none.
         """
         with tf.GradientTape() as tape:
-            z, made = self.compress(x)
+            z, x_reconstructed = self.compress(x)
             logits = self.estimation(z, training=True, seed=self.call_seed(1))
             mixture = fit_mixture(z, tf.nn.log_softmax(logits))
             weight_energy, weight_singularity = self.lambdas
             parts = {
-                "reconstruction": tf.reduce_mean(tf.reduce_sum(tf.square(x - made), -1)),
+                "reconstruction": tf.reduce_mean(tf.reduce_sum(tf.square(x - x_reconstructed), -1)),
                 "energy": weight_energy * tf.reduce_mean(energies(z, mixture)),
                 "singularity": weight_singularity * singularity(mixture),
             }
@@ -162,8 +163,8 @@ class DAGMM(NeuralBaseline):
 
     def call(self, inputs, training=False):
         """The energy (B,) and the reconstruction of preprocessed samples."""
-        z, made = self.compress(tf.cast(inputs, tf.float32))
-        return {"energy": energies(z, self.mixture), "reconstruction": made}
+        z, x_reconstructed = self.compress(tf.cast(inputs, tf.float32))
+        return {"energy": energies(z, self.mixture), "reconstruction": x_reconstructed}
 
 
 def _length(x):

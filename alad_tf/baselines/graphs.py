@@ -9,15 +9,6 @@ EULER = 0.5772156649015329
 class SVMGraph(tf.Module):
     """A one-class SVM's score: minus the weighted sum of Gaussian kernels at support vectors.
 
-    Args:
-        estimator: a fitted `sklearn.svm.OneClassSVM` with a Gaussian kernel.
-
-    Call arguments:
-        x: float32 tensor (B, ...), preprocessed samples.
-
-    Returns:
-        dict: "score" (B,), higher is more anomalous.
-
     Source: Schölkopf et al., "Estimating the support of a high-dimensional distribution", 2001.
     """
 
@@ -42,16 +33,6 @@ class ForestGraph(tf.Module):
     """An isolation forest's score: 2^(-mean depth / expected depth).
 
     All trees are walked at once, a level a step, in arrays of one length.
-
-    Args:
-        estimator: a fitted `sklearn.ensemble.IsolationForest`.
-
-    Call arguments:
-        x: float32 tensor (B, ...), preprocessed samples.
-
-    Returns:
-        dict: "score" (B,), higher is more anomalous.
-
     Source: Liu, Ting and Zhou, "Isolation forest", ICDM 2008, equations 1 and 2.
     """
 
@@ -62,10 +43,10 @@ class ForestGraph(tf.Module):
         features = estimator.estimators_features_
 
         def stacked(rows, kind, fill):
-            made = np.full((len(trees), nodes), fill, kind)
-            for row, values in zip(made, rows, strict=True):
+            table = np.full((len(trees), nodes), fill, kind)
+            for row, values in zip(table, rows, strict=True):
                 row[: len(values)] = values
-            return tf.Variable(made, trainable=False)
+            return tf.Variable(table, trainable=False)
 
         inner = [tree.children_left >= 0 for tree in trees]
         own = [np.arange(tree.node_count) for tree in trees]  # a leaf leads to itself
@@ -89,8 +70,8 @@ class ForestGraph(tf.Module):
         feature, limit, left, right, depth = map(tf.convert_to_tensor, tables)
         for _ in range(self.levels):
             at = tf.stack([places, node], -1)  # (B, trees, 2)
-            asked = tf.gather_nd(feature, at)
-            value = tf.cast(tf.gather_nd(x, tf.stack([rows, asked], -1)), tf.float64)
+            split_on = tf.gather_nd(feature, at)
+            value = tf.cast(tf.gather_nd(x, tf.stack([rows, split_on], -1)), tf.float64)
             goes_left = value <= tf.gather_nd(limit, at)
             node = tf.where(goes_left, tf.gather_nd(left, at), tf.gather_nd(right, at))
         depth = tf.gather_nd(depth, tf.stack([places, node], -1))

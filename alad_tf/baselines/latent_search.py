@@ -11,7 +11,7 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # TensorFlow 1's Adam, which the aut
 
 
 class LatentSearch:
-    """Find z with G(z) near x by gradient descent, for all rows of a batch at once.
+    """Finds z with G(z) near x by gradient descent, for all rows of a batch at once.
 
     A row's loss is weight * ||x - G(z)||_1 + (1 - weight) * ||f(x) - f(G(z))||_1 with f D's
     features, and its value at the end is AnoGAN's anomaly score. Rows do not mix: the loss is a sum
@@ -30,17 +30,6 @@ class LatentSearch:
         seed: int, of the start.
         loop: bool, make all steps inside one compiled program. Default: for tables. For images a
             step is a call, because XLA's convolutions are slow inside a loop on a CPU.
-
-    Raises:
-        ValueError: a weight outside [0, 1], no steps, or samples of another shape.
-
-    Example:
-        >>> import zoo
-        >>> entry = zoo.entry("kdd99_anogan")
-        >>> networks = entry.build_networks()
-        >>> search = LatentSearch(networks["G"], networks["D"], (121,), 32, steps=2)
-        >>> search(tf.zeros((3, 121)))["score"].shape
-        (3,)
 
     Source: Schlegl et al., "Unsupervised Anomaly Detection with Generative Adversarial Networks to
     Guide Marker Discovery", IPMI 2017, Section 2.2; ALAD, Section V-B and Table IV.
@@ -76,17 +65,11 @@ class LatentSearch:
         self._compiled_loop = compiled(self._all_steps)
 
     def __call__(self, x):
-        """Search the codes of a batch.
-
-        Args:
-            x: float array (B, *x_shape), preprocessed.
+        """Searches the codes of a batch (B, *x_shape).
 
         Returns:
             dict of float32 arrays: "z" (B, latent_dim), "score" (B,), the loss there, and "start"
             (B,), the loss of the start.
-
-        Raises:
-            ValueError: samples of another shape, or none.
         """
         x = tf.convert_to_tensor(x, tf.float32)
         if tuple(x.shape[1:]) != self.x_shape or x.shape[0] == 0:
@@ -112,12 +95,6 @@ class LatentSearch:
 
         Rounding differs from the compiled search's, and a search amplifies that where G's kinks
         lie: scores were seen to differ by 5e-4 of themselves at most, by 1e-7 in the median.
-
-        Args:
-            x: float32 tensor (B, *x_shape), preprocessed.
-
-        Returns:
-            dict of float32 tensors: "z" (B, latent_dim) and "score" (B,).
         """
         z = tf.repeat(self.start, tf.shape(x)[0], axis=0)
         features = self._features(x)
@@ -128,10 +105,10 @@ class LatentSearch:
         return self.discriminator(x)[1]
 
     def _losses(self, x, features, z):
-        made = tf.reshape(self.generator(z), tf.shape(x))
+        generated = tf.reshape(self.generator(z), tf.shape(x))
         rows = tf.shape(x)[0]
-        residual = tf.reduce_sum(tf.reshape(tf.abs(x - made), (rows, -1)), -1)
-        discrimination = tf.reduce_sum(tf.abs(features - self._features(made)), -1)
+        residual = tf.reduce_sum(tf.reshape(tf.abs(x - generated), (rows, -1)), -1)
+        discrimination = tf.reduce_sum(tf.abs(features - self._features(generated)), -1)
         return self.weight * residual + (1 - self.weight) * discrimination
 
     def _step(self, x, features, z, m, v, count):

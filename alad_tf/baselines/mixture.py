@@ -38,17 +38,6 @@ def fit_mixture(z, log_memberships):
         z: float tensor (N, d).
         log_memberships: float tensor (N, K), log gamma: each row's exponentials sum to 1.
 
-    Returns:
-        `Mixture` in z's dtype.
-
-    Raises:
-        ValueError: other shapes, with both in the message.
-
-    Example:
-        >>> z = tf.constant([[0.0], [2.0]])
-        >>> fit_mixture(z, tf.zeros((2, 1))).means.numpy().tolist()
-        [[1.0]]
-
     Source: Zong et al., "Deep autoencoding Gaussian mixture model for unsupervised anomaly
     detection", ICLR 2018, equation 5.
     """
@@ -74,22 +63,7 @@ def fit_mixture(z, log_memberships):
 
 
 def energies(z, mixture):
-    """-log p(z) under a mixture.
-
-    Args:
-        z: float tensor (N, d).
-        mixture: `Mixture`.
-
-    Returns:
-        float tensor (N,), in nats.
-
-    Example:
-        >>> one = Mixture(tf.zeros(1), tf.zeros((1, 1)), tf.ones((1, 1, 1)))
-        >>> round(float(energies(tf.zeros((1, 1)), one)[0]), 4)
-        0.9189
-
-    Source: Zong et al., equation 6.
-    """
+    """-log p(z) (N,) of samples z (N, d), in nats. Source: Zong et al., equation 6."""
     centred = z[tf.newaxis] - mixture.means[:, tf.newaxis]  # (K, N, d)
     white = tf.linalg.triangular_solve(mixture.factors, tf.linalg.matrix_transpose(centred))
     distances = tf.reduce_sum(tf.square(white), 1)  # (K, N)
@@ -100,15 +74,6 @@ def energies(z, mixture):
 
 
 def singularity(mixture):
-    """The sum over components of 1 / variance, which DAGMM keeps small: a scalar.
-
-    Args:
-        mixture: `Mixture`.
-
-    Returns:
-        float scalar.
-
-    Source: Zong et al., Section 3.4.
-    """
+    """The sum of 1 / variance, which DAGMM keeps small. Source: Zong et al., Section 3.4."""
     variances = tf.reduce_sum(tf.square(mixture.factors), -1)  # the diagonals of L L^T
     return tf.reduce_sum(1 / variances)

@@ -69,15 +69,15 @@ def write_fit_report(folder, detector, data, console=None):
         advance(1)
     _histogram(folder / "score_histogram.png", detector, scores, data.is_anomaly)
     pictures = draw_reasons(folder, told, data, top)
-    flagged = int((scores >= np.float32(detector.threshold)).sum())
+    flagged = int(detector.threshold.flags(scores).sum())
     share = flagged / len(scores)
     lines = [
         f"# {data.source.name}",
         "",
         f"{len(scores):,} {'images' if images else 'rows'} of {_described(detector)}. "
         f"The detector {detector.threshold_rule}: from a {detector.score} score of "
-        f"{detector.threshold:.4g} on. It flags {flagged:,} of the given ones ({share:.2%}). Most "
-        "of them trained it, and so look a little more normal to it than new ones will.",
+        f"{detector.threshold.value:.4g} on. It flags {flagged:,} of the given ones ({share:.2%}). "
+        "Most of them trained it, and so look a little more normal to it than new ones will.",
         "",
         "![Scores](score_histogram.png)",
         "",

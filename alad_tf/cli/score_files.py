@@ -102,7 +102,7 @@ def verdicts(detector, ids, rows):
     if len(detector.reference):
         table["p_value"] = detector.p_values_of(score)
     if detector.threshold is not None:
-        table["is_anomaly"] = score >= np.float32(detector.threshold)
+        table["is_anomaly"] = detector.threshold.flags(score)
     return table
 
 
@@ -135,7 +135,7 @@ def _identity(detector, source, batch):
     # what the scorer says of some samples stands for its weights, whatever kind it is
     probe = np.random.default_rng(0).normal(size=(8, *detector.preprocessor.output_shape))
     scores = detector.scorer.scores(probe.astype("float32"))[detector.score]
-    threshold = (detector.score, detector.threshold)
+    threshold = (detector.score, detector.threshold and detector.threshold.value)
     state = detector.preprocessor.state()
     return identity_of(
         source.resolve(), about, batch, state, *threshold, detector.reference, scores

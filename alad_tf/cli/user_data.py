@@ -9,7 +9,7 @@ import pandas as pd
 from alad_tf.cli.score_files import as_fitted
 from alad_tf.data.user_files import read_all
 from alad_tf.detector.validation import anomaly_labels, is_images, take_rows
-from alad_tf.preprocess import ImagePreprocessor, MixedPreprocessor
+from alad_tf.preprocess.fitting import for_records
 
 HELD_OUT = 1 / 5  # of the normal rows, where labels say which are normal
 
@@ -164,6 +164,4 @@ def preprocessed_normal(data):
     rows = data.rows
     if data.is_anomaly is not None:
         rows = data.take(np.flatnonzero(~data.is_anomaly))
-    if is_images(rows):
-        return ImagePreprocessor(rows.shape[1:]).transform(rows)
-    return MixedPreprocessor().fit(rows).transform(rows)
+    return for_records(rows).transform(rows)

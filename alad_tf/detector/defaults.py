@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from alad_tf.model.alad import ALAD
 from alad_tf.model.specs import conv, conv_transpose, dense, flatten, reshape
 
@@ -23,11 +25,6 @@ class Rules:
         x_shape: tuple of ints, the shape of a preprocessed sample.
         latent_dim, batch_size, steps: ints.
         learning_rate: float, of all five Adams.
-
-    Example:
-        >>> rules = rules_for((30,), 500)
-        >>> rules.latent_dim, rules.build(seed=0).x_shape
-        (15, (30,))
     """
 
     networks: dict = field(repr=False)
@@ -38,14 +35,7 @@ class Rules:
     learning_rate: float
 
     def build(self, seed):
-        """A model of this architecture.
-
-        Args:
-            seed: int, of weights, noise, dropout and shuffling.
-
-        Returns:
-            a compiled, untrained `ALAD`.
-        """
+        """A compiled, untrained `ALAD`; `seed` is that of weights, noise, dropout and shuffling."""
         model = ALAD(
             self.networks,
             x_shape=self.x_shape,
@@ -57,11 +47,16 @@ class Rules:
         model.compile(learning_rate=self.learning_rate)
         return model
 
+    def build_members(self, count, seed):
+        """`count` such models, of seeds that follow from `seed`."""
+        seeds = np.random.SeedSequence(seed).generate_state(int(count))
+        return [self.build(int(member >> 1)) for member in seeds]
+
 
 def rules_for(
     x_shape, rows, hidden=None, latent_dim=None, batch_size=None, steps=None, learning_rate=None
 ):
-    """The defaults for samples of a shape, each of which may be given instead.
+    """The defaults for samples of a shape, each of which an argument may replace.
 
     - `latent_dim`: tables: half of the columns (after encoding), between 2 and 64; images: 64.
     - Networks of tables: two hidden layers of `hidden` units: 128, or 256 beyond 256 columns.
@@ -80,22 +75,11 @@ def rules_for(
         hidden, latent_dim, batch_size, steps: ints, or None for the rule.
         learning_rate: float, or None for the rule.
 
-    Returns:
-        `Rules`.
-
-    Raises:
-        ValueError: a number that is not positive, a batch of more than the rows, or images whose
-            sides cannot be halved.
-
-    Example:
-        >>> rules_for((28, 28, 1), 5000, latent_dim=16).steps
-        3125
-
     Source: ALAD, Tables IX to XIII, for the forms; the sizes were chosen on the ten sets of
     `benchmarks/adbench.py` together, never for one of them.
     """
-    given = dict(hidden=hidden, latent_dim=latent_dim, batch_size=batch_size, steps=steps)
-    for name, value in {**given, "learning_rate": learning_rate}.items():
+    sizes = dict(hidden=hidden, latent_dim=latent_dim, batch_size=batch_size, steps=steps)
+    for name, value in {**sizes, "learning_rate": learning_rate}.items():
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be positive; received {value}.")
     image = len(x_shape) == 3
@@ -117,20 +101,7 @@ def rules_for(
 
 
 def table_networks(width, latent_dim, hidden):
-    """E, G and the discriminators for rows of a table.
-
-    Args:
-        width: int, columns of a row.
-        latent_dim: int, the length of z.
-        hidden: int, units of a hidden layer.
-
-    Returns:
-        dict of rows as `ALAD` takes them.
-
-    Example:
-        >>> [row.units for row in table_networks(30, 15, 128)["E"]]
-        [128, 128, 15]
-    """
+    """E, G and the discriminators for rows of a table, as `ALAD` takes them."""
     small = max(hidden // 4, 8)
     return {
         "E": [dense(hidden, "lrelu"), dense(hidden, "lrelu"), dense(latent_dim)],
@@ -150,23 +121,7 @@ def table_networks(width, latent_dim, hidden):
 
 
 def image_networks(x_shape, latent_dim, filters):
-    """E, G and the discriminators for images.
-
-    Args:
-        x_shape: tuple of ints, (height, width, channels).
-        latent_dim: int, the length of z.
-        filters: int, of the first convolution.
-
-    Returns:
-        dict of rows as `ALAD` takes them.
-
-    Raises:
-        ValueError: sides that are odd or below 8.
-
-    Example:
-        >>> [row.units for row in image_networks((28, 28, 1), 64, 32)["E"]]
-        [32, 64, 0, 64]
-    """
+    """E, G and the discriminators for images, as `ALAD` takes them."""
     height, width, channels = x_shape
     halvings = 0
     while (

@@ -3,37 +3,20 @@
 A detector of an `ALAD` also gives its model back, to go on training.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from alad_tf.baselines import baseline_class
 from alad_tf.detector.ensemble import Ensemble
 from alad_tf.detector.threshold import Threshold
-from alad_tf.engine.files import read_json, replacing_folder, write_json
+from alad_tf.engine.files import read_config, write_scorer
 from alad_tf.model.alad import ALAD
 from alad_tf.model.scorer import Scorer, spectral_vectors
 from alad_tf.model.scores import check_score
 from alad_tf.preprocess import preprocessor_from_state
 
-CONFIG = "config.json"
-FORMAT = 1
-
 
 def training_config(model):
-    """What an `ALAD` is built again from: a JSON-able dict.
-
-    Args:
-        model: a compiled `ALAD`.
-
-    Returns:
-        dict: "model" and "compile", its configs, and its "spectral_vectors".
-
-    Example:
-        >>> import zoo
-        >>> sorted(training_config(zoo.load("breast_cancer_alad").model))
-        ['compile', 'model', 'spectral_vectors']
-    """
+    """What a compiled `ALAD` is built again from: a dict that JSON can hold."""
     return {
         "model": model.get_config(),
         "compile": model.get_compile_config(),
@@ -49,9 +32,7 @@ class Detector:
         scorer: `Scorer`, or a baseline of `alad_tf.baselines`.
         score: str, the score that decides: "features" (the paper's A(x)), "l1", "l2", "logits"; a
             baseline has others. Default: the scorer's own.
-        threshold: float, scores from here on are anomalous; None until it is set.
-        threshold_rule: str, how the threshold came about.
-        reference: float array (n,), sorted scores of held-out normal rows, for `p_value`.
+        threshold: `alad_tf.detector.threshold.Threshold` of that score; None until it is set.
         metadata: JSON-able dict, kept with the detector (entry, seed, metrics).
         training: dict, what `model` is built again from: "model" and "compile", the configs of the
             `ALAD` that the scorer came from, and its "spectral_vectors"; None if not known.
@@ -71,8 +52,10 @@ class Detector:
         >>> detector.reconstruct(records).shape, detector.explain(records).top(0, 1)[0]["column"]
         ((3, 30), 'x14')
         >>> other = Detector.from_model(detector.preprocessor, detector.model)
-        >>> other.set_threshold(by_false_alarms(np.arange(99.0), 0.05)).threshold > 94
+        >>> other.set_threshold(by_false_alarms(np.arange(99.0), 0.05)).threshold.value > 94
         True
+        >>> other.threshold_rule, len(other.reference)
+        ('flags 5% of normal rows on average', 99)
         >>> loaded = Detector.load(detector.save(tempfile.mkdtemp() + "/detector"))
         >>> loaded.predict(records).tolist()
         [True, True, True]
@@ -86,17 +69,13 @@ class Detector:
         scorer,
         score=None,
         threshold=None,
-        threshold_rule="none",
-        reference=(),
         metadata=None,
         training=None,
     ):
         self.preprocessor = preprocessor
         self.scorer = scorer
         self.score = check_score(score or scorer.score, scorer.score_names)
-        self.threshold = None if threshold is None else float(threshold)
-        self.threshold_rule = threshold_rule
-        self.reference = np.asarray(reference, "float32")
+        self.threshold = threshold
         self.metadata = dict(metadata or {})
         self.training = training
         self._model = None
@@ -157,7 +136,8 @@ class Detector:
         """
         if not self.reconstructs:
             raise ValueError(f"{self.scorer.method} reconstructs nothing; it only scores.")
-        return self.preprocessor.inverse(self.scorer.reconstruct(self.preprocessor.transform(x)))
+        reconstruction = self.scorer.reconstruct(self.preprocessor.transform(x))
+        return self.preprocessor.inverse(reconstruction)
 
     @property
     def reconstructs(self):
@@ -173,9 +153,18 @@ class Detector:
         Returns:
             the detector.
         """
-        self.threshold, self.threshold_rule = threshold.value, threshold.rule
-        self.reference = threshold.reference
+        self.threshold = threshold
         return self
+
+    @property
+    def threshold_rule(self):
+        """How the threshold came about: str, "none" without one."""
+        return "none" if self.threshold is None else self.threshold.rule
+
+    @property
+    def reference(self):
+        """Sorted scores of held-out normal rows, for `p_value`: float32 array (n,)."""
+        return np.zeros(0, "float32") if self.threshold is None else self.threshold.reference
 
     def p_value(self, x):
         """How likely a normal record scores so high or higher.
@@ -187,7 +176,7 @@ class Detector:
             float64 array (N,), in (0, 1].
 
         Raises:
-            ValueError: the threshold was not set from held-out normal rows.
+            ValueError: no threshold yet, or one that was not set from held-out normal rows.
 
         Source: `alad_tf.detector.threshold.Threshold.p_values`.
         """
@@ -202,7 +191,7 @@ class Detector:
         Returns:
             float64 array (N,), in (0, 1].
         """
-        return Threshold(self.threshold, self.threshold_rule, self.reference).p_values(scores)
+        return self._required_threshold().p_values(scores)
 
     def predict(self, x):
         """Whether raw records are anomalous.
@@ -216,13 +205,16 @@ class Detector:
         Raises:
             ValueError: the detector has no threshold yet.
         """
+        return self._required_threshold().flags(self.anomaly_score(x))
+
+    def _required_threshold(self):
         if self.threshold is None:
             raise ValueError(
                 "This detector has no threshold. Set one from held-out normal records: "
                 "detector.set_threshold(by_false_alarms(detector.anomaly_score(held_out), 0.01)), "
                 "by_false_alarms from alad_tf.detector.threshold."
             )
-        return self.anomaly_score(x) >= np.float32(self.threshold)
+        return self.threshold
 
     def explain(self, x, score=None, steps=32):
         """Reasons for the scores of raw records; errors as for `alad_tf.detector.explain.explain`.
@@ -289,7 +281,7 @@ class Detector:
             )
         self.scorer, self._model = Scorer.from_alad(model), model
         self.training = training_config(model)
-        self.threshold, self.threshold_rule, self.reference = None, "none", np.zeros(0, "float32")
+        self.threshold = None
         return self
 
     def save(self, folder, dtype="float32"):
@@ -306,24 +298,18 @@ class Detector:
         Raises:
             ValueError: an unknown dtype, or weights beyond its range.
         """
-        with replacing_folder(folder) as temporary:
-            write_json(
-                temporary / CONFIG,
-                {
-                    "format": FORMAT,
-                    "method": self.scorer.method,
-                    "scorer": self.scorer.architecture(),
-                    "preprocessor": self.preprocessor.state(),
-                    "score": self.score,
-                    "threshold": self.threshold,
-                    "threshold_rule": self.threshold_rule,
-                    "reference": self.reference.tolist(),
-                    "metadata": self.metadata,
-                    "training": self.training,
-                },
-            )
-            self.scorer.write_state(temporary, dtype)
-        return Path(folder)
+        return write_scorer(
+            folder,
+            self.scorer,
+            dtype,
+            preprocessor=self.preprocessor.state(),
+            score=self.score,
+            threshold=None if self.threshold is None else self.threshold.value,
+            threshold_rule=self.threshold_rule,
+            reference=self.reference.tolist(),
+            metadata=self.metadata,
+            training=self.training,
+        )
 
     def export(self, directory, name=None, version=1, kind="saved_model"):
         """Write a model that takes raw records and needs nothing of this package.
@@ -366,18 +352,11 @@ class Detector:
             FileNotFoundError: the folder holds no detector.
             ValueError: a damaged file, or one of another format.
         """
-        folder = Path(folder)
-        if not (folder / CONFIG).is_file() or not any(folder.glob("scorer.*")):
-            raise FileNotFoundError(
-                f"No detector in {folder.resolve()}: expected {CONFIG} and the scorer's weights. "
-                "Give the folder that `save` or `alad train` wrote (it is named 'detector')."
-            )
-        config = read_json(folder / CONFIG)
-        if config.get("format") != FORMAT:
-            raise ValueError(
-                f"{folder / CONFIG} has format {config.get('format')!r}; this version reads "
-                f"{FORMAT}. Upgrade the package, or save the detector again."
-            )
+        config = read_config(folder, "detector")
+        threshold = None
+        if config["threshold"] is not None:
+            reference = np.asarray(config.get("reference", ()), "float32")
+            threshold = Threshold(config["threshold"], config["threshold_rule"], reference)
         method = config.get("method", Scorer.method)
         ours = {Scorer.method: Scorer, Ensemble.method: Ensemble}
         scorer = (ours.get(method) or baseline_class(method))(**config["scorer"])
@@ -386,9 +365,7 @@ class Detector:
             preprocessor_from_state(config["preprocessor"]),
             scorer,
             config["score"],
-            config["threshold"],
-            config["threshold_rule"],
-            config.get("reference", ()),
+            threshold,
             config["metadata"],
             config.get("training"),
         )

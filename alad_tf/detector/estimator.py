@@ -17,7 +17,7 @@ from alad_tf.detector.members import train_members
 from alad_tf.detector.threshold import by_contamination, by_false_alarms, by_labels
 from alad_tf.detector.validation import (
     anomaly_labels,
-    check_given,
+    check_records,
     check_shares,
     is_images,
     take_rows,
@@ -25,7 +25,7 @@ from alad_tf.detector.validation import (
 from alad_tf.engine.progress import counted
 from alad_tf.model.scorer import Scorer
 from alad_tf.model.scores import check_score
-from alad_tf.preprocess import ImagePreprocessor, MixedPreprocessor
+from alad_tf.preprocess.fitting import for_records
 
 FALSE_ALARMS = 0.01  # of normal rows, where enough of them were held out to tell
 MANY_ROWS, MOST_HELD_OUT = 1000, 2000
@@ -78,18 +78,18 @@ class ALADDetector(OutlierMixin, BaseEstimator):
     Example:
         >>> rows = np.random.default_rng(0).normal(size=(300, 4))
         >>> detector = ALADDetector(steps=20, n_members=1).fit(rows)
-        >>> asked = [[0.0, 0.0, 0.0, 0.0], [50.0, -50.0, 50.0, -50.0]]
-        >>> detector.predict(asked).tolist(), (detector.decision_function(asked) < 0).tolist()
+        >>> new = [[0.0, 0.0, 0.0, 0.0], [50.0, -50.0, 50.0, -50.0]]
+        >>> detector.predict(new).tolist(), (detector.decision_function(new) < 0).tolist()
         ([1, -1], [False, True])
-        >>> bool((detector.score_samples(asked) == -detector.anomaly_score(asked)).all())
+        >>> bool((detector.score_samples(new) == -detector.anomaly_score(new)).all())
         True
-        >>> sorted(detector.scores(asked)), detector.p_value(asked).shape
+        >>> sorted(detector.scores(new)), detector.p_value(new).shape
         (['combined', 'features', 'l1', 'l2', 'logits'], (2,))
-        >>> sorted(detector.reconstruct(asked)), len(detector.explain(asked).top(1, 2))
+        >>> sorted(detector.reconstruct(new)), len(detector.explain(new).top(1, 2))
         (['x0', 'x1', 'x2', 'x3'], 2)
         >>> import tempfile
         >>> loaded = ALADDetector.load(detector.save(tempfile.mkdtemp() + "/detector"))
-        >>> bool((loaded.p_value(asked) == detector.p_value(asked)).all())
+        >>> bool((loaded.p_value(new) == detector.p_value(new)).all())
         True
 
     Source: ALAD, Algorithm 1; the rules, the combination and the thresholds are this project's.
@@ -136,7 +136,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
         Args:
             X: array-like (N, d), a table with named columns, or images; see
-                `alad_tf.detector.validation.check_given`. At least two rows.
+                `alad_tf.detector.validation.check_records`. At least two rows.
             y: ignored, None.
             validation_data: rows like X that do not train: `(X_val, y_val)` with labels (see
                 `alad_tf.detector.validation.anomaly_labels`) sets the threshold of the best F1;
@@ -152,31 +152,42 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         """
         check_score(self.score_name, Ensemble.score_names)
         check_shares(self)
-        x = check_given(self, X, reset=True)
+        x = check_records(self, X, reset=True)
         generator = np.random.default_rng(
             check_random_state(self.random_state).randint(2**31, dtype=np.int64)
         )
         train, held_out, labels = self._split(x, validation_data, generator)
         seed = int(generator.integers(2**31 - 1))
-        preprocessor = self._preprocessor(train)
-        rows = preprocessor.transform(train)
-        if not rows[0].size:
-            raise ValueError("No column says anything: all are empty. Give at least one value.")
-        models = self._train(rows, seed)
-        scorer = Ensemble.of([Scorer.from_alad(model) for model in models], rows, seed)
+        warm = self.warm_start and hasattr(self, "_models")
+        preprocessor = self.detector_.preprocessor if warm else for_records(train, self.scaling)
+        x_train = preprocessor.transform(train)
+        if not x_train[0].size:
+            raise ValueError("All columns are empty; expected at least one value.")
+        self.rules_ = rules_for(
+            x_train.shape[1:],
+            len(x_train),
+            self.hidden,
+            self.latent_dim,
+            self.batch_size,
+            self.steps,
+            self.learning_rate,
+        )
+        models = self._models if warm else self.rules_.build_members(self.n_members, seed)
+        self._train(models, x_train)
+        scorer = Ensemble.of([Scorer.from_alad(model) for model in models], x_train, seed)
         self._models = models
         self.detector_ = Detector(preprocessor, scorer, self.score_name)
-        self.n_iter_ = int(models[0].step.value)
         self.detector_.set_threshold(self._threshold(x, held_out, labels))
+        self.n_iter_ = int(models[0].step.value)
         self._finish()
         return self
 
     def _split(self, x, validation_data, generator):
         """Rows that train, rows that set the threshold, and these rows' labels or None."""
         if validation_data is not None:
-            given = validation_data if isinstance(validation_data, tuple) else (validation_data,)
-            held_out = check_given(self, given[0], reset=False)
-            y = given[1] if len(given) > 1 else None
+            pair = validation_data if isinstance(validation_data, tuple) else (validation_data,)
+            held_out = check_records(self, pair[0], reset=False)
+            y = pair[1] if len(pair) > 1 else None
             return x, held_out, None if y is None else anomaly_labels(y, len(held_out))
         if self.contamination != "auto":
             return x, None, None
@@ -189,28 +200,10 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         parts = np.sort(order[held_out:]), np.sort(order[:held_out])
         return *(take_rows(x, part) for part in parts), None
 
-    def _preprocessor(self, train):
-        if self.warm_start and hasattr(self, "_models"):
-            return self.detector_.preprocessor
-        if is_images(train):
-            return ImagePreprocessor(train.shape[1:])
-        return MixedPreprocessor(self.scaling).fit(train)
-
-    def _train(self, rows, seed):
-        """The members, trained."""
-        own = ("hidden", "latent_dim", "batch_size", "steps", "learning_rate")
-        self.rules_ = rules = rules_for(
-            rows.shape[1:], len(rows), **{name: getattr(self, name) for name in own}
-        )
-        if self.warm_start and hasattr(self, "_models"):
-            models = self._models
-        else:
-            seeds = np.random.SeedSequence(seed).generate_state(int(self.n_members))
-            models = [rules.build(int(member >> 1)) for member in seeds]
-        console = Console(stderr=True) if self.verbose else None
+    def _train(self, models, x_train):
+        rules, console = self.rules_, Console(stderr=True) if self.verbose else None
         with counted(rules.steps * len(models), "training steps", console) as advance:
-            train_members(models, rows, rules.batch_size, rules.steps, advance, self.checkpoint)
-        return models
+            train_members(models, x_train, rules.batch_size, rules.steps, advance, self.checkpoint)
 
     def _threshold(self, x, held_out, labels):
         """The threshold of the deciding score."""
@@ -308,8 +301,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             (N, H, W, C).
         """
         detector, x = self._fitted(), self._checked(X)
-        made = detector.reconstruct(x)
-        return made if is_images(x) else detector.preprocessor.decode(made)
+        x_reconstructed = detector.reconstruct(x)
+        return x_reconstructed if is_images(x) else detector.preprocessor.decode(x_reconstructed)
 
     def explain(self, X, score=None, steps=32):
         """Reasons for the scores, by column or pixel.
@@ -325,7 +318,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         return self._fitted().explain(self._checked(X), score, steps)
 
     def _checked(self, X):
-        return check_given(self, X, reset=False)
+        return check_records(self, X, reset=False)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -370,12 +363,13 @@ class ALADDetector(OutlierMixin, BaseEstimator):
                 f"{folder} holds a detector that no ALADDetector wrote. Read it with "
                 "alad_tf.Detector.load."
             )
-        made = cls(**kept["parameters"])
-        made.detector_ = detector
+        estimator = cls(**kept["parameters"])
+        estimator.detector_ = detector
         for name, value in kept["attributes"].items():
-            setattr(made, name, np.array(value, object) if isinstance(value, list) else value)
-        made._finish()
-        return made
+            value = np.array(value, object) if isinstance(value, list) else value
+            setattr(estimator, name, value)
+        estimator._finish()
+        return estimator
 
     def export(self, directory, name=None, version=1, kind="saved_model"):
         """Write a SavedModel that takes raw rows; errors as for `alad_tf.Detector.export`.
@@ -397,7 +391,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
     def _finish(self):
         """What follows from the detector: offset_, and what `save` keeps of the estimator."""
         # the greatest score that is not flagged: flagged means a negative decision function
-        below = np.nextafter(np.float32(self.detector_.threshold), np.float32(-np.inf))
+        below = np.nextafter(np.float32(self.detector_.threshold.value), np.float32(-np.inf))
         self.offset_ = -float(below)
         kept = {"n_features_in_": self.n_features_in_, "n_iter_": self.n_iter_}
         if hasattr(self, "feature_names_in_"):

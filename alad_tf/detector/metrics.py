@@ -9,22 +9,8 @@ METRICS = ("precision", "recall", "f1", "auroc", "auprc")
 def top_fraction_threshold(scores, fraction):
     """The score from which on the `fraction` of highest scores is called anomalous.
 
-    Args:
-        scores: float array (N,).
-        fraction: float in (0, 1).
-
-    Returns:
-        float: the (1 - fraction) quantile, linearly interpolated.
-
-    Raises:
-        ValueError: a fraction outside (0, 1), no scores, or scores that are not finite.
-
-    Example:
-        >>> top_fraction_threshold([0.0, 1.0, 2.0, 3.0, 4.0], 0.25)
-        3.0
-
-    Source: ALAD, Section V-A ("the 20% of samples with the highest anomaly scores"); the quantile
-    rule is the authors' released code's.
+    It is the (1 - fraction) quantile, linearly interpolated, as in the authors' released code.
+    Source: ALAD, Section V-A ("the 20% of samples with the highest anomaly scores").
     """
     scores = np.asarray(scores, "float64")
     if not 0 < fraction < 1:
@@ -38,26 +24,7 @@ def top_fraction_threshold(scores, fraction):
 
 
 def metrics(scores, is_anomaly, top_fraction):
-    """One score's metrics; the anomaly is the positive class.
-
-    Args:
-        scores: float array (N,), higher is more anomalous.
-        is_anomaly: bool array (N,), with both classes.
-        top_fraction: float in (0, 1), the share of samples that is called anomalous.
-
-    Returns:
-        dict of floats in [0, 1]: precision, recall, f1 at the top fraction; auroc and auprc
-        (average precision), which need no threshold.
-
-    Raises:
-        ValueError: lengths differ, or one class is missing.
-
-    Example:
-        >>> metrics([0.1, 0.2, 0.3, 0.9], [False, False, False, True], 0.25)["f1"]
-        1.0
-
-    Source: ALAD, Section V-A.
-    """
+    """One score's metrics, as `evaluate` says. Source: ALAD, Section V-A."""
     scores = np.asarray(scores, "float64")
     is_anomaly = np.asarray(is_anomaly, bool)
     if scores.shape != is_anomaly.shape:
@@ -82,18 +49,26 @@ def metrics(scores, is_anomaly, top_fraction):
 
 
 def evaluate(scores, is_anomaly, top_fraction):
-    """Metrics of several scores.
+    """Metrics of several scores by the paper's protocol; the anomaly is the positive class.
 
     Args:
-        scores: dict of float arrays (N,) by score name.
-        is_anomaly, top_fraction: as for `metrics`.
+        scores: dict of float arrays (N,) by score name, higher is more anomalous.
+        is_anomaly: bool array (N,), with both classes.
+        top_fraction: float in (0, 1), the share of samples that is called anomalous.
 
     Returns:
-        dict of `metrics` by score name.
+        dict by score name of dicts of floats in [0, 1]: precision, recall, f1 at the top fraction;
+        auroc and auprc (average precision), which need no threshold.
+
+    Raises:
+        ValueError: lengths differ, one class is missing, scores that are not finite, or a fraction
+            outside (0, 1).
 
     Example:
-        >>> list(evaluate({"l1": [0.1, 0.9]}, [False, True], 0.5))
-        ['l1']
+        >>> evaluate({"l1": [0.1, 0.2, 0.3, 0.9]}, [False, False, False, True], 0.25)["l1"]["f1"]
+        1.0
+
+    Source: ALAD, Section V-A.
     """
     return {name: metrics(values, is_anomaly, top_fraction) for name, values in scores.items()}
 
@@ -108,14 +83,6 @@ def summarize(runs, score="features"):
     Returns:
         dict by metric of {"mean", "std", "seeds"}; std is the sample standard deviation, 0 for one
         seed.
-
-    Raises:
-        ValueError: no runs.
-
-    Example:
-        >>> runs = [{"metrics": {"features": dict.fromkeys(METRICS, v)}} for v in (0.2, 0.4)]
-        >>> round(summarize(runs)["f1"]["mean"], 2)
-        0.3
     """
     if not runs:
         raise ValueError("There is nothing to summarize: received no runs.")
@@ -128,17 +95,6 @@ def summarize(runs, score="features"):
 
 
 def spread_of(summary):
-    """A metric's mean and spread in words: "0.9501 ± 0.0018", or the mean alone for one seed.
-
-    Args:
-        summary: dict "mean", "std", "seeds", as in `summarize`.
-
-    Returns:
-        str, four decimals each.
-
-    Example:
-        >>> spread_of({"mean": 0.5, "std": 0.01, "seeds": 3})
-        '0.5000 ± 0.0100'
-    """
-    told = f"{summary['mean']:.4f}"
-    return told if summary["seeds"] == 1 else f"{told} ± {summary['std']:.4f}"
+    """A metric's mean and spread as text: "0.9501 ± 0.0018", or the mean alone for one seed."""
+    mean = f"{summary['mean']:.4f}"
+    return mean if summary["seeds"] == 1 else f"{mean} ± {summary['std']:.4f}"

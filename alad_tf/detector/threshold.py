@@ -1,7 +1,7 @@
 """Thresholds with a meaning, and p-values: from a share, from held-out normal rows, from labels."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,18 +32,23 @@ class Threshold:
 
     value: float
     rule: str
-    reference: np.ndarray
+    reference: np.ndarray = field(default_factory=lambda: np.zeros(0, "float32"), repr=False)
+
+    def __float__(self):
+        return self.value
 
     def flags(self, scores):
         """Whether scores are anomalous.
 
         Args:
-            scores: float array of any shape.
+            scores: float array of any shape, or float32 tensor.
 
         Returns:
-            bool array of that shape.
+            bool array or tensor of that shape.
         """
-        return np.asarray(scores, "float32") >= np.float32(self.value)
+        if getattr(scores, "dtype", None) != np.float32:  # tensors, which exports trace, are
+            scores = np.asarray(scores, "float32")
+        return scores >= np.float32(self.value)
 
     def p_values(self, scores):
         """How likely a normal row scores so high or higher.
@@ -93,11 +98,11 @@ def by_contamination(scores, fraction):
     Source: ALAD, Section V-A, by `alad_tf.detector.metrics.top_fraction_threshold`.
     """
     value = float(np.float32(top_fraction_threshold(scores, fraction)))
-    return Threshold(value, f"flags the top {fraction:g} of the rows it was set on", _none())
+    return Threshold(value, f"flags the top {fraction:g} of the rows it was set on")
 
 
 def by_false_alarms(scores, budget, seed=0):
-    """Flag rows whose conformal p-value is at most `budget`: so many false alarms, in the mean.
+    """Flag rows whose conformal p-value is at most `budget`: so many false alarms on average.
 
     Args:
         scores: float array (n,) of held-out normal rows, none of which trained.
@@ -133,7 +138,7 @@ def by_false_alarms(scores, budget, seed=0):
     # p <= budget means: fewer than `allowed` held-out scores are as high, so beyond this one
     beyond = reference[len(reference) - allowed]
     value = float(np.nextafter(beyond, np.float32(np.inf)))
-    return Threshold(value, f"flags {100 * budget:.3g}% of normal rows, in the mean", reference)
+    return Threshold(value, f"flags {100 * budget:.3g}% of normal rows on average", reference)
 
 
 def by_labels(scores, is_anomaly):
@@ -182,7 +187,3 @@ def _finite(scores):
             f"{scores.shape} with {int((~np.isfinite(scores)).sum())} values not finite."
         )
     return scores
-
-
-def _none():
-    return np.zeros(0, "float32")

@@ -25,26 +25,11 @@ HELD_OUT = 1 / 5  # of the rows, which do not train in a trial
 
 
 def corrupt(x, generator):
-    """Replace parts of normal samples by the same parts of others.
+    """Replaces parts of normal samples by the same parts of others: float32 array of x's shape.
 
     Tables: a quarter of the columns, drawn for each row, get another row's values: every value is
     one that the column has, and only what belongs together is broken. Images: a rectangle of
     another image is pasted at another place.
-
-    Args:
-        x: float array (N, d) or (N, H, W, C), preprocessed, N at least 2.
-        generator: `numpy.random.Generator`.
-
-    Returns:
-        float32 array of x's shape.
-
-    Raises:
-        ValueError: fewer than two samples.
-
-    Example:
-        >>> x = np.arange(8.0).reshape(4, 2)
-        >>> corrupt(x, np.random.default_rng(0)).shape
-        (4, 2)
 
     Source: Vincent et al., JMLR 2010, for swapped values as noise; Li et al., "CutPaste", CVPR
     2021, for images.
@@ -53,21 +38,21 @@ def corrupt(x, generator):
         raise ValueError(f"Corruptions take parts of other samples; received {len(x)} of them.")
     count = len(x)
     others = (np.arange(count) + generator.integers(1, count, count)) % count
-    made = np.array(x, "float32")
+    corrupted = np.array(x, "float32")
     if x.ndim == 2:
         columns = x.shape[1]
         replaced = max(1, round(SHARE * columns))
         order = generator.random((count, columns)).argsort(1)[:, :replaced]
         rows = np.arange(count)[:, None]
-        made[rows, order] = x[others[:, None], order]
-        return made
+        corrupted[rows, order] = x[others[:, None], order]
+        return corrupted
     height, width = (max(1, round(SHARE * side)) for side in x.shape[1:3])
     for row, other in enumerate(others):
         top, below = generator.integers(0, x.shape[1] - height + 1, 2)
         left, right = generator.integers(0, x.shape[2] - width + 1, 2)
         piece = x[other, below : below + height, right : right + width]
-        made[row, top : top + height, left : left + width] = piece
-    return made
+        corrupted[row, top : top + height, left : left + width] = piece
+    return corrupted
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +61,6 @@ class TuningData:
 
     Attributes:
         train, normal, corrupted: float32 arrays, preprocessed; the last two have one shape.
-
-    Example:
-        >>> data = TuningData.split(np.outer(np.arange(50), [0.01, 0.02, 0.03]), 0)
-        >>> len(data.train), len(data.normal), len(data.corrupted)
-        (40, 10, 10)
-        >>> from alad_tf.baselines import IsolationForest  # any scorer
-        >>> data.criterion(IsolationForest().fit(data.train), "score") > 0.5
-        True
     """
 
     train: np.ndarray = field(repr=False)
@@ -92,18 +69,7 @@ class TuningData:
 
     @classmethod
     def split(cls, x, seed):
-        """A fifth of the rows is held out.
-
-        Args:
-            x: float array (N, ...), preprocessed normal samples, N at least 10.
-            seed: int, of the choice and of the corruptions.
-
-        Returns:
-            `TuningData`.
-
-        Raises:
-            ValueError: fewer than ten samples.
-        """
+        """Holds out a fifth of N >= 10 preprocessed normal samples (N, ...), and corrupts them."""
         if len(x) < 10:
             raise ValueError(f"A search needs ten rows at least; received {len(x)}.")
         generator = np.random.default_rng(seed)
@@ -113,18 +79,11 @@ class TuningData:
         return cls(train, normal, corrupt(normal, generator))
 
     def criterion(self, scorer, score_name):
-        """How well a scorer tells the held-out rows from their corruptions.
+        """AUROC of a scorer's `score_name` on the held-out rows and their corruptions.
 
         Why this and not the held-out rows' own mean score: that one is in the network's own unit.
         It is least for a network that reconstructs all rows, odd ones too, and 0 for features that
         are constant. Here, as in use, normal rows have to score below others.
-
-        Args:
-            scorer: anything whose `scores` gives a dict of arrays (N,): `Scorer`, a baseline.
-            score_name: str, one of its scores.
-
-        Returns:
-            float in [0, 1], the AUROC.
         """
         rows = np.concatenate([self.normal, self.corrupted])
         labels = np.repeat([0, 1], len(self.normal))
@@ -136,15 +95,11 @@ class ALADHyperModel(keras_tuner.HyperModel):
 
     Args:
         data: `TuningData`.
-        score_name: str, the score that is to tell normal rows from others.
+        score_name: str, the score that is to rank corrupted rows above normal ones.
         seed: int, of weights, noise and shuffling, equal in all trials.
 
     Example:
-        >>> data = TuningData.split(np.random.default_rng(0).normal(size=(50, 8)), 0)
-        >>> model, hp = ALADHyperModel(data), keras_tuner.HyperParameters()
-        >>> model.rules(hp).latent_dim, model.build(hp).latent_dim
-        (4, 4)
-        >>> # tuner = keras_tuner.RandomSearch(model,
+        >>> # tuner = keras_tuner.RandomSearch(ALADHyperModel(data),
         >>> #     keras_tuner.Objective("corruption_auroc", "max"), max_trials=20)
         >>> # tuner.search()  # which calls `fit`
 
@@ -156,14 +111,7 @@ class ALADHyperModel(keras_tuner.HyperModel):
         self.data, self.score_name, self.seed = data, score_name, int(seed)
 
     def rules(self, hp):
-        """The rules of a trial: what it chooses, and the defaults for the rest.
-
-        Args:
-            hp: `keras_tuner.HyperParameters` of the trial.
-
-        Returns:
-            `alad_tf.detector.defaults.Rules`.
-        """
+        """The `Rules` of a trial: what it chooses, and the defaults for the rest."""
         shape, rows = self.data.train.shape[1:], len(self.data.train)
         default = rules_for(shape, rows)
         image = len(shape) == 3
@@ -183,29 +131,14 @@ class ALADHyperModel(keras_tuner.HyperModel):
         )
 
     def build(self, hp):
-        """A trial's model.
-
-        Args:
-            hp: `keras_tuner.HyperParameters` of the trial.
-
-        Returns:
-            a compiled, untrained `ALAD`.
-        """
+        """A trial's compiled, untrained `ALAD`."""
         return self.rules(hp).build(self.seed)
 
     def fit(self, hp, model, *args, **kwargs):
-        """Train a trial's model.
-
-        Args:
-            hp: `keras_tuner.HyperParameters` of the trial.
-            model: `ALAD`, what `build` gave for them.
-            *args, **kwargs: what tuners pass to Keras's `fit`; ignored.
+        """Trains a trial's model; arguments that tuners pass to Keras's `fit` are ignored.
 
         Returns:
             dict: "corruption_auroc", 0 for a training that diverged.
-
-        Example:
-            >>> # model.fit(hp, model.build(hp))["corruption_auroc"]
         """
         rules, data = self.rules(hp), self.data
         try:
@@ -217,11 +150,11 @@ class ALADHyperModel(keras_tuner.HyperModel):
 
 
 def search(data, folder, trials=20, score_name=COMBINED, seed=0, report=None):
-    """Search by Gaussian processes, each trial kept: the same call goes on after an interrupt.
+    """Searches by Gaussian processes, each trial kept: the same call goes on after an interrupt.
 
     Args:
         data: `TuningData`.
-        folder: str or Path of the trials' folder, made if it is not there.
+        folder: str or Path of the trials' folder, created if it is not there.
         trials: int, how many, those done before included.
         score_name, seed: as for `ALADHyperModel`.
         report: function of a finished trial's number, values and criterion; None for none.
@@ -229,16 +162,9 @@ def search(data, folder, trials=20, score_name=COMBINED, seed=0, report=None):
     Returns:
         list of `(values, criterion)`, dicts and floats, best first.
 
-    Raises:
-        ValueError: fewer than one trial.
-
     Example:
         >>> # best, criterion = search(TuningData.split(x, 0), "tuning", trials=10)[0]
         >>> # ALADDetector(**best).fit(rows)
-        >>> search(None, "tuning", trials=0)
-        Traceback (most recent call last):
-        ...
-        ValueError: trials must be at least 1; received 0.
     """
     if trials < 1:
         raise ValueError(f"trials must be at least 1; received {trials}.")

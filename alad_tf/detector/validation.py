@@ -1,4 +1,4 @@
-"""What the estimator is given: tables or images of many types, checked as scikit-learn does."""
+"""What the estimator accepts: tables or images of many types, checked as scikit-learn does."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.utils.validation import validate_data
 
 
-def check_given(estimator, x, reset):
+def check_records(estimator, x, reset):
     """Rows as the preprocessors take them; `n_features_in_` is learnt or compared.
 
     Args:
@@ -19,10 +19,6 @@ def check_given(estimator, x, reset):
 
     Returns:
         `pandas.DataFrame`, float64 or object array (N, d), or uint8 array (N, H, W, C).
-
-    Raises:
-        ValueError, TypeError: what scikit-learn raises for fewer than two training rows, sparse
-            data, other columns than in training, infinite or complex values; other images.
     """
     if isinstance(x, Mapping) and not hasattr(x, "toarray"):  # some sparse arrays are dicts
         x = pd.DataFrame(dict(x))
@@ -36,7 +32,7 @@ def check_given(estimator, x, reset):
             )
         validate_data(estimator, x, reset=reset, skip_check_array=True)
         return x
-    if not hasattr(x, "toarray"):  # scikit-learn has words for sparse ones
+    if not hasattr(x, "toarray"):  # scikit-learn explains sparse ones
         x = x if hasattr(x, "shape") else np.asarray(x)
         if len(x.shape) in (3, 4):
             return _images(estimator, np.asarray(x), reset)
@@ -88,22 +84,7 @@ def take_rows(x, indices):
 
 
 def anomaly_labels(y, rows):
-    """Labels of validation rows as bool, True for anomalies.
-
-    Args:
-        y: array-like (N,): bool or 0 / 1, 1 for anomalies; or scikit-learn's 1 / -1, -1 for them.
-        rows: int, N.
-
-    Returns:
-        bool array (N,).
-
-    Raises:
-        ValueError: other values, or another length.
-
-    Example:
-        >>> anomaly_labels([1, -1], 2).tolist(), anomaly_labels([0, 1], 2).tolist()
-        ([False, True], [False, True])
-    """
+    """Labels (N,), 1 or True for anomalies, or scikit-learn's -1 for them, as bool."""
     y = np.asarray(y)
     values = set(np.unique(y).tolist())
     if y.shape != (rows,) or not (values <= {0, 1} or values <= {-1, 1}):
@@ -116,20 +97,13 @@ def anomaly_labels(y, rows):
 
 
 def check_shares(estimator):
-    """The estimator's arguments that are shares or counts, before anything is trained.
-
-    Args:
-        estimator: `alad_tf.ALADDetector`.
-
-    Raises:
-        ValueError: one that is outside of its range.
-    """
+    """Checks the estimator's arguments that are shares or counts, before any training."""
     for name, most in {"contamination": 0.5, "false_alarms": 1, "calibration": 1}.items():
         value = getattr(estimator, name)
         if value is None or (name == "contamination" and value == "auto"):
             continue
         if isinstance(value, str) or not 0 < value <= most or value == 1:
-            told = '"auto" or ' if name == "contamination" else ""
-            raise ValueError(f"{name} is {value!r}; expected {told}a share in (0, {most}).")
+            auto = '"auto" or ' if name == "contamination" else ""
+            raise ValueError(f"{name} is {value!r}; expected {auto}a share in (0, {most}).")
     if not estimator.n_members >= 1:
         raise ValueError(f"n_members is {estimator.n_members!r}; expected at least 1.")

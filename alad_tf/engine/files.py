@@ -16,7 +16,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-WEIGHTS = "scorer.weights.h5"
+CONFIG, WEIGHTS = "config.json", "scorer.weights.h5"
+FORMAT = 1  # of a saved detector or baseline
 DTYPES = ("float32", "float16", "int8")
 # Arrays of int8: so many weights of an output, at consecutive inputs, have 127 levels up to their
 # largest. A level's worth is in the array of this suffix.
@@ -145,6 +146,32 @@ def read_json(path):
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not valid JSON ({error}). Was it cut or edited?") from error
+
+
+def write_scorer(folder, scorer, dtype="float32", **about):
+    """Writes a scorer with what its config.json says besides, whole or not at all."""
+    config = {"format": FORMAT, "method": scorer.method, "scorer": scorer.architecture(), **about}
+    with replacing_folder(folder) as temporary:
+        write_json(temporary / CONFIG, config)
+        scorer.write_state(temporary, dtype)
+    return Path(folder)
+
+
+def read_config(folder, what):
+    """The config.json that `write_scorer` wrote; `what` the folder should hold, for the error."""
+    folder = Path(folder)
+    if not (folder / CONFIG).is_file() or not any(folder.glob("scorer.*")):
+        raise FileNotFoundError(
+            f"No {what} in {folder.resolve()}: expected {CONFIG} and the scorer's weights. Give "
+            "the folder that `save` wrote; in a run of `alad train` it is named 'detector'."
+        )
+    config = read_json(folder / CONFIG)
+    if config.get("format") != FORMAT:
+        raise ValueError(
+            f"{folder / CONFIG} has format {config.get('format')!r}; this version reads {FORMAT}. "
+            "Upgrade the package, or save again."
+        )
+    return config
 
 
 class KeptScorer:

@@ -279,7 +279,7 @@ def set_threshold(detector, data, test_scores):
         >>> detector = zoo.load("breast_cancer_alad")
         >>> set_threshold(detector, data, detector.scores(data.part("test").x))
         >>> detector.threshold_rule
-        'flags 5% of normal rows, in the mean'
+        'flags 5% of normal rows on average'
     """
     if len(data.split.validation):
         scores = detector.anomaly_score(data.part("validation").x)

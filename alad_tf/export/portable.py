@@ -18,7 +18,6 @@ from alad_tf.export.graph import (
     require_place,
     save,
 )
-from alad_tf.export.inputs import inputs_of
 
 METADATA = "metadata.json"
 OPSET, TEXT_OPSET = 18, ("ai.onnx.ml", 3)
@@ -65,17 +64,15 @@ def export_portable(detector, folder, kind):
         )
     preprocessor, folder = require_exportable(detector), Path(folder)
     require_place(folder, f"model.{kind}")
-    inputs = inputs_of(preprocessor)
     graph = graph_of(detector)
-    function, specs = portable(detector, graph, inputs)
+    function, specs = portable(detector, graph)
     content = CONVERTERS[kind](tf.function(function), specs, module_of(preprocessor, graph))
-    columns = {name: column for name, (column, _) in inputs.items()}
     with replacing_folder(folder.resolve()) as temporary:
         path = temporary / f"model.{kind}"
         path.write_bytes(content)
-        told = metadata(detector, columns, temporary)
-        write_json(temporary / METADATA, {**told, "file": path.name})
-        wrong = portable_difference(detector, path, columns)
+        about = metadata(detector, temporary)
+        write_json(temporary / METADATA, {**about, "file": path.name})
+        wrong = portable_difference(detector, path)
         if wrong:
             raise RuntimeError(f"{wrong} Nothing was written to {folder.resolve()}.")
     return folder / path.name
@@ -159,8 +156,8 @@ def _missing(what, extra):
 
 
 def _unfit(what, error):
-    told = " ".join(str(error).split())
-    short = told if len(told) < 300 else f"{told[:300]}..."
+    message = " ".join(str(error).split())
+    short = message if len(message) < 300 else f"{message[:300]}..."
     return ValueError(
         f"The converter to {what} cannot take this detector: {short} Export a SavedModel instead."
     )

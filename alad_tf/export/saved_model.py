@@ -6,30 +6,21 @@ from pathlib import Path
 import tensorflow as tf
 
 from alad_tf.engine.files import replacing_folder, write_json
-from alad_tf.export.check import difference
+from alad_tf.export.check import BATCHES, difference
 from alad_tf.export.graph import (
     METADATA,
     graph_of,
     metadata,
     module_of,
+    requests,
     require_exportable,
     require_place,
     save,
     signatures,
 )
-from alad_tf.export.inputs import (
-    ENCODED,
-    SERIALIZED,
-    inputs_of,
-    readable,
-    request_of,
-    sample,
-    serialized,
-)
 from alad_tf.export.portable import export_portable
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
-BATCHES = (1, 5)
 
 
 def export_version(detector, directory, name=None, version=1, kind="saved_model"):
@@ -127,60 +118,28 @@ def export(detector, folder):
     """
     preprocessor, folder = require_exportable(detector), Path(folder)
     require_place(folder, METADATA)
-    inputs = inputs_of(preprocessor)
     with replacing_folder(folder.resolve()) as temporary:
         graph = graph_of(detector)
         module = module_of(preprocessor, graph)
-        columns = {name: column for name, (column, _) in inputs.items()}
         functions = {
             name: tf.function(function).get_concrete_function(**specs)
-            for name, (function, specs) in signatures(detector, graph, inputs).items()
+            for name, (function, specs) in signatures(detector, graph).items()
         }
         save(module, temporary, functions)
-        warmed = write_warmup(temporary, detector, columns)
-        told = metadata(detector, columns, temporary)
-        write_json(temporary / METADATA, {**told, "warmup_requests": warmed})
-        wrong = difference(detector, temporary, columns)
+        written = write_warmup(temporary, detector)
+        about = metadata(detector, temporary)
+        write_json(temporary / METADATA, {**about, "warmup_requests": written})
+        wrong = difference(detector, temporary)
         if wrong:
             raise RuntimeError(f"{wrong} Nothing was written to {folder.resolve()}.")
     return folder
 
 
-def requests(detector, columns, count):
-    """A request of random records for every signature.
+def write_warmup(folder, detector):
+    """Writes requests with which TensorFlow Serving warms an export up; returns how many.
 
-    Args:
-        detector: `alad_tf.Detector`.
-        columns: dict, for each input the column that it stands for, or None.
-        count: int, records of a request.
-
-    Returns:
-        dict by signature of dicts of arrays by input.
-    """
-    records = sample(detector.preprocessor, count)
-    raw = request_of(columns, records)
-    found = {"serving_default": raw, "scores": raw}
-    if detector.reconstructs:
-        found["reconstruct"] = raw
-    if SERIALIZED in readable(detector.preprocessor):
-        found[SERIALIZED] = {"examples": serialized(detector.preprocessor, raw)}
-    if ENCODED in readable(detector.preprocessor):
-        found[ENCODED] = {"encoded": [tf.io.encode_png(x).numpy() for x in records]}
-    return found
-
-
-def write_warmup(folder, detector, columns):
-    """Write `assets.extra/tf_serving_warmup_requests` into an export.
-
-    Args:
-        folder: str or Path of the export.
-        detector: `alad_tf.Detector`.
-        columns: dict, for each input the column that it stands for, or None.
-
-    Returns:
-        int, how many requests; 0 without the package tensorflow-serving-api, an extra.
-
-    Source: TensorFlow Serving, "SavedModel warmup".
+    0 without the package tensorflow-serving-api, an extra. Source: TensorFlow Serving,
+    "SavedModel warmup".
     """
     try:
         from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
@@ -191,7 +150,8 @@ def write_warmup(folder, detector, columns):
     written = 0
     with tf.io.TFRecordWriter(str(path)) as writer:
         for count in BATCHES:
-            for signature, request in requests(detector, columns, count).items():
+            records = detector.preprocessor.sample(count)
+            for signature, request in requests(detector, records).items():
                 message = predict_pb2.PredictRequest()
                 message.model_spec.signature_name = signature
                 for name, values in request.items():

@@ -44,6 +44,7 @@ def score_histogram(
         'histogram.png'
     """
     scores, is_anomaly = np.asarray(scores, "float64"), np.asarray(is_anomaly, bool)
+    threshold = None if threshold is None else float(threshold)
     figure, axes = new_figure()
     # a few far anomalies would squeeze all else into one bar: the last bar takes what lies beyond
     high = np.quantile(scores, 0.99)

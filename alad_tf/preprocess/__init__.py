@@ -8,11 +8,12 @@ Example:
     array([[0.25, 0.  ]], dtype=float32)
 """
 
+from alad_tf.preprocess.base import SCALINGS
 from alad_tf.preprocess.fitting import for_dataset, preprocessor_from_state
 from alad_tf.preprocess.image import ImagePreprocessor
 from alad_tf.preprocess.mixed import MixedPreprocessor
 from alad_tf.preprocess.table import TablePreprocessor
-from alad_tf.preprocess.vector import SCALINGS, VectorPreprocessor
+from alad_tf.preprocess.vector import VectorPreprocessor
 
 __all__ = [
     "SCALINGS",

@@ -1,6 +1,12 @@
-"""What both preprocessors share: scaling, fitted state, batch-wise transformation."""
+"""What the preprocessors share: fitted state, batches, scaling, what an export takes."""
 
 from __future__ import annotations
+
+import itertools
+import keyword
+import re
+from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -9,37 +15,15 @@ import tensorflow as tf
 from alad_tf.data.records import rows, take
 
 SCALINGS = ("standard", "minmax", "none")
+UNSEEN = "\N{EM DASH}unseen\N{EM DASH}"  # in samples: a category that no training row had
 
 
-def fit_scaling(x: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
-    """Shift and scale of each column, for `(x - shift) * scale`.
+class Encoding(NamedTuple):
+    """Records as bytes: the name of the input that takes them, and both directions."""
 
-    "standard" gives mean 0 and (population) standard deviation 1, "minmax" the range [0, 1], "none"
-    leaves x alone. Constant columns get scale 0 under "standard" and "minmax": they are 0 whatever
-    comes later, since nothing was learnt about another value.
-
-    Args:
-        x: `(N, d)` float32 training rows, finite.
-        scaling: "standard", "minmax" or "none".
-
-    Returns:
-        `(shift, scale)`, each `(d,)` float32.
-
-    Example:
-        >>> fit_scaling(np.array([[0, 7], [4, 7]], "float32"), "minmax")
-        (array([0., 7.], dtype=float32), array([0.25, 0.  ], dtype=float32))
-    """
-    if scaling == "none":
-        return np.zeros(x.shape[1], np.float32), np.ones(x.shape[1], np.float32)
-    # float64 sums of float32 values are exact (up to 2**29 rows): constant columns deviate by 0
-    if scaling == "minmax":
-        shift = x.min(axis=0).astype(np.float64)
-        spread = x.max(axis=0) - shift
-    else:
-        shift, spread = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
-    varies = spread > 1.0 / np.finfo(np.float32).max  # the inverse must fit into float32
-    scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
-    return shift.astype(np.float32), scale.astype(np.float32)
+    input: str
+    decode: Callable  # string tensor (N,) -> a request: tensors by input
+    encode: Callable  # raw records -> list of bytes (N,)
 
 
 class Preprocessor(keras.layers.Layer):
@@ -50,15 +34,11 @@ class Preprocessor(keras.layers.Layer):
 
     Args:
         **kwargs: `name` of the layer.
-
-    Example:
-        >>> from alad_tf.preprocess import VectorPreprocessor
-        >>> VectorPreprocessor("none").fit([[2.0]]).state()["kind"]
-        'vector'
     """
 
     kind: str
     scaling: str
+    accepts_gaps = False  # whether values may be missing
 
     def __init__(self, **kwargs):
         kwargs |= {"dtype": "float32", "trainable": False}  # whatever the global policy is
@@ -74,12 +54,17 @@ class Preprocessor(keras.layers.Layer):
         """Shape of one preprocessed sample."""
         raise NotImplementedError
 
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Which output columns each raw column became; images have no columns."""
+        return {}
+
     def build(self, input_shape=None) -> None:
         """Raises RuntimeError unless fitted: the weights come from `fit`, not from a shape."""
         self._require_fitted()
 
     def check(self, x):
-        """Clean records, as `call` takes them.
+        """Checks raw records.
 
         Args:
             x: raw records.
@@ -122,21 +107,58 @@ class Preprocessor(keras.layers.Layer):
             result[start : start + batch_size] = self(tf.nest.map_structure(tf.constant, batch))
         return result
 
-    def inverse(self, x: np.ndarray) -> np.ndarray:
-        """Reconstructions as people look at them; tables stay in preprocessed space.
+    def inverse(self, x):
+        """Reconstructions as people look at them.
 
         Args:
-            x: `(N, *output_shape)` float32.
+            x: `(N, *output_shape)` float32, an array or a tensor.
 
         Returns:
-            tables: `x`; images: uint8 `(N, height, width, channels)`.
+            an array or tensor, as `x` is: of tables `x` itself, in preprocessed space; of images
+            uint8 `(N, height, width, channels)`, rounded, values beyond [-1, 1] clipped.
 
         Example:
             >>> from alad_tf.preprocess import ImagePreprocessor
-            >>> ImagePreprocessor((1, 1, 1)).inverse(np.zeros((1, 1, 1, 1))).ravel().tolist()
-            [128]
+            >>> ImagePreprocessor((1, 1, 1)).inverse(np.zeros((1, 1, 1, 1), "float32")).tolist()
+            [[[[128]]]]
         """
         return x
+
+    def raw_columns(self, x) -> dict[str, np.ndarray]:
+        """The columns of raw records that are used; images have none.
+
+        Args:
+            x: raw records, as `check` takes them.
+
+        Returns:
+            dict of `(N,)` arrays by name: text, or float32.
+
+        Raises:
+            ValueError: `check` refuses the records.
+
+        Example:
+            >>> from alad_tf.preprocess import VectorPreprocessor
+            >>> VectorPreprocessor("none").fit([[2.0]]).raw_columns([[3.0]])
+            {'x0': array([3.], dtype=float32)}
+        """
+        return {}
+
+    def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Preprocessed rows as raw columns; images have none.
+
+        Args:
+            x: `(N, output_dim)` float32.
+
+        Returns:
+            dict of `(N,)` arrays by name: numbers in their unit, the likeliest category.
+
+        Example:
+            >>> from alad_tf.preprocess import VectorPreprocessor
+            >>> layer = VectorPreprocessor("minmax").fit([[2.0], [4.0]])
+            >>> layer.decode(np.float32([[0.5]]))
+            {'x0': array([3.], dtype=float32)}
+        """
+        return {}
 
     def state(self) -> dict:
         """The fitted preprocessor as JSON-able values; float32 values survive JSON exactly.
@@ -165,46 +187,103 @@ class Preprocessor(keras.layers.Layer):
         """Layer config with the fitted state, for `keras.saving`."""
         return {**super().get_config(), **self._own_config()}
 
-    @property
-    def groups(self) -> dict[str, list[int]]:
-        """Which output columns each raw column became; images have no columns."""
-        raise NotImplementedError
+    # ------------------------------------------------ what an export of it takes
 
-    def raw_columns(self, x) -> dict[str, np.ndarray]:
-        """The columns of raw records that are used.
-
-        Args:
-            x: raw records, as `check` takes them.
+    def signature(self) -> dict[str, tf.TensorSpec]:
+        """The inputs of an export.
 
         Returns:
-            dict of `(N,)` arrays by name: text, or float32.
+            dict of `tf.TensorSpec` by the input's name.
 
         Raises:
-            ValueError: `check` refuses the records.
+            ValueError: two columns whose names would be one input's.
 
         Example:
-            >>> from alad_tf.preprocess import VectorPreprocessor
-            >>> VectorPreprocessor("none").fit([[2.0]]).raw_columns([[3.0]])
-            {'x0': array([3.], dtype=float32)}
+            >>> from alad_tf.preprocess import ImagePreprocessor
+            >>> ImagePreprocessor((8, 8, 3)).signature()["images"].shape
+            TensorShape([None, 8, 8, 3])
         """
         raise NotImplementedError
 
-    def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Preprocessed rows as raw columns.
+    def input_columns(self) -> dict[str, str] | None:
+        """The column of each input, or None where one input takes whole records."""
+        return None
+
+    def request(self, records) -> dict[str, np.ndarray]:
+        """Raw records as an export takes them: arrays by input."""
+        columns = self.input_columns()
+        if columns is None:
+            return dict.fromkeys(self.signature(), records)
+        return {name: np.asarray(records[column]) for name, column in columns.items()}
+
+    def from_request(self, request: dict[str, tf.Tensor]):
+        """A request of an export as `call` takes it.
 
         Args:
-            x: `(N, output_dim)` float32.
+            request: dict of tensors by input.
 
         Returns:
-            dict of `(N,)` arrays by name: numbers in their unit, the likeliest category.
+            a tensor, or a dict of tensors.
 
         Example:
             >>> from alad_tf.preprocess import VectorPreprocessor
-            >>> layer = VectorPreprocessor("minmax").fit([[2.0], [4.0]])
-            >>> layer.decode(np.float32([[0.5]]))
-            {'x0': array([3.], dtype=float32)}
+            >>> layer = VectorPreprocessor("none").fit([[2.0]])
+            >>> layer.from_request(layer.request([[3.0]]))
+            [[3.0]]
+        """
+        columns = self.input_columns()
+        if columns is None:
+            (records,) = request.values()
+            return records
+        return {columns[name]: values for name, values in request.items()}
+
+    def sample(self, count: int, reach: float = 1):
+        """Random raw records within the range of the training rows.
+
+        Args:
+            count: N; if above 1, a table's last row has categories that nobody has seen, and gaps
+                where the training rows had some.
+            reach: above 1 the rows of a table leave that range in all directions, the last one
+                this many times as far.
+
+        Returns:
+            images: uint8 `(N, height, width, channels)`; arrays: float32 `(N, d)`; tables: dict of
+            `(N,)` columns.
+
+        Example:
+            >>> from alad_tf.preprocess import ImagePreprocessor
+            >>> ImagePreprocessor((8, 8, 2)).sample(3).shape
+            (3, 8, 8, 2)
         """
         raise NotImplementedError
+
+    def encodings(self) -> dict[str, Encoding]:
+        """The signatures of an export that take records as bytes.
+
+        Returns:
+            dict by signature of `Encoding`; empty for images that no picture format holds.
+
+        Example:
+            >>> from alad_tf.preprocess import ImagePreprocessor
+            >>> list(ImagePreprocessor((8, 8, 3)).encodings())
+            ['serialized_examples', 'encoded_images']
+        """
+        return {"serialized_examples": Encoding("examples", self._parse, self._serialize)}
+
+    def _parse(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Serialized `tf.Example`s as a request; an absent feature is a gap where it may be."""
+        features = {}
+        for name, spec in self.signature().items():
+            shape = spec.shape[1:]
+            gap = "" if spec.dtype == tf.string else np.full(shape, np.nan, "float32")
+            default = gap if self.accepts_gaps else None
+            features[name] = tf.io.FixedLenFeature(shape, spec.dtype, default)
+        return tf.io.parse_example(examples, features)
+
+    def _serialize(self, records) -> list[bytes]:
+        request = self.request(records)
+        each = zip(*request.values(), strict=True)
+        return [serialized_example(dict(zip(request, values, strict=True))) for values in each]
 
     def _own_config(self) -> dict:
         raise NotImplementedError
@@ -227,14 +306,18 @@ class ScalingPreprocessor(Preprocessor):
         scale: `(d,)` fitted scale, or None.
         **kwargs: `name` of the layer.
 
+    Attributes:
+        named: bool, whether columns have names of their own; else records are arrays.
+        numeric: list of str, the columns of numbers in `shift`'s order.
+        vocabularies: dict of lists of str by categorical column.
+
     Raises:
         ValueError: unknown scaling, or shift and scale of different lengths.
-
-    Example:
-        >>> from alad_tf.preprocess import VectorPreprocessor
-        >>> VectorPreprocessor("minmax").fit([[2.0], [4.0]]).scale.numpy()
-        array([0.5], dtype=float32)
     """
+
+    named: bool
+    numeric: list[str]
+    vocabularies: dict[str, list[str]]
 
     def __init__(self, scaling: str, shift=None, scale=None, **kwargs):
         super().__init__(**kwargs)
@@ -254,6 +337,63 @@ class ScalingPreprocessor(Preprocessor):
     def output_shape(self) -> tuple[int, ...]:
         """Shape of one preprocessed row."""
         return (self.output_dim,)
+
+    @property
+    def output_dim(self) -> int:
+        """Number of output columns."""
+        return len(self.feature_names)
+
+    @property
+    def feature_names(self) -> list[str]:
+        """One name per output column: "service=http" for one-hot columns."""
+        return [feature for _, features in self._blocks() for feature in features]
+
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Which output columns each raw column became: dict of lists of ints."""
+        positions, found = itertools.count(), {}
+        for column, features in self._blocks():
+            found.setdefault(column, []).extend(next(positions) for _ in features)
+        return found
+
+    def _blocks(self) -> list[tuple[str, list[str]]]:
+        """The output from left to right: raw columns, each with the names of its features."""
+        raise NotImplementedError
+
+    def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        groups = self.groups
+        numbers = self._unscale(x[:, [groups[name][0] for name in self.numeric]])
+        columns = dict(zip(self.numeric, numbers.T, strict=True))
+        for name, known in self.vocabularies.items():
+            columns[name] = likeliest(x[:, groups[name]], known)
+        return {name: columns[name] for name in groups}
+
+    def signature(self) -> dict[str, tf.TensorSpec]:
+        columns = self.input_columns()
+        if columns is None:
+            return {"x": tf.TensorSpec((None, self.shift.shape[0]), tf.float32)}
+        text = self.vocabularies
+        dtypes = {n: tf.string if column in text else tf.float32 for n, column in columns.items()}
+        return {name: tf.TensorSpec((None,), dtype) for name, dtype in dtypes.items()}
+
+    def input_columns(self) -> dict[str, str] | None:
+        return input_names([*self.vocabularies, *self.numeric]) if self.named else None
+
+    def sample(self, count: int, reach: float = 1):
+        generator = np.random.default_rng(count)
+        shift, scale = self.shift.numpy(), self.scale.numpy()
+        spread = 1.0 / np.where(scale > 0, scale, 1.0)
+        away = generator.uniform(-1 if reach > 1 else 0, 1, (count, len(shift)))
+        away *= np.geomspace(1, reach, count)[:, np.newaxis]
+        numbers = (shift + away * spread).astype("float32")
+        if self.accepts_gaps and count > 1:
+            numbers[-1, self.gaps] = np.nan
+        if not self.named:
+            return numbers
+        texts = {k: generator.choice(known, count) for k, known in self.vocabularies.items()}
+        if count > 1:
+            texts = {k: np.append(v[1:], UNSEEN) for k, v in texts.items()}
+        return {**texts, **dict(zip(self.numeric, numbers.T, strict=True))}
 
     def _unscale(self, x: np.ndarray) -> np.ndarray:
         """Scaled numbers `(N, n)` in their unit; of a constant column, the constant."""
@@ -278,8 +418,71 @@ class ScalingPreprocessor(Preprocessor):
         self.built = True  # ready for export, without a first call
 
 
+def fit_scaling(x: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
+    """Shift and scale `(d,)` of each column of `(N, d)` float32 rows, for `(x - shift) * scale`.
+
+    "standard" gives mean 0 and (population) standard deviation 1, "minmax" the range [0, 1], "none"
+    leaves x alone. Constant columns get scale 0 under "standard" and "minmax": they are 0 whatever
+    comes later, since nothing was learnt about another value.
+    """
+    if scaling == "none":
+        return np.zeros(x.shape[1], np.float32), np.ones(x.shape[1], np.float32)
+    # float64 sums of float32 values are exact (up to 2**29 rows): constant columns deviate by 0
+    if scaling == "minmax":
+        shift = x.min(axis=0).astype(np.float64)
+        spread = x.max(axis=0) - shift
+    else:
+        shift, spread = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
+    varies = spread > 1.0 / np.finfo(np.float32).max  # the inverse must fit into float32
+    scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
+    return shift.astype(np.float32), scale.astype(np.float32)
+
+
 def likeliest(block: np.ndarray, known: list[str]) -> np.ndarray:
     """The category of each row's highest value in a one-hot block, `(N,)` text."""
     if not known:
         return np.full(len(block), "", dtype="<U1")
     return np.array(known)[block.argmax(axis=1)]
+
+
+def one_hot(column: tf.Tensor, known, gap: str | None = None) -> tf.Tensor:
+    """`(N,)` text as a float32 block `(N, len(known))`; an unknown value gives zeros.
+
+    Comparing needs no lookup table, which a SavedModel would have to initialise and which no
+    `tf.function` could create. Empty text counts as the category `gap`.
+    """
+    column = tf.reshape(column, (-1, 1))  # (N, 1)
+    same = tf.equal(column, tf.constant([list(known)]))
+    if gap in known:
+        same = same | (tf.equal(column, "") & tf.constant([[value == gap for value in known]]))
+    return tf.cast(same, tf.float32)
+
+
+def input_names(columns) -> dict[str, str]:
+    """Columns by their names as inputs of an export, which have ASCII letters, digits and "_"."""
+    found = {}
+    for column in columns:
+        name = re.sub(r"\W", "_", str(column), flags=re.ASCII)
+        if not name[:1].isalpha() or keyword.iskeyword(name) or name == "self":
+            name = f"column_{name}"
+        if name in found:
+            raise ValueError(
+                f"The columns {found[name]!r} and {column!r} would both be the input {name!r}: "
+                "an input's name has ASCII letters, digits and underscores. Rename one of them and "
+                "fit again."
+            )
+        found[name] = column
+    return found
+
+
+def serialized_example(features: dict) -> bytes:
+    """One record's values by name, numbers, text or bytes, as a serialized `tf.Example`."""
+
+    def feature(value):
+        if isinstance(value, (bytes, str)):
+            content = value if isinstance(value, bytes) else value.encode()
+            return tf.train.Feature(bytes_list=tf.train.BytesList(value=[content]))
+        return tf.train.Feature(float_list=tf.train.FloatList(value=np.ravel(value)))
+
+    found = {name: feature(value) for name, value in features.items()}
+    return tf.train.Example(features=tf.train.Features(feature=found)).SerializeToString()

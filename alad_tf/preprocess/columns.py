@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import numbers
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+MISSING = "(missing)"  # the category of a gap
+
 
 def as_float32(values, what: str) -> np.ndarray:
-    """Numbers of any real dtype as float32, all finite.
-
-    Args:
-        values: `(N,)` or `(N, d)` array-like of numbers.
-        what: what the values are, for messages, e.g. `"column 'duration'"`.
-
-    Returns:
-        float32 array of the same shape.
-
-    Raises:
-        ValueError: a value that is no number, NaN, infinite or beyond float32; the message names
-            the first one by row (and column).
-
-    Example:
-        >>> as_float32([1, 2], "x")
-        array([1., 2.], dtype=float32)
-    """
+    """Numbers of any real dtype as float32, all finite; `what` names them in errors."""
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         objects = array.astype(object)
@@ -51,22 +38,7 @@ def as_float32(values, what: str) -> np.ndarray:
 
 
 def as_text(values, what: str) -> np.ndarray:
-    """Categories as text, so that 1, True, 1.0, "1" and b"1" are the same category.
-
-    Args:
-        values: `(N,)` array-like of text, bytes (UTF-8), bools, integers or floats.
-        what: what the values are, for messages, e.g. `"column 'service'"`.
-
-    Returns:
-        `(N,)` array of fixed-width text.
-
-    Raises:
-        ValueError: a missing value (None, NaN) or another kind of value, by its row.
-
-    Example:
-        >>> as_text([True, False], "column 'land'")
-        array(['1', '0'], dtype='<U1')
-    """
+    """Categories as text, so that 1, True, 1.0, "1" and b"1" are the same category."""
     array = np.asarray(values)
     if array.dtype.kind == "U":
         return array
@@ -92,22 +64,7 @@ def as_text(values, what: str) -> np.ndarray:
 def as_columns(x, categorical: Sequence[str], continuous: Sequence[str]) -> dict[str, np.ndarray]:
     """The named columns of a table, cleaned: text for `categorical`, float32 for `continuous`.
 
-    Args:
-        x: mapping from names to `(N,)` or `(N, 1)` columns, or a pandas DataFrame; columns that
-            are not named are ignored.
-        categorical: names of the columns to return as text.
-        continuous: names of the columns to return as float32.
-
-    Returns:
-        dict of `(N,)` arrays in the order `categorical`, `continuous`.
-
-    Raises:
-        ValueError: not a table, a missing column, columns of several lengths or with more than one
-            value per row, no rows, or values that `as_text` or `as_float32` refuse.
-
-    Example:
-        >>> as_columns({"a": ["x"], "b": [1], "c": [2]}, ["a"], ["b"])
-        {'a': array(['x'], dtype='<U1'), 'b': array([1.], dtype=float32)}
+    `x` maps names to `(N,)` or `(N, 1)` columns, or is a DataFrame; other columns are ignored.
     """
     names = [*categorical, *continuous]
     if not isinstance(x, (Mapping, pd.DataFrame)):
@@ -142,13 +99,90 @@ def as_columns(x, categorical: Sequence[str], continuous: Sequence[str]) -> dict
     return clean | {name: as_float32(raw[name], f"column {name!r}") for name in continuous}
 
 
-def describe(x) -> str:
-    """What `x` is, for messages: its type, and its shape if it has one.
+def columns_with_gaps(x) -> dict[str, np.ndarray]:
+    """The columns of a table by name: float64 with NaN for gaps, or objects where there is text.
 
-    Example:
-        >>> describe(np.zeros((2, 3)))
-        'ndarray of shape (2, 3)'
+    `x` is a DataFrame of pandas or Polars, a mapping from names to columns, or an array `(N, d)`.
     """
+    if hasattr(x, "toarray"):
+        raise ValueError(f"received the sparse {describe(x)}; densify it with x.toarray().")
+    if hasattr(x, "to_pandas"):  # Polars
+        x = x.to_pandas()
+    if isinstance(x, pd.DataFrame):
+        names = [str(name) for name in x.columns]
+        if len(set(names)) < len(names):
+            twice, _ = Counter(names).most_common(1)[0]
+            raise ValueError(f"received two columns of the name {twice!r}; rename one of them.")
+        columns = {name: _column(x.iloc[:, i]) for i, name in enumerate(names)}
+    elif isinstance(x, Mapping):
+        columns = {str(name): _column(pd.Series(column)) for name, column in x.items()}
+    else:
+        array = np.asarray(x)
+        if array.ndim != 2:
+            hint = " For one row, pass x[None, :]." if array.ndim == 1 else ""
+            raise ValueError(f"received {describe(x)}; expected a table of shape (N, d).{hint}")
+        columns = {f"x{i}": _column(pd.Series(array[:, i])) for i in range(array.shape[1])}
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) != 1 or not min(lengths):
+        raise ValueError(
+            f"received {describe(x)} with columns of {sorted(lengths)} rows; expected at least one "
+            "column and one row, and columns of one length."
+        )
+    return columns
+
+
+def _column(series) -> np.ndarray:
+    """One column as float64 numbers (NaN for gaps) or as objects."""
+    if pd.api.types.is_bool_dtype(series) or pd.api.types.is_numeric_dtype(series):
+        if pd.api.types.is_complex_dtype(series):
+            raise ValueError(f"received complex numbers ({series.dtype}); expected real ones.")
+        return series.to_numpy(np.float64, na_value=np.nan)
+    if pd.api.types.is_datetime64_any_dtype(series):
+        raise ValueError(
+            f"column {series.name!r} holds dates; expected numbers or categories. Turn it into "
+            "what matters of it: the hour, the weekday, the seconds since an event."
+        )
+    array = series.to_numpy(object)
+    kinds = {type(value) for value in array if not _is_gap(value)}
+    if all(issubclass(kind, (bool, int, float, np.number, np.bool_)) for kind in kinds):
+        return np.array([np.nan if _is_gap(value) else float(value) for value in array])
+    return array
+
+
+def _is_gap(value) -> bool:
+    return pd.api.types.is_scalar(value) and bool(pd.isna(value))
+
+
+def is_categorical(column) -> bool:
+    """Whether a column of `columns_with_gaps` holds categories."""
+    return column.dtype == object
+
+
+def as_categories(column, name) -> np.ndarray:
+    """A column as text, `MISSING` for gaps; also numbers, where the training rows held text."""
+    gaps = np.array([_is_gap(value) or value == "" for value in column])
+    filled = np.where(gaps, MISSING, column.astype(object))
+    return as_text(filled, f"column {name!r}")
+
+
+def side_by_side(numbers, length) -> np.ndarray:
+    """Numeric columns by name as one float32 block `(length, n)`, NaN for gaps."""
+    block = np.empty((length, len(numbers)), np.float32)
+    for i, (name, column) in enumerate(numbers.items()):
+        with np.errstate(over="ignore"):
+            block[:, i] = column
+        bad = np.isinf(block[:, i])
+        if bad.any():
+            raise ValueError(
+                f"column {name!r} has {int(bad.sum())} of {length} values that are infinite or "
+                f"beyond float32, the first at row {int(np.argmax(bad))}; expected finite numbers, "
+                "or NaN for gaps."
+            )
+    return block
+
+
+def describe(x) -> str:
+    """What `x` is, for messages: its type, and its shape if it has one."""
     shape = getattr(x, "shape", None)
     return type(x).__name__ + (f" of shape {tuple(shape)}" if shape is not None else "")
 

@@ -70,6 +70,13 @@ def for_dataset(
     return layer.fit(train, vocabulary_from=records.x)
 
 
+def for_records(x, scaling: str = "standard") -> Preprocessor:
+    """The preprocessor of anyone's images `(N, H, W, C)` or table, fitted on them."""
+    if getattr(x, "ndim", 2) == 4:
+        return ImagePreprocessor(x.shape[1:])
+    return MixedPreprocessor(scaling).fit(x)
+
+
 def preprocessor_from_state(state: dict) -> Preprocessor:
     """The fitted preprocessor that a `state()` dict describes, of whichever kind.
 

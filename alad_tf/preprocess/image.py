@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.preprocess.base import Preprocessor
+from alad_tf.preprocess.base import Encoding, Preprocessor, serialized_example
 from alad_tf.preprocess.columns import describe
 
 
@@ -31,6 +31,8 @@ class ImagePreprocessor(Preprocessor):
 
     kind = "image"
     scaling = "pixels to [-1, 1]"
+    # PNG and JPEG have no other numbers of channels
+    picture_channels = (1, 3, 4)
 
     def __init__(self, image_shape, **kwargs):
         super().__init__(**kwargs)
@@ -83,13 +85,47 @@ class ImagePreprocessor(Preprocessor):
         """Scales `(N, height, width, channels)` uint8; pure TensorFlow."""
         return tf.cast(inputs, tf.float32) / 127.5 - 1.0
 
-    def inverse(self, x: np.ndarray) -> np.ndarray:
-        """Images in [-1, 1] as uint8, rounded; values beyond are clipped.
+    def inverse(self, x):
+        levels = tf.round((tf.cast(x, tf.float32) + 1.0) * 127.5)
+        images = tf.cast(tf.clip_by_value(levels, 0.0, 255.0), tf.uint8)
+        return images if tf.is_tensor(x) else images.numpy()
 
-        Args:
-            x: `(N, height, width, channels)` float32.
-        """
-        return np.clip(np.rint((np.asarray(x) + 1.0) * 127.5), 0, 255).astype(np.uint8)
+    def signature(self) -> dict[str, tf.TensorSpec]:
+        return {"images": tf.TensorSpec((None, *self.image_shape), tf.uint8)}
+
+    def sample(self, count: int, reach: float = 1) -> np.ndarray:
+        generator = np.random.default_rng(count)
+        return generator.integers(0, 256, (count, *self.image_shape), dtype="uint8")
+
+    def encodings(self) -> dict[str, Encoding]:
+        if self.image_shape[-1] not in self.picture_channels:
+            return {}
+        pictures = Encoding("encoded", self._decode_pictures, self._encode_pictures)
+        return {**super().encodings(), "encoded_images": pictures}
+
+    def _decode_pictures(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The bytes of PNGs or JPEGs as a request; another size is an InvalidArgumentError."""
+        shape = self.image_shape
+        message = f"Images must have {shape[0]} x {shape[1]} pixels"
+
+        def decode(content):
+            image = tf.io.decode_image(content, channels=shape[-1], expand_animations=False)
+            same = tf.reduce_all(tf.equal(tf.shape(image), shape))
+            with tf.control_dependencies([tf.debugging.Assert(same, [message, tf.shape(image)])]):
+                return tf.reshape(image, shape)
+
+        images = tf.map_fn(decode, encoded, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
+        return {"images": images}
+
+    def _encode_pictures(self, records) -> list[bytes]:
+        return [tf.io.encode_png(image).numpy() for image in records]
+
+    def _parse(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = {"image": tf.io.FixedLenFeature((), tf.string)}
+        return self._decode_pictures(tf.io.parse_example(examples, features)["image"])
+
+    def _serialize(self, records) -> list[bytes]:
+        return [serialized_example({"image": png}) for png in self._encode_pictures(records)]
 
     def _own_config(self) -> dict:
         return {"image_shape": list(self.image_shape)}

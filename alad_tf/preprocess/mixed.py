@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling, likeliest
-from alad_tf.preprocess.columns import describe
-from alad_tf.preprocess.gaps import (
+from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling, one_hot
+from alad_tf.preprocess.columns import (
     MISSING,
     as_categories,
     columns_with_gaps,
+    describe,
     is_categorical,
     side_by_side,
 )
@@ -54,6 +54,7 @@ class MixedPreprocessor(ScalingPreprocessor):
     """
 
     kind = "mixed"
+    accepts_gaps = True
 
     def __init__(
         self,
@@ -79,46 +80,39 @@ class MixedPreprocessor(ScalingPreprocessor):
         return [name for name in self.names if name not in self.vocabularies]
 
     @property
-    def feature_names(self) -> list[str]:
-        """One name per output column."""
-        numeric = self.numeric
-        marks = [f"{name} (missing)" for name, gap in zip(numeric, self.gaps, strict=True) if gap]
-        one_hot = [
-            f"{name}={value}" for name, known in self.vocabularies.items() for value in known
-        ]
-        return [*numeric, *marks, *one_hot]
+    def named(self) -> bool:
+        """Whether it was fitted on named columns, and not on an array of numbers."""
+        return bool(self.vocabularies) or self.names != [f"x{i}" for i in range(len(self.names))]
 
     @property
     def groups(self) -> dict[str, list[int]]:
         """Which output columns each raw column became: dict of lists of ints."""
-        numeric = self.numeric
-        found = {name: [i] for i, name in enumerate(numeric)}
-        position = len(numeric)
-        for name in (name for name, gap in zip(numeric, self.gaps, strict=True) if gap):
-            found[name].append(position)
-            position += 1
-        for name, known in self.vocabularies.items():
-            found[name] = list(range(position, position + len(known)))
-            position += len(known)
+        found = super().groups
         return {name: found[name] for name in self.names}
+
+    def _blocks(self) -> list[tuple[str, list[str]]]:
+        numeric = self.numeric
+        gaps = [name for name, gap in zip(numeric, self.gaps, strict=True) if gap]
+        one_hot = [(n, [f"{n}={v}" for v in known]) for n, known in self.vocabularies.items()]
+        marks = [(name, [f"{name} (missing)"]) for name in gaps]
+        return [*((name, [name]) for name in numeric), *marks, *one_hot]
+
+    def from_request(self, request: dict[str, tf.Tensor]) -> dict:
+        columns = super().from_request(request)
+        if not isinstance(columns, dict):
+            return {"numbers": columns, "categories": []}
+        numbers = [columns[name] for name in self.numeric]
+        count = tf.shape(next(iter(columns.values())))[0]
+        return {
+            "numbers": tf.stack(numbers, 1) if numbers else tf.zeros((count, 0)),
+            "categories": [columns[name] for name in self.vocabularies],
+        }
 
     def raw_columns(self, x) -> dict[str, np.ndarray]:
         clean, numeric = self.check(x), self.numeric
         found = dict(zip(numeric, clean["numbers"].T, strict=True))
         found |= dict(zip(self.vocabularies, clean["categories"].T, strict=True))
         return {name: found[name] for name in self.names}
-
-    def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        numeric, groups = self.numeric, self.groups
-        found = dict(zip(numeric, self._unscale(x[:, : len(numeric)]).T, strict=True))
-        for name, known in self.vocabularies.items():
-            found[name] = likeliest(x[:, groups[name]], known)
-        return {name: found[name] for name in self.names}
-
-    @property
-    def output_dim(self) -> int:
-        """Number of output columns."""
-        return len(self.numeric) + int(self.gaps.sum()) + sum(map(len, self.vocabularies.values()))
 
     def fit(self, x) -> MixedPreprocessor:
         """Learns columns, medians, vocabularies and scaling from the training rows.
@@ -209,12 +203,7 @@ class MixedPreprocessor(ScalingPreprocessor):
         if not isinstance(texts, (list, tuple)):
             texts = tf.unstack(texts, len(self.vocabularies), axis=1)
         for column, known in zip(texts, self.vocabularies.values(), strict=True):
-            column = tf.reshape(column, (-1, 1))  # (N, 1)
-            same = tf.equal(column, tf.constant([known]))
-            if MISSING in known:  # empty text is a gap in served requests
-                gap = tf.constant([[value == MISSING for value in known]])
-                same = same | (tf.equal(column, "") & gap)
-            blocks.append(tf.cast(same, tf.float32))
+            blocks.append(one_hot(column, known, MISSING))  # empty text is a gap in served requests
         return tf.concat(blocks, axis=1)  # (N, output_dim)
 
     def _own_config(self) -> dict:

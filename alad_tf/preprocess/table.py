@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling, likeliest
+from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling, one_hot
 from alad_tf.preprocess.columns import as_columns
 
 
@@ -45,6 +45,7 @@ class TablePreprocessor(ScalingPreprocessor):
     """
 
     kind = "table"
+    named = True
 
     def __init__(
         self,
@@ -91,33 +92,16 @@ class TablePreprocessor(ScalingPreprocessor):
         }
 
     @property
-    def feature_names(self) -> list[str]:
-        """One name per output column: "service=http" for one-hot columns, else the column's own."""
-        one_hot = [f"{name}={v}" for name, known in self.vocabularies.items() for v in known]
-        return [*one_hot, *self.continuous]
+    def numeric(self) -> list[str]:
+        """Names of the continuous columns."""
+        return list(self.continuous)
 
-    @property
-    def output_dim(self) -> int:
-        """Number of output columns."""
-        return sum(map(len, self.vocabularies.values())) + len(self.continuous)
-
-    @property
-    def groups(self) -> dict[str, list[int]]:
-        """Which output columns each raw column became: dict of lists of ints."""
-        found, position = {}, 0
-        for name, known in self.vocabularies.items():
-            found[name] = list(range(position, position + len(known)))
-            position += len(known)
-        return found | {name: [position + i] for i, name in enumerate(self.continuous)}
+    def _blocks(self) -> list[tuple[str, list[str]]]:
+        one_hot = [(n, [f"{n}={v}" for v in known]) for n, known in self.vocabularies.items()]
+        return [*one_hot, *((name, [name]) for name in self.continuous)]
 
     def raw_columns(self, x) -> dict[str, np.ndarray]:
         return as_columns(x, self.categorical, self.continuous)
-
-    def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        groups, known = self.groups, self.vocabularies
-        numbers = self._unscale(x[:, len(x[0]) - len(self.continuous) :])
-        made = {name: likeliest(x[:, groups[name]], known[name]) for name in self.categorical}
-        return made | dict(zip(self.continuous, numbers.T, strict=True))
 
     def fit(self, columns, vocabulary_from=None) -> TablePreprocessor:
         """Learns vocabularies and scaling from the training rows.
@@ -193,16 +177,8 @@ class TablePreprocessor(ScalingPreprocessor):
         return clean
 
     def call(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Encodes a dict of `(N,)` columns that `check` returned; pure TensorFlow.
-
-        Comparing with the vocabulary needs no lookup table, which a SavedModel would have to
-        initialise and which no `tf.function` could create.
-        """
-        self._require_fitted()
-        blocks = []
-        for name, known in zip(self.categorical, self._vocabularies, strict=True):
-            column = tf.reshape(inputs[name], (-1, 1))  # (N, 1)
-            blocks.append(tf.cast(tf.equal(column, tf.constant([known])), tf.float32))  # (N, v)
+        """Encodes a dict of `(N,)` columns that `check` returned; pure TensorFlow."""
+        blocks = [one_hot(inputs[name], known) for name, known in self.vocabularies.items()]
         if self.continuous:
             numbers = [
                 tf.cast(tf.reshape(inputs[name], (-1, 1)), tf.float32) for name in self.continuous

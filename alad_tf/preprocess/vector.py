@@ -7,10 +7,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from alad_tf.preprocess.base import SCALINGS, ScalingPreprocessor, fit_scaling
+from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling
 from alad_tf.preprocess.columns import as_float32, describe
-
-__all__ = ["SCALINGS", "VectorPreprocessor"]
 
 
 @keras.saving.register_keras_serializable(package="alad_tf")
@@ -38,9 +36,11 @@ class VectorPreprocessor(ScalingPreprocessor):
     """
 
     kind = "vector"
+    named = False
 
     def __init__(self, scaling: str = "standard", shift=None, scale=None, **kwargs):
         super().__init__(scaling, shift, scale, **kwargs)
+        self.vocabularies = {}
 
     @property
     def output_dim(self) -> int:
@@ -49,20 +49,15 @@ class VectorPreprocessor(ScalingPreprocessor):
         return int(self.shift.shape[0])
 
     @property
-    def feature_names(self) -> list[str]:
-        """`["x0", "x1", ...]`, one name per output column."""
+    def numeric(self) -> list[str]:
+        """`["x0", "x1", ...]`, a name for each column."""
         return [f"x{i}" for i in range(self.output_dim)]
 
-    @property
-    def groups(self) -> dict[str, list[int]]:
-        """Each column is one output column."""
-        return {name: [i] for i, name in enumerate(self.feature_names)}
+    def _blocks(self) -> list[tuple[str, list[str]]]:
+        return [(name, [name]) for name in self.numeric]
 
     def raw_columns(self, x) -> dict[str, np.ndarray]:
         return dict(zip(self.feature_names, self.check(x).T, strict=True))
-
-    def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(self.feature_names, self._unscale(x).T, strict=True))
 
     def fit(self, x) -> VectorPreprocessor:
         """Learns shift and scale from the training rows.

@@ -105,7 +105,7 @@ def test_files_keep_the_scores(fitted, tmp_path):
     for name, values in fitted.scores(x).items():
         np.testing.assert_array_equal(again.scores(x)[name], values)
     other = next(m for m in MAKE if m != fitted.method)
-    with pytest.raises(ValueError, match=f"holds '{fitted.method}', format 1"):
+    with pytest.raises(ValueError, match=f"holds '{fitted.method}'; "):
         baselines.baseline_class(other).load(tmp_path / "mine")
     with pytest.raises(FileNotFoundError, match=r"expected config.json"):
         baselines.load(tmp_path)

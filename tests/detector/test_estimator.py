@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from alad_tf import ALADDetector, Detector
-from alad_tf.detector.validation import anomaly_labels, check_given
+from alad_tf.detector.validation import anomaly_labels, check_records
 
 FEW = {"steps": 40, "n_members": 1}
 
@@ -59,8 +59,8 @@ def table():
 def _agree(estimator, x):
     """Scores, verdicts and p-values are one another's."""
     score, verdict = estimator.anomaly_score(x), estimator.predict(x)
-    threshold = np.float32(estimator.detector_.threshold)
-    np.testing.assert_array_equal(verdict == -1, score >= threshold)
+    threshold = estimator.detector_.threshold
+    np.testing.assert_array_equal(verdict == -1, score >= np.float32(threshold.value))
     np.testing.assert_array_equal(estimator.score_samples(x), -score.astype("float64"))
     np.testing.assert_array_equal(verdict == -1, estimator.decision_function(x) < 0)
     np.testing.assert_array_equal(estimator.detector_.predict(x), verdict == -1)
@@ -158,9 +158,9 @@ def test_images_of_any_size(tmp_path):
     np.testing.assert_array_equal(again.anomaly_score(noise), estimator.anomaly_score(noise))
     # grey images without an axis of channels; whole numbers of another type
     grey = images[..., 0].astype("float64")
-    given = check_given(clone(estimator), grey, reset=True)
-    assert given.dtype == np.uint8
-    np.testing.assert_array_equal(given, images[..., :1])
+    checked = check_records(clone(estimator), grey, reset=True)
+    assert checked.dtype == np.uint8
+    np.testing.assert_array_equal(checked, images[..., :1])
     with pytest.raises(ValueError, match="received images of float64, expected uint8"):
         estimator.predict(noise / 255)
     with pytest.raises(ValueError, match="12 x 16 x 1|expecting 576 features"):

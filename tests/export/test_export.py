@@ -18,11 +18,9 @@ import zoo
 from alad_tf import cli
 from alad_tf.data import take
 from alad_tf.detector.detector import Detector
-from alad_tf.detector.threshold import by_false_alarms
+from alad_tf.detector.threshold import Threshold, by_false_alarms
 from alad_tf.export import check
 from alad_tf.export.graph import METADATA
-from alad_tf.export.inputs import serialized
-from alad_tf.export.saved_model import BATCHES as BATCHES_OF_WARMUP
 from alad_tf.export.saved_model import WARMUP, export
 from alad_tf.model.scorer import Scorer
 from alad_tf.model.scores import SCORES
@@ -126,7 +124,8 @@ def exports(tmp_path_factory, unasked):
         detectors[name], raw[name] = detector, raw_records(detector.preprocessor)
         if name in AGAINST:  # ten times as far from a score as roundings move it
             score = np.sort(detector.anomaly_score(raw[name]))[ROWS // 2]
-            detector.threshold = float(score) * AGAINST[name]
+            value = float(score) * AGAINST[name]
+            detector.threshold = Threshold(value, "is near a score", detector.reference)
         if name == "cifar10_alad":
             status, told = alad("export", name, folder / "served", "--normal-class", "airplane")
             made = folder / "served" / name / "1"
@@ -154,9 +153,10 @@ def served(exports):
             rename = {"class": "column_class", "mean radius": "mean_radius"}
             inputs = {rename.get(column, column): values for column, values in inputs.items()}
         detector = detectors[name]
-        own = {"serialized_examples|examples": serialized(detector.preprocessor, inputs)}
-        if "images" in inputs:
-            own["encoded_images|encoded"] = [tf.io.encode_png(image).numpy() for image in x]
+        own = {
+            f"{signature}|{encoding.input}": encoding.encode(x)
+            for signature, encoding in detector.preprocessor.encodings().items()
+        }
         digits = {key: [content.hex() for content in contents] for key, contents in own.items()}
         np.savez(folder / f"{name}.npz", **inputs, **digits)
     command = [sys.executable, "-c", CLIENT, json.dumps([BATCHES, *NAMES])]
@@ -263,7 +263,7 @@ def test_metadata_say_where_the_detector_is_from(exports):
         "seed": 0,
         "normal_class": None,
         "score": "features",
-        "threshold": kdd99.threshold,
+        "threshold": kdd99.threshold.value,
         "threshold_rule": kdd99.threshold_rule,
         "feature_names": kdd99.preprocessor.feature_names,
         "columns": {
@@ -329,7 +329,7 @@ def test_warm_up_requests_are_answered_by_every_signature(exports):
             signature = request.model_spec.signature_name
             inputs = {k: tf.constant(tf.make_ndarray(v)) for k, v in request.inputs.items()}
             for answer in served[signature](**inputs).values():
-                assert answer.shape[0] in BATCHES_OF_WARMUP
+                assert answer.shape[0] in check.BATCHES
             seen.add(signature)
         assert seen == set(served) and len(seen) == signatures
 

@@ -7,10 +7,10 @@ import pytest
 from tiny import tiny_data, tiny_image_model, tiny_model
 
 from alad_tf.detector.detector import Detector
+from alad_tf.detector.threshold import Threshold
 from alad_tf.export import check as export_check
 from alad_tf.export.check import first_difference
 from alad_tf.export.graph import METADATA
-from alad_tf.export.inputs import sample
 from alad_tf.export.saved_model import export
 from alad_tf.model.scorer import Scorer
 from alad_tf.preprocess import ImagePreprocessor, VectorPreprocessor
@@ -54,9 +54,9 @@ def test_an_export_that_does_not_load_leaves_nothing(tmp_path, monkeypatch):
 def faultless():
     """A detector with a threshold, records, and the answers of an export that equals it."""
     detector = tiny_image()
-    samples = {str(n): sample(detector.preprocessor, n) for n in export_check.BATCHES}
+    samples = {str(n): detector.preprocessor.sample(n) for n in export_check.BATCHES}
     scores = np.sort(detector.anomaly_score(samples["5"]))
-    detector.threshold = float(scores[1:3].mean())
+    detector.threshold = Threshold(float(scores[1:3].mean()), "is between two scores")
     answers = {}
     for batch, x in samples.items():
         answers |= {f"{batch}|scores|{name}": values for name, values in detector.scores(x).items()}
@@ -92,7 +92,8 @@ def test_the_self_check_sees_each_kind_of_fault(faultless, key, change, told):
 def test_the_self_check_lets_roundings_pass(faultless, monkeypatch):
     """Verdicts may differ if the score lies as near to the threshold as roundings move it."""
     detector, samples, answers = faultless
-    monkeypatch.setattr(detector, "threshold", float(answers["1|scores|l2"][0]) * (1 + 2e-6))
+    near = float(answers["1|scores|l2"][0]) * (1 + 2e-6)
+    monkeypatch.setattr(detector, "threshold", Threshold(near, "is near a score"))
     wanted = export_check.expected(detector, samples)
     for batch in samples:
         verdicts = detector.predict(samples[batch])

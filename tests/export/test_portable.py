@@ -15,7 +15,7 @@ from tiny import tiny_image_model
 import zoo
 from alad_tf import ALADDetector
 from alad_tf.detector.detector import Detector
-from alad_tf.detector.threshold import by_false_alarms
+from alad_tf.detector.threshold import Threshold, by_false_alarms
 from alad_tf.export import portable
 from alad_tf.preprocess import ImagePreprocessor, VectorPreprocessor
 
@@ -97,7 +97,8 @@ def exported(request, tmp_path_factory, unasked):
         raw = raw_records(detector.preprocessor)
     score = np.sort(detector.anomaly_score(raw))
     if detector.threshold is None or request.param in ("table", "kdd99_alad"):
-        detector.threshold = float(score[len(score) // 2 - 1] + score[len(score) // 2]) / 2
+        middle = float(score[len(score) // 2 - 1] + score[len(score) // 2]) / 2
+        detector.threshold = Threshold(middle, "is between two scores", detector.reference)
     kinds = KINDS[: 1 if request.param in ONNX_ONLY else 2]
     with unasked():  # the tests ask the runtimes themselves
         paths = [detector.export(folder / kind, kind=kind) for kind in kinds]
@@ -120,7 +121,7 @@ def test_another_runtime_gives_the_detectors_answers(exported):
     for path in paths:
         answer = answers(path, raw)
         np.testing.assert_allclose(answer["score"], score, rtol=1e-5, atol=1e-4)
-        apart = np.abs(score - detector.threshold) > 1e-4 * (1 + np.abs(score))
+        apart = np.abs(score - detector.threshold.value) > 1e-4 * (1 + np.abs(score))
         np.testing.assert_array_equal(answer["is_anomaly"][apart], detector.predict(raw)[apart])
         if len(detector.reference):
             nearest = np.abs(score[:, None] - detector.reference).min(1)
@@ -143,7 +144,8 @@ def test_any_number_of_records_is_answered_alike(exported):
 def test_what_is_not_finite_is_anomalous(tmp_path):
     detector = tiny_vector()
     raw = raw_records(detector.preprocessor)
-    detector.threshold = float(detector.anomaly_score(raw).max()) * 10
+    beyond = float(detector.anomaly_score(raw).max()) * 10
+    detector.threshold = Threshold(beyond, "is beyond all scores")
     broken = raw.copy()
     broken[3, 2] = np.nan
     for kind in KINDS:
@@ -206,8 +208,8 @@ def test_far_records_are_tried(tmp_path, monkeypatch):
     honest = portable.portable
     near = float(np.abs(raw_records(detector.preprocessor)).max())
 
-    def overflowing(detector, graph, inputs):
-        function, specs = honest(detector, graph, inputs)
+    def overflowing(detector, graph):
+        function, specs = honest(detector, graph)
 
         def answer(x):
             far = tf.reduce_any(tf.abs(x) > near, 1)
@@ -226,8 +228,8 @@ def test_a_model_that_answers_otherwise_is_not_written(tmp_path, monkeypatch):
     detector = tiny_vector()
     honest = portable.portable
 
-    def shifted(detector, graph, inputs):
-        function, specs = honest(detector, graph, inputs)
+    def shifted(detector, graph):
+        function, specs = honest(detector, graph)
         return lambda *x: {"score": function(*x)["score"] + 0.01}, specs
 
     monkeypatch.setattr(portable, "portable", shifted)
