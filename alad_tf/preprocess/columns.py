@@ -58,14 +58,14 @@ def as_text(values, what: str) -> np.ndarray:
         what: what the values are, for messages, e.g. `"column 'service'"`.
 
     Returns:
-        `(N,)` array of fixed-width text.
+        `(N,)` array of text: of objects, since one long text would widen all others.
 
     Raises:
         ValueError: a missing value (None, NaN) or another kind of value, by its row.
 
     Example:
         >>> as_text([True, False], "column 'land'")
-        array(['1', '0'], dtype='<U1')
+        array(['1', '0'], dtype=object)
     """
     array = np.asarray(values)
     if array.dtype.kind == "U":
@@ -86,7 +86,7 @@ def as_text(values, what: str) -> np.ndarray:
                 "or drop these rows."
             )
         texts.append(text)
-    return np.array(texts, dtype=str)[codes]
+    return np.array(texts, dtype=object)[codes]
 
 
 def as_columns(x, categorical: Sequence[str], continuous: Sequence[str]) -> dict[str, np.ndarray]:

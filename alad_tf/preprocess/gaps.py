@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -71,7 +72,7 @@ def _column(series) -> np.ndarray:
         )
     array = series.to_numpy(object)
     kinds = {type(value) for value in array if not _is_gap(value)}
-    if all(issubclass(kind, (bool, int, float, np.number, np.bool_)) for kind in kinds):
+    if all(issubclass(kind, (bool, int, float, np.number, np.bool_, Decimal)) for kind in kinds):
         return np.array([np.nan if _is_gap(value) else float(value) for value in array])
     return array
 
