@@ -33,7 +33,7 @@ setup(
         "skops>=0.11,<1",  # keeps scikit-learn's estimators without pickles
         "pandas>=2.2.2,<4",
         "pyarrow>=15",  # Parquet
-        "pillow>=10",
+        "pillow>=10.1",
         "tensorflow-datasets>=4.9.7,<5",
         "importlib_resources>=6",  # tensorflow-datasets imports it and does not declare it
         "matplotlib>=3.9,<4",

@@ -1,5 +1,8 @@
 """The commands for anyone's data: fit, tune, score, explain, serve."""
 
+import csv
+import json
+import re
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +12,11 @@ from rich.console import Console
 
 app = typer.Typer()
 out, err = Console(), Console(stderr=True)
+# what `alad fit` writes: the detector, its report; what is kept while it trains
+OWN = r"(config|sha256)\.json|[^/]*\.weights\.h5|report"
+OWN += r"|report/(report\.md|score_histogram\.png|(row|images)_\d+\.png)"
+MEMBER = r"\.?member\d+\.npz.*"
+PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}  # of what users named
 
 Source = Annotated[
     Path, typer.Argument(help="A .csv, .tsv, .parquet, .npy or .npz file, or a folder of images.")
@@ -27,6 +35,25 @@ Label = Annotated[
 Exclude = Annotated[str | None, typer.Option(help="Columns to leave out, such as row ids: a,b,c.")]
 Size = Annotated[
     str | None, typer.Option(help="HEIGHTxWIDTH that images are resized to, such as 64x64.")
+]
+Categorical = Annotated[
+    str | None,
+    typer.Option(help="Columns that are categories even where they look like numbers: a,b,c."),
+]
+Sep = Annotated[
+    str | None, typer.Option(help="What separates a CSV's columns, such as ; or tab; else found.")
+]
+Decimal = Annotated[
+    str | None, typer.Option(help="A CSV's decimal mark, . or a comma; else found.")
+]
+Encoding = Annotated[
+    str | None, typer.Option(help="A CSV's encoding, such as cp1252; else UTF-8, or by its mark.")
+]
+Missing = Annotated[
+    list[str] | None, typer.Option(help="A marker of gaps, such as ?; may be repeated.")
+]
+SkipDamaged = Annotated[
+    bool, typer.Option("--skip-damaged", help="Leave out images that cannot be read.")
 ]
 NormalClass = Annotated[
     str | None, typer.Option(help="Name or number of an image entry's normal class.")
@@ -51,6 +78,12 @@ def fit(
     members: Annotated[int, typer.Option(min=1, help="Networks whose scores are averaged.")] = 3,
     steps: Annotated[int | None, typer.Option(min=1, help="Of training; default by rule.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    categorical: Categorical = None,
+    sep: Sep = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+    missing: Missing = None,
+    skip_damaged: SkipDamaged = False,
 ):
     """Learn what the rows of a table or the images of a folder look like; report the odd ones."""
     options = {
@@ -61,7 +94,9 @@ def fit(
         "steps": steps,
         "random_state": seed,
     }
-    _fit(_read(source, size, exclude, label), folder, options)
+    _require_own(folder, source)
+    said = _options(sep, decimal, encoding, missing, skip_damaged)
+    _fit(_read(source, size, exclude, label, categorical, said), folder, options)
 
 
 @app.command()
@@ -78,6 +113,12 @@ def tune(
     ] = "combined",
     members: Annotated[int, typer.Option(min=1, help="Networks whose scores are averaged.")] = 3,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    categorical: Categorical = None,
+    sep: Sep = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+    missing: Missing = None,
+    skip_damaged: SkipDamaged = False,
 ):
     """Search for hyper-parameters, without anomalies, then fit with the best: see `fit`.
 
@@ -89,12 +130,14 @@ def tune(
     from alad_tf.detector.explain import as_shown
     from alad_tf.detector.tuning import TuningData, search
 
-    data = _read(source, size, exclude, label)
+    _require_own(folder, source)
+    said = _options(sep, decimal, encoding, missing, skip_damaged)
+    data = _read(source, size, exclude, label, categorical, said)
     rows = TuningData.split(preprocessed_normal(data), seed)
 
     def report(number, values, criterion):
         told = ", ".join(f"{name} {as_shown(value)}" for name, value in values.items())
-        err.print(f"trial {number}/{trials}  {criterion:.4f}  {told}", highlight=False)
+        err.print(f"trial {number}/{trials}  {criterion:.4f}  {told}", **PLAIN)
 
     kept = folder.with_name(f"{folder.name}.trials")
     found = search(rows, kept, trials, score, seed, report)
@@ -109,6 +152,11 @@ def score(
     source: Source,
     path: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
     normal_class: NormalClass = None,
+    sep: Sep = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+    missing: Missing = None,
+    skip_damaged: SkipDamaged = False,
 ):
     """Score every row: row, score, p_value, is_anomaly, in the order of the input.
 
@@ -117,14 +165,15 @@ def score(
     import zoo
     from alad_tf.cli.score_files import write_scores
 
+    said = _options(sep, decimal, encoding, missing, skip_damaged)
     loaded = zoo.load(detector, normal_class=normal_class)
     try:
-        counts = write_scores(loaded, source, path, err)
+        counts = write_scores(loaded, source, path, err, options=said, note=_note)
     except KeyboardInterrupt:
         err.print("Interrupted. The same command goes on with the batches that are missing.")
         raise typer.Exit(130) from None
     flagged = "no threshold" if counts[1] is None else f"{counts[1]:,} flagged"
-    out.print(f"rows      {counts[0]:,}, {flagged}\nscores    {path}", highlight=False)
+    out.print(f"rows      {counts[0]:,}, {flagged}\nscores    {path}", **PLAIN)
 
 
 @app.command()
@@ -139,6 +188,11 @@ def explain(
         int, typer.Option("--top", min=1, help="How many of the highest scores to explain.")
     ] = 3,
     normal_class: NormalClass = None,
+    sep: Sep = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+    missing: Missing = None,
+    skip_damaged: SkipDamaged = False,
 ):
     """Say for rows what adds to their scores: a table, and pictures."""
     import zoo
@@ -146,8 +200,9 @@ def explain(
     from alad_tf.cli.printed import reasons_table
     from alad_tf.cli.user_data import UserData
 
+    said = _options(sep, decimal, encoding, missing, skip_damaged)
     loaded = zoo.load(detector, normal_class=normal_class)
-    data = UserData.for_detector(loaded, source)
+    data = UserData.for_detector(loaded, source, said, _note)
     scores = loaded.anomaly_score(data.rows)
     chosen = _row_numbers(rows, len(scores)) if rows else list((-scores).argsort()[:count])
     told = loaded.explain(data.take(chosen))
@@ -155,7 +210,7 @@ def explain(
         if told.columns:
             out.print(reasons_table(told, place, f"row {data.ids[row]}"))
     for picture in draw_reasons(folder, told, data, chosen):
-        out.print(f"picture   {picture}", highlight=False)
+        out.print(f"picture   {picture}", **PLAIN)
 
 
 @app.command()
@@ -190,10 +245,59 @@ def serve(
     out.print("stopped")
 
 
-def _read(source, size, exclude, label):
+def _options(sep, decimal, encoding, missing, skip_damaged):
+    from alad_tf.data.user_files import ReadOptions
+
+    return ReadOptions(sep, decimal, encoding, missing or (), skip_damaged)
+
+
+def _read(source, size, exclude, label, categorical, options):
     from alad_tf.cli.user_data import UserData
 
-    return UserData.read(source, _size(size), _names(exclude), label)
+    names = _names(exclude), label, _names(categorical)
+    return UserData.read(source, _size(size), *names, options, _note)
+
+
+def _note(line):
+    err.print(f"read      {line}", **PLAIN)
+
+
+def _require_own(folder, source):
+    """Refuse an --out whose content would be lost: it is replaced when the detector is written."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ValueError(f"received --out {folder}, which is a file; expected a folder.")
+    if source.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"received --out {folder}, which holds {source}. Name another folder.")
+    foreign = [path for path in folder.rglob("*") if not _written_here(path, folder)]
+    if foreign or (any(folder.iterdir()) and not _is_config(folder / "config.json")):
+        what = foreign[0].relative_to(folder) if foreign else "no detector"
+        raise ValueError(
+            f"received --out {folder}, which holds {what}; what `alad fit` did not write would be "
+            "deleted. Name another folder, or an empty one."
+        )
+    partial = _partial(folder)
+    if partial.exists() and any(not re.fullmatch(MEMBER, p.name) for p in partial.iterdir()):
+        raise ValueError(f"{partial} is where training is kept, but holds other files; move them.")
+
+
+def _written_here(path, folder):
+    """Whether a detector's folder has such a file, or the report in it."""
+    name = path.relative_to(folder).as_posix()
+    return not path.is_symlink() and re.fullmatch(OWN, name) is not None
+
+
+def _is_config(path):
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(config, dict) and {"preprocessor", "scorer"} <= set(config)
+
+
+def _partial(folder):
+    return folder.with_name(f"{folder.name}.partial")
 
 
 def _fit(data, folder, options):
@@ -203,7 +307,7 @@ def _fit(data, folder, options):
     from alad_tf.detector.estimator import ALADDetector
     from alad_tf.engine.files import replacing_folder
 
-    partial = folder.with_name(f"{folder.name}.partial")
+    partial = _partial(folder)
     estimator = ALADDetector(**options, checkpoint=str(partial), verbose=True)
     train, validation = data.rows, None
     if data.is_anomaly is not None:
@@ -219,8 +323,8 @@ def _fit(data, folder, options):
         report = write_fit_report(temporary / "report", estimator.detector_, data, err)
         name = report.relative_to(temporary)
     shutil.rmtree(partial, ignore_errors=True)
-    out.print(f"threshold {estimator.detector_.threshold_rule}", highlight=False)
-    out.print(f"detector  {folder}\nreport    {folder / name}", highlight=False)
+    out.print(f"threshold {estimator.detector_.threshold_rule}", **PLAIN)
+    out.print(f"detector  {folder}\nreport    {folder / name}", **PLAIN)
 
 
 def _size(text):
@@ -234,7 +338,9 @@ def _size(text):
 
 
 def _names(text):
-    return [name.strip() for name in text.split(",") if name.strip()] if text else []
+    """Names between commas; one that holds a comma is in double quotes."""
+    names = next(csv.reader([text or ""], skipinitialspace=True), [])
+    return [name.strip() for name in names if name.strip()]
 
 
 def _row_numbers(text, total):

@@ -1,5 +1,6 @@
 """The report of a fit: what was learnt, which rows are odd, and pictures of the reasons."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +17,9 @@ REPORT = "report.md"
 
 
 def draw_reasons(folder, told, data, chosen):
-    """Draw the explanation of rows.
+    """Draw the explanation `told` of the rows `chosen` of `data`; returns the pictures' Paths.
 
-    Args:
-        folder: str or Path to write PNGs to.
-        told: `alad_tf.detector.explain.Explanation` of the chosen rows.
-        data: `alad_tf.cli.user_data.UserData` that they are from.
-        chosen: sequence of ints, their places in it.
-
-    Returns:
-        list of Paths: a picture for each row of a table; one for every ten images.
-
-    Example:
-        >>> # draw_reasons("reasons", detector.explain(data.take([3])), data, [3])
+    A picture for each row of a table; one for every ten images.
     """
     folder, written = Path(folder), []
     if told.columns:
@@ -45,20 +36,7 @@ def draw_reasons(folder, told, data, chosen):
 
 
 def write_fit_report(folder, detector, data, console=None):
-    """Write a Markdown report with pictures beside it.
-
-    Args:
-        folder: str or Path to write to.
-        detector: the fitted `alad_tf.Detector`.
-        data: `alad_tf.cli.user_data.UserData` that it was fitted on.
-        console: `rich.console.Console` for the progress, or None.
-
-    Returns:
-        Path of the report.
-
-    Example:
-        >>> # write_fit_report("report", detector, UserData.read("orders.csv"))
-    """
+    """Write a Markdown report on a detector and the `UserData` that it was fitted on; its Path."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     scores = detector.anomaly_score(data.rows)
@@ -72,12 +50,12 @@ def write_fit_report(folder, detector, data, console=None):
     flagged = int(detector.threshold.flags(scores).sum())
     share = flagged / len(scores)
     lines = [
-        f"# {data.source.name}",
+        f"# {_plain(data.source.name)}",
         "",
         f"{len(scores):,} {'images' if images else 'rows'} of {_described(detector)}. "
         f"The detector {detector.threshold_rule}: from a {detector.score} score of "
-        f"{detector.threshold.value:.4g} on. It flags {flagged:,} of the given ones ({share:.2%}). "
-        "Most of them trained it, and so look a little more normal to it than new ones will.",
+        f"{detector.threshold.value:.4g} on. It flags {flagged:,} of these ({share:.2%}). Most "
+        "of them trained it, and so look a little more normal to it than new ones will.",
         "",
         "![Scores](score_histogram.png)",
         "",
@@ -122,7 +100,7 @@ def _row_table(detector, told, data, top):
     yield "|---|---|---|---|"
     for place, row in enumerate(top):
         reasons = "; ".join(
-            _cell(
+            _plain(
                 f"{one['column']}: {as_shown(one['observed'])}, "
                 f"expected {as_shown(one['expected'])}"
             )
@@ -137,7 +115,7 @@ def _image_table(detector, told, data, top):
     yield "|---|---|---|"
     for place, row in enumerate(top):
         score = told.scores[place]
-        yield f"| {_cell(data.ids[row])} | {score:.4g} | {_p_value(detector, score)} |"
+        yield f"| {_plain(data.ids[row])} | {score:.4g} | {_p_value(detector, score)} |"
 
 
 def _p_value(detector, score):
@@ -146,6 +124,7 @@ def _p_value(detector, score):
     return f"{detector.p_values_of([score])[0]:.2g}"
 
 
-def _cell(text):
-    """Text that does not end a Markdown table's cell."""
-    return str(text).replace("|", "\\|").replace("\n", " ")
+def _plain(text):
+    """Users' text that Markdown shows as it is: no markup, no line break, no end of a cell."""
+    text = "".join(c if c.isprintable() else " " for c in str(text))
+    return re.sub(r"([\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)

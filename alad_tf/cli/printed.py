@@ -1,6 +1,7 @@
 """The tables that commands print: metrics by score or model."""
 
 from rich.table import Table
+from rich.text import Text
 
 from alad_tf.detector.explain import as_shown
 from alad_tf.detector.metrics import METRICS
@@ -61,8 +62,14 @@ def reasons_table(told, row, title, count=5):
     )
     for reason in told.top(row, count):
         values = (as_shown(reason[key]) for key in ("observed", "expected"))
-        table.add_row(reason["column"], *values, f"{reason['attribution']:+.3g}")
+        # users' names and texts: square brackets in them are no markup
+        table.add_row(*map(_plain, (reason["column"], *values)), f"{reason['attribution']:+.3g}")
     return table
+
+
+def _plain(text):
+    """Text as it is, but for characters that would steer the terminal."""
+    return Text("".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text)))
 
 
 def trials_table(found, count=5):

@@ -3,21 +3,24 @@
 import queue
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from alad_tf.data.user_files import BATCH, count_rows, read_batches
+from alad_tf.data.user_files import BATCH, ReadOptions, count_rows, read_batches
 from alad_tf.engine.callbacks import identity_of
 from alad_tf.engine.files import write_text
 from alad_tf.engine.progress import counted
 
 KINDS = (".csv", ".parquet")
+_HEADERS = (b"row,score", b"row,score,p_value", b"row,score,is_anomaly")
+_HEADERS += (b"row,score,p_value,is_anomaly",)
 AHEAD = 2  # batches that are read while one is scored
 
 
-def write_scores(detector, source, path, console=None, batch=BATCH):
+def write_scores(detector, source, path, console=None, batch=BATCH, options=None, note=None):
     """Score the rows of a file or folder, batch by batch, into a CSV or Parquet file.
 
     Rows keep their order; columns are "row" (number from 0, or the image's path), "score", and
@@ -28,9 +31,11 @@ def write_scores(detector, source, path, console=None, batch=BATCH):
     Args:
         detector: `alad_tf.Detector`.
         source: str or Path, as for `alad_tf.data.user_files.read_batches`.
-        path: str or Path of the file to write.
+        path: str or Path of the file to write; a file that holds other things than scores stays.
         console: `rich.console.Console` for the progress, or None.
         batch: int, rows in memory at a time; see `read_batches`.
+        options: `alad_tf.data.user_files.ReadOptions`, or None.
+        note: function that is called with a line on what was assumed of the source, or None.
 
     Returns:
         `(rows, flagged)`: ints; flagged is None without a threshold.
@@ -38,20 +43,15 @@ def write_scores(detector, source, path, console=None, batch=BATCH):
     Raises:
         FileNotFoundError, ValueError: see `read_batches`; an output of another kind; rows that the
             detector refuses, with their numbers.
-
-    Example:
-        >>> import tempfile, zoo
-        >>> folder, detector = Path(tempfile.mkdtemp()), zoo.load("breast_cancer_alad")
-        >>> cells = pd.DataFrame(np.zeros((3, 30)), columns=[f"c{i}" for i in range(30)])
-        >>> cells.to_csv(folder / "cells.csv", index=False)
-        >>> write_scores(detector, folder / "cells.csv", folder / "scores.csv")
-        (3, 3)
     """
     path, source = Path(path), Path(source)
     kind = path.suffix.lower()
     if kind not in KINDS:
         raise ValueError(f"received --out {path.name}; expected a .csv or .parquet file.")
-    parts = _Parts(path.with_name(f".{path.name}.parts"), kind, _identity(detector, source, batch))
+    _require_scores(path, kind)
+    read = as_fitted(detector, options)
+    identity = _identity(detector, source, batch, read)
+    parts = _Parts(path.with_name(f".{path.name}.parts"), kind, identity)
     done = parts.rows()
     total = count_rows(source) if source.exists() else None
     shown = console if total else None
@@ -59,7 +59,7 @@ def write_scores(detector, source, path, console=None, batch=BATCH):
     with counted(total or 1, "rows", shown) as advance:
         advance(done)
         try:
-            batches = read_batches(source, **as_fitted(detector), batch=batch, skip=done)
+            batches = read_batches(source, **read, batch=batch, skip=done, note=note)
             for ids, rows in _ahead(batches):
                 try:
                     table = verdicts(detector, ids, rows)
@@ -78,25 +78,7 @@ def write_scores(detector, source, path, console=None, batch=BATCH):
 
 
 def verdicts(detector, ids, rows):
-    """A table of rows: "row", "score", and "p_value" and "is_anomaly" where the detector has them.
-
-    Args:
-        detector: `alad_tf.Detector`.
-        ids: list (N,).
-        rows: N raw records, as for `detector.anomaly_score`.
-
-    Returns:
-        `pandas.DataFrame`: float32 "score", float64 "p_value", bool "is_anomaly".
-
-    Raises:
-        ValueError: records that the preprocessor refuses.
-
-    Example:
-        >>> import zoo
-        >>> table = verdicts(zoo.load("breast_cancer_alad"), ["a"], np.zeros((1, 30)))
-        >>> list(table.columns)
-        ['row', 'score', 'p_value', 'is_anomaly']
-    """
+    """A table: "row", "score", and "p_value" and "is_anomaly" where the detector has them."""
     score = detector.anomaly_score(rows)
     table = pd.DataFrame({"row": ids, "score": score})
     if len(detector.reference):
@@ -106,39 +88,60 @@ def verdicts(detector, ids, rows):
     return table
 
 
-def as_fitted(detector):
-    """How `alad_tf.data.user_files.read_batches` is to read for a detector.
+def as_fitted(detector, options=None):
+    """Arguments of `alad_tf.data.user_files.read_batches` that read as a detector was fitted.
 
-    Args:
-        detector: `alad_tf.Detector`.
-
-    Returns:
-        dict of keyword arguments: "size" and "channels" of images, "text" of tables.
-
-    Example:
-        >>> import zoo
-        >>> as_fitted(zoo.load("breast_cancer_alad"))
-        {'text': []}
+    What a column is was decided by the training rows: the parts of a file, by themselves, may look
+    different.
     """
-    preprocessor = detector.preprocessor
+    preprocessor, options = detector.preprocessor, options or ReadOptions()
+    origin = detector.metadata.get("input") or {}
+    missing = dict.fromkeys([*options.missing, *origin.get("missing", ())])
+    read = {"options": replace(options, missing=tuple(missing))}
     if preprocessor.kind == "image":
         height, width, channels = preprocessor.output_shape
-        return {"size": (height, width), "channels": channels}
-    # by themselves, parts of a file may look like numbers: the code "01" must not become 1
-    return {"text": list(getattr(preprocessor, "vocabularies", {}))}
+        depth = origin.get("depth")
+        return read | {"size": (height, width), "channels": channels, "depth": depth}
+    if preprocessor.kind == "mixed":
+        return read | {"text": list(preprocessor.vocabularies), "numbers": preprocessor.numeric}
+    if preprocessor.kind == "table":
+        return read | {"text": preprocessor.categorical, "numbers": preprocessor.continuous}
+    return read | {"numbers": True}
 
 
-def _identity(detector, source, batch):
-    """What kept batches belong to: this detector, this file as it is now, this batch size."""
+def _require_scores(path, kind):
+    """Refuse to replace what `write_scores` did not write."""
+    if not path.exists():
+        return
+    try:
+        if kind == ".csv":
+            with open(path, "rb") as file:
+                ours = file.readline().rstrip() in _HEADERS
+        else:
+            import pyarrow.parquet
+
+            ours = ",".join(pyarrow.parquet.read_schema(path).names).encode() in _HEADERS
+    except (OSError, ValueError):
+        ours = False
+    if not ours:
+        raise ValueError(
+            f"--out {path} holds other things than scores, which would be lost. Name another file."
+        )
+
+
+def _identity(detector, source, batch, read):
+    """What kept batches belong to: this detector, this file as it is now, how it is read."""
     stat = source.stat() if source.is_file() else None
-    about = (stat.st_size, stat.st_mtime_ns) if stat else sorted(map(str, source.rglob("*")))
+    files = [] if stat else sorted(path for path in source.rglob("*") if path.is_file())
+    about = [(str(one), one.stat().st_size, one.stat().st_mtime_ns) for one in files]
+    about = (stat.st_size, stat.st_mtime_ns) if stat else about
     # what the scorer says of some samples stands for its weights, whatever kind it is
     probe = np.random.default_rng(0).normal(size=(8, *detector.preprocessor.output_shape))
     scores = detector.scorer.scores(probe.astype("float32"))[detector.score]
     threshold = (detector.score, detector.threshold and detector.threshold.value)
     state = detector.preprocessor.state()
     return identity_of(
-        source.resolve(), about, batch, state, *threshold, detector.reference, scores
+        source.resolve(), about, batch, str(read), state, *threshold, detector.reference, scores
     )
 
 
@@ -184,6 +187,10 @@ class _Parts:
     def __init__(self, folder, kind, identity):
         self.folder, self.kind = folder, kind
         mark = folder / "identity"
+        if folder.exists() and not mark.is_file() and any(folder.iterdir()):
+            raise ValueError(
+                f"{folder} is where scores are kept, but holds other files; move them."
+            )
         if not mark.is_file() or mark.read_text() != identity:
             self.remove()
             write_text(mark, identity)

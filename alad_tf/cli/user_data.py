@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from alad_tf.cli.score_files import as_fitted
-from alad_tf.data.user_files import read_all
+from alad_tf.data.pictures import Mode
+from alad_tf.data.user_files import ReadOptions, image_paths, read_all
 from alad_tf.detector.validation import anomaly_labels, is_images, take_rows
 from alad_tf.preprocess.fitting import for_records
 
@@ -44,7 +45,9 @@ class UserData:
     origin: dict = field(default_factory=dict)
 
     @classmethod
-    def read(cls, source, size=None, exclude=(), label=None):
+    def read(
+        cls, source, size=None, exclude=(), label=None, categorical=(), options=None, note=None
+    ):
         """Read all rows to fit a detector on.
 
         Args:
@@ -52,6 +55,9 @@ class UserData:
             size: tuple (height, width) that images are resized to, or None.
             exclude: list of str, columns to leave out.
             label: str, the column of labels, or None.
+            categorical: list of str, columns of a CSV that are text even if they look like numbers.
+            options: `alad_tf.data.user_files.ReadOptions`, or None.
+            note: function that is called with a line on what was assumed, or None.
 
         Returns:
             `UserData`.
@@ -60,62 +66,68 @@ class UserData:
             FileNotFoundError, ValueError: see `read_batches`; columns that are not there; labels
                 that are not 0 and 1, or -1 and 1.
         """
-        ids, rows = read_all(source, size)
+        source, options = Path(source), options or ReadOptions()
         left_out = [*exclude, *([label] if label else [])]
+        mode = Mode.of(image_paths(source)) if source.is_dir() else None
+        images = {"channels": mode.channels, "depth": mode.depth} if mode else {}
+        ids, rows = read_all(
+            source, size, text=categorical, ignored=left_out, options=options, note=note, **images
+        )
         named = isinstance(rows, pd.DataFrame)
         absent = [name for name in left_out if not named or name not in rows.columns]
         if absent:
             known = f"it has {list(rows.columns)[:20]}" if named else "its columns have no names"
             raise ValueError(f"{source} has no column {absent[0]!r}; {known}.")
-        labels = anomaly_labels(rows[label].to_numpy(), len(rows)) if label else None
-        origin = {"exclude": left_out, "size": list(size) if size else None, "channels": None}
+        labels = _labels(rows[label], source) if label else None
+        origin = {
+            "exclude": left_out,
+            "size": list(size) if size else None,
+            "channels": None,
+            "missing": list(options.missing),
+        }
         if is_images(rows):
-            origin |= {"size": list(rows.shape[1:3]), "channels": int(rows.shape[3])}
+            origin |= {"size": list(rows.shape[1:3]), **images}
         rows = rows.drop(columns=left_out) if left_out else rows
-        return cls(Path(source), ids, rows, labels, origin)
+        if not rows.shape[1]:
+            raise ValueError(f"{source} has no columns besides {left_out}; expected one at least.")
+        return cls(source, ids, rows, labels, origin)
 
     @classmethod
-    def for_detector(cls, detector, source):
+    def for_detector(cls, detector, source, options=None, note=None):
         """Read all rows as a fitted detector takes them.
 
         Args:
             detector: `alad_tf.Detector`.
-            source: str or Path, as for `read`.
+            source, options, note: as for `read`.
 
         Returns:
             `UserData`, without labels.
-
-        Raises:
-            FileNotFoundError, ValueError: see `alad_tf.data.user_files.read_batches`.
-
-        Example:
-            >>> import tempfile, zoo
-            >>> path = Path(tempfile.mkdtemp()) / "cells.csv"
-            >>> _ = path.write_text(",".join("abc") + "\\n1,2,3\\n")
-            >>> UserData.for_detector(zoo.load("breast_cancer_alad"), path).rows.shape
-            (1, 3)
         """
-        ids, rows = read_all(source, **as_fitted(detector))
+        ids, rows = read_all(source, **as_fitted(detector, options), note=note)
         return cls(Path(source), ids, rows)
 
     def take(self, indices):
-        """Some of the rows.
-
-        Args:
-            indices: int array (M,), row numbers.
-
-        Returns:
-            M rows of the type of `rows`, in the order of `indices`.
-        """
+        """Some of the rows, in the order of `indices`."""
         return take_rows(self.rows, indices)
+
+
+def _labels(column, source):
+    """Labels as bool; those of a CSV are still text."""
+    words = {"true": 1, "false": 0}
+    plain = column.map(lambda cell: words.get(str(cell).strip().lower(), cell))
+    numbers = pd.to_numeric(plain, errors="coerce")
+    bad = np.flatnonzero(numbers.isna())
+    if len(bad):
+        raise ValueError(
+            f"{source}, row {bad[0]}, column {column.name!r} of labels: received "
+            f"{column.iloc[bad[0]]!r}; expected True or 1 for an anomaly and 0 for a normal row, "
+            "or -1 and 1 as scikit-learn has them."
+        )
+    return anomaly_labels(numbers.to_numpy(), len(column))
 
 
 def labelled_split(data, seed):
     """Labelled rows as what trains and what sets the threshold.
-
-    Args:
-        data: `UserData` with labels.
-        seed: int, of the choice of the normal rows that are held out.
 
     Returns:
         `(train, (validation, is_anomaly))`: four fifths of the normal rows; the others and all
@@ -123,13 +135,6 @@ def labelled_split(data, seed):
 
     Raises:
         ValueError: no anomalies, or fewer than three normal rows.
-
-    Example:
-        >>> is_anomaly = np.arange(10) > 7
-        >>> data = UserData(Path("orders.csv"), list(range(10)), np.eye(10), is_anomaly)
-        >>> train, (validation, flags) = labelled_split(data, seed=0)
-        >>> len(train), len(validation), flags.tolist()
-        (7, 3, [False, True, True])
     """
     normal = np.flatnonzero(~data.is_anomaly)
     if data.is_anomaly.all() or not data.is_anomaly.any() or len(normal) < 3:
@@ -148,19 +153,7 @@ def labelled_split(data, seed):
 
 
 def preprocessed_normal(data):
-    """The rows that are not labelled anomalous, as networks take them.
-
-    Args:
-        data: `UserData`.
-
-    Returns:
-        float32 array (N, d), or (N, H, W, C) of images, in [-1, 1].
-
-    Example:
-        >>> data = UserData(Path("orders.csv"), [0, 1], np.array([[1.0, 2.0], [3.0, 2.0]]))
-        >>> preprocessed_normal(data).tolist()
-        [[-1.0, 0.0], [1.0, 0.0]]
-    """
+    """The rows that are not labelled anomalous, as networks take them: float32, in [-1, 1]."""
     rows = data.rows
     if data.is_anomaly is not None:
         rows = data.take(np.flatnonzero(~data.is_anomaly))

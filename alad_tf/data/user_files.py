@@ -1,26 +1,54 @@
 """Anyone's rows from files: CSV, Parquet, NumPy arrays, and folders of images, batch by batch."""
 
+import zipfile
+import zlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from alad_tf.data.delimited import NUMBER, TEXT, Delimited
+from alad_tf.data.dialect import COMPRESSED, ReadOptions
+from alad_tf.data.pictures import IMAGES, Found, Mode, readable
+
 TABLES = (".csv", ".tsv", ".parquet", ".npy", ".npz")
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp")
+DELIMITED = (".csv", ".tsv")
 BATCH = 50_000  # rows of a table, of which so many are in memory at a time
+ALL = 10**9
 
 
-def read_batches(path, size=None, channels=None, text=(), batch=BATCH, skip=0):
+def read_batches(
+    path,
+    size=None,
+    channels=None,
+    text=(),
+    batch=BATCH,
+    skip=0,
+    *,
+    numbers=None,
+    ignored=(),
+    depth=None,
+    options=None,
+    note=None,
+):
     """The rows of a file or the images of a folder, in their order, a batch at a time.
 
     Args:
-        path: str or Path: a file of `TABLES` (`.npz`: its only array, or the one called "X"), or a
-            folder with images of `IMAGES` in it and below, in the order of their names.
+        path: str or Path: a file of `TABLES`, CSV and TSV also compressed (`.npz`: its only array,
+            or the one called "X"); or a folder with images of `IMAGES` in it and below, in the
+            order of their names.
         size: (height, width) that images are resized to; None if all are of one size.
-        channels: int, 1 or 3, of images; None for what the first of them has.
+        channels: int, 1 or 3, of images; None: 1 if all of them are gray, else 3.
         text: sequence of str, columns of a CSV that are text even where they look like numbers.
         batch: int, rows of a batch; of images, a hundredth of it.
         skip: int, rows at the beginning that are left out; ids count them.
+        numbers: sequence of str, columns of a CSV that are numbers, or True for all that are not
+            text; columns of neither are text. None: decided by all rows of the file.
+        ignored: sequence of str, columns that are not looked at when kinds are decided.
+        depth: int, bits of 16-bit images that are used; None for what all of them need.
+        options: `ReadOptions`.
+        note: function that is called with a line on what was assumed, or None.
 
     Yields:
         `(ids, rows)`: list of row numbers from 0, or of the images' paths below the folder; and a
@@ -28,23 +56,21 @@ def read_batches(path, size=None, channels=None, text=(), batch=BATCH, skip=0):
 
     Raises:
         FileNotFoundError: no such file or folder.
-        ValueError: another kind of file, a damaged one, no rows, or images of several sizes.
-
-    Example:
-        >>> # for ids, rows in read_batches("orders.csv"): detector.anomaly_score(rows)
+        ValueError: another kind of file, a damaged one, no rows, or images of several sizes; a
+            record with too many or too few fields, or a cell that is no number, by its line.
     """
-    path = Path(path)
+    path, options, note = Path(path), options or ReadOptions(), note or (lambda line: None)
     if not path.exists():
         raise FileNotFoundError(f"No file or folder {path.resolve()}.")
     if path.is_dir():
-        source = _images(path, size, channels, max(batch // 100, 1), skip)
-    elif path.suffix.lower() not in TABLES:
-        raise ValueError(
-            f"received {path.name}; expected one of {', '.join(TABLES)}, or a folder of images "
-            f"({', '.join(IMAGES)})."
-        )
+        mode = channels and Mode(channels, depth or 16)
+        source = _images(path, size, mode, max(batch // 100, 1), skip, options, note)
     else:
-        source = _numbered(_tables(path, text, batch, skip), skip)
+        kind = table_kind(path)
+        if kind in DELIMITED:
+            source = _delimited(path, kind, text, numbers, ignored, batch, skip, options, note)
+        else:
+            source = _numbered(_binary(path, kind, text, batch, skip), skip)
     empty = not skip  # then the rows before were there
     for ids, rows in source:
         empty = False
@@ -53,13 +79,13 @@ def read_batches(path, size=None, channels=None, text=(), batch=BATCH, skip=0):
         raise ValueError(f"{path} holds no rows.")
 
 
-def read_all(path, size=None, channels=None, text=()):
+def read_all(path, size=None, channels=None, text=(), **more):
     """All rows at once; arguments and errors as for `read_batches`.
 
     Returns:
         `(ids, rows)`, as `read_batches` yields them.
     """
-    parts = list(read_batches(path, size, channels, text, batch=10**9))
+    parts = list(read_batches(path, size, channels, text, batch=ALL, **more))
     ids = [name for some, _ in parts for name in some]
     rows = [rows for _, rows in parts]
     if isinstance(rows[0], pd.DataFrame):
@@ -68,40 +94,65 @@ def read_all(path, size=None, channels=None, text=()):
 
 
 def count_rows(path):
-    """How many rows or images there are, where that is quick to tell; None for CSV.
-
-    Args:
-        path: as for `read_batches`.
-
-    Returns:
-        int or None.
-    """
+    """How many rows or images there are, where that is quick to tell; None for CSV."""
     path = Path(path)
     if path.is_dir():
         return len(image_paths(path))
     if path.suffix.lower() == ".parquet":
         import pyarrow.parquet
 
-        return pyarrow.parquet.read_metadata(path).num_rows
-    return len(np.load(path, mmap_mode="r")) if path.suffix.lower() == ".npy" else None
+        with _damage(path):
+            return pyarrow.parquet.read_metadata(path).num_rows
+    if path.suffix.lower() == ".npy":
+        with _damage(path):
+            return len(np.load(path, mmap_mode="r", allow_pickle=False))
+    return None
 
 
 def image_paths(folder):
     """The images in a folder and below it, sorted by name: list of Paths."""
-    found = Path(folder).rglob("*")
-    return sorted(p for p in found if p.suffix.lower() in IMAGES and p.is_file())
+    return Found.of(folder).pictures
 
 
-def _tables(path, text, batch, skip):
-    """The parts of a table's file."""
-    kind = path.suffix.lower()
-    try:
-        if kind in (".csv", ".tsv"):
-            options = {"dtype": dict.fromkeys(text, str), "chunksize": batch}
-            options["skiprows"] = range(1, skip + 1)  # the header stays
-            with pd.read_csv(path, sep="\t" if kind == ".tsv" else ",", **options) as parts:
-                yield from parts
-        elif kind == ".parquet":
+def table_kind(path):
+    """A file's suffix of `TABLES`, compressed or not; what is only compressed is taken for CSV."""
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    packed = suffixes[-1:] and suffixes[-1] in COMPRESSED
+    kind = next(iter(suffixes[-2:-1]), ".csv") if packed else next(iter(suffixes[-1:]), "")
+    if kind not in TABLES or (packed and kind not in DELIMITED):
+        excel = " Save the sheet as CSV." if kind.startswith((".xls", ".ods")) else ""
+        raise ValueError(
+            f"received {Path(path).name}; expected one of {', '.join(TABLES)}, or a folder of "
+            f"images ({', '.join(IMAGES)}).{excel}"
+        )
+    return kind
+
+
+def _delimited(path, kind, text, numbers, ignored, batch, skip, options, note):
+    def opened():
+        return open(path, "rb")
+
+    file = Delimited.open(opened, path, options, tabs=kind == ".tsv")
+    if numbers is None:
+        kinds = file.decide_kinds(file.records(BATCH), text, ignored)
+    else:
+        names = file.columns if numbers is True else numbers
+        kinds = dict.fromkeys(names, NUMBER) | dict.fromkeys(text, TEXT)
+    told = [name for name in file.columns if kinds.get(name, TEXT) == TEXT and name not in ignored]
+    shown = ", ".join(told[:8]) + (", ..." if len(told) > 8 else "")
+    count = len(file.columns) - len(set(ignored) & set(file.columns))
+    texts = f"{len(told)} of text ({shown})" if told else "all of numbers"
+    note(f"{path.name}: {file.dialect}; {count} columns, {texts}")
+    for piece in file.records(min(batch, BATCH), skip):
+        yield list(piece.rows), file.to_frame(piece, kinds)
+
+
+def _binary(path, kind, text, batch, skip):
+    """The parts of a Parquet file or an array."""
+    if text and kind != ".parquet":
+        raise ValueError(f"received the column {text[0]!r}, but those of {path} have no names.")
+    with _damage(path):
+        if kind == ".parquet":
             import pyarrow.parquet
 
             with pyarrow.parquet.ParquetFile(path) as file:
@@ -110,20 +161,65 @@ def _tables(path, text, batch, skip):
                     left -= file.metadata.row_group(groups.pop(0)).num_rows
                 for part in file.iter_batches(min(batch, 2**31 - 1), row_groups=groups):
                     kept, left = part[left:], max(left - len(part), 0)
-                    yield kept.to_pandas()
+                    frame = plain_numbers(kept).to_pandas()
+                    absent = [name for name in text if name not in frame.columns]
+                    if absent:
+                        known = list(frame.columns)[:20]
+                        raise ValueError(f"{path} has no column {absent[0]!r}; it has {known}.")
+                    yield frame.assign(**{name: frame[name].map(as_category) for name in text})
         else:
             array = np.load(path, mmap_mode="r" if kind == ".npy" else None, allow_pickle=False)
             if kind == ".npz":
                 array = _only_array(path, array)
+            if array.ndim < 2 or array.dtype.names:
+                fields = f" with the fields {list(array.dtype.names)}" if array.dtype.names else ""
+                raise ValueError(
+                    f"{path} holds an array of shape {array.shape}{fields}; expected rows: "
+                    "(N, d), or images (N, H, W, C)."
+                )
             for start in range(skip, len(array), batch):
                 yield np.array(array[start : start + batch])
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no table that pandas can read: {error}") from error
-    except OSError as error:  # pyarrow's errors are OSErrors or ValueErrors with their own words
-        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def as_category(value):
+    """A category as preprocessors write numbers: 7.0 and True as 7 and 1."""
+    if value is None or value != value:
+        return None
+    whole = isinstance(value, (bool, int, float)) and float(value).is_integer()
+    return str(int(value)) if whole else str(value)
+
+
+def plain_numbers(part):
+    """A record batch of Arrow with its decimals, which pandas has no numbers for, as floats."""
+    import pyarrow as pa
+
+    fields = [
+        field.with_type(pa.float64()) if pa.types.is_decimal(field.type) else field
+        for field in part.schema
+    ]
+    return part.cast(pa.schema(fields, part.schema.metadata))
+
+
+class _damage:
+    """What readers of damaged files raise, as a ValueError that names the file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, _):
+        expected = (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, SyntaxError)
+        damaged = isinstance(error, (*expected, OverflowError, NotImplementedError))
+        foreign = isinstance(error, ValueError) and not str(error).startswith(str(self.path))
+        if damaged or foreign:  # pyarrow's errors are OSErrors or ValueErrors with their own words
+            raise ValueError(f"{self.path} cannot be read: {error}") from error
 
 
 def _only_array(path, arrays):
+    if isinstance(arrays, np.ndarray):  # a .npy by another name
+        return arrays
     names = list(arrays)
     if len(names) != 1 and "X" not in names:
         raise ValueError(f"{path} holds the arrays {names}; expected one, or one called 'X'.")
@@ -137,15 +233,25 @@ def _numbered(parts, start):
         start += len(part)
 
 
-def _images(folder, size, channels, batch, skip):
-    paths = image_paths(folder)
+def _images(folder, size, mode, batch, skip, options, note):
+    found = Found.of(folder)
+    paths, seen = found.pictures, Counter()
     if not paths:
         raise ValueError(f"{folder} holds no images ({', '.join(IMAGES)}).")
+    if found.passed_over():
+        note(f"{folder}: {found.passed_over()}")
+    if options.skip_damaged:
+        paths, errors = readable(paths)
+        if errors:
+            note(f"{folder}: left out {len(errors)} images that cannot be read; {errors[0]}")
+        if not paths:
+            raise ValueError(f"{folder} holds no image that can be read; {errors[0]}")
+    mode = mode or Mode.of(paths)
     first = None
     for start in range(skip, len(paths), batch):
         some, pixels = paths[start : start + batch], []
         for path in some:
-            image, channels = _image(path, size, channels)
+            image = mode.read(path, size, seen)
             first = first or (path, image.shape)
             if image.shape != first[1]:
                 raise ValueError(
@@ -155,20 +261,6 @@ def _images(folder, size, channels, batch, skip):
                 )
             pixels.append(image)
         yield [str(path.relative_to(folder)) for path in some], np.stack(pixels)
-
-
-def _image(path, size, channels):
-    """One image as uint8 (H, W, C), and C."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            gray = image.mode in ("1", "L", "LA", "I", "I;16", "F")
-            channels = channels or (1 if gray else 3)
-            image = image.convert("L" if channels == 1 else "RGB")
-            if size is not None:
-                image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            array = np.array(image, "uint8")
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} is no image that can be read ({error}).") from error
-    return array.reshape(*array.shape[:2], channels), channels
+    colours = "gray" if mode.channels == 1 else "RGB"
+    done = "".join(f"; {count:,} {what}" for what, count in seen.items())
+    note(f"{folder}: {len(paths):,} images, read as {colours}{done}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,10 @@ def as_float32(values, what: str) -> np.ndarray:
 
 
 def as_text(values, what: str) -> np.ndarray:
-    """Categories as text, so that 1, True, 1.0, "1" and b"1" are the same category."""
+    """Categories as text, so that 1, True, 1.0, "1" and b"1" are the same category.
+
+    An array of objects: in one of fixed width, one long text would widen all others.
+    """
     array = np.asarray(values)
     if array.dtype.kind == "U":
         return array
@@ -58,7 +62,7 @@ def as_text(values, what: str) -> np.ndarray:
                 "or drop these rows."
             )
         texts.append(text)
-    return np.array(texts, dtype=str)[codes]
+    return np.array(texts, dtype=object)[codes]
 
 
 def as_columns(x, categorical: Sequence[str], continuous: Sequence[str]) -> dict[str, np.ndarray]:
@@ -144,7 +148,7 @@ def _column(series) -> np.ndarray:
         )
     array = series.to_numpy(object)
     kinds = {type(value) for value in array if not _is_gap(value)}
-    if all(issubclass(kind, (bool, int, float, np.number, np.bool_)) for kind in kinds):
+    if all(issubclass(kind, (bool, int, float, np.number, np.bool_, Decimal)) for kind in kinds):
         return np.array([np.nan if _is_gap(value) else float(value) for value in array])
     return array
 

@@ -1,16 +1,17 @@
 """The Beam pipeline: files of rows in, files of verdicts and of refused rows out."""
 
-import csv
-import io
 import json
 
 import apache_beam as beam
 from apache_beam.io import fileio
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 
+from alad_tf.data.delimited import NUMBER, TEXT, Delimited
+from alad_tf.data.user_files import as_category, plain_numbers, table_kind
 from alad_tf.export.batch.handler import ExportHandler, Refused
 
-KINDS = ("csv", "parquet")
+KINDS = (".csv", ".tsv", ".parquet")
+PIECE = 1000  # rows
 SCORED, REFUSED = "scored", "refused"
 
 
@@ -33,30 +34,35 @@ def score_rows(keyed, export):
     return {SCORED: told[SCORED], REFUSED: told[REFUSED]}
 
 
-def build(pipeline, export, source, output):
+def build(pipeline, export, source, output, options=None):
     """Read files, score their rows, write JSON lines.
 
     Args:
         pipeline: `apache_beam.Pipeline`.
         export: str, the export's folder.
-        source: str, a pattern of CSV files with a header, or of Parquet files.
+        source: str, a pattern of CSV or TSV files with a header, also compressed, or of Parquet
+            files.
         output: str, the beginning of the output's paths: OUTPUT-scored-*.jsonl and
             OUTPUT-refused-*.jsonl.
+        options: `alad_tf.data.user_files.ReadOptions`, or None.
 
     Returns:
-        what `score_rows` returns; before that, rows that cannot be read as their columns' types
-        are refused, too. A row's key is its file's name and its number there, from 0.
+        what `score_rows` returns. Files are read as `alad score` reads them; where it would stop,
+        at a cell that is no number or a line with too many or too few cells, that row is refused.
+        A row's key is its file's name and its number there, from 0.
 
     Raises:
         ValueError: files of another kind.
     """
-    kind = source.rsplit(".", 1)[-1].lower()
+    kind = table_kind(source)
     if kind not in KINDS:
-        raise ValueError(f"received {source}; expected .csv or .parquet files.")
+        raise ValueError(f"received {source}; expected {', '.join(KINDS)}.")
     columns = _columns(export)
     files = pipeline | fileio.MatchFiles(source) | fileio.ReadMatches() | beam.Reshuffle()
-    keyed = files | "Read rows" >> beam.ParDo(_Read(kind, columns))
-    found = score_rows(keyed, export)
+    reader = beam.ParDo(_Read(kind, columns, options)).with_outputs(REFUSED, main="rows")
+    read = files | "Read rows" >> reader
+    found = score_rows(read["rows"], export)
+    found[REFUSED] = (found[REFUSED], read[REFUSED]) | "All refused" >> beam.Flatten()
     for name, rows in found.items():
         (
             rows
@@ -83,42 +89,55 @@ def _columns(export):
 
 
 class _Read(beam.DoFn):
-    """Rows of a file as `(key, record)`."""
+    """Rows of a file as `(key, record)`, and those that cannot be read, refused."""
 
-    def __init__(self, kind, columns):
+    def __init__(self, kind, columns, options):
         super().__init__()
-        self.kind, self.columns = kind, columns
+        self.kind, self.columns, self.options = kind, columns, options
 
     def process(self, file):
         path = file.metadata.path
-        rows = self._csv(file) if self.kind == "csv" else self._parquet(file)
-        for number, row in enumerate(rows):
-            yield f"{path.rsplit('/', 1)[-1]}:{number}", self._record(row)
+        rows = self._parquet(file) if self.kind == ".parquet" else self._delimited(file, path)
+        for number, row in rows:
+            key = f"{path.rsplit('/', 1)[-1]}:{number}"
+            record = row if isinstance(row, str) else self._record(row)
+            if isinstance(record, str):
+                yield beam.pvalue.TaggedOutput(REFUSED, {"row": key, "reason": record})
+            else:
+                yield key, record
 
-    def _csv(self, file):
-        with file.open() as binary:
-            yield from csv.DictReader(io.TextIOWrapper(binary, encoding="utf-8", newline=""))
+    def _delimited(self, file, path):
+        table = Delimited.open(file.open, path, self.options, tabs=self.kind == ".tsv")
+        kinds = {column: TEXT if text else NUMBER for column, text in self.columns.values()}
+        refused = []
+        for piece in table.records(PIECE, refuse=lambda *one: refused.append(one)):
+            frame = table.to_frame(piece, kinds, keep_bad=True)
+            yield from zip(piece.rows, frame.to_dict("records"), strict=True)
+        yield from refused
 
     def _parquet(self, file):
         import pyarrow.parquet
 
+        number = 0
         with file.open() as binary:
-            for part in pyarrow.parquet.ParquetFile(binary).iter_batches(1000):
-                yield from part.to_pylist()
+            for part in pyarrow.parquet.ParquetFile(binary).iter_batches(PIECE):
+                for row in plain_numbers(part).to_pylist():
+                    yield number, row
+                    number += 1
 
     def _record(self, row):
-        """Inputs by name; what is no number stays as it is, and is refused with its reason."""
+        """Inputs by name, or why there are none."""
         record = {}
         for name, (column, text) in self.columns.items():
             if column not in row:
                 continue
             value = row[column]
             if text:
-                record[name] = "" if value is None else str(value)
-            elif value is None or value == "":
-                record[name] = float("nan")
+                record[name] = as_category(value) or ""
+            elif isinstance(value, str):
+                return f"{name!r} must be float32; received {value!r}, which is no number."
             else:
-                record[name] = value
+                record[name] = float("nan") if value is None else value
         return record
 
 

@@ -1,0 +1,297 @@
+"""Delimited text (CSV, TSV): how a file is written, its records, and what each column holds.
+
+A file is read in one way, whether whole, in pieces, from the middle, or by Beam: `Delimited.open`
+recognises how it is written, `records` takes it apart, `decide_kinds` says by all of its rows which
+columns are numbers, and `to_frame` makes a table of that.
+"""
+
+import contextlib
+import io
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from alad_tf.data.dialect import (
+    MISSING,
+    ReadOptions,
+    beginning,
+    column_names,
+    decompressed,
+    recognise,
+    refusals,
+)
+
+NUMBER, TEXT = "number", "text"
+DISTINCT = 65  # more values of a column than that are not kept for a message
+TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
+# words that people write where a number is missing; pandas does not take them for gaps
+WORDS = re.compile(r"[\W_]+|na|nil|none|missing|unknown|unk|undefined|error|err|void|#\w+[!?/]?\w*")
+GROUPED = r"\d{1,3}(?:[,.'’ \x{a0}\x{202f}]\d{3})+(?:[.,]\d+)?"
+SIGN = r"[€$£¥%]"
+# a number to people, though none to a program: 1,234  1.234,5  12,5  $ 3.20  12 %
+LIKE_A_NUMBER = rf"^[+-]?(?:{GROUPED}|\d*[.,]\d+|{SIGN}\s?(?:{GROUPED}|\d+(?:[.,]\d+)?)"
+LIKE_A_NUMBER += rf"|(?:{GROUPED}|\d+(?:[.,]\d+)?)\s?{SIGN})$"
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Some records: their columns as text, and the number and the line of the file of each."""
+
+    cells: pa.Table
+    rows: range
+    lines: np.ndarray
+
+
+class Delimited:
+    """One file of delimited text.
+
+    Attributes:
+        name: str, for messages.
+        dialect: `Dialect`.
+        columns: list of str.
+        missing: frozenset of str, what marks a gap.
+    """
+
+    def __init__(self, opened, name, dialect, columns, missing):
+        self._opened, self.name, self.dialect = opened, str(name), dialect
+        self.columns, self.missing = columns, missing
+
+    @classmethod
+    def open(cls, opened, name, options=None, tabs=False):
+        """Recognise how a file is written.
+
+        Args:
+            opened: function without arguments that returns the file as a binary stream.
+            name: str or Path, for messages.
+            options: `ReadOptions`.
+            tabs: bool, whether the file's name says that tabs separate.
+        """
+        options = options or ReadOptions()
+        with refusals(name), decompressed(opened, name) as stream:
+            sample = beginning(stream)
+        dialect, records = recognise(sample, name, options, tabs)
+        columns = column_names(records, name)
+        return cls(opened, name, dialect, columns, MISSING | set(options.missing))
+
+    def records(self, batch, skip=0, refuse=None):
+        """The records from `skip` on, as `Piece`s of `batch`.
+
+        Args:
+            batch: int.
+            skip: int, how many records are left out; they are counted.
+            refuse: function of a record's number and the reason, for records with too many or too
+                few fields; by default they are an error.
+        """
+        width, several, line, row = len(self.columns), len(self.columns) > 1, 0, -1
+        kept, rows, lines = [], [], []
+        reader = None
+        damage = refusals(self.name, lambda: reader.line_num + 1 if reader else 1)
+        with damage, decompressed(self._opened, self.name) as binary:
+            text = io.TextIOWrapper(binary, encoding=self.dialect.encoding, newline="")
+            if self.dialect.hint:
+                line += 1
+                text.readline()
+            reader, offset = self.dialect.reader(text), line
+            header = False
+            for fields in reader:
+                begin, line = line + 1, reader.line_num + offset
+                if not fields or (several and len(fields) == 1 and not fields[0].strip()):
+                    continue
+                if not header:
+                    header = True
+                    continue
+                row += 1
+                if len(fields) != width and any(fields[width:]) | (len(fields) < width):
+                    reason = self._ragged(begin, fields)
+                    if refuse is None:
+                        raise ValueError(f"{self.name}, {reason}")
+                    refuse(row, reason)
+                    continue
+                if row < skip:
+                    continue
+                kept.append(fields[:width])
+                rows.append(row)
+                lines.append(begin)
+                if len(kept) == batch:
+                    yield self._piece(kept, rows, lines)
+                    kept, rows, lines = [], [], []
+        if kept:
+            yield self._piece(kept, rows, lines)
+
+    def _piece(self, kept, rows, lines):
+        cells = [pa.array(column, pa.string()) for column in zip(*kept, strict=True)]
+        return Piece(pa.table(cells, names=self.columns), rows, np.array(lines))
+
+    def _ragged(self, line, fields):
+        hint = ""
+        if len(fields) > len(self.columns) and self.dialect.sep == ",":
+            hint = " If commas are decimal marks, say --decimal , and the separator by --sep."
+        return (
+            f"line {line}: received {len(fields)} cells, expected {len(self.columns)}, as many as "
+            f"the first line has names ({self.dialect}). Correct the line, quote cells that hold "
+            f"the separator, or name another separator by --sep.{hint}"
+        )
+
+    def decide_kinds(self, pieces, categorical=(), ignored=()):
+        """NUMBER or TEXT for each column, by all records.
+
+        A column is of numbers if all its cells are, gaps apart; True and False are numbers, too.
+        Whole numbers of which some begin with 0 are codes, which are text.
+
+        Args:
+            pieces: iterable of `Piece`.
+            categorical: names of columns that are text whatever they hold.
+            ignored: names of columns that nobody needs: text, too.
+
+        Returns:
+            dict by column.
+
+        Raises:
+            ValueError: a column of which it is not clear, with a cell and its line.
+        """
+        text = {*categorical, *ignored}
+        absent = sorted(set(categorical) - set(self.columns))
+        if absent:
+            raise ValueError(
+                f"{self.name} has no column {absent[0]!r}; it has {self.columns[:20]}."
+            )
+        seen = {name: _Seen() for name in self.columns if name not in text}
+        for piece in pieces:
+            for name, column in seen.items():
+                column.add(self._cells(piece, name), piece.lines, self.dialect.decimal)
+        return {
+            name: TEXT if name in text else seen[name].kind(self.name, name)
+            for name in self.columns
+        }
+
+    def to_frame(self, piece, kinds, keep_bad=False):
+        """A piece as a table: float64 for numbers, NaN for gaps; text.
+
+        Args:
+            piece: `Piece`.
+            kinds: dict by column; columns that it lacks are text.
+            keep_bad: bool, leave cells that are no numbers as they are, as text.
+
+        Raises:
+            ValueError: a cell that is no number in a column of numbers.
+        """
+        columns = {}
+        for name in self.columns:
+            cells = self._cells(piece, name)
+            if kinds.get(name, TEXT) == NUMBER:
+                columns[name] = self._numbers(piece, name, cells, keep_bad)
+            else:
+                columns[name] = cells.to_pandas()
+        return pd.DataFrame(columns)
+
+    def _cells(self, piece, name):
+        """A column's cells, null for gaps."""
+        cells = piece.cells[name].chunk(0)
+        gap = pc.is_in(cells, pa.array(sorted(self.missing), pa.string()))
+        return pc.if_else(gap, pa.scalar(None, pa.string()), cells)
+
+    def _numbers(self, piece, name, cells, keep_bad):
+        cells = _trimmed(cells)
+        if self.dialect.decimal == ".":
+            with contextlib.suppress(pa.ArrowInvalid):
+                return _floats(cells)
+        decimal = self.dialect.decimal
+        good = pc.fill_null(pc.match_substring_regex(cells, _number(decimal)), True)
+        words = pc.is_in(cells, pa.array([*TRUE, *FALSE]))
+        texts = pc.if_else(pc.is_in(cells, pa.array(TRUE)), "1", pc.if_else(words, "0", cells))
+        bad = np.flatnonzero(~pc.or_(good, words).to_numpy(zero_copy_only=False))
+        if len(bad) and not keep_bad:
+            cell, line = cells[int(bad[0])].as_py(), piece.lines[bad[0]]
+            raise ValueError(
+                f"{self.name}, line {line} (row {piece.rows[bad[0]]}), column {name!r}: {cell!r} "
+                f"is no number, but the column holds numbers (decimal mark {decimal}). Correct "
+                f"the cell, or name it as a marker of gaps: --missing {cell!r}."
+            )
+        fine = pc.if_else(pc.or_(good, words), texts, pa.scalar(None, pa.string()))
+        numbers = _floats(pc.replace_substring(fine, decimal, "."))
+        if len(bad):
+            numbers = numbers.astype(object)
+            numbers[bad] = [cells[int(i)].as_py() for i in bad]
+        return numbers
+
+
+class _Seen:
+    """What a column's cells were so far."""
+
+    def __init__(self):
+        self.cells = self.whole = self.codes = self.words = self.numbers = self.alike = 0
+        self.texts, self.distinct = {}, set()  # text: its first line
+        self.first_alike = None
+
+    def add(self, cells, lines, decimal):
+        present = pc.is_valid(cells)
+        lines = lines[present.to_numpy(zero_copy_only=False)]
+        cells = _trimmed(cells.filter(present))
+        number = pc.match_substring_regex(cells, _number(decimal))
+        numbers = cells.filter(number)
+        self.cells += len(cells)
+        self.numbers += len(numbers)
+        self.whole += pc.sum(pc.match_substring_regex(numbers, r"^[+-]?\d+$")).as_py() or 0
+        self.codes += pc.sum(pc.match_substring_regex(numbers, r"^[+-]?0\d+$")).as_py() or 0
+        if len(self.distinct) < DISTINCT:
+            self.distinct.update(pc.unique(numbers)[:DISTINCT].to_pylist())
+        if len(numbers) == len(cells):
+            return
+        others = cells.filter(pc.invert(number))
+        lines = lines[~number.to_numpy(zero_copy_only=False)]
+        self.words += pc.sum(pc.is_in(others, pa.array([*TRUE, *FALSE]))).as_py()
+        alike = pc.match_substring_regex(others, LIKE_A_NUMBER).to_numpy(zero_copy_only=False)
+        self.alike += int(alike.sum())
+        if self.first_alike is None and alike.any():
+            place = int(np.argmax(alike))
+            self.first_alike = others[place].as_py(), lines[place]
+        if len(self.texts) < DISTINCT:
+            for place, text in enumerate(others[: 100 * DISTINCT].to_pylist()):
+                if len(self.texts) < DISTINCT:
+                    self.texts.setdefault(text, lines[place])
+
+    def kind(self, file, name):
+        texts = self.cells - self.numbers
+        if self.numbers and self.codes and self.whole == self.numbers:
+            return TEXT
+        if not texts or self.words == self.cells:
+            return NUMBER
+        share = (self.numbers + self.alike) / self.cells
+        few = len(self.texts) <= 5 and (self.whole < self.numbers or len(self.distinct) > 20)
+        markers = all(WORDS.fullmatch(text.lower()) for text in self.texts)
+        unclear = share >= 0.9 or (share >= 0.5 and (few or markers or self.alike))
+        if not unclear:
+            return TEXT
+        found = f"{file}, column {name!r}: {self.numbers:,} of {self.cells:,} cells are numbers"
+        if self.alike:
+            cell, line = self.first_alike
+            raise ValueError(
+                f"{found}; {cell!r} in line {line} is none as it is written. Write numbers without "
+                "separators of thousands, signs of currencies or %, name the decimal mark by "
+                f"--decimal, or declare the column a category: --categorical {name!r}."
+            )
+        cell, line = next(iter(self.texts.items()))
+        raise ValueError(
+            f"{found}, {texts:,} {'is' if texts == 1 else 'are'} not; line {line} holds {cell!r}. "
+            f"Correct it, name it as a marker of gaps (--missing {cell!r}), or declare the column "
+            f"a category (--categorical {name!r})."
+        )
+
+
+def _number(decimal):
+    mark = re.escape(decimal)
+    return rf"^[+-]?(?:\d+(?:{mark}\d*)?|{mark}\d+)(?:[eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity)$"
+
+
+def _trimmed(cells):
+    """Without blanks around; what is then empty is a gap."""
+    cells = pc.utf8_trim_whitespace(cells)
+    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
+
+
+def _floats(cells):
+    return pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
