@@ -2,8 +2,9 @@
 
 from alad_tf.detector.detector import CONFIG
 from alad_tf.engine.files import WEIGHTS, read_json, with_block, write_text
+from alad_tf.experiments import RESULTS
 from alad_tf.experiments.report import entry_sections
-from alad_tf.experiments.results import DEFAULT, FOLDER, read_frame
+from alad_tf.experiments.results import DEFAULT, read_frame
 from zoo import _presets as presets
 from zoo._describe import card_path
 
@@ -11,7 +12,7 @@ BEGIN = "<!-- rendered by `alad report` from results/ and the presets; do not ed
 END = "<!-- end of the rendered part -->"
 
 
-def with_results(text, entry, results=FOLDER):
+def with_results(text, entry, results=RESULTS):
     """A card's text with its rendered block renewed; ValueError without BEGIN or END.
 
     Example:
@@ -29,7 +30,7 @@ def with_results(text, entry, results=FOLDER):
     return with_block(text, BEGIN, END, block, f"the card of {entry.name}")
 
 
-def write_cards(entries, results=FOLDER):
+def write_cards(entries, results=RESULTS):
     """Renew the rendered block of each entry's card; the cards' Paths."""
     paths = [card_path(entry.name) for entry in entries]
     return [

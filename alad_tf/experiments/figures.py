@@ -6,11 +6,11 @@ import numpy as np
 
 from alad_tf.data import class_names
 from alad_tf.engine.files import read_json
-from alad_tf.experiments import toy
+from alad_tf.experiments import RESULTS, toy
 from alad_tf.experiments.errors import ROWS, examples_path, read_examples
 from alad_tf.experiments.paper import ABLATIONS, DATASETS
 from alad_tf.experiments.plan import EXPERIMENTS
-from alad_tf.experiments.results import DEFAULT, FOLDER, read_frame
+from alad_tf.experiments.results import DEFAULT, read_frame
 from alad_tf.experiments.tables import METHODS, SCORES, class_means
 from alad_tf.plots.canvas import (
     ANOMALOUS,
@@ -41,7 +41,7 @@ def picture_path(results, name):
     return Path(results) / "figures" / f"{name}.png"
 
 
-def write_figures(entries, results=FOLDER):
+def write_figures(entries, results=RESULTS):
     """Draw the figures that there are runs for; an old picture of what is gone is removed.
 
     Returns a dict by the figure's name: Path of the PNG, or None where nothing has been run.
@@ -60,13 +60,13 @@ def write_figures(entries, results=FOLDER):
     return written
 
 
-def figure_sections(results=FOLDER):
+def figure_sections(results=RESULTS):
     """The report's list of figures: list of lines, Markdown."""
     lines = ["## Figures", ""]
     for name in NAMES:
         title = f"Figure {name.removeprefix('figure')}: {EXPERIMENTS[name].title}"
         path = picture_path(results, name)
-        picture = f"![{title}]({picture_path(FOLDER, name)})" if path.is_file() else "Not run."
+        picture = f"![{title}]({picture_path(RESULTS, name)})" if path.is_file() else "Not run."
         lines += [f"### {title}", "", picture, ""]
     return lines
 

@@ -11,12 +11,13 @@ from alad_tf.detector.metrics import METRICS
 from alad_tf.engine.callbacks import best_epoch, stop_epoch
 from alad_tf.engine.files import with_block, write_text
 from alad_tf.engine.markdown import markdown_table
+from alad_tf.experiments import RESULTS
 from alad_tf.experiments.figures import figure_sections, write_figures
 from alad_tf.experiments.paper import CLASSES
 from alad_tf.experiments.plan import AUTHORS_RUNS
 from alad_tf.experiments.results import (
     DEFAULT,
-    FOLDER,
+    TITLES,
     read_flagged,
     read_frame,
     read_histories,
@@ -41,7 +42,6 @@ from alad_tf.experiments.tables import (
 )
 
 MIN_ROWS = 100  # classes with fewer test rows are left out of the counts by class
-TITLES = {"f1": "F1", "auroc": "AUROC", "auprc": "AUPRC"}
 HEADER = [
     "# Results",
     "",
@@ -52,7 +52,7 @@ HEADER = [
 ]
 
 
-def render(entries, results=FOLDER):
+def render(entries, results=RESULTS):
     """All runs of the entries as Markdown: tables, figures, then each entry's sections."""
     frame = read_frame(results)
     lines = [*HEADER, *table_one(results)]
@@ -72,13 +72,13 @@ def render(entries, results=FOLDER):
     return "\n".join(lines)
 
 
-def write_report(entries, results=FOLDER, path="RESULTS.md"):
+def write_report(entries, results=RESULTS, path="RESULTS.md"):
     """Draw the figures into `results/figures`, then write `render`'s report; its Path."""
     write_figures(entries, results)
     return write_text(path, render(entries, results))
 
 
-def entry_sections(entry, frame, results=FOLDER, variants=None):
+def entry_sections(entry, frame, results=RESULTS, variants=None):
     """A section for each variant of an entry, or only for some: lines, none without runs.
 
     An image set has one section for all its classes; its variants are what changes besides.
@@ -290,7 +290,7 @@ IMAGES = (
 )
 
 
-def with_results(text, entries, results=FOLDER):
+def with_results(text, entries, results=RESULTS):
     """A README's text with its rendered table renewed, between the lines BEGIN and END."""
     return with_block(text, BEGIN, END, _readme_table(entries, read_frame(results)), "the README")
 

@@ -7,9 +7,10 @@ import pandas as pd
 
 from alad_tf.detector.metrics import METRICS
 from alad_tf.engine.files import read_json, write_json
+from alad_tf.experiments import RESULTS
 
-FOLDER = "results"
 DEFAULT = "default"  # the variant in which nothing was changed
+TITLES = {"f1": "F1", "auroc": "AUROC", "auprc": "AUPRC"}  # of metrics in tables
 FIELDS = (
     "entry",
     "dataset",
@@ -84,7 +85,13 @@ def read_flagged(folder, entry, variant=DEFAULT):
     return [read_json(path) for path in sorted(found)]
 
 
-def read_frame(folder=FOLDER, entry="*"):
+def measured_by(benchmark, results=RESULTS):
+    """What `benchmarks.<benchmark>` wrote, or None."""
+    path = Path(results) / "benchmarks" / f"{benchmark}.json"
+    return read_json(path) if path.is_file() else None
+
+
+def read_frame(folder=RESULTS, entry="*"):
     """All results as one tidy frame: a row for each run and score, trained and untrained.
 
     Its columns are `entry`, `variant`, `normal_class` and `changes` (the two parts of an image

@@ -15,8 +15,9 @@ from alad_tf.engine.callbacks import Checkpoint, StopOnDivergence, Stopping
 from alad_tf.engine.distributed import fit_distributed, make_strategy, worker_index
 from alad_tf.engine.files import read_json, write_json
 from alad_tf.engine.progress import TrainingProgress
+from alad_tf.experiments import RESULTS
 from alad_tf.experiments.errors import flagged_by_label, write_examples
-from alad_tf.experiments.results import FOLDER, write_history, write_result
+from alad_tf.experiments.results import write_history, write_result
 from alad_tf.experiments.settings import Settings, prepare
 from alad_tf.model.alad import ALAD
 from alad_tf.model.scorer import Scorer
@@ -38,7 +39,7 @@ def train(
     entry,
     settings=None,
     out=None,
-    results_dir=FOLDER,
+    results_dir=RESULTS,
     data_dir=None,
     resume=False,
     checkpoint_every=CHECKPOINT_S,
@@ -73,7 +74,7 @@ def train(
     devices, index = _devices(entry, strategy)
     if index:
         folder = folder.with_name(f"{folder.name}-worker{index}")
-        results_dir = folder / FOLDER
+        results_dir = folder / RESULTS
     _require_new(folder, resume)
     commit = machine.commit()  # now: the checkout may move on while this runs
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from alad_tf.data import load, split
 from alad_tf.engine.files import read_json, write_json
+from alad_tf.experiments import RESULTS
 from alad_tf.experiments.paper import DATASETS
-from alad_tf.experiments.results import FOLDER
 from alad_tf.experiments.settings import SPLIT_SEED
 from alad_tf.preprocess import for_dataset
 
@@ -14,7 +14,7 @@ PATH = "table1.json"  # in the results folder
 _NAMES = {"svhn": "svhn_cropped"}  # as TensorFlow Datasets calls it
 
 
-def write_statistics(results=FOLDER, data_dir=None):
+def write_statistics(results=RESULTS, data_dir=None):
     """Count each data set that can be had into `results/table1.json`.
 
     Returns a dict by data set of why it could not be counted; what was counted before is kept.

@@ -9,7 +9,7 @@ import pandas as pd
 
 from alad_tf.engine.files import read_json
 from alad_tf.engine.markdown import markdown_table
-from alad_tf.experiments import table1
+from alad_tf.experiments import RESULTS, table1
 from alad_tf.experiments.paper import (
     ABLATIONS,
     CLASSES,
@@ -24,7 +24,7 @@ from alad_tf.experiments.paper import (
     TABULAR,
 )
 from alad_tf.experiments.plan import AUTHORS_RUNS
-from alad_tf.experiments.results import DEFAULT, FOLDER, select, spread_of
+from alad_tf.experiments.results import DEFAULT, measured_by, select, spread_of
 
 NOT_RUN = "not run"
 SCORES = ("l1", "l2", "logits", "features")
@@ -117,12 +117,6 @@ def section(title, head, rows, note=""):
     return [f"## {title}", "", *markdown_table(head, rows), "", *([note, ""] if note else [])]
 
 
-def measured_by(benchmark, results=FOLDER):
-    """What `benchmarks.<benchmark>` wrote, or None."""
-    path = Path(results) / "benchmarks" / f"{benchmark}.json"
-    return read_json(path) if path.is_file() else None
-
-
 def untrained_cell(frame, score, metric):
     """A metric of the networks before training, over the runs that have it."""
     return spread_of(select(frame, trained=False, score=score)[metric])
@@ -134,7 +128,7 @@ def class_means(frame, entry, score, changes=DEFAULT):
     return chosen.groupby("normal_class")["auroc"].agg(["mean", "std", "count"])
 
 
-def table_one(results=FOLDER):
+def table_one(results=RESULTS):
     """Table I: rows and features of the data sets, counted in the files."""
     path, rows = Path(results) / table1.PATH, []
     counted = read_json(path) if path.is_file() else {}
@@ -212,7 +206,7 @@ def table_three(entries, frame):
     return section("Table III: images, all methods", head, rows, note) if rows else []
 
 
-def table_four(results=FOLDER):
+def table_four(results=RESULTS):
     """Table IV: the time of a batch, AnoGAN's search against ALAD's one pass."""
     measured, rows = measured_by("anogan", results) or {"datasets": {}}, []
     for dataset, (batch, anogan, alad) in TABLE_FOUR.items():
@@ -330,7 +324,7 @@ def _mean_and_spread(reported):
     return f"{mean:.{digits}f} ± {spread:.{digits}f}"
 
 
-def open_questions(frame, results=FOLDER):
+def open_questions(frame, results=RESULTS):
     """What the paper leaves open, as far as it was tried: variants beside the default."""
     rows = []
     for question, entry, *variants, metric in QUESTIONS:
@@ -361,7 +355,7 @@ def _batch_norm(measured):
     return [*markdown_table(["batch norm's statistics", *auroc], rows), "", note, ""]
 
 
-def own_data_sections(results=FOLDER):
+def own_data_sections(results=RESULTS):
     """What `benchmarks.adbench` and `benchmarks.criterion` measured, as Markdown."""
     adbench, criterion = (measured_by(name, results) for name in ("adbench", "criterion"))
     lines = _adbench_section(adbench) if adbench else []
@@ -407,15 +401,14 @@ def _adbench_section(measured):
         f"| mean | | {' | '.join(means)} |",
         "",
         f"`{measured['command']}`, {runs['seed'].nunique()} seeds of split and training "
-        "(mean ± standard deviation; of the last row, over seeds of the mean). Half of the normal rows train; the "
-        "others and all anomalies test. All methods have their defaults, ours those that "
-        "`alad_tf/detector/defaults.py` derives from a table's shape and length. ALADDetector "
-        "holds a fifth or a third of its rows out for the threshold; its rivals train on all of "
-        "them. Untrained: "
-        "the same detector with the networks as they were drawn. Its combined score is mostly "
-        "nearness and distance that take no training, which is why it is no weaker for it: on "
-        "small tables ALAD's training helps where normal rows lie in clusters (vowels, pendigits, "
-        "Ionosphere), and costs where anomalies merely lie far out (cardio, mammography). Fit and "
+        "(mean ± standard deviation; of the last row, over seeds of the mean). Half of the normal "
+        "rows train; the others and all anomalies test. All methods have their defaults, ours "
+        "those that `alad_tf/detector/defaults.py` derives from a table's shape and length. "
+        "ALADDetector holds a fifth or a third of its rows out for the threshold; its rivals train "
+        "on all of them. Untrained: the same detector with the networks as they were drawn. Its "
+        "combined score is mostly nearness and distance that take no training, which is why it is "
+        "no weaker for it: on small tables ALAD's training helps where normal rows lie in clusters "
+        "(vowels, pendigits, Ionosphere), and costs where anomalies merely lie far out (cardio, mammography). Fit and "
         f"scoring took {seconds.max():.0f} s at most ({slowest}; "
         f"{hardware['cores']} cores, {hardware['processor']}).",
         "",

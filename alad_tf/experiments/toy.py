@@ -7,7 +7,7 @@ import numpy as np
 from alad_tf.detector.metrics import evaluate
 from alad_tf.engine import machine
 from alad_tf.engine.files import write_json
-from alad_tf.experiments.results import FOLDER
+from alad_tf.experiments import RESULTS
 from alad_tf.model.alad import ALAD
 from alad_tf.model.scorer import Scorer
 from alad_tf.model.specs import dense
@@ -58,7 +58,7 @@ def toy_model(seed=0, **options):
     return model
 
 
-def run_toy(results=FOLDER, seed=0):
+def run_toy(results=RESULTS, seed=0):
     """Train on the arc and write what Figure 2 shows, in some ten seconds; the JSON's Path.
 
     Of each test sample x it has the code z, the reconstruction and the features score.
