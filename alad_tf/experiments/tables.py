@@ -29,45 +29,41 @@ from alad_tf.experiments.results import DEFAULT, measured_by, select, spread_of
 NOT_RUN = "not run"
 SCORES = ("l1", "l2", "logits", "features")
 METRICS = ("precision", "recall", "f1")
-THEIRS, WITHOUT_SN = AUTHORS_RUNS["default"], AUTHORS_RUNS["no_sn"]
-# a row's label, the end of its entry's name, the run's variant, the score
+# a row's label and what follows it, the end of its entry's name, the score
+_ROWS = (
+    ("OC-SVM", "", "ocsvm", "score"),
+    ("IF", "", "iforest", "score"),
+    ("DSEBM-r", "", "dsebm", "reconstruction_error"),
+    ("DSEBM-e", "", "dsebm", "energy"),
+    ("DAGMM", "", "dagmm", "energy"),
+    ("AnoGAN", ", reconstruction 0.1", "anogan", "weight_0.1"),
+    ("AnoGAN", ", reconstruction 0.9", "anogan", "weight_0.9"),
+    ("ALAD", "", "alad", "features"),
+)
+
+
+def _table_two_rows(variant, middle="", skipped=()):
+    """Rows of Table II: label, the end of the entry's name, the run's variant, the score."""
+    kept = [row for row in _ROWS if row[0] not in skipped]
+    return [(f"{label}{middle}{end}", method, variant, score) for label, end, method, score in kept]
+
+
+_DEFAULT_ROWS = _table_two_rows(DEFAULT)
 TABLE_TWO = (
-    ("OC-SVM", "ocsvm", "default", "score"),
-    ("IF", "iforest", "default", "score"),
-    ("DSEBM-r", "dsebm", "default", "reconstruction_error"),
-    ("DSEBM-e", "dsebm", "default", "energy"),
-    ("DAGMM", "dagmm", "default", "energy"),
+    *_DEFAULT_ROWS[:5],
     ("DAGMM, features in [0, 1]", "dagmm", "minmax", "energy"),
-    ("AnoGAN, reconstruction 0.1", "anogan", "default", "weight_0.1"),
-    ("AnoGAN, reconstruction 0.9", "anogan", "default", "weight_0.9"),
-    ("ALAD", "alad", "default", "features"),
+    *_DEFAULT_ROWS[5:],
     ("ALAD, no spectral norm", "alad", "no_sn", "features"),
-    ("OC-SVM, raw features", "ocsvm", "raw", "score"),
-    ("DSEBM-r, raw features", "dsebm", "raw", "reconstruction_error"),
-    ("DSEBM-e, raw features", "dsebm", "raw", "energy"),
-    ("DAGMM, raw features", "dagmm", "raw", "energy"),
-    ("AnoGAN, raw features, reconstruction 0.1", "anogan", "raw", "weight_0.1"),
-    ("AnoGAN, raw features, reconstruction 0.9", "anogan", "raw", "weight_0.9"),
-    ("ALAD, raw features", "alad", "raw", "features"),
-    ("OC-SVM, the authors' rows", "ocsvm", THEIRS, "score"),
-    ("IF, the authors' rows", "iforest", THEIRS, "score"),
-    ("DSEBM-r, the authors' rows", "dsebm", THEIRS, "reconstruction_error"),
-    ("DSEBM-e, the authors' rows", "dsebm", THEIRS, "energy"),
-    ("DAGMM, the authors' rows", "dagmm", THEIRS, "energy"),
-    ("AnoGAN, the authors' rows, reconstruction 0.1", "anogan", THEIRS, "weight_0.1"),
-    ("AnoGAN, the authors' rows, reconstruction 0.9", "anogan", THEIRS, "weight_0.9"),
-    ("ALAD, the authors' rows", "alad", THEIRS, "features"),
-    ("ALAD, the authors' rows, no spectral norm", "alad", WITHOUT_SN, "features"),
+    *_table_two_rows("raw", ", raw features", skipped=["IF"]),
+    *_table_two_rows(AUTHORS_RUNS["default"], ", the authors' rows"),
+    ("ALAD, the authors' rows, no spectral norm", "alad", AUTHORS_RUNS["no_sn"], "features"),
 )
-# a row of Table III, the end of its entry's name, the score
-METHODS = (
-    ("OC-SVM", "ocsvm", "score"),
-    ("IF", "iforest", "score"),
-    ("DSEBM-r", "dsebm", "reconstruction_error"),
-    ("DSEBM-e", "dsebm", "energy"),
-    ("AnoGAN", "anogan", "weight_0.1"),
-    ("ALAD", "alad", "features"),
-)
+# Table III's, one row of AnoGAN
+METHODS = [
+    (label, method, score)
+    for label, end, method, score in _ROWS
+    if label != "DAGMM" and not end.endswith("0.9")
+]
 ON_AUTHORS_ROWS = (
     "The authors' rows are the half of KDD99 that their released script trains on, with its raw "
     f"features: variant {AUTHORS_RUNS['default']}, and {AUTHORS_RUNS['no_sn']} for the networks "
@@ -408,8 +404,8 @@ def _adbench_section(measured):
         "on all of them. Untrained: the same detector with the networks as they were drawn. Its "
         "combined score is mostly nearness and distance that take no training, which is why it is "
         "no weaker for it: on small tables ALAD's training helps where normal rows lie in clusters "
-        "(vowels, pendigits, Ionosphere), and costs where anomalies merely lie far out (cardio, mammography). Fit and "
-        f"scoring took {seconds.max():.0f} s at most ({slowest}; "
+        "(vowels, pendigits, Ionosphere), and costs where anomalies merely lie far out (cardio, "
+        f"mammography). Fit and scoring took {seconds.max():.0f} s at most ({slowest}; "
         f"{hardware['cores']} cores, {hardware['processor']}).",
         "",
         *_false_alarms(runs),
