@@ -66,7 +66,7 @@ _MOVED = {
         "networks": "model.networks",
         "plots_explain": "plots.explain",
         "portable": "export.portable",
-        "printed": "cli.printed",
+        "printed": "cli.tables",
         "progress": "engine.progress",
         "random": "engine.random",
         "rows": "model.specs",

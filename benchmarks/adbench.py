@@ -38,12 +38,12 @@ def ours(train, test, seed):
     """Scores by name, and what else there is to say of the fitted detector."""
     detector = ALADDetector(random_state=seed).fit(train)
     scores = {f"ALADDetector, {name}": value for name, value in detector.scores(test).items()}
-    told = {
+    about = {
         "budget_told": detector.detector_.threshold_rule,
         "held_out": len(detector.detector_.reference),
         "steps": detector.n_iter_,
     }
-    return scores, told, detector
+    return scores, about, detector
 
 
 def untrained(detector, train, test, seed):
@@ -90,7 +90,7 @@ def measure(name, seed, data_dir, peers):
     train, test = split_adbench(is_anomaly, seed)
     y = is_anomaly[test]
     begun = time.perf_counter()
-    scores, told, detector = ours(x[train], x[test], seed)
+    scores, about, detector = ours(x[train], x[test], seed)
     seconds = {"ALADDetector": time.perf_counter() - begun}
     flagged = detector.predict(x[test]) == -1
     scores |= untrained(detector, x[train], x[test], seed)
@@ -110,7 +110,7 @@ def measure(name, seed, data_dir, peers):
         "train_rows": len(train),
         "test_normal": int((~y).sum()),
         "test_anomalies": int(y.sum()),
-        **told,
+        **about,
         "flagged_normal": int(flagged[~y].sum()),
         "flagged_anomalies": int(flagged[y].sum()),
         "seconds": seconds,
@@ -137,11 +137,11 @@ def main(
                 continue
             runs.append(measure(name, seed, data_dir, peers))
             write_json(PARTIAL, runs)
-            told = runs[-1]
+            last = runs[-1]
             common.console.print(
-                f"{name} seed {seed}: combined {told['auroc']['ALADDetector, combined']:.3f}, "
-                f"5-NN {told['auroc']['5-NN, mean of five']:.3f}, "
-                f"{told['seconds']['ALADDetector']:.0f} s",
+                f"{name} seed {seed}: combined {last['auroc']['ALADDetector, combined']:.3f}, "
+                f"5-NN {last['auroc']['5-NN, mean of five']:.3f}, "
+                f"{last['seconds']['ALADDetector']:.0f} s",
                 highlight=False,
             )
     methods = list(runs[0]["auroc"])

@@ -68,8 +68,8 @@ def killed_and_resumed(source, folder, rows):
     process.wait()
     kept = len(list(parts.glob("[0-9]*.parquet"))) * BATCH
     process = child(source, path)
-    told = json.loads(process.communicate()[0].splitlines()[-1])
-    return {"rows_kept": kept, "rows": told["rows"], "path": str(path)}
+    answer = json.loads(process.communicate()[0].splitlines()[-1])
+    return {"rows_kept": kept, "rows": answer["rows"], "path": str(path)}
 
 
 def main(
@@ -97,19 +97,21 @@ def main(
             way()
         times = common.in_turns(ways, rounds)
         process = child(source, folder / "child.parquet")
-        told = json.loads(process.communicate()[0].splitlines()[-1])
+        answer = json.loads(process.communicate()[0].splitlines()[-1])
         resumed = killed_and_resumed(source, folder, rows)
         same = pd.read_parquet(resumed.pop("path")).equals(pd.read_parquet(whole))
     results = {
         "rows": rows,
         "rows_per_s": {name: common.spread(values) for name, values in times.items()},
         "ratio": common.ratio(times["Parquet to Parquet"], times["in memory"]),
-        "additional_bytes": told["additional_bytes"],
+        "additional_bytes": answer["additional_bytes"],
         "killed": {**resumed, "equal_to_unbroken": bool(same)},
     }
-    shown = [[name, common.told(value, 1, 0)] for name, value in results["rows_per_s"].items()]
-    shown.append(["ratio", common.told(results["ratio"], 1, 2)])
-    shown.append(["additional memory, MiB", f"{told['additional_bytes'] / 2**20:,.0f}"])
+    shown = [
+        [name, common.median_range(value, 1, 0)] for name, value in results["rows_per_s"].items()
+    ]
+    shown.append(["ratio", common.median_range(results["ratio"], 1, 2)])
+    shown.append(["additional memory, MiB", f"{answer['additional_bytes'] / 2**20:,.0f}"])
     shown.append(["killed, then resumed", f"{resumed['rows_kept']:,} rows kept; equal: {same}"])
     common.show(f"{rows:,} rows of KDD99", ["what", "median (least to most)"], shown)
     common.write("batch", results, ("pyarrow",))

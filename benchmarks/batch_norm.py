@@ -16,7 +16,6 @@ import typer
 
 import zoo
 from alad_tf.detector.detector import Detector
-from alad_tf.detector.metrics import evaluate
 from alad_tf.experiments.settings import Settings, prepare
 from benchmarks import common
 
@@ -45,17 +44,16 @@ def in_batches(x):
 def measure(detector, data):
     """AUROC of every score, before and after: dict by name of dicts by score."""
     scorer, x_train = detector.scorer, data.transformed("train")
-    x_test, is_anomaly = data.transformed("test"), data.records.is_anomaly[data.split.test]
-    statistics = scorer.get_weights()
+    x_test, weights = data.transformed("test"), scorer.get_weights()
 
     def aurocs():
-        found = evaluate(scorer.scores(x_test), is_anomaly, data.split.top_fraction)
-        return {score: values["auroc"] for score, values in found.items()}
+        metrics = data.evaluate(scorer.scores(x_test))
+        return {score: values["auroc"] for score, values in metrics.items()}
 
-    told = {"as training leaves them": aurocs()}
+    found = {"as training leaves them": aurocs()}
     noise = np.random.default_rng(0).standard_normal((len(x_train), scorer.latent_dim))
     for name, with_noise in (("anew, G from E(x)", False), ("anew, G from E(x) and z", True)):
-        scorer.set_weights(statistics)
+        scorer.set_weights(weights)
         recount(scorer.E, in_batches(x_train))
         codes = np.concatenate([scorer.E(batch).numpy() for batch in in_batches(x_train)])
         inputs = in_batches(codes.reshape(len(codes), -1))
@@ -63,8 +61,8 @@ def measure(detector, data):
             pairs = zip(inputs, in_batches(noise.astype("float32")), strict=True)
             inputs = [batch for pair in pairs for batch in pair]
         recount(scorer.G, inputs)
-        told[name] = aurocs()
-    return told
+        found[name] = aurocs()
+    return found
 
 
 def main(
@@ -74,15 +72,15 @@ def main(
     data_dir: Annotated[str | None, typer.Option()] = None,
 ):
     loaded = Detector.load(detector) if detector else zoo.load("cifar10_alad", normal_class=0)
-    told = loaded.metadata
-    settings = Settings(normal_class=told["normal_class"])
-    data = prepare(zoo.entry(told["entry"]), settings, data_dir)
+    run = loaded.metadata
+    settings = Settings(normal_class=run["normal_class"])
+    data = prepare(zoo.entry(run["entry"]), settings, data_dir)
     found = measure(loaded, data)
     names = list(next(iter(found.values())))
     rows = [[name, *(f"{values[n]:.4f}" for n in names)] for name, values in found.items()]
-    common.show(f"{told['entry']}, {told['variant']}, seed {told['seed']}", ["", *names], rows)
-    run = {key: told[key] for key in ("entry", "variant", "seed")}
-    common.write("batch_norm", {**run, "train_rows": len(data.split.train), "auroc": found})
+    common.show(f"{run['entry']}, {run['variant']}, seed {run['seed']}", ["", *names], rows)
+    about = {key: run[key] for key in ("entry", "variant", "seed")}
+    common.write("batch_norm", {**about, "train_rows": len(data.split.train), "auroc": found})
 
 
 if __name__ == "__main__":

@@ -92,8 +92,8 @@ def show(title, header, rows):
     console.print(table)
 
 
-def told(values, unit=1e3, digits=3):
-    """A spread in words: "1.234 (1.200 to 1.300)", in milliseconds unless told otherwise."""
+def median_range(values, unit=1e3, digits=3):
+    """A spread in words: "1.234 (1.200 to 1.300)", by default in milliseconds."""
     shown = (f"{values[key] * unit:,.{digits}f}" for key in ("median", "min", "max"))
     return "{} ({} to {})".format(*shown)
 
@@ -104,12 +104,16 @@ def beside(values, ratios, unit=1e3, digits=3):
     Args:
         values: dict of spreads by name.
         ratios: dict of spreads by name; the one that the others are compared with is not in it.
-        unit, digits: as for `told`.
+        unit, digits: as for `median_range`.
 
     Returns:
         list of lists of str: name, value, ratio.
     """
     return [
-        [name, told(value, unit, digits), told(ratios[name], 1, 2) if name in ratios else ""]
+        [
+            name,
+            median_range(value, unit, digits),
+            median_range(ratios[name], 1, 2) if name in ratios else "",
+        ]
         for name, value in values.items()
     ]

@@ -3,8 +3,8 @@
     python -m benchmarks.criterion [--trials 5] [--data-dir FOLDER]
 
 Random hyper-parameters from the space of `alad tune`, one network each. Two criteria that need no
-anomalies: how well held-out normal rows are told from their corruptions (AUROC, what the search
-uses), and the held-out rows' own mean score, low being good. For both, Spearman's correlation over
+anomalies: how well held-out normal rows are separated from their corruptions (AUROC, which the
+search uses), and the held-out rows' own mean score, low being good. For both, Spearman's correlation over
 a table's trials with the AUROC on its test rows, and the AUROC of the trial that it would choose.
 """
 
@@ -68,11 +68,11 @@ def _trials(job):
 
 def summary(trials, criterion, score):
     """One table's correlation and choice: a JSON-able dict."""
-    told = [trial[criterion][score] for trial in trials]
+    criteria = [trial[criterion][score] for trial in trials]
     auroc = [trial["auroc"][score] for trial in trials]
     return {
-        "spearman": float(spearmanr(told, auroc).statistic),
-        "chosen": auroc[int(np.argmax(told))],
+        "spearman": float(spearmanr(criteria, auroc).statistic),
+        "chosen": auroc[int(np.argmax(criteria))],
         "default": auroc[0],
         "mean": float(np.mean(auroc)),
         "best": max(auroc),

@@ -46,11 +46,11 @@ def measure(entry, requests):
     result = {}
     for size in SIZES:
         raw = take(raw_records(detector, size), np.arange(size))
-        prepared = detector.preprocessor.transform(raw)
+        x = detector.preprocessor.transform(raw)
         count = min(requests, 10) if entry.is_image and size > 100 else requests
         result[size] = {
             "preprocessing": quantiles(lambda raw=raw: detector.preprocessor.transform(raw), count),
-            "scorer": quantiles(lambda x=prepared: detector.scorer.scores(x), count),
+            "scorer": quantiles(lambda x=x: detector.scorer.scores(x), count),
             "whole": quantiles(lambda raw=raw: detector.anomaly_score(raw), count),
         }
     return result

@@ -6,6 +6,8 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import flops
+
 LEAST_S = 0.01  # of one measurement of a product
 
 
@@ -17,7 +19,7 @@ class Limit:
     out or done at once. The limit of a step is the sum over its products.
 
     Args:
-        products: Counter of `benchmarks.work.Product`.
+        products: Counter of `benchmarks.flops.Product`.
 
     Attributes:
         flops: int, of all products together.
@@ -25,7 +27,7 @@ class Limit:
 
     def __init__(self, products):
         self.products = products
-        self.flops = sum(product.flops * count for product, count in products.items())
+        self.flops = flops.total(products)
         self._programs = {product: _program(product) for product in products}
 
     def seconds(self):

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from alad_tf.engine.files import read_json, write_text
-from benchmarks.common import beside, told
+from alad_tf.engine.markdown import markdown_table
+from benchmarks.common import beside, median_range
 
 FOLDER = Path("results/benchmarks")
 HEAD = """# Benchmarks
@@ -39,11 +40,6 @@ def render(folder=FOLDER):
     return "\n".join(parts)
 
 
-def _table(header, rows):
-    lines = ["| " + " | ".join(header) + " |", "| " + " | ".join("---" for _ in header) + " |"]
-    return lines + ["| " + " | ".join(row) + " |" for row in rows]
-
-
 def _train_step(data):
     lines = ["## Training step", ""]
     for name, found in data["entries"].items():
@@ -52,16 +48,17 @@ def _train_step(data):
             f"### {name}",
             "",
             f"{found['gflop_per_step']:.4g} GFLOP a step of matrix products and convolutions, "
-            f"which the machine makes at {told(limit, 1, 0)} GFLOP/s when each runs alone. The "
-            f"step reaches {told(found['share_of_limit'], 100, 0)} per cent of that rate.",
+            f"which the machine makes at {median_range(limit, 1, 0)} GFLOP/s when each runs alone. "
+            f"The step reaches {median_range(found['share_of_limit'], 100, 0)} per cent of that rate.",
             "",
         ]
         rows = beside(found["seconds"], found["times_ours"])
-        lines += [*_table(["step", "ms", "times ours"], rows), ""]
+        lines += [*markdown_table(["step", "ms", "times ours"], rows), ""]
         ratio = found.get("pyod_over_ours_both_without_spectral_norm")
         if ratio:
             lines += [
-                f"Without spectral norm in both: PyOD's step takes {told(ratio, 1, 2)} times ours.",
+                f"Without spectral norm in both: PyOD's step takes "
+                f"{median_range(ratio, 1, 2)} times ours.",
                 "",
             ]
     return lines + [
@@ -75,7 +72,7 @@ def _precision(data):
     for what, found in data["parts"].items():
         rows = beside(found["seconds"], found["times_float32"])
         lines += [
-            *_table([f"{data['entry']}: {what}", "ms", "times float32"], rows),
+            *markdown_table([f"{data['entry']}: {what}", "ms", "times float32"], rows),
             "",
         ]
     return lines + [
@@ -91,12 +88,12 @@ def _scoring(data):
             f"### {name}",
             "",
             f"{found['rows']:,} rows ({found['kind_of_rows']}), {found['flop_per_row'] / 1e3:,.1f} "
-            f"kFLOP each; {told(found['share_of_limit'], 100, 0)} per cent of the rate at which "
-            "the machine makes the products alone.",
+            f"kFLOP each; {median_range(found['share_of_limit'], 100, 0)} per cent of the rate at "
+            "which the machine makes the products alone.",
             "",
         ]
         rows = beside(found["rows_per_second"], found["ours_times"], 1, 0)
-        lines += [*_table(["what", "rows/s", "ours is so many times it"], rows), ""]
+        lines += [*markdown_table(["what", "rows/s", "ours is so many times it"], rows), ""]
     return lines + [
         "The scorer works on as many blocks of rows at a time as there are cores; the products "
         "alone run one after the other, each on all cores: hence more than 100 per cent."
@@ -116,7 +113,7 @@ def _latency(data):
         f"Milliseconds from raw records to scores, median (95th percentile) of "
         f"{data['requests']} requests.",
         "",
-        *_table(header, rows),
+        *markdown_table(header, rows),
     ]
 
 
@@ -125,8 +122,8 @@ def _anogan(data):
     for name, found in data["datasets"].items():
         for key, value in found["seconds"].items():
             ratio = found["speed_up"].get(key)
-            rows.append([name, str(found["batch"]), key, told(value, 1e3, 2)])
-            rows[-1].append(told(ratio, 1, 0) if ratio else "")
+            rows.append([name, str(found["batch"]), key, median_range(value, 1e3, 2)])
+            rows[-1].append(median_range(ratio, 1, 0) if ratio else "")
         paper = found["paper"]
         times = f"{paper['anogan_ms']:,}, {paper['alad_ms']}"
         last = f"~ {paper['speed_up']}"
@@ -139,24 +136,24 @@ def _anogan(data):
         "search is run: a call a step, as it was published, or all steps in one compiled program "
         "(on tables; inside a loop XLA's convolutions are slow on a CPU).",
         "",
-        *_table(header, rows),
+        *markdown_table(header, rows),
     ]
 
 
 def _import_time(data):
-    rows = [[name, told(value, 1)] for name, value in data["seconds"].items()]
-    return ["## Start-up", "", *_table(["what", "s"], rows)]
+    rows = [[name, median_range(value, 1)] for name, value in data["seconds"].items()]
+    return ["## Start-up", "", *markdown_table(["what", "s"], rows)]
 
 
 def _seeds(data):
     rows = [
-        [name, way, count, told(value, 1, 0)]
+        [name, way, count, median_range(value, 1, 0)]
         for name, ways in data["entries"].items()
         for way, counts in ways.items()
         for count, value in counts.items()
     ]
     header = ["entry", "way", "seeds", "aggregate steps/s"]
-    return ["## Several seeds at once", "", *_table(header, rows)]
+    return ["## Several seeds at once", "", *markdown_table(header, rows)]
 
 
 def _growth(data):
@@ -169,7 +166,7 @@ def _growth(data):
     lines += [
         "Slope of log seconds over log size, upper half of the sizes: 1 is proportional, 0 free.",
         "",
-        *_table(["with", "of", "slope"], rows),
+        *markdown_table(["with", "of", "slope"], rows),
         "",
     ]
     return lines + [

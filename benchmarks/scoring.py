@@ -14,7 +14,7 @@ import typer
 
 import zoo
 from alad_tf.experiments.settings import prepare
-from benchmarks import common, peers, work
+from benchmarks import common, flops, peers
 from benchmarks.limit import Limit
 
 ENTRIES = "kdd99_alad,arrhythmia_alad,cifar10_alad"
@@ -37,7 +37,7 @@ def measure(entry, rounds):
     x, kind = rows_of(entry, ROWS[entry.name])
     scorer = zoo.load(entry.name).scorer
     block = scorer.block if entry.is_image else LARGE
-    limit = Limit(work.score(entry, block))
+    limit = Limit(flops.score(entry, block))
     calls = {"ours": lambda: scorer.scores(x)}
     if not entry.is_image:
         pyod = peers.pyod_alad(entry, x, spectral_norm=True)

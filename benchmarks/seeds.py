@@ -106,7 +106,7 @@ def main(
     begun = time.time()
     results = {name: measure(name, rounds) for name in entries.split(",")}
     rows = [
-        [name, way, str(count), common.told(value, 1, 0)]
+        [name, way, str(count), common.median_range(value, 1, 0)]
         for name, ways in results.items()
         for way, counts in ways.items()
         for count, value in counts.items()

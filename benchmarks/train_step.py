@@ -15,7 +15,7 @@ import tensorflow as tf
 import typer
 
 import zoo
-from benchmarks import common, peers, work
+from benchmarks import common, flops, peers
 from benchmarks.limit import Limit
 
 ENTRIES = "kdd99_alad,arrhythmia_alad,cifar10_alad"
@@ -84,7 +84,7 @@ class OneByOne:
 def measure(entry, rounds):
     """Times of one entry: dict by name of lists of seconds a step, and the limit's FLOPs."""
     steps = STEPS[entry.is_image]
-    limit = Limit(work.train_step(entry))
+    limit = Limit(flops.train_step(entry))
     measurements = {
         "ours, XLA": Fit(entry, steps),
         "products alone": limit.seconds,

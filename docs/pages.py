@@ -11,6 +11,8 @@ from pathlib import Path
 from mkdocs.structure.files import File
 from nbconvert import MarkdownExporter
 
+from alad_tf.engine.markdown import markdown_table
+
 ROOT = Path(__file__).resolve().parents[1]
 MIRRORED = ("RESULTS.md", "BENCHMARKS.md", "CONTRIBUTING.md", "CHANGELOG.md")
 PICTURES = "results/**/*.png"
@@ -69,11 +71,11 @@ def _entries():
 
 
 def _cards():
-    lines = ["| entry | of | what it is |", "| --- | --- | --- |"]
-    for entry in _entries():
-        card = f"[{entry.name}](zoo/cards/{entry.name}.md)"
-        lines.append(f"| {card} | {entry.source} | {entry.summary} |")
-    return "\n".join(lines)
+    rows = [
+        [f"[{entry.name}](zoo/cards/{entry.name}.md)", entry.source, entry.summary]
+        for entry in _entries()
+    ]
+    return "\n".join(markdown_table(["entry", "of", "what it is"], rows))
 
 
 def _deviations():
@@ -86,20 +88,20 @@ def _deviations():
 
 def _adbench():
     """The means over the tables, from the benchmark's own JSON."""
-    from alad_tf.engine.files import read_json
+    from alad_tf.experiments import RESULTS
+    from alad_tf.experiments.results import measured_by
     from alad_tf.experiments.tables import adbench_means
 
-    told = read_json(ROOT / "results/benchmarks/adbench.json")
-    lines = ["| method | mean AUROC over the tables |", "| --- | --- |"]
-    lines += [f"| {name} | {mean} ± {spread} |" for name, mean, spread in adbench_means(told)]
-    return "\n".join(lines)
+    means = adbench_means(measured_by("adbench", ROOT / RESULTS))
+    rows = [[name, f"{mean} ± {spread}"] for name, mean, spread in means]
+    return "\n".join(markdown_table(["method", "mean AUROC over the tables"], rows))
 
 
 def _commands():
     """What `alad --help` says of every command, by typer's own generator."""
     command = [sys.executable, "-m", "typer", "alad_tf.cli", "utils", "docs", "--name", "alad"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    return told.partition("\n")[2]  # without its title; the page has one
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    return answer.stdout.partition("\n")[2]  # without its title; the page has one
 
 
 # by page: the mark in it, and what makes the Markdown that takes its place

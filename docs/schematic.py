@@ -4,28 +4,20 @@ python docs/schematic.py docs/pictures/alad.png
 """
 
 import sys
+import textwrap
 
 from alad_tf.plots.canvas import blank_figure, save_figure
 
 GENERATIVE, DISCRIMINATOR, DATA, EDGE = "#feebc8", "#e2e8f0", "white", "#2d3748"
-GAMES = (  # discriminator, its real pair, its made pair, what it forces
+GAMES = (  # discriminator, its real pair, its fake pair, what it forces
     ("D_xz", "x, E(x)", "G(z), z", "E and G are each other's inverse in distribution"),
-    ("D_xx", "x, x", "x, G(E(x))", "samples survive the way there and back"),
-    ("D_zz", "z, z", "z, E(G(z))", "codes survive the way there and back"),
+    ("D_xx", "x, x", "x, G(E(x))", "G reconstructs samples from their codes"),
+    ("D_zz", "z, z", "z, E(G(z))", "E reconstructs codes from their samples"),
 )
 
 
 def draw(path):
-    """Draw the schematic.
-
-    Args:
-        path: str or Path of the PNG.
-
-    Returns:
-        Path of the PNG.
-
-    Source: ALAD, Figure 1 and Section IV.
-    """
+    """Draw the schematic as a PNG: ALAD, Figure 1 and Section IV."""
     figure = blank_figure((10, 4.6))
     axes = figure.subplots()
     axes.set(xlim=(0, 100), ylim=(0, 46))
@@ -34,7 +26,7 @@ def draw(path):
     for place, game in enumerate(GAMES):
         _game(axes, 33 - 13 * place, *game)
     axes.text(48, 43.5, "three games: each discriminator tells the pairs apart", weight="bold")
-    axes.text(2, 43.5, "the way there and back", weight="bold")
+    axes.text(2, 43.5, "encoder E and generator G", weight="bold")
     axes.text(
         2,
         2.5,
@@ -59,13 +51,13 @@ def _networks(axes):
     axes.text(34.6, 29.6, "G(z)", fontsize=8, ha="center", color=EDGE)
 
 
-def _game(axes, y, name, real, made, forces):
+def _game(axes, y, name, real, fake, forces):
     _pair(axes, 53, y + 2.6, real, "real")
-    _pair(axes, 53, y - 2.6, made, "made")
-    _box(axes, 74, y, 8, name, DISCRIMINATOR, "real or made?")
+    _pair(axes, 53, y - 2.6, fake, "fake")
+    _box(axes, 74, y, 8, name, DISCRIMINATOR, "real or fake?")
     _arrow(axes, (62, y + 2.6), (69.8, y + 0.8))
     _arrow(axes, (62, y - 2.6), (69.8, y - 0.8))
-    axes.text(80.5, y, _wrapped(forces), fontsize=8, va="center", color=EDGE)
+    axes.text(80.5, y, textwrap.fill(forces, 24), fontsize=8, va="center", color=EDGE)
 
 
 def _pair(axes, x, y, text, kind):
@@ -89,19 +81,8 @@ def _circle(axes, x, y, text):
 
 
 def _arrow(axes, start, end, dashed=False):
-    style = {
-        "arrowstyle": "-|>",
-        "color": EDGE,
-        "linewidth": 1,
-        "linestyle": "--" if dashed else "-",
-    }
+    style = dict(arrowstyle="-|>", color=EDGE, linewidth=1, linestyle="--" if dashed else "-")
     axes.annotate("", end, start, arrowprops=style)
-
-
-def _wrapped(text, width=24):
-    import textwrap
-
-    return "\n".join(textwrap.wrap(text, width))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import tensorflow as tf
 import zoo
 from alad_tf.model.scorer import Scorer
 from alad_tf.model.specs import conv, conv_transpose, dense, flatten, reshape
-from benchmarks import common, growth, report, work
+from benchmarks import common, flops, growth, report
 from benchmarks.limit import Limit, _operation
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,12 +64,12 @@ def test_a_steps_products_are_counted_by_hand(table):
         + (3 * 2 + e)
         + (4 * 5 + g)  # into E(x)'s hidden row, E(G(z))'s input, and the same of G
     )
-    assert work.flops(work.train_step(table)) == 2 * 11 * (discriminators + generators)
+    assert flops.total(flops.train_step(table)) == 2 * 11 * (discriminators + generators)
 
 
 def test_a_scores_products_are_counted_by_hand(table):
     wanted = (5 * 3 + 3 * 2) + (2 * 4 + 4 * 5) + 2 * 5 * 9 + 9
-    assert work.flops(work.score(table, 11)) == 2 * 11 * wanted
+    assert flops.total(flops.score(table, 11)) == 2 * 11 * wanted
 
 
 def test_shapes_of_convolutions_are_those_of_the_networks():
@@ -83,7 +83,7 @@ def test_shapes_of_convolutions_are_those_of_the_networks():
         conv_transpose(2, 3, 2),
         conv(7, 1, 1),
     ]
-    products, shape = work.of_rows(rows, (13, 13, 2), 1)
+    products, shape = flops.of_rows(rows, (13, 13, 2), 1)
     from alad_tf.model.networks import Stack
 
     stack = Stack(rows)
@@ -101,7 +101,7 @@ def test_the_limit_times_the_operation_that_training_makes(kind, way):
     if kind == "conv_transpose":
         shapes = ((4, 4, 5), (8, 8, 3))
     form = () if kind == "dense" else (4, 2, "same")
-    forward = work.Product(kind, "forward", 2, *shapes, *form)
+    forward = flops.Product(kind, "forward", 2, *shapes, *form)
     function, x, w = _operation(forward)
     y = function(x, w)
     assert y.shape == (2, *shapes[1])
@@ -120,9 +120,9 @@ def test_the_limit_times_the_operation_that_training_makes(kind, way):
 
 
 def test_the_limit_adds_up_its_products(table):
-    products = work.score(table, 3)
+    products = flops.score(table, 3)
     limit = Limit(products)
-    assert limit.flops == work.flops(products)
+    assert limit.flops == flops.total(products)
     assert limit.seconds() > 0
 
 

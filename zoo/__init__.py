@@ -7,6 +7,7 @@ Example:
     >>> # zoo.load("cifar10_alad").anomaly_score(images), images uint8 (N, 32, 32, 3)
 """
 
-from zoo._loading import describe, entry, list, load, save_preset  # noqa: A004 - as zoo.list()
+from zoo._describe import describe
+from zoo._loading import entry, list, load, save_preset  # noqa: A004 - as zoo.list()
 
 __all__ = ["describe", "entry", "list", "load", "save_preset"]

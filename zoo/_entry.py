@@ -1,6 +1,6 @@
 """What a zoo entry is: one dataset's architecture table, as data; ALAD's and the rivals'."""
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 from alad_tf.baselines import baseline_class
@@ -8,7 +8,7 @@ from alad_tf.data.records import unknown_name_error
 from alad_tf.engine.kernels import PRECISIONS, xla_pays
 from alad_tf.model.alad import ALAD
 
-_COMMON = ("x_shape", "networks", "batch_size", "epochs", "learning_rate", "beta_1", "initializer")
+_NO_HYPER_PARAMETERS = ("name", "dataset", "source", "summary", "networks", "deviations", "notes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,43 +74,27 @@ class BaseEntry:
         return {self.score: self.reported, **self.reported_others}
 
     def hyper_parameters(self):
-        """The table's last block.
-
-        Returns:
-            JSON-able dict by field.
-        """
-        skip = ("name", "dataset", "source", "summary", "networks", "deviations", "notes")
-        values = {
-            key: value
-            for key, value in asdict(self).items()
-            if key not in skip and not key.startswith("reported")
-        }
+        """The table's last block: JSON-able dict by field."""
+        names = [f.name for f in fields(self) if f.name not in _NO_HYPER_PARAMETERS]
+        values = {n: getattr(self, n) for n in names if not n.startswith("reported")}
         return {**values, "x_shape": list(self.x_shape)}
 
-    def build(self, seed=0, **options):
+    def build(self, seed=0, **changes):
         """An untrained model of this entry, for preprocessed samples.
 
         Args:
             seed: int.
-            **options: changes of the method's own; see its entry's `build`.
+            **changes: arguments of the baseline's class that take the place of the entry's.
 
         Returns:
-            `ALAD`, or a baseline of `alad_tf.baselines`.
-
-        Raises:
-            NotImplementedError: this class is of no method.
+            a baseline of `alad_tf.baselines`, or `ALAD`; see `Entry.build`.
         """
-        raise NotImplementedError
+        names = [*self.hyper_parameters(), *(["networks"] if hasattr(self, "networks") else [])]
+        arguments = {name: getattr(self, name) for name in names}
+        return baseline_class(self.method)(**{**arguments, "seed": seed, **changes})
 
     def build_networks(self, seed=0):
-        """The untrained networks.
-
-        Args:
-            seed: int, of the initial weights.
-
-        Returns:
-            dict of built Keras layers by name, in the table's order; empty without networks.
-        """
+        """The untrained networks: dict of built Keras layers by name, in the table's order."""
         return {}
 
 
@@ -123,12 +107,6 @@ class NetworkEntry(BaseEntry):
         batch_size, epochs: ints.
         learning_rate, beta_1: floats, Adam's.
         initializer: str, see `Stack`.
-
-    Example:
-        >>> import zoo
-        >>> entry = zoo.entry("kdd99_dsebm")
-        >>> isinstance(entry, NetworkEntry), list(entry.build_networks())
-        (True, ['f'])
     """
 
     options: ClassVar[tuple] = (*BaseEntry.options, "epochs")
@@ -157,11 +135,6 @@ class Entry(NetworkEntry):
         stopping: str, when training ends and what it keeps: one of
             `alad_tf.engine.callbacks.RULES`.
         patience: int, epochs without a better validation score before "last" and "best" stop.
-
-    Example:
-        >>> import zoo
-        >>> zoo.entry("kdd99_alad").latent_dim
-        32
 
     Source: ALAD, Tables IX, XI and XIII.
     """
@@ -209,11 +182,6 @@ class Entry(NetworkEntry):
 
         Raises:
             ValueError: an unknown precision.
-
-        Example:
-            >>> import zoo
-            >>> zoo.entry("kdd99_alad").build(seed=0).x_shape
-            (121,)
         """
         if precision is not None and precision not in PRECISIONS:
             raise unknown_name_error("precision", precision, PRECISIONS)
@@ -237,28 +205,8 @@ class Entry(NetworkEntry):
         return model
 
 
-class _Builds:
-    """The part of an entry that builds its baseline from the fields that the class takes."""
-
-    takes: ClassVar[tuple] = ()
-
-    def build(self, seed=0, **changes):
-        """The untrained baseline of this entry.
-
-        Args:
-            seed: int.
-            **changes: arguments of the baseline's class that take the place of the entry's.
-
-        Returns:
-            an `alad_tf.baselines` object: `fit`, `anomaly_score`, `save`.
-        """
-        known = {field.name for field in fields(self)} & {*self.takes, *_COMMON}
-        arguments = {name: getattr(self, name) for name in known}
-        return baseline_class(self.method)(**{**arguments, "seed": seed, **changes})
-
-
 @dataclass(frozen=True, kw_only=True)
-class GANEntry(_Builds, NetworkEntry):
+class GANEntry(NetworkEntry):
     """AnoGAN's table: a generator and a discriminator of x alone.
 
     Attributes (besides those of `NetworkEntry`):
@@ -268,18 +216,12 @@ class GANEntry(_Builds, NetworkEntry):
         ema_decay: float, of the averaged weights.
         search_steps, search_rate: int and float, Adam's in the search for a sample's code.
 
-    Example:
-        >>> import zoo
-        >>> sorted(zoo.entry("kdd99_anogan").build_networks())
-        ['D', 'G']
-
     Source: ALAD, Tables X and XII; appendix A.
     """
 
     method: ClassVar[str] = "anogan"
     score_names: ClassVar[tuple] = ("weight_0.1", "weight_0.9")
     score: ClassVar[str] = "weight_0.1"
-    takes: ClassVar[tuple] = ("latent_dim", "ema_decay", "search_steps", "search_rate", "slope")
     latent_dim: int
     slope: float = 0.2
     ema_decay: float = 0.999
@@ -288,17 +230,12 @@ class GANEntry(_Builds, NetworkEntry):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DSEBMEntry(_Builds, NetworkEntry):
+class DSEBMEntry(NetworkEntry):
     """DSEBM's layers.
 
     Attributes (besides those of `NetworkEntry`):
         networks: dict of rows, "f".
         noise: float, standard deviation of the corruption.
-
-    Example:
-        >>> import zoo
-        >>> zoo.entry("kdd99_dsebm").build().score_names
-        ('energy', 'reconstruction_error')
 
     Source: ALAD, appendix A; Zhai et al., ICML 2016.
     """
@@ -306,7 +243,6 @@ class DSEBMEntry(_Builds, NetworkEntry):
     method: ClassVar[str] = "dsebm"
     score_names: ClassVar[tuple] = ("energy", "reconstruction_error")
     score: ClassVar[str] = "energy"
-    takes: ClassVar[tuple] = ("noise",)
     beta_1: float = 0.9
     noise: float = 1.0
 
@@ -315,17 +251,12 @@ class DSEBMEntry(_Builds, NetworkEntry):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DAGMMEntry(_Builds, NetworkEntry):
+class DAGMMEntry(NetworkEntry):
     """DAGMM's layers.
 
     Attributes (besides those of `NetworkEntry`):
         networks: dict of rows, "encoder", "decoder" and "estimation".
         lambda_energy, lambda_singularity: floats, weights of the loss's terms.
-
-    Example:
-        >>> import zoo
-        >>> zoo.entry("kdd99_dagmm").build().mixture.means.shape
-        TensorShape([4, 3])
 
     Source: Zong et al., ICLR 2018, Section 4.3.
     """
@@ -333,14 +264,13 @@ class DAGMMEntry(_Builds, NetworkEntry):
     method: ClassVar[str] = "dagmm"
     score_names: ClassVar[tuple] = ("energy",)
     score: ClassVar[str] = "energy"
-    takes: ClassVar[tuple] = ("lambda_energy", "lambda_singularity")
     beta_1: float = 0.9
     lambda_energy: float = 0.1
     lambda_singularity: float = 0.005
 
 
 @dataclass(frozen=True, kw_only=True)
-class OCSVMEntry(_Builds, BaseEntry):
+class OCSVMEntry(BaseEntry):
     """One-class SVM. Its solution does not depend on chance: every seed gives the same.
 
     Attributes (besides those of `BaseEntry`):
@@ -352,16 +282,15 @@ class OCSVMEntry(_Builds, BaseEntry):
     method: ClassVar[str] = "ocsvm"
     score_names: ClassVar[tuple] = ("score",)
     score: ClassVar[str] = "score"
-    takes: ClassVar[tuple] = ("nu",)
     nu: float
 
     def build(self, seed=0, **changes):
-        """The unfitted baseline; `seed` is taken for the contract's sake and changes nothing."""
+        """The unfitted baseline; no `seed` changes it."""
         return baseline_class(self.method)(**{"nu": self.nu, "x_shape": self.x_shape, **changes})
 
 
 @dataclass(frozen=True, kw_only=True)
-class IsolationForestEntry(_Builds, BaseEntry):
+class IsolationForestEntry(BaseEntry):
     """Isolation forest with scikit-learn's defaults.
 
     Source: ALAD, Section V-B.

@@ -1,47 +1,19 @@
-"""What `import zoo` gives: entries by name, their cards, and detectors loaded and saved."""
+"""What `import zoo` gives: entries by name, and detectors loaded and saved."""
 
-import builtins
 import importlib
+import pkgutil
 from pathlib import Path
 
 from alad_tf.data import class_names, class_number
 from alad_tf.data.records import unknown_name_error
 from alad_tf.detector.detector import Detector
 from alad_tf.engine.files import CONFIG, read_json, replacing_folder, write_json
-from alad_tf.model.networks import Stack
+from alad_tf.preprocess import ImagePreprocessor
 from zoo import _presets as presets
 
-_NAMES = (
-    "arrhythmia_alad",
-    "arrhythmia_anogan",
-    "arrhythmia_dagmm",
-    "arrhythmia_dsebm",
-    "arrhythmia_iforest",
-    "arrhythmia_ocsvm",
-    "breast_cancer_alad",
-    "cifar10_alad",
-    "cifar10_anogan",
-    "cifar10_dsebm",
-    "cifar10_iforest",
-    "cifar10_ocsvm",
-    "kdd99_alad",
-    "kdd99_anogan",
-    "kdd99_dagmm",
-    "kdd99_dsebm",
-    "kdd99_iforest",
-    "kdd99_ocsvm",
-    "svhn_alad",
-    "svhn_anogan",
-    "svhn_dsebm",
-    "svhn_iforest",
-    "svhn_ocsvm",
-)
-CARDS = Path(__file__).resolve().parent / "cards"
-
-
-def names():
-    """Names of all entries, sorted."""
-    return builtins.list(_NAMES)
+DETECTOR = "detector"  # the folder of a run's detector
+_MODULES = pkgutil.iter_modules([str(Path(__file__).parent)])
+_NAMES = tuple(sorted(module.name for module in _MODULES if not module.name.startswith("_")))
 
 
 def list(dataset=None):  # noqa: A001 - reads as zoo.list()
@@ -60,13 +32,11 @@ def list(dataset=None):  # noqa: A001 - reads as zoo.list()
         >>> list("kdd99")[:3]
         ['kdd99_alad', 'kdd99_anogan', 'kdd99_dagmm']
     """
-    if dataset is None:
-        return names()
-    found = [name for name in _NAMES if entry(name).dataset == dataset]
-    if not found:
+    names = [name for name in _NAMES if dataset in (None, entry(name).dataset)]
+    if not names:
         known = sorted({entry(name).dataset for name in _NAMES})
         raise ValueError(f"No entry for the dataset {dataset!r}; the zoo has {known}.")
-    return found
+    return names
 
 
 def entry(name):
@@ -122,32 +92,17 @@ def load(name, weights="pretrained", normal_class=None, seed=0):
 
     Source: ALAD, Tables IX, XI and XIII.
     """
-    if str(name) not in names() and Path(name).is_dir():
+    if str(name) not in _NAMES and Path(name).is_dir():
         return _from_folder(Path(name))
     entry = find_entry(name)
-    if entry.method != "alad" and weights is None:
-        raise ValueError(
-            f"{entry.name} is a baseline, whose fresh detector has learnt nothing. "
-            f"zoo.entry({entry.name!r}).build(seed) builds one to fit."
-        )
     variant = _variant(entry, normal_class)
-    if weights is not None and weights != "pretrained":
-        detector = _from_folder(Path(weights))
-        trained = (detector.metadata.get("entry"), detector.metadata.get("normal_class"))
-        if trained[0] != entry.name or (
-            normal_class is not None and variant != f"class{trained[1]}"
-        ):
-            raise ValueError(
-                f"{weights} holds weights of {trained[0]!r}, normal class {trained[1]}; expected "
-                f"{entry.name!r}" + (f", {variant}." if normal_class is not None else ".")
-            )
-        return detector
-    if weights is None and entry.is_image:
-        return _fresh(entry, seed, _image_preprocessor(entry))
-    if variant not in presets.variants(entry.name):
-        raise _no_preset(entry, variant)
-    detector = Detector.load(presets.find(entry.name, variant))
-    return detector if weights == "pretrained" else _fresh(entry, seed, detector.preprocessor)
+    if weights is None:
+        return _untrained(entry, variant, seed)
+    if weights == "pretrained":
+        return Detector.load(_preset(entry, variant))
+    detector = _from_folder(Path(weights))
+    _require_same(detector, entry, None if normal_class is None else variant, weights)
+    return detector
 
 
 def save_preset(detector, folder, dtype="float32"):
@@ -180,9 +135,36 @@ def save_preset(detector, folder, dtype="float32"):
     return folder
 
 
+def _variant(entry, normal_class):
+    """The variant that has a normal class: "class3", or "default" where there is none to choose."""
+    if entry.is_image:
+        return f"class{class_number(entry.dataset, normal_class)}"
+    if normal_class is not None:
+        raise ValueError(
+            f"received normal_class={normal_class!r} for {entry.name}; only images have one to "
+            "choose. Leave it out."
+        )
+    return "default"
+
+
+def _untrained(entry, variant, seed):
+    """A detector of fresh networks behind the preset's preprocessing (images' needs no fitting)."""
+    if entry.method != "alad":
+        raise ValueError(
+            f"{entry.name} is a baseline, whose fresh detector has learnt nothing. "
+            f"zoo.entry({entry.name!r}).build(seed) builds one to fit."
+        )
+    if entry.is_image:
+        preprocessor = ImagePreprocessor(entry.x_shape)
+    else:
+        preprocessor = Detector.load(_preset(entry, variant)).preprocessor
+    return Detector.from_model(preprocessor, entry.build(seed), metadata={"entry": entry.name})
+
+
 def _from_folder(folder):
-    if not (folder / CONFIG).is_file() and (folder / "detector").is_dir():
-        folder = folder / "detector"  # the run folder of `alad train`
+    """The detector of a folder, or of the run in it; verified where there is a manifest."""
+    if not (folder / CONFIG).is_file() and (folder / DETECTOR).is_dir():
+        folder = folder / DETECTOR
     if (folder / presets.MANIFEST).is_file():
         wrong = presets.damaged(folder, read_json(folder / presets.MANIFEST))
         if wrong:
@@ -193,130 +175,30 @@ def _from_folder(folder):
     return Detector.load(folder)
 
 
-def _variant(entry, normal_class):
-    if not entry.is_image:
-        if normal_class is not None:
-            raise ValueError(
-                f"received normal_class={normal_class!r} for {entry.name}; only images have one to "
-                "choose. Leave it out."
-            )
-        return "default"
-    return f"class{class_number(entry.dataset, normal_class)}"
+def _require_same(detector, entry, variant, folder):
+    """Refuse weights of another entry, or of another variant where one was asked for."""
+    name, number = (detector.metadata.get(key) for key in ("entry", "normal_class"))
+    if name != entry.name or variant not in (None, f"class{number}"):
+        raise ValueError(
+            f"{folder} holds weights of {name!r}, normal class {number}; expected "
+            f"{entry.name!r}" + (f", {variant}." if variant else ".")
+        )
 
 
-def _fresh(entry, seed, preprocessor):
-    return Detector.from_model(preprocessor, entry.build(seed), metadata={"entry": entry.name})
-
-
-def _image_preprocessor(entry):
-    from alad_tf.preprocess import ImagePreprocessor
-
-    return ImagePreprocessor(entry.x_shape)
-
-
-def _no_preset(entry, variant):
-    command, chosen = f"alad train {entry.name}", ""
+def _preset(entry, variant):
+    """The folder of an entry's preset; ValueError that says how to train one if there is none."""
+    known = presets.variants(entry.name)
+    if variant in known:
+        return presets.find(entry.name, variant)
+    command, of_class = f"alad train {entry.name}", ""
     if entry.is_image:
-        chosen = class_names(entry.dataset)[int(variant.removeprefix("class"))]
-        command += f" --normal-class {chosen}"
-        chosen = f" with the normal class {chosen}"
+        normal = class_names(entry.dataset)[int(variant.removeprefix("class"))]
+        command += f" --normal-class {normal}"
+        of_class = f" with the normal class {normal}"
+    pretrained = f" Pretrained: {', '.join(known)}." if known else ""
     run = f"runs/{entry.name}/{variant}/seed0"
-    have = presets.variants(entry.name)
-    known = f" Pretrained: {', '.join(have)}." if have else ""
-    return ValueError(
-        f"There are no pretrained weights of {entry.name}{chosen}.{known} Train them: `{command}`, "
-        f"then zoo.load({entry.name!r}, weights={run!r}); or pass weights=None for fresh networks."
+    raise ValueError(
+        f"There are no pretrained weights of {entry.name}{of_class}.{pretrained} Train them: "
+        f"`{command}`, then zoo.load({entry.name!r}, weights={run!r}); or pass weights=None for "
+        "fresh networks."
     )
-
-
-def card_path(name):
-    """Where an entry's model card lies: `zoo/cards/<name>.md`."""
-    return CARDS / f"{name}.md"
-
-
-def describe(name):
-    """An entry's model card, networks, hyper-parameters and deviations as Markdown.
-
-    Args:
-        name: str, one of `zoo.list()`.
-
-    Returns:
-        str, Markdown.
-
-    Raises:
-        ValueError: an unknown name.
-
-    Example:
-        >>> print(describe("kdd99_alad").splitlines()[0])
-        # kdd99_alad (Table XI)
-    """
-    entry = find_entry(name)
-    lines = [f"# {entry.name} ({entry.source})", "", entry.summary, ""]
-    card = card_path(name).read_text(encoding="utf-8").strip()
-    lines += [line for line in card.splitlines() if not line.startswith("<!--")] + [""]
-    networks = entry.build_networks()
-    lines += ["## Networks", ""] if networks else []
-    for key, layer in networks.items():
-        lines += [f"### {key}: {layer.count_params():,} parameters", ""]
-        lines += ["| block | operation | output | non-linearity | batch norm | dropout |"]
-        lines += ["| --- | --- | --- | --- | --- | --- |"]
-        rows, shapes = entry.networks[key], _input_shapes(entry, key, layer)
-        if isinstance(rows, dict):
-            for block, stack in (("x", layer.x_branch), ("z", layer.z_branch)):
-                lines += _table(f"only {block}", rows[block], [stack], shapes[block])
-            lines += _table("joined", rows["joint"], [layer.body, layer.top], shapes["joint"])
-        else:
-            stacks = [layer] if isinstance(layer, Stack) else [layer.body, layer.top]
-            lines += _table("", rows, stacks, shapes)
-        lines.append("")
-    lines += ["## Hyper-parameters", ""]
-    lines += [f"- {key}: {value}" for key, value in entry.hyper_parameters().items()]
-    if entry.reported:
-        told = ", ".join(f"{k} {v:.4f}" for k, v in entry.reported.items())
-        lines += ["", f"## Reported ({entry.reported_in})", "", told]
-        for score, values in entry.reported_others.items():
-            told = ", ".join(f"{k} {v:.4f}" for k, v in values.items())
-            lines += ["", f"{score}: {told}"]
-    if entry.deviations:
-        lines += ["", "## Deviations from the paper", ""]
-        lines += [f"- {text}" for text in entry.deviations]
-    return "\n".join(lines) + "\n"
-
-
-def _input_shapes(entry, network, layer):
-    x = (None, *entry.x_shape)
-    if network in ("E", "D", "f", "encoder"):
-        return x
-    if network in ("decoder", "estimation"):
-        code = entry.networks["encoder"][-1].units
-        return (None, code if network == "decoder" else code + 2)  # two errors beside the code
-    z = (None, entry.latent_dim)
-    if network == "D_xz":
-        branches = [
-            stack.compute_output_shape(shape)
-            for stack, shape in ((layer.x_branch, x), (layer.z_branch, z))
-        ]
-        joint = (*branches[0][:-1], sum(shape[-1] for shape in branches))
-        return {"x": x, "z": z, "joint": joint}
-    if network == "G":
-        return z
-    pair = [*(x if network == "D_xx" else z)]
-    pair[layer.axis] *= 2
-    return tuple(pair)
-
-
-def _table(block, rows, stacks, shape):
-    steps = [layer for stack in stacks for layer in stack.steps]
-    lines, position = [], 0
-    for row in rows:
-        count = 1 + row.batch_norm + bool(row.activation) + bool(row.dropout)
-        for layer in steps[position : position + count]:
-            shape = layer.compute_output_shape(shape)
-        position += count
-        size = " x ".join(str(side) for side in shape[1:])
-        kernel = f" {row.kernel}x{row.kernel}/{row.strides} {row.padding}" if row.kernel else ""
-        cells = (block, row.op + kernel, size, row.activation or "none")
-        flags = ("yes" if row.batch_norm else "no", f"{row.dropout:g}")
-        lines.append("| " + " | ".join(cells + flags) + " |")
-        block = ""
-    return lines

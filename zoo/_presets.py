@@ -24,31 +24,12 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 def registry():
-    """The presets: `{"release": url or None, "presets": {entry: {variant: {file: sha256}}}}`.
-
-    Raises:
-        ValueError: a damaged registry.json.
-
-    Example:
-        >>> sorted(registry())
-        ['presets', 'release']
-    """
+    """The presets: `{"release": url or None, "presets": {entry: {variant: {file: sha256}}}}`."""
     return read_json(REGISTRY)
 
 
 def variants(entry):
-    """Names of an entry's presets.
-
-    Args:
-        entry: str, an entry's name.
-
-    Returns:
-        sorted list of str.
-
-    Example:
-        >>> variants("breast_cancer_alad")
-        ['default']
-    """
+    """Names of an entry's presets, sorted."""
     return sorted(registry()["presets"].get(entry, {}))
 
 
@@ -62,22 +43,12 @@ def cache_folder(entry, variant):
 
 
 def find(entry, variant):
-    """The folder of a preset, verified: bundled, cached, or downloaded now.
-
-    Args:
-        entry, variant: str, a preset of the registry.
-
-    Returns:
-        Path of a folder whose files have the registry's sha256.
+    """The folder of a preset of the registry, verified: bundled, cached, or downloaded now.
 
     Raises:
         ValueError: a bundled file is damaged, or a downloaded one is not the registry's.
         ConnectionError: the download failed.
         OSError: the disk is full, or not writable.
-
-    Example:
-        >>> find("breast_cancer_alad", "default").name
-        'default'
     """
     listed = registry()
     files = listed["presets"][entry][variant]
@@ -105,19 +76,7 @@ def find(entry, variant):
 
 
 def damaged(folder, files):
-    """What is wrong with a preset's folder, in words; "" if every file has its sha256.
-
-    Args:
-        folder: str or Path.
-        files: dict of sha256 (hexadecimal) by file name.
-
-    Returns:
-        str.
-
-    Example:
-        >>> damaged("/nowhere", {"config.json": "00"})
-        'config.json is missing'
-    """
+    """What is wrong with a preset's folder, in words; "" if every file has its sha256."""
     for name, expected in files.items():
         path = Path(folder) / name
         if not path.is_file():

@@ -13,6 +13,7 @@ from rich.markdown import Markdown  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from alad_tf.cli import detect, paper  # noqa: E402
+from alad_tf.experiments import RESULTS  # noqa: E402
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,10 +24,6 @@ app.add_typer(detect.app)  # the commands for anyone's data
 app.add_typer(paper.app)  # the paper's tables and figures
 out, err = Console(), Console(stderr=True)
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Folder with the raw data files; default ALAD_DATA_DIR, else a download."),
-]
 Entry = Annotated[str, typer.Argument(help="A zoo entry; `alad list` shows them.")]
 
 
@@ -70,8 +67,8 @@ def train(
         Path | None,
         typer.Option("--out", help="Run folder; default runs/ENTRY/VARIANT/seedN."),
     ] = None,
-    results: Annotated[Path, typer.Option(help="Folder of the results JSONs.")] = Path("results"),
-    data_dir: DataDir = None,
+    results: paper.Results = Path(RESULTS),
+    data_dir: paper.DataDir = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run folder's newest checkpoint.")
     ] = False,
@@ -121,10 +118,9 @@ def train(
 ):
     """Train an entry by the paper's protocol; writes a detector and one results JSON."""
     seed, *others = _seeds(seed, seeds, jobs, out_dir)  # before imports that take seconds
+    if others and strategy:
+        raise ValueError("--strategy shares one run's batches; received it with several --seeds.")
     import zoo
-    from alad_tf.cli.printed import metrics_table
-    from alad_tf.experiments import run as runs
-    from alad_tf.experiments.results import result_path
     from alad_tf.experiments.settings import Settings
 
     chosen = zoo.entry(entry)
@@ -142,51 +138,45 @@ def train(
         patience=patience,
         precision=precision,
     ).resolve(chosen)
-    if others and strategy:
-        raise ValueError("--strategy shares one run's batches; received it with several --seeds.")
     try:
         if others:
             _train_seeds(context, chosen, settings, [seed, *others], jobs, results, data_dir)
-            return
-        result, folder = runs.train(
-            chosen, settings, out_dir, results, data_dir, resume, checkpoint_every, err, strategy
-        )
+        else:
+            options = (resume, checkpoint_every, err, strategy)
+            _train_one(chosen, settings, out_dir, results, data_dir, *options)
     except KeyboardInterrupt:
         err.print("Interrupted. The same command with --resume goes on from the last checkpoint.")
         raise typer.Exit(130) from None
-    out.print(metrics_table(chosen, result["metrics"], result["untrained"]))
-    path = result_path(results, entry, settings.variant, seed)
-    out.print(f"detector  {folder / runs.DETECTOR}\nresult    {path}", highlight=False)
 
 
 @app.command()
 def evaluate(
     run_dir: Annotated[Path, typer.Argument(help="A folder that `alad train` wrote.")],
-    data_dir: DataDir = None,
+    data_dir: paper.DataDir = None,
     by_label: Annotated[
         bool, typer.Option("--by-label", help="Count the flagged rows of each class, too.")
     ] = False,
     results: Annotated[
         Path, typer.Option(help="Folder that the counts by class are written to.")
-    ] = Path("results"),
+    ] = Path(RESULTS),
 ):
     """Score the test rows again with a run's saved detector."""
     import zoo
-    from alad_tf.cli.printed import metrics_table
-    from alad_tf.experiments import run as runs
+    from alad_tf.cli.tables import metrics_table
     from alad_tf.experiments.results import write_flagged
+    from alad_tf.experiments.run import evaluate_run, read_run
 
-    run = runs.read_run(run_dir)
+    run = read_run(run_dir)
     entry = zoo.entry(run["entry"])
-    measured, flagged = runs.evaluate_run(run_dir, entry, data_dir, err)
-    out.print(metrics_table(entry, measured))
+    metrics, flagged = evaluate_run(run_dir, entry, data_dir, err)
+    out.print(metrics_table("score", metrics, entry=entry))
     if not by_label:
         return
     if flagged is None:
         raise ValueError(f"{entry.dataset} has no classes to count by; leave --by-label out.")
-    table = Table("class", "training rows", "test rows", *measured)
+    table = Table("class", "training rows", "test rows", *metrics)
     for row in flagged:
-        counts = [f"{row['flagged'][name]:,}" for name in measured]
+        counts = [f"{row['flagged'][name]:,}" for name in metrics]
         table.add_row(str(row["label"]), f"{row['train_rows']:,}", f"{row['test_rows']:,}", *counts)
     out.print("Test rows called anomalous, by class and score:", table)
     out.print(f"counts    {write_flagged(results, run, flagged)}", highlight=False)
@@ -235,7 +225,7 @@ def demo(
     """Train on a table that needs no download and compare, in about a minute."""
     import zoo
     from alad_tf.cli.demo import run_demo
-    from alad_tf.cli.printed import cells, table_of
+    from alad_tf.cli.tables import metrics_table
 
     result = run_demo(zoo.entry("breast_cancer_alad"), out_dir, seed, err)
     rows = result["protocol"]
@@ -244,10 +234,7 @@ def demo(
         f"threshold; {rows['test']} rows test, {rows['anomalies']} of them malignant.",
         highlight=False,
     )
-    table = table_of("model")
-    for name, values in result["metrics"].items():
-        table.add_row(name, *cells(values))
-    out.print(table)
+    out.print(metrics_table("model", result["metrics"]))
     for name, path in result["files"].items():
         out.print(f"{name:16}{path.resolve()}", highlight=False, soft_wrap=True)
 
@@ -271,6 +258,18 @@ def _seeds(seed, seeds, jobs, out_dir):
     return numbers
 
 
+def _train_one(entry, settings, out_dir, results, data_dir, *options):
+    """Train one seed; show what it reached, and where its detector and result are."""
+    from alad_tf.cli.tables import metrics_table
+    from alad_tf.experiments.results import result_path
+    from alad_tf.experiments.run import DETECTOR, train
+
+    result, folder = train(entry, settings, out_dir, results, data_dir, *options)
+    out.print(metrics_table("score", result["metrics"], result["untrained"], entry))
+    path = result_path(results, entry.name, settings.variant, settings.seed)
+    out.print(f"detector  {folder / DETECTOR}\nresult    {path}", highlight=False)
+
+
 def _train_seeds(context, entry, settings, seeds, jobs, results, data_dir):
     """Train several seeds side by side; show what they reached, and which of them failed."""
     from alad_tf.experiments.parallel import as_typed, seeds_table, train_seeds
@@ -283,8 +282,8 @@ def _train_seeds(context, entry, settings, seeds, jobs, results, data_dir):
         path = result_path(results, entry.name, settings.variant, seeds[0])
         out.print(f"results   {path.parent}", highlight=False)
     if failed:
-        told = ", ".join(f"seed {k} (exit code {code})" for k, code in failed.items())
-        err.print(f"Failed: {told}. Their lines above say why.", highlight=False)
+        names = ", ".join(f"seed {k} (exit code {code})" for k, code in failed.items())
+        err.print(f"Failed: {names}. Their lines above say why.", highlight=False)
         raise typer.Exit(1)
 
 

@@ -125,7 +125,7 @@ def tune(
     A trial's criterion: how well held-out rows are told from their corruptions (AUROC). Trials are
     kept beside the detector, in OUT.trials; the same command goes on with them.
     """
-    from alad_tf.cli.printed import trials_table
+    from alad_tf.cli.tables import trials_table
     from alad_tf.cli.user_data import preprocessed_normal
     from alad_tf.detector.explain import as_shown
     from alad_tf.detector.tuning import TuningData, search
@@ -197,7 +197,7 @@ def explain(
     """Say for rows what adds to their scores: a table, and pictures."""
     import zoo
     from alad_tf.cli.fit_report import draw_reasons
-    from alad_tf.cli.printed import reasons_table
+    from alad_tf.cli.tables import reasons_table
     from alad_tf.cli.user_data import UserData
 
     said = _options(sep, decimal, encoding, missing, skip_damaged)

@@ -1,5 +1,6 @@
 """The commands on the paper's tables and figures: parse, call, print."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -7,9 +8,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from alad_tf.experiments import RESULTS
+
 app = typer.Typer()
 out, err = Console(), Console(stderr=True)
 Results = Annotated[Path, typer.Option(help="Folder of the results JSONs.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder with the raw data files; default ALAD_DATA_DIR, else a download."),
+]
 Report = Annotated[Path, typer.Option("--out", help="The report to write.")]
 
 
@@ -31,11 +38,9 @@ def reproduce(
     plan: Annotated[
         bool, typer.Option("--plan", help="Show what is to be run; run nothing.")
     ] = False,
-    results: Results = Path("results"),
+    results: Results = Path(RESULTS),
     path: Report = Path("RESULTS.md"),
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder with the raw data files; as for train.")
-    ] = None,
+    data_dir: DataDir = None,
 ):
     """Make the runs that tables and figures need and are not there yet; then report.
 
@@ -47,35 +52,37 @@ def reproduce(
 
     entries = {name: zoo.entry(name) for name in zoo.list()}
     chosen = [part.strip() for part in only.split(",")] if only else None
-    todo = planner.plan(names, entries, results, seeds, chosen)
+    jobs_planned = planner.plan(names, entries, results, seeds, chosen)
     if plan:
-        out.print(_plan_table(todo))
-    count = {state: sum(job.state == state for job in todo) for state in ("done", "stale", "to do")}
-    told = ", ".join(f"{number} {state}" for state, number in count.items() if number)
-    out.print(f"runs      {told or 'none needed'}", highlight=False)
+        table = Table("run", "state")
+        for job in jobs_planned:
+            table.add_row(job.label, job.state)
+        out.print(table)
+    states = Counter(job.state for job in jobs_planned)
+    counts = [f"{states[name]} {name}" for name in ("done", "stale", "to do") if states[name]]
+    out.print(f"runs      {', '.join(counts) or 'none needed'}", highlight=False)
     if plan:
         return
     try:
-        failed, missing = planner.run_plan(todo, results, jobs, data_dir, err)
+        failed, missing = planner.run_plan(jobs_planned, results, jobs, data_dir, err)
         unmade = planner.run_steps(names, entries, results, data_dir, err)
     except KeyboardInterrupt:
         err.print("Interrupted. The same command goes on from the last checkpoints.")
         raise typer.Exit(130) from None
     _report(list(entries.values()), results, path)
-    for dataset, why in missing.items():
-        err.print(f"not run: {dataset}: {why}", markup=False, highlight=False, soft_wrap=True)
-    for name, why in unmade.items():
-        err.print(f"not made: {name}: {why}", markup=False, highlight=False, soft_wrap=True)
+    for what, reasons in (("run", missing), ("made", unmade)):
+        for name, why in reasons.items():
+            err.print(f"not {what}: {name}: {why}", markup=False, highlight=False, soft_wrap=True)
     if failed:
         labels = ", ".join(f"{label} (exit code {code})" for label, code in failed.items())
         err.print(f"Failed: {labels}. Their lines above say why.", highlight=False)
-    nothing = missing and all(job.entry.dataset in missing for job in todo if job.state != "done")
-    if failed or unmade or nothing:
+    due = {job.entry.dataset for job in jobs_planned if job.state != "done"}
+    if failed or unmade or (missing and due <= set(missing)):
         raise typer.Exit(1)
 
 
 @app.command()
-def report(results: Results = Path("results"), path: Report = Path("RESULTS.md")):
+def report(results: Results = Path(RESULTS), path: Report = Path("RESULTS.md")):
     """Render RESULTS.md, the figures, and the README's and cards' results from the JSONs."""
     import zoo
 
@@ -94,10 +101,3 @@ def _report(entries, results, path):
         out.print(f"readme    {write_readme(entries, results, project / 'README.md')}")
         for card in write_cards(entries, results):
             out.print(f"card      {card}", highlight=False)
-
-
-def _plan_table(jobs):
-    table = Table("run", "state")
-    for job in jobs:
-        table.add_row(job.label, job.state)
-    return table

@@ -6,6 +6,7 @@ _HOMES = {
     "Settings": "alad_tf.experiments.settings",
     "prepare": "alad_tf.experiments.settings",
 }
+RESULTS = "results"  # the folder of results, where none is named
 __all__ = ["Settings", "prepare"]
 
 

@@ -12,46 +12,34 @@ from alad_tf.data import class_names
 from alad_tf.detector.metrics import top_fraction_threshold
 from alad_tf.engine.files import write_json
 from alad_tf.experiments.results import result_path
+from alad_tf.plots.pictures import first_images
 
-COLUMNS = 10
 ROWS = ("normal", "reconstruction", "anomalous", "reconstruction")
 
 
 def examples_path(results, entry, variant, seed):
     """Where a run's example images lie: `<results>/<entry>/<variant>/examples_seed<k>.png`."""
-    path = result_path(results, entry, variant, seed)
-    return path.with_name(f"examples_{path.stem}.png")
+    return result_path(results, entry, variant, seed, "examples").with_suffix(".png")
 
 
 def write_examples(results, run, data, detector, test_scores):
     """Keep the first test images of the normal class and of the others, and what is made of them.
 
-    Args:
-        results: str or Path of the results folder.
-        run: dict with "entry", "variant" and "seed".
-        data: `alad_tf.experiments.settings.Prepared` of images.
-        detector: the run's `Detector`.
-        test_scores: dict of the test rows' scores, float arrays (n,) by score name.
-
-    Returns:
-        Path of the PNG; beside it a JSON with each column's class and score.
-
-    Source: ALAD, Figures 5 and 6.
+    Beside the PNG, whose Path is returned, a JSON has each column's class and score.
     """
-    test, strips, told = data.part("test"), [], {}
+    test = data.part("test")
     names = class_names(test.name)
-    columns = min(COLUMNS, int(test.is_anomaly.sum()), int((~test.is_anomaly).sum()))
-    for kind, mask in (("normal", ~test.is_anomaly), ("anomalous", test.is_anomaly)):
-        rows = np.flatnonzero(mask)[:columns]
+    few = min(int(test.is_anomaly.sum()), int((~test.is_anomaly).sum()))
+    strips, captions = [], {}
+    for kind, rows in first_images(test.is_anomaly, few).items():
         pair = test.x[rows], detector.reconstruct(test.x[rows])
         strips += [np.concatenate(list(images), 1) for images in pair]
-        told[kind] = {
+        captions[kind] = {
             "classes": [names[test.labels[row]] for row in rows],
             detector.score: [round(float(test_scores[detector.score][row]), 3) for row in rows],
         }
     path = examples_path(results, run["entry"], run["variant"], run["seed"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path.with_suffix(".json"), told)
+    write_json(path.with_suffix(".json"), captions)
     temporary = path.with_name(f".{path.name}.tmp")
     Image.fromarray(np.concatenate(strips, 0)).save(temporary, format="PNG", optimize=True)
     temporary.replace(path)
@@ -59,14 +47,7 @@ def write_examples(results, run, data, detector, test_scores):
 
 
 def read_examples(path):
-    """What `write_examples` kept.
-
-    Args:
-        path: str or Path of the PNG.
-
-    Returns:
-        uint8 array (4, n, H, W, 3), rows as in `ROWS`.
-    """
+    """The images that `write_examples` kept: uint8 array (4, n, H, W, 3), rows as in `ROWS`."""
     grid = np.asarray(Image.open(path).convert("RGB"))
     side = grid.shape[0] // len(ROWS)
     rows = grid.reshape(len(ROWS), side, -1, side, 3)
@@ -76,25 +57,13 @@ def read_examples(path):
 def flagged_by_label(scores, labels, train_labels, top_fraction):
     """Count the test rows of each class that each score puts into the top fraction.
 
-    Args:
-        scores: dict of float arrays (N,) by score name.
-        labels: array (N,), the file's own class of each test row.
-        train_labels: array (M,), that of each training row.
-        top_fraction: float in (0, 1), the share of test rows that is called anomalous.
-
-    Returns:
-        list of dicts, the most frequent class of the test rows first, those of the training rows
-        alone last: "label", "train_rows", "test_rows", and "flagged", the count by score name.
-
-    Raises:
-        ValueError: scores and labels differ in length.
+    Returns a dict a class, the most frequent of the test rows first, those of the training rows
+    alone last: "label", "train_rows", "test_rows", and "flagged", the count by score name.
 
     Example:
         >>> table = flagged_by_label({"l1": [0.1, 0.9]}, ["a", "b"], ["a"], 0.5)
         >>> table[1]
         {'label': 'b', 'train_rows': 0, 'test_rows': 1, 'flagged': {'l1': 1}}
-
-    Source: the paper's rule of Section V-A, broken down by class.
     """
     labels, train_labels = np.asarray(labels), np.asarray(train_labels)
     flags = {}

@@ -5,6 +5,7 @@ Pairs are (mean, spread) as printed. Source: ALAD, Tables I and IV to VIII.
 
 DATASETS = {"kdd99": "KDD99", "arrhythmia": "Arrhythmia", "svhn": "SVHN", "cifar10": "CIFAR-10"}
 TABULAR, IMAGES = ("kdd99", "arrhythmia"), ("svhn", "cifar10")
+CLASSES = 10  # of an image set, each the normal one once
 
 # features after encoding, rows
 TABLE_ONE = {

@@ -2,26 +2,27 @@
 
 import contextlib
 import os
-import queue
 import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from alad_tf.detector.metrics import summarize
 from alad_tf.engine.files import read_json
-from alad_tf.experiments.results import result_path
+from alad_tf.experiments.results import result_path, spread_of
 
 NOT_STARTED = 127  # the exit code that a shell gives for a command which is not there
 GRACE_S = 15.0  # from Ctrl-C until the jobs that still run are sent it again
+POLL_S = 0.05
 # A job is no terminal: plain lines, at once, and not broken at 80 columns. TensorFlow takes all of
-# a GPU's memory unless it is told to share it.
+# a GPU's memory unless it is asked to share it.
 _ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     "COLUMNS": "160",
@@ -53,71 +54,70 @@ def run_jobs(commands, jobs=None, console=None):
         ValueError: `jobs` is less than 1.
         KeyboardInterrupt: after SIGINT, once all jobs have ended.
         SystemExit: after SIGTERM, once all jobs have ended.
-
-    Example:
-        >>> import io, sys
-        >>> console = Console(file=io.StringIO())
-        >>> run_jobs({"a": [sys.executable, "-c", "print(1)"]}, jobs=1, console=console)
-        [0]
-        >>> console.file.getvalue()
-        'a | 1\\n'
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1; received {jobs}.")
+    if not commands:
+        return []
     console = console or Console(stderr=True)
     cores = _cores()
-    free = _shares(cores, min(jobs or len(cores), len(commands)))
-    waiting, running, codes, signals = list(commands), {}, {}, []
-    # (label, line) for a line, (label, None) for an end, (None, None) for a signal. Only this kind
-    # of queue may be written to by a signal handler.
-    events = queue.SimpleQueue()
-    stopping, again = False, None  # again: when the jobs are sent the signal
+    shares = _shares(cores, min(jobs or len(cores), len(commands)))
+    environment, width = _environment(len(shares[0])), max(map(len, commands))
+    running, lock = {}, threading.Lock()
+    stops = []  # (signal, when it came); only the first counts
 
-    def note(number, frame):
-        signals.append(number)
-        events.put((None, None))
-
-    def tell(label, line):
-        width = max(map(len, commands))
+    def show(label, line):
         prefix = (f"{label:{width}} | ", "cyan")
         console.print(Text.assemble(prefix, Text.from_ansi(line)), soft_wrap=True)
 
-    with _guard(running, note):
-        while running or (waiting and not signals):
-            while waiting and free and not signals:
-                label, share = waiting.pop(0), free.pop(0)
-                try:
-                    running[label] = _start(label, commands[label], share, events), share
-                except OSError as error:
-                    tell(label, f"not started: {error}")
-                    codes[label] = NOT_STARTED
-                    free.append(share)
-            if again is not None and time.monotonic() >= again:
-                for process, _ in running.values():
-                    process.send_signal(signals[0])
-                again = None
-            if not running:
-                continue
+    def run(label):
+        with lock:  # so that no process starts unseen while the others are stopped
+            if stops:
+                return None
             try:
-                timeout = None if again is None else max(0.0, again - time.monotonic())
-                label, line = events.get(timeout=timeout)
-            except queue.Empty:
-                continue
-            if line is not None:
-                tell(label, line)
-            elif label is not None:
-                process, share = running.pop(label)
-                codes[label] = process.returncode
-                free.append(share)
-            elif not stopping:
-                stopping = True
-                console.print(f"Waiting for {', '.join(running)} to stop.", highlight=False)
-                # Ctrl-C reaches the jobs, too, but `kill -INT` may have meant this process alone;
-                # a second signal at once could strike a job while it answers the first
-                again = time.monotonic() + (GRACE_S if signals[0] == signal.SIGINT else 0.0)
-    if signals:
-        raise KeyboardInterrupt if signals[0] == signal.SIGINT else SystemExit(128 + signals[0])
-    return [codes[label] for label in commands]
+                process = running[label] = _start(commands[label], environment)
+            except OSError as error:
+                show(label, f"not started: {error}")
+                return NOT_STARTED
+        try:
+            with process.stdout:
+                for line in process.stdout:
+                    show(label, line.rstrip("\n"))
+            return process.wait()
+        except BaseException:
+            stops.append((signal.SIGTERM, time.monotonic()))  # without its lines none is to go on
+            raise
+        finally:
+            process.terminate()  # does nothing to one that has ended
+            process.wait()
+            running.pop(label)
+
+    def on_signal(number, frame):
+        stops.append((number, time.monotonic()))
+        if len(stops) == 1:
+            names = ", ".join(label for label in commands if label in running)
+            console.print(f"Waiting for {names} to stop.", highlight=False)
+
+    def confine():
+        if hasattr(os, "sched_getaffinity"):
+            os.sched_setaffinity(0, shares.pop())  # of this thread; its processes inherit it
+
+    with _handling(on_signal), ThreadPoolExecutor(len(shares), initializer=confine) as pool:
+        futures, passed_on = [pool.submit(run, label) for label in commands], False
+        while wait(futures, POLL_S).not_done:
+            # Ctrl-C reaches the jobs, too, but `kill -INT` may have meant this process alone; a
+            # second signal at once could strike a job while it answers the first
+            if stops and not passed_on:
+                number, came = stops[0]
+                if time.monotonic() >= came + (GRACE_S if number == signal.SIGINT else 0.0):
+                    with lock:
+                        for process in list(running.values()):
+                            process.send_signal(number)
+                    passed_on = True
+        codes = [future.result() for future in futures]
+    if stops:
+        raise KeyboardInterrupt if stops[0][0] == signal.SIGINT else SystemExit(128 + stops[0][0])
+    return codes
 
 
 def _cores():
@@ -133,37 +133,23 @@ def _shares(cores, count):
     return [[cores[(i * size + j) % len(cores)] for j in range(size)] for i in range(count)]
 
 
-def _start(label, command, share, events):
-    """A process confined to a share of the cores, and a thread that passes its lines to a queue."""
+def _environment(cores):
     environment = {**os.environ, **_ENVIRONMENT}
     environment.pop("FORCE_COLOR", None)  # it would make a progress bar of the job's lines
-    own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    if own:
-        os.sched_setaffinity(0, share)  # of this thread; the process inherits it
-    else:
+    if not hasattr(os, "sched_getaffinity"):  # a process cannot be confined to its share
         for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-            environment.setdefault(name, str(len(share)))
+            environment.setdefault(name, str(cores))
+    return environment
+
+
+def _start(command, environment):
     pipes = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    try:
-        process = subprocess.Popen(command, **pipes, text=True, errors="replace", env=environment)
-    finally:
-        if own:
-            os.sched_setaffinity(0, own)
-
-    def read():
-        with process.stdout:
-            for line in process.stdout:
-                events.put((label, line.rstrip("\n")))
-        process.wait()
-        events.put((label, None))
-
-    threading.Thread(target=read, daemon=True).start()
-    return process
+    return subprocess.Popen(command, **pipes, text=True, errors="replace", env=environment)
 
 
 @contextlib.contextmanager
-def _guard(running, handler):
-    """SIGINT and SIGTERM go to a handler; whatever the body raises, no process is left running."""
+def _handling(handler):
+    """SIGINT and SIGTERM go to a handler, where they are not ignored."""
     previous = {}
     if threading.current_thread() is threading.main_thread():  # no other may set handlers
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -172,29 +158,25 @@ def _guard(running, handler):
     try:
         yield
     finally:
-        for process, _ in running.values():
-            process.terminate()
-        for process, _ in running.values():
-            process.wait()
         for number, old in previous.items():
             signal.signal(number, old)
 
 
+def alad_command(words):
+    """The command that runs `alad` with these words in another process: list of str.
+
+    It runs the same package as this one, wherever that came from, and not a folder of its name in
+    the working directory, which `python -c` looks into first.
+    """
+    code = f"import sys; sys.path[:] = {sys.path!r}; from alad_tf.cli import main; main()"
+    return [sys.executable, "-c", code, *words]
+
+
 def parse_seeds(text):
-    """The seeds that a text names.
-
-    Args:
-        text: str, numbers and ranges between commas; the ends of a range belong to it.
-
-    Returns:
-        list of ints in the order of the text; one that is named twice is there once.
+    """The seeds that a text such as "0-2,7" names, each once: list of ints in the text's order.
 
     Raises:
         ValueError: a part is neither a number nor a range, or a range runs downwards.
-
-    Example:
-        >>> parse_seeds("0-2,7")
-        [0, 1, 2, 7]
     """
     seeds = {}
     for part in text.split(","):
@@ -219,9 +201,6 @@ def as_typed(context, *without):
     Args:
         context: `typer.Context`.
         *without: names of the parameters to leave out.
-
-    Returns:
-        list of str, for the same command to be called with.
 
     Example:
         >>> import typer
@@ -258,20 +237,13 @@ def train_seeds(words, entry, settings, seeds, jobs, results, data_dir, console)
         entry: `Entry`.
         settings: resolved `Settings`, of any of the seeds.
         seeds: list of ints.
-        jobs, console: as for `alad_tf.experiments.parallel.run_jobs`.
+        jobs, console: as for `run_jobs`, whose KeyboardInterrupt is passed on.
         results: str or Path, folder that the command writes results JSONs into.
         data_dir: folder of the data; see `alad_tf.data.load`.
 
     Returns:
         `(trained, failed)`: list of the results of the seeds that were trained, and dict of the
         other processes' exit codes by seed.
-
-    Raises:
-        KeyboardInterrupt: after SIGINT, once all processes have ended.
-
-    Example:
-        >>> # words = ["train", "kdd99_alad"]
-        >>> # train_seeds(words, entry, settings, [0, 1], 2, "results", None, Console())
     """
     import tensorflow as tf
 
@@ -281,41 +253,21 @@ def train_seeds(words, entry, settings, seeds, jobs, results, data_dir, console)
         tf.config.set_visible_devices([], "GPU")  # they are for the others
     # Read here first: the processes would all download missing data at once, into one folder.
     load(entry.dataset, data_dir, settings.normal_class)
-    # The same package as this one, wherever it came from, and not a folder of its name in the
-    # working directory, which `python -c` looks into first.
-    code = f"import sys; sys.path[:] = {sys.path!r}; from alad_tf.cli import main; main()"
-    command = [sys.executable, "-c", code, *words]
-    codes = run_jobs({f"seed {k}": [*command, f"--seed={k}"] for k in seeds}, jobs, console)
-    codes = dict(zip(seeds, codes, strict=True))
+    commands = {f"seed {k}": alad_command([*words, f"--seed={k}"]) for k in seeds}
+    codes = dict(zip(seeds, run_jobs(commands, jobs, console), strict=True))
     paths = [result_path(results, entry.name, settings.variant, k) for k in seeds if not codes[k]]
     return [read_json(path) for path in paths], {k: code for k, code in codes.items() if code}
 
 
 def seeds_table(entry, trained):
-    """F1 and AUROC of the deciding score: a row for each result, their mean and spread.
-
-    Args:
-        entry: `Entry`.
-        trained: list of results, at least one.
-
-    Returns:
-        `rich.table.Table`; the spread is the sample standard deviation.
-
-    Example:
-        >>> import zoo
-        >>> from alad_tf.detector.metrics import METRICS
-        >>> results = [{"seed": 0, "metrics": {"features": dict.fromkeys(METRICS, 0.9)}}]
-        >>> seeds_table(zoo.entry("kdd99_alad"), results).row_count  # the seed, the mean, the paper
-        3
-    """
-    table, names = Table(f"score: {entry.score}", "F1", "AUROC"), ("f1", "auroc")
-    for result in trained:
-        values = result["metrics"][entry.score]
-        table.add_row(f"seed {result['seed']}", *(f"{values[name]:.4f}" for name in names))
-    summary = summarize(trained, entry.score)
-    spread = (f"{summary[name]['mean']:.4f} ± {summary[name]['std']:.4f}" for name in names)
+    """F1 and AUROC of the deciding score: a `rich.table.Table` row a result, mean ± std, paper."""
+    table, names = Table(f"score: {entry.score}", "F1", "AUROC"), ["f1", "auroc"]
+    metrics = pd.DataFrame([run["metrics"][entry.score] for run in trained])[names]
+    for run, values in zip(trained, metrics.itertuples(index=False), strict=True):
+        table.add_row(f"seed {run['seed']}", *(f"{value:.4f}" for value in values))
     table.add_section()
-    table.add_row(f"mean ± std of {len(trained)}", *spread, style="bold")
+    spreads = (spread_of(metrics[name]) for name in names)
+    table.add_row(f"mean ± std of {len(trained)}", *spreads, style="bold")
     if entry.reported:
         values = (f"{entry.reported[n]:.4f}" if n in entry.reported else "" for n in names)
         table.add_row(f"paper ({entry.reported_in})", *values)

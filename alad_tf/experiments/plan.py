@@ -5,19 +5,20 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from alad_tf.data import load
 from alad_tf.engine.files import read_json
+from alad_tf.experiments import RESULTS, toy
 from alad_tf.experiments.errors import examples_path
-from alad_tf.experiments.paper import ABLATIONS, IMAGES, TABULAR
-from alad_tf.experiments.parallel import run_jobs
-from alad_tf.experiments.results import result_path
+from alad_tf.experiments.paper import ABLATIONS, CLASSES, IMAGES, TABULAR
+from alad_tf.experiments.parallel import alad_command, run_jobs
+from alad_tf.experiments.results import measured_by, result_path
 from alad_tf.experiments.settings import Settings
 from alad_tf.experiments.table1 import write_statistics
-from alad_tf.experiments.toy import run_toy
 
-CLASSES = range(10)
 SEEDS, IMAGE_SEEDS = 10, 3  # the paper's numbers of runs
+_ALL_CLASSES = tuple(range(CLASSES))
 _ABLATED = {
     "no_sn_no_dl": {"spectral_norm": False, "latent_discriminator": False},
     "no_sn": {"spectral_norm": False},
@@ -30,17 +31,12 @@ AUTHORS_ROWS = {"swap_halves": True, "scaling": "none"}
 AUTHORS = {name: {**AUTHORS_ROWS, **changes} for name, changes in _ABLATED.items()}
 AUTHORS_RUNS = {name: Settings(**changes).variant for name, changes in AUTHORS.items()}
 _METHODS = ("ocsvm", "iforest", "dsebm", "dagmm", "anogan", "alad")
+_IMAGE_METHODS = tuple(method for method in _METHODS if method != "dagmm")
 _ERRORS = {"svhn": 3, "cifar10": 1}  # the classes of Figures 5 and 6
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One training run of the zoo.
-
-    Attributes:
-        entry: str, its name.
-        settings: `Settings`.
-    """
+class Run(NamedTuple):
+    """One training run of the zoo: its entry's name, and the settings."""
 
     entry: str
     settings: Settings
@@ -48,59 +44,55 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Runs that differ by seed, and by normal class.
-
-    Attributes:
-        entry: str.
-        changes: dict of `Settings` fields.
-        seeds: int, how many the paper has, or make sense.
-        classes: numbers of the normal classes; (None,) for tables.
-    """
+    """Runs that differ by seed, and by normal class ((None,) for tables)."""
 
     entry: str
     changes: dict = dataclasses.field(default_factory=dict)
     seeds: int = SEEDS
     classes: tuple = (None,)
 
+    def runs(self, seeds=None):
+        """Its runs, or those of so many seeds; OC-SVM has no randomness, hence one."""
+        count = self.seeds if seeds is None or self.entry.endswith("_ocsvm") else seeds
+        for seed in range(count):
+            for number in self.classes:
+                yield Run(self.entry, Settings(seed=seed, normal_class=number, **self.changes))
+
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A table or figure.
-
-    Attributes:
-        title: str.
-        groups: tuple of `Group`.
-        steps: tuple of str, what is to be done besides: see `alad_tf.experiments.plan.STEPS`.
-    """
+    """A table or figure: the runs that it takes, and which of `STEPS` besides."""
 
     title: str
     groups: tuple = ()
     steps: tuple = ()
 
 
-def _table(dataset):
-    return tuple(Group(f"{dataset}_{m}", seeds=1 if m == "ocsvm" else SEEDS) for m in _METHODS)
-
-
-def _images(dataset, *methods):
+def _all_methods(dataset):
+    if dataset in IMAGES:
+        methods, seeds, classes = _IMAGE_METHODS, IMAGE_SEEDS, _ALL_CLASSES
+    else:
+        methods, seeds, classes = _METHODS, SEEDS, (None,)
     return tuple(
-        Group(f"{dataset}_{m}", seeds=1 if m == "ocsvm" else IMAGE_SEEDS, classes=tuple(CLASSES))
-        for m in methods
+        Group(f"{dataset}_{method}", {}, 1 if method == "ocsvm" else seeds, classes)
+        for method in methods
     )
 
 
+def _alad(dataset):
+    return _all_methods(dataset)[-1:]
+
+
 def _ablations(dataset):
-    images = dataset in IMAGES
-    classes, seeds = (tuple(CLASSES), IMAGE_SEEDS) if images else ((None,), SEEDS)
     names = reversed(ABLATIONS)  # the whole model first
-    return tuple(Group(f"{dataset}_alad", _ABLATED[name], seeds, classes) for name in names)
+    (whole,) = _alad(dataset)
+    return tuple(dataclasses.replace(whole, changes=_ABLATED[name]) for name in names)
 
 
 def _errors(dataset):
     return (Group(f"{dataset}_alad", seeds=1, classes=(_ERRORS[dataset],)),)
 
 
-_ALL_METHODS = tuple(method for method in _METHODS if method != "dagmm")  # the paper's on images
 _OURS = (
     Group("arrhythmia_alad", {"contaminated": True}),
     Group("arrhythmia_alad", {"scaling": "none"}),
@@ -121,66 +113,41 @@ _OURS = (
 
 EXPERIMENTS = {
     "table1": Experiment("Statistics of the data sets", steps=("statistics",)),
-    "table2": Experiment("The two tables, all methods", sum(map(_table, TABULAR), ())),
+    "table2": Experiment("The two tables, all methods", sum(map(_all_methods, TABULAR), ())),
     "table5": Experiment("Ablations on the two tables", sum(map(_ablations, TABULAR), ())),
-    "table7": Experiment(
-        "Scores on the two tables", tuple(Group(f"{dataset}_alad") for dataset in TABULAR)
-    ),
+    "table7": Experiment("Scores on the two tables", sum(map(_alad, TABULAR), ())),
     "figure2": Experiment("Two-dimensional toy data", steps=("toy",)),
     "figure6": Experiment("Errors on CIFAR-10", _errors("cifar10"), steps=("examples",)),
-    "figure10": Experiment("Scores on CIFAR-10 by class", _images("cifar10", "alad")),
-    "figure4": Experiment("CIFAR-10 by class", _images("cifar10", *_ALL_METHODS)),
+    "figure10": Experiment("Scores on CIFAR-10 by class", _alad("cifar10")),
+    "figure4": Experiment("CIFAR-10 by class", _all_methods("cifar10")),
     "figure8": Experiment("Ablations on CIFAR-10 by class", _ablations("cifar10")),
     "figure5": Experiment("Errors on SVHN", _errors("svhn"), steps=("examples",)),
-    "figure9": Experiment("Scores on SVHN by class", _images("svhn", "alad")),
-    "figure3": Experiment("SVHN by class", _images("svhn", *_ALL_METHODS)),
+    "figure9": Experiment("Scores on SVHN by class", _alad("svhn")),
+    "figure3": Experiment("SVHN by class", _all_methods("svhn")),
     "figure7": Experiment("Ablations on SVHN by class", _ablations("svhn")),
-    "table3": Experiment(
-        "Images, all methods", sum((_images(d, *_ALL_METHODS) for d in IMAGES), ())
-    ),
+    "table3": Experiment("Images, all methods", sum(map(_all_methods, IMAGES), ())),
     "table4": Experiment("Time of a batch", steps=("timing",)),
     "table6": Experiment("Ablations on images", sum(map(_ablations, IMAGES), ())),
-    "table8": Experiment("Scores on images", sum((_images(d, "alad") for d in IMAGES), ())),
+    "table8": Experiment("Scores on images", sum(map(_alad, IMAGES), ())),
     "ours": Experiment("What the paper leaves open: contamination, scaling, axis, stopping", _OURS),
 }
 
 
 def runs_of(names, seeds=None):
-    """The runs of tables and figures, each once, the most useful first.
+    """The `Run`s of tables and figures, each once, the most useful first; of so many seeds.
 
     A first seed of every class comes before a second of any; of tables, all seeds of a variant come
     before the next variant's.
-
-    Args:
-        names: sequence of keys of `EXPERIMENTS`.
-        seeds: int, how many of each; default the paper's number.
-
-    Returns:
-        list of `Run`.
-
-    Example:
-        >>> [run.settings.seed for run in runs_of(["table7"], seeds=2)]
-        [0, 1, 0, 1]
     """
-    found = {}
+    found = []
     for name in names:
-        order = []
-        for place, group in enumerate(EXPERIMENTS[name].groups):
-            once = group.entry.endswith("_ocsvm")  # which has no randomness
-            count = group.seeds if seeds is None or once else seeds
-            for seed in range(count):
-                for number in group.classes:
-                    settings = Settings(seed=seed, normal_class=number, **group.changes)
-                    by_seed = number is not None
-                    key = (seed if by_seed else 0, place, seed, number or 0)
-                    order.append((key, Run(group.entry, settings)))
-        found |= dict.fromkeys(run for _, run in sorted(order, key=lambda pair: pair[0]))
-    return list(found)
+        runs = [run for group in EXPERIMENTS[name].groups for run in group.runs(seeds)]
+        found += sorted(runs, key=_round)
+    return list(dict.fromkeys(found))
 
 
-def steps_of(names):
-    """The further steps of tables and figures: list of pairs (name, step)."""
-    return [(name, step) for name in names for step in EXPERIMENTS[name].steps]
+def _round(run):
+    return 0 if run.settings.normal_class is None else run.settings.seed
 
 
 # of a result's config: found out by the run, or how it was computed
@@ -223,27 +190,15 @@ class Job:
         return words + [f"--data-dir={data_dir}"] * (data_dir is not None)
 
 
-def plan(names, entries, results="results", seeds=None, only=None):
-    """The runs that tables and figures need.
+def plan(names, entries, results=RESULTS, seeds=None, only=None):
+    """The runs that tables and figures need: list of `Job`, in the order they are to be run.
 
     Args:
-        names: sequence of keys of `alad_tf.experiments.plan.EXPERIMENTS`, or "all".
+        names: sequence of keys of `EXPERIMENTS`, or "all"; ValueError for another one.
         entries: dict of the zoo's entries by name.
         results: str or Path of the results folder.
         seeds: int, how many of each; default the paper's.
         only: sequence of str; keep runs whose label holds one of them.
-
-    Returns:
-        list of `Job`, in the order they are to be run.
-
-    Raises:
-        ValueError: an unknown name.
-
-    Example:
-        >>> import zoo
-        >>> entries = {name: zoo.entry(name) for name in zoo.list()}
-        >>> plan(["table7"], entries, "nowhere", seeds=1)[0].label
-        'kdd99_alad/default/seed0'
     """
     jobs = []
     for run in runs_of(known(names), seeds):
@@ -277,18 +232,11 @@ def _state(entry, settings, results):
     return "done" if same else "stale"
 
 
-def run_plan(jobs, results="results", count=None, data_dir=None, console=None):
-    """Make the runs of a plan that are not done.
+def run_plan(jobs, results=RESULTS, count=None, data_dir=None, console=None):
+    """Make the runs of a plan that are not done, `count` at a time (default: one a core).
 
-    A run that was killed goes on from its checkpoint. A set that cannot be had stops no other's.
-
-    Args:
-        jobs: list of `Job`.
-        results: str or Path of the results folder.
-        count: int, processes at a time; default one a core. On images the last bits of a run
-            follow from the cores that its process has, hence from this.
-        data_dir: folder of the raw files.
-        console: `rich.console.Console`.
+    A run that was killed goes on from its checkpoint. A set that cannot be had stops no other's. On
+    images the last bits of a run follow from the cores that its process has, hence from `count`.
 
     Returns:
         `(failed, missing)`: dict of exit codes by label, and of reasons by data set.
@@ -297,17 +245,11 @@ def run_plan(jobs, results="results", count=None, data_dir=None, console=None):
         KeyboardInterrupt: after SIGINT, once all processes have ended.
     """
     due = [job for job in jobs if job.state != "done"]
-    missing = {}
-    for job in due:
-        if job.entry.dataset not in missing:
-            missing[job.entry.dataset] = _why_missing(job, data_dir)
-    missing = {name: why for name, why in missing.items() if why}
+    first = {job.entry.dataset: job for job in reversed(due)}
+    reasons = {dataset: _why_missing(job, data_dir) for dataset, job in first.items()}
+    missing = {dataset: why for dataset, why in reasons.items() if why}
     due = [job for job in due if job.entry.dataset not in missing]
-    # The same package as this one: see `alad_tf.experiments.parallel.train_seeds`.
-    code = f"import sys; sys.path[:] = {sys.path!r}; from alad_tf.cli import main; main()"
-    commands = {
-        job.label: [sys.executable, "-c", code, *job.words(results, data_dir)] for job in due
-    }
+    commands = {job.label: alad_command(job.words(results, data_dir)) for job in due}
     codes = run_jobs(commands, count, console) if commands else []
     return {k: code for k, code in zip(commands, codes, strict=True) if code}, missing
 
@@ -320,24 +262,18 @@ def _why_missing(job, data_dir):
     return None
 
 
-def run_steps(names, entries, results="results", data_dir=None, console=None):
+def run_steps(names, entries, results=RESULTS, data_dir=None, console=None):
     """Do what tables and figures need besides runs, where it is not done.
 
-    Args:
-        names: sequence of keys of `EXPERIMENTS`, or "all".
-        entries, results, data_dir, console: as for `plan` and `run_plan`.
-
-    Returns:
-        dict of failures by name: what could not be done and why.
+    Returns a dict by name of what could not be done, and why.
     """
     failures = {}
-    for name, step in steps_of(known(names)):
-        if console:
-            console.print(f"{name}: {step}", highlight=False)
-        told = STEPS[step](name, entries, Path(results), data_dir, console)
-        if told:
-            failures[name] = told
-    return failures
+    for name in known(names):
+        for step in EXPERIMENTS[name].steps:
+            if console:
+                console.print(f"{name}: {step}", highlight=False)
+            failures[name] = STEPS[step](name, entries, Path(results), data_dir, console)
+    return {name: why for name, why in failures.items() if why}
 
 
 def _statistics(name, entries, results, data_dir, console):
@@ -347,12 +283,12 @@ def _statistics(name, entries, results, data_dir, console):
 
 
 def _toy(name, entries, results, data_dir, console):
-    if not (results / "figure2.json").is_file():
-        run_toy(results)
+    if not (results / toy.PATH).is_file():
+        toy.run_toy(results)
 
 
 def _timing(name, entries, results, data_dir, console):
-    if (results / "benchmarks" / "anogan.json").is_file():
+    if measured_by("anogan", results):
         return None
     if importlib.util.find_spec("benchmarks") is None:
         return "the timing is benchmarks.anogan; run this from a checkout of the project."
@@ -362,13 +298,13 @@ def _timing(name, entries, results, data_dir, console):
 
 def _examples(name, entries, results, data_dir, console):
     """The example images of runs whose JSON is older than this step, from their detectors."""
-    from alad_tf.experiments.run import evaluate_run
+    from alad_tf.experiments.run import evaluate_run, run_folder
 
     for job in plan([name], entries, results):
-        path = examples_path(results, job.entry.name, job.settings.variant, job.settings.seed)
-        if job.state != "done" or path.is_file():
+        keys = job.entry.name, job.settings.variant, job.settings.seed
+        if job.state != "done" or examples_path(results, *keys).is_file():
             continue
-        folder = Path("runs") / job.label
+        folder = run_folder(*keys)
         if not folder.is_dir():
             return f"no example images, and no run in {folder} to make them from; train it again."
         evaluate_run(folder, job.entry, data_dir, console, results)

@@ -7,8 +7,8 @@ by more than 5e-4 (images; a table's few weights, and small arrays, stay float32
 set again with the rounded weights, and the preset's card says how far its scores moved.
 """
 
-import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,10 @@ from sklearn.metrics import roc_auc_score
 
 from alad_tf.detector.detector import Detector
 from alad_tf.engine.files import DTYPES, read_json, write_json
-from alad_tf.experiments import run as runs
+from alad_tf.experiments.run import read_run, set_threshold
 from alad_tf.experiments.settings import Settings, prepare
 from zoo import _presets as presets
-from zoo._loading import entry as find_entry
-from zoo._loading import save_preset
+from zoo._loading import DETECTOR, find_entry, save_preset
 
 SCORE_MOVES, AUROC_MOVES = 1e-2, 5e-4
 
@@ -37,38 +36,22 @@ def publish(run_folder, data_dir=None, weights=presets.BUNDLED, registry=presets
     Returns:
         `(folder, dtype, moved)`: Path of the preset, its weights' dtype, and a dict with the
         largest relative move of a test score, "score", and of an AUROC, "auroc".
-
-    Raises:
-        FileNotFoundError: no finished run there.
-
-    Example:
-        >>> # publish("runs/cifar10_alad/class0/seed0")
-        >>> publish("nowhere")  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        ...
-        FileNotFoundError: No run in ...nowhere: expected run.json. Give the folder that ...
     """
-    run = runs.read_run(run_folder)
+    run = read_run(run_folder)
     entry, settings = find_entry(run["entry"]), Settings(**run["settings"])
-    detector = Detector.load(Path(run_folder) / runs.DETECTOR)
+    detector = Detector.load(Path(run_folder) / DETECTOR)
     data = prepare(entry, settings, data_dir)
-    test = data.part("test")
-    before = detector.scores(test.x)
-    weights, registry = Path(weights), Path(registry)
-    folder = weights / entry.name / run["variant"]
-    for dtype in sorted(DTYPES, key=lambda name: np.dtype(name).itemsize):
-        if dtype != "float32" and not entry.is_image:
-            continue
-        rounded = Detector.load(detector.save(Path(run_folder) / f"rounded_{dtype}", dtype))
-        shutil.rmtree(Path(run_folder) / f"rounded_{dtype}")
-        after = rounded.scores(test.x)
-        moved = _moved(before, after, test.is_anomaly)
+    before = detector.scores(data.part("test").x)
+    dtypes = sorted(DTYPES, key=lambda name: np.dtype(name).itemsize)
+    for dtype in dtypes if entry.is_image else ["float32"]:
+        rounded, scores, moved = _rounded(detector, dtype, data.part("test"), before)
         if moved["score"] <= SCORE_MOVES and moved["auroc"] <= AUROC_MOVES:
             break
-    runs.set_threshold(rounded, data, after)
+    set_threshold(rounded, data, scores)
     rounded.metadata["rounding"] = {"weights": dtype, **moved}
-    save_preset(rounded, folder, dtype)
+    folder = save_preset(rounded, Path(weights) / entry.name / run["variant"], dtype)
     (folder / presets.MANIFEST).unlink()  # the registry has the hashes of what is published
+    registry = Path(registry)
     listed = read_json(registry) if registry.is_file() else {"release": None, "presets": {}}
     files = {path.name: presets.sha256(path) for path in sorted(folder.iterdir())}
     listed["presets"].setdefault(entry.name, {})[run["variant"]] = files
@@ -76,15 +59,18 @@ def publish(run_folder, data_dir=None, weights=presets.BUNDLED, registry=presets
     return folder, dtype, moved
 
 
-def _moved(before, after, is_anomaly):
-    score = max(
-        float(np.max(np.abs(after[name] - before[name]) / np.abs(before[name]))) for name in before
-    )
-    auroc = max(
-        abs(roc_auc_score(is_anomaly, after[name]) - roc_auc_score(is_anomaly, before[name]))
-        for name in before
-    )
-    return {"score": score, "auroc": auroc}
+def _rounded(detector, dtype, test, before):
+    """The detector with weights of a dtype, its test scores, and how far these moved at most."""
+    with tempfile.TemporaryDirectory() as folder:
+        rounded = Detector.load(detector.save(Path(folder) / DETECTOR, dtype))
+    after = rounded.scores(test.x)
+    scores = (np.max(np.abs(after[k] - old) / np.abs(old)) for k, old in before.items())
+    aurocs = [
+        [roc_auc_score(test.is_anomaly, values[name]) for name in before]
+        for values in (before, after)
+    ]
+    auroc = np.max(np.abs(np.subtract(*aurocs)))
+    return rounded, after, {"score": float(max(scores)), "auroc": float(auroc)}
 
 
 if __name__ == "__main__":

@@ -1,10 +1,16 @@
-"""One JSON a training run: what was run, on what, and what came out."""
+"""One JSON a training run: what was run, on what, and what came out; and all of them as a frame."""
 
+import re
 from pathlib import Path
+
+import pandas as pd
 
 from alad_tf.detector.metrics import METRICS
 from alad_tf.engine.files import read_json, write_json
+from alad_tf.experiments import RESULTS
 
+DEFAULT = "default"  # the variant in which nothing was changed
+TITLES = {"f1": "F1", "auroc": "AUROC", "auprc": "AUPRC"}  # of metrics in tables
 FIELDS = (
     "entry",
     "dataset",
@@ -22,26 +28,20 @@ FIELDS = (
     "hardware",
     "commit",
 )
+_KEYS = ("entry", "variant", "normal_class", "changes", "seed", "trained", "score")
+_CLASS = re.compile(r"class(\d+)(?:_(.+))?")
 
 
-def result_path(folder, entry, variant, seed):
-    """Where a run's JSON lies: `<folder>/<entry>/<variant>/seed<k>.json`."""
-    return Path(folder) / entry / variant / f"seed{int(seed)}.json"
+def result_path(folder, entry, variant, seed, kind=""):
+    """Where a run's JSON lies: `<folder>/<entry>/<variant>/seed<k>.json`.
+
+    A `kind` ("history", "flagged", "examples") is what else is kept of the run.
+    """
+    return Path(folder) / entry / variant / f"{kind}{'_' * bool(kind)}seed{int(seed)}.json"
 
 
 def write_result(folder, result):
-    """Write a run's result, checked for completeness.
-
-    Args:
-        folder: str or Path of the results folder.
-        result: dict with the keys of `FIELDS`.
-
-    Returns:
-        Path of the JSON.
-
-    Raises:
-        ValueError: a field is missing, or a metric is missing or outside [0, 1].
-    """
+    """Write a run's result, a dict with the keys of `FIELDS`; ValueError if it is incomplete."""
     missing = [name for name in FIELDS if name not in result]
     if missing:
         raise ValueError(f"A result needs the fields {FIELDS}; missing {missing}.")
@@ -54,61 +54,85 @@ def write_result(folder, result):
     return write_json(path, {name: result[name] for name in FIELDS})
 
 
-def read_results(folder, entry, variant="default"):
-    """All runs of an entry's variant, ordered by seed.
+def write_flagged(folder, run, flagged):
+    """Keep a run's counts of flagged rows by class (see `flagged_by_label`) beside its result."""
+    path = result_path(folder, run["entry"], run["variant"], run["seed"], "flagged")
+    return write_json(path, flagged)
 
-    Args:
-        folder: str or Path of the results folder.
-        entry, variant: str.
 
-    Returns:
-        list of dicts, empty if there are none.
+def write_history(folder, run, history):
+    """Keep the logs of a run's epochs beside its result, rounded to five decimals."""
+    path = result_path(folder, run["entry"], run["variant"], run["seed"], "history")
+    rounded = [{name: round(value, 5) for name, value in logs.items()} for logs in history]
+    return write_json(path, rounded)
 
-    Raises:
-        ValueError: a file is not JSON.
-    """
+
+def read_results(folder, entry, variant=DEFAULT):
+    """All runs of an entry's variant, ordered by seed: list of dicts."""
     found = (Path(folder) / entry / variant).glob("seed*.json")
     return sorted((read_json(path) for path in found), key=lambda run: run["seed"])
 
 
-def write_flagged(folder, run, flagged):
-    """Write a run's counts of flagged rows by class beside its result.
-
-    Args:
-        folder: str or Path of the results folder.
-        run: dict with "entry", "variant" and "seed".
-        flagged: rows of `alad_tf.experiments.errors.flagged_by_label`.
-
-    Returns:
-        Path of the JSON, `<folder>/<entry>/<variant>/flagged_seed<k>.json`.
-    """
-    path = result_path(folder, run["entry"], run["variant"], run["seed"])
-    return write_json(path.with_name(f"flagged_{path.name}"), flagged)
-
-
-def write_history(folder, run, history):
-    """Write a run's epochs beside its result.
-
-    Args:
-        folder: str or Path of the results folder.
-        run: dict with "entry", "variant" and "seed".
-        history: list of dicts, the logs of every epoch; see `ALAD.fit`.
-
-    Returns:
-        Path of the JSON, `<folder>/<entry>/<variant>/history_seed<k>.json`.
-    """
-    path = result_path(folder, run["entry"], run["variant"], run["seed"])
-    rounded = [{name: round(value, 5) for name, value in logs.items()} for logs in history]
-    return write_json(path.with_name(f"history_{path.name}"), rounded)
-
-
-def read_histories(folder, entry, variant="default"):
+def read_histories(folder, entry, variant=DEFAULT):
     """The histories of an entry's variant: dict by seed of lists of epochs' logs."""
     found = (Path(folder) / entry / variant).glob("history_seed*.json")
     return {int(path.stem.removeprefix("history_seed")): read_json(path) for path in sorted(found)}
 
 
-def read_flagged(folder, entry, variant="default"):
+def read_flagged(folder, entry, variant=DEFAULT):
     """The counts by class of all seeds of an entry's variant: a list of `flagged_by_label` rows."""
     found = (Path(folder) / entry / variant).glob("flagged_seed*.json")
     return [read_json(path) for path in sorted(found)]
+
+
+def measured_by(benchmark, results=RESULTS):
+    """What `benchmarks.<benchmark>` wrote, or None."""
+    path = Path(results) / "benchmarks" / f"{benchmark}.json"
+    return read_json(path) if path.is_file() else None
+
+
+def read_frame(folder=RESULTS, entry="*"):
+    """All results as one tidy frame: a row for each run and score, trained and untrained.
+
+    Its columns are `entry`, `variant`, `normal_class` and `changes` (the two parts of an image
+    set's variant; elsewhere the class is missing and `changes` is the variant), `seed`, `trained`,
+    `score`, the five metrics, and `run`, the whole result.
+    """
+    rows = []
+    for path in Path(folder).glob(f"{entry}/*/seed*.json"):
+        run = read_json(path)
+        of_class = _CLASS.fullmatch(run["variant"])
+        number, changes = of_class.groups() if of_class else (None, run["variant"])
+        keys = (run["entry"], run["variant"], number and int(number), changes or DEFAULT)
+        for trained, scores in ((True, run["metrics"]), (False, run["untrained"])):
+            for score, values in scores.items():
+                metrics = (values[name] for name in METRICS)
+                rows.append((*keys, run["seed"], trained, score, *metrics, run))
+    frame = pd.DataFrame(rows, columns=[*_KEYS, *METRICS, "run"])
+    types = {"normal_class": "Int64", "trained": bool, **dict.fromkeys(METRICS, float)}
+    return frame.astype(types).sort_values(["entry", "variant", "seed"], kind="stable")
+
+
+def select(frame, **values):
+    """The rows of a frame that have these values in these columns."""
+    for column, value in values.items():
+        frame = frame[frame[column] == value]
+    return frame
+
+
+def runs_in(frame):
+    """The runs that a frame's rows are of, each once: list of result dicts."""
+    return list(frame.drop_duplicates(["entry", "variant", "seed"])["run"])
+
+
+def spread_of(values, digits=4):
+    """Mean and sample standard deviation as text; of one value itself, of none "".
+
+    Example:
+        >>> spread_of(pd.Series([0.4, 0.6])), spread_of(pd.Series([0.5]))
+        ('0.5000 ± 0.1414', '0.5000')
+    """
+    if not len(values):
+        return ""
+    mean = f"{values.mean():.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {values.std():.{digits}f}"

@@ -2,20 +2,20 @@
 
 import dataclasses
 
-from alad_tf.data import IMAGE_DATASETS, Records, Split, class_number, load, split
+from alad_tf.data import Records, Split, class_number, load, split
 from alad_tf.data.records import unknown_name_error
+from alad_tf.detector.metrics import evaluate
 from alad_tf.engine.callbacks import RULES
 from alad_tf.engine.kernels import PRECISIONS
+from alad_tf.experiments.results import DEFAULT
 from alad_tf.preprocess import for_dataset
 from alad_tf.preprocess.base import Preprocessor
 
 PAIR_AXES = {"channels": -1, "height": 1}  # of a batch of images
-_OF_THE_DATA = (
-    "contaminated",
-    "swap_halves",
-    "scaling",
-    "normal_class",
-)  # which the model does not see
+_AXIS_NAMES = {axis: name for name, axis in PAIR_AXES.items()}
+_CHOICES = {"pair_axis": PAIR_AXES, "stopping": RULES, "precision": PRECISIONS}
+# which the model does not see
+_OF_THE_DATA = ("contaminated", "swap_halves", "scaling", "normal_class")
 _OF_THE_MODEL = ("spectral_norm", "latent_discriminator", "pair_axis", "precision")
 SPLIT_SEED = 42  # the protocol's split is the same in every run; a run's seed is the training's
 
@@ -75,7 +75,6 @@ class Settings:
             >>> settings.resolve(zoo.entry("cifar10_alad")).variant
             'class1'
         """
-        images = entry.dataset in IMAGE_DATASETS
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name not in ("seed", *entry.options) and value != field.default:
@@ -84,43 +83,39 @@ class Settings:
                     f"it has {', '.join(sorted(entry.options))}. Leave it out."
                 )
         for name in ("normal_class", "pair_axis"):
-            if not images and getattr(self, name) is not None:
+            if not entry.is_image and getattr(self, name) is not None:
                 raise ValueError(
                     f"received {name}={getattr(self, name)!r} for {entry.name}, whose samples are "
                     "no images. Leave it out."
                 )
-        for what, known in (
-            ("pair_axis", PAIR_AXES),
-            ("stopping", RULES),
-            ("precision", PRECISIONS),
-        ):
-            value = getattr(self, what)
-            if value is not None and value not in known:
-                raise unknown_name_error(what, value, known)
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in (None, *known):
+                raise unknown_name_error(name, getattr(self, name), known)
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience must be at least 1 epoch; received {self.patience}.")
         own = {name: getattr(entry, name, None) for name in ("stopping", "patience", "epochs")}
-        axes = {number: name for name, number in PAIR_AXES.items()}
         own["precision"] = "float32"
-        own["pair_axis"] = axes.get(getattr(entry, "pair_axis", None))
+        own["pair_axis"] = _AXIS_NAMES.get(getattr(entry, "pair_axis", None))
         same = {name: None for name, value in own.items() if getattr(self, name) == value}
-        number = class_number(entry.dataset, self.normal_class) if images else None
+        number = class_number(entry.dataset, self.normal_class) if entry.is_image else None
         return dataclasses.replace(self, normal_class=number, **same)
 
     @property
     def variant(self):
         """Name of what differs from the default, as it stands in paths and results."""
-        parts = [f"class{self.normal_class}"] * (self.normal_class is not None)
-        parts += ["contaminated"] * self.contaminated
-        parts += ["swapped"] * self.swap_halves
-        parts += ["no_sn"] * (not self.spectral_norm)
-        parts += ["no_dl"] * (not self.latent_discriminator)
-        parts += ["raw" if self.scaling == "none" else f"{self.scaling}"] * bool(self.scaling)
-        parts += [f"{self.pair_axis}"] * bool(self.pair_axis)
-        parts += [f"stop_{self.stopping}"] * bool(self.stopping)
-        parts += [f"patience{self.patience}"] * (self.patience is not None)
-        parts += [f"epochs{self.epochs}"] * (self.epochs is not None)
-        return "_".join(parts) or "default"
+        named = [
+            (f"class{self.normal_class}", self.normal_class is not None),
+            ("contaminated", self.contaminated),
+            ("swapped", self.swap_halves),
+            ("no_sn", not self.spectral_norm),
+            ("no_dl", not self.latent_discriminator),
+            ("raw" if self.scaling == "none" else self.scaling, self.scaling),
+            (self.pair_axis, self.pair_axis),
+            (f"stop_{self.stopping}", self.stopping),
+            (f"patience{self.patience}", self.patience is not None),
+            (f"epochs{self.epochs}", self.epochs is not None),
+        ]
+        return "_".join(name for name, changed in named if changed) or DEFAULT
 
     def config(self, entry):
         """The hyper-parameters of the run: the entry's, with what these settings change.
@@ -139,17 +134,17 @@ class Settings:
         changed = {name: getattr(self, name) for name in entry.options if name not in _OF_THE_DATA}
         if changed.get("pair_axis") is not None:
             changed["pair_axis"] = PAIR_AXES[self.pair_axis]
-        given = {name: value for name, value in changed.items() if value is not None}
-        return {**entry.hyper_parameters(), **given}
+        set_here = {name: value for name, value in changed.items() if value is not None}
+        return {**entry.hyper_parameters(), **set_here}
 
     def build_options(self, entry):
-        """What the entry's `build` is told besides the seed: dict of the model's options.
+        """The arguments of the entry's `build`, besides the seed.
 
         Args:
             entry: `Entry` of the zoo, of any method.
 
         Returns:
-            dict, empty for a baseline.
+            dict of the model's options, empty for a baseline.
 
         Example:
             >>> import zoo
@@ -162,8 +157,8 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Prepared:
-    """A protocol's rows and their preprocessing: what trains and what tests.
+class ProtocolData:
+    """A data set's records, which of them train and test, and preprocessing fitted on the former.
 
     Attributes:
         records: raw `Records` of the whole set.
@@ -196,6 +191,10 @@ class Prepared:
             "split_seed": self.split.seed,
         }
 
+    def evaluate(self, scores):
+        """Metrics of the test rows' scores, at the protocol's top fraction: dict by score."""
+        return evaluate(scores, self.records.is_anomaly[self.split.test], self.split.top_fraction)
+
 
 def prepare(entry, settings=None, data_dir=None):
     """Load, split and preprocess an entry's data.
@@ -203,13 +202,18 @@ def prepare(entry, settings=None, data_dir=None):
     Args:
         entry: `Entry`.
         settings: `Settings`; its normal class, contamination, halves and scaling count here.
-        data_dir: folder of the data; see `alad_tf.data.load`.
+        data_dir: folder of the data, as str or Path; see `alad_tf.data.load`.
 
     Returns:
-        `Prepared`.
+        `ProtocolData`.
 
     Raises:
         FileNotFoundError, ValueError: from loading, splitting and preprocessing.
+
+    Example:
+        >>> import zoo
+        >>> prepare(zoo.entry("breast_cancer_alad")).transformed("train").shape
+        (143, 30)
     """
     settings = settings or Settings()
     records = load(entry.dataset, data_dir, settings.normal_class)
@@ -221,4 +225,4 @@ def prepare(entry, settings=None, data_dir=None):
         swap_halves=settings.swap_halves,
     )
     preprocessor = for_dataset(entry.dataset, records, rows.train, settings.scaling)
-    return Prepared(records, rows, preprocessor)
+    return ProtocolData(records, rows, preprocessor)

@@ -7,6 +7,7 @@ import numpy as np
 from alad_tf.detector.metrics import evaluate
 from alad_tf.engine import machine
 from alad_tf.engine.files import write_json
+from alad_tf.experiments import RESULTS
 from alad_tf.model.alad import ALAD
 from alad_tf.model.scorer import Scorer
 from alad_tf.model.specs import dense
@@ -23,6 +24,7 @@ ROWS = {
     "D_xx": [dense(WIDTH, "lrelu"), dense(WIDTH, "lrelu"), dense(1)],
     "D_zz": [dense(WIDTH, "lrelu"), dense(1)],
 }
+PATH = "figure2.json"  # in the results folder
 TRAIN, NORMAL, ANOMALOUS = 2000, 200, 40
 EPOCHS, BATCH, LEARNING_RATE = 125, 50, 5e-4
 FAR = 0.5  # from the nearest training row, for an anomaly
@@ -36,19 +38,9 @@ def arc(count, generator):
 
 
 def toy_data(seed=0):
-    """Samples of the plane.
+    """Samples of the plane: `(x_train, x_test, is_anomaly)`, (2000, 2), (240, 2) and (240,).
 
-    Args:
-        seed: int.
-
-    Returns:
-        `(x_train, x_test, is_anomaly)`: float32 (2000, 2) and (240, 2), bool (240,). Anomalies lie
-        anywhere in a square, but not near a training row.
-
-    Example:
-        >>> x_train, x_test, is_anomaly = toy_data()
-        >>> len(x_train), int(is_anomaly.sum())
-        (2000, 40)
+    Anomalies lie anywhere in a square, but not near a training row.
     """
     generator = np.random.default_rng(seed)
     x_train, normal = arc(TRAIN, generator), arc(NORMAL, generator)
@@ -66,18 +58,10 @@ def toy_model(seed=0, **options):
     return model
 
 
-def run_toy(results="results", seed=0):
-    """Train on the arc and write what Figure 2 shows, in some ten seconds.
+def run_toy(results=RESULTS, seed=0):
+    """Train on the arc and write what Figure 2 shows, in some ten seconds; the JSON's Path.
 
-    Args:
-        results: str or Path of the results folder.
-        seed: int, of the data and the model.
-
-    Returns:
-        Path of `results/figure2.json`: of each test sample x, its code z, its reconstruction and
-        its features score; metrics of the trained and the untrained network.
-
-    Source: ALAD, Figure 2.
+    Of each test sample x it has the code z, the reconstruction and the features score.
     """
     x_train, x_test, is_anomaly = toy_data(seed)
     model = toy_model(seed)
@@ -86,7 +70,7 @@ def run_toy(results="results", seed=0):
     model.fit(x_train, batch_size=BATCH, epochs=EPOCHS, verbose=0)
     scorer = Scorer.from_alad(model)
     scores = scorer.scores(x_test)
-    told = {
+    result = {
         "command": "alad reproduce figure2",
         "seed": seed,
         "epochs": EPOCHS,
@@ -103,7 +87,7 @@ def run_toy(results="results", seed=0):
         "versions": machine.versions(),
         "commit": machine.commit(),
     }
-    return write_json(Path(results) / "figure2.json", told)
+    return write_json(Path(results) / PATH, result)
 
 
 def _rounded(values):

@@ -5,20 +5,13 @@ from pathlib import Path
 NORMAL, ANOMALOUS, GREY = "#2b6cb0", "#c53030", "#4a5568"
 
 
+DPI = 120
+
+
 def new_figure(square=False, panels=1):
-    """A figure and its axes, without a display.
+    """A figure and its axes, 7 inches across, or 5.5 x 5 if it is to be square.
 
-    Args:
-        square: bool, 5.5 x 5 inches instead of 7 inches across.
-        panels: int, axes one below the other, with one x-axis.
-
-    Returns:
-        `(figure, axes)`: matplotlib's; of several panels, an array of axes.
-
-    Example:
-        >>> figure, axes = new_figure(panels=2)
-        >>> len(axes), figure.get_size_inches().tolist()
-        (2, [7.0, 4.8])
+    Of several panels, one below the other with one x-axis, the axes are an array.
     """
     size = (5.5, 5.0) if square else (7.0, 4.2 if panels == 1 else 2.4 * panels)
     figure = blank_figure(size)
@@ -29,41 +22,33 @@ def new_figure(square=False, panels=1):
 
 
 def blank_figure(size):
-    """An empty figure, without a display.
-
-    Args:
-        size: tuple (width, height) of floats, inches.
-
-    Returns:
-        `matplotlib.figure.Figure`.
-
-    Example:
-        >>> blank_figure((2.0, 1.0)).get_size_inches().tolist()
-        [2.0, 1.0]
-    """
+    """An empty `matplotlib.figure.Figure` of a (width, height) in inches, without a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, dpi=120, layout="constrained")
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)  # no display is needed, and pyplot's global state is left alone
     return figure
 
 
+def image_grid(figure, rows, columns):
+    """Axes for images, without ticks and frames: array (rows, columns)."""
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    return grid
+
+
+def show_images(line, images, label):
+    """Draw images side by side into one line of a grid, with a label before the first."""
+    line[0].set_ylabel(label, rotation=0, ha="right", va="center")
+    for axes, image in zip(line, images, strict=False):
+        axes.imshow(image.squeeze(), cmap="gray" if image.shape[-1] == 1 else None)
+
+
 def save_figure(figure, path):
-    """Write a figure as a PNG, through a temporary name.
-
-    Args:
-        figure: `matplotlib.figure.Figure`.
-        path: str or Path of the PNG; its folder is made if it is not there.
-
-    Returns:
-        Path of the PNG.
-
-    Example:
-        >>> import tempfile
-        >>> save_figure(blank_figure((2.0, 1.0)), tempfile.mkdtemp() + "/new/blank.png").name
-        'blank.png'
-    """
+    """Write a figure as a PNG, through a temporary name; the Path. Its folder is made."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
@@ -73,13 +58,7 @@ def save_figure(figure, path):
 
 
 def short(value):
-    """A score as text of a few characters, for captions.
-
-    Args:
-        value: float.
-
-    Returns:
-        str: three digits, or all digits before the point.
+    """A score as text of a few characters: three digits, or all digits before the point.
 
     Example:
         >>> short(0.01234), short(98.76), short(999.6), short(1974.2), short(1e9)

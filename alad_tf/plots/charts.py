@@ -8,10 +8,14 @@ from alad_tf.plots.canvas import (
     GREY,
     NORMAL,
     blank_figure,
+    image_grid,
     new_figure,
     save_figure,
     short,
+    show_images,
 )
+
+_STYLES = {"D_xx": "--", "D_zz": ":", "E": "--", "D": "--", "energy": "--", "singularity": ":"}
 
 
 def score_histogram(
@@ -52,10 +56,8 @@ def score_histogram(
         high = threshold + 0.05 * (threshold - scores.min())
     beyond = scores > high
     edges = np.linspace(scores.min(), high, 41)
-    for mask, color, name in (
-        (~is_anomaly, NORMAL, kinds[0]),
-        (is_anomaly, ANOMALOUS, kinds[1]),
-    ):
+    masks = (~is_anomaly, is_anomaly)
+    for mask, color, name in zip(masks, (NORMAL, ANOMALOUS), kinds, strict=True):
         if not mask.any():
             continue
         values = np.minimum(scores[mask], high)
@@ -141,20 +143,10 @@ def loss_curves(history, path, title="", kept_epoch=None):
     figure, all_axes = new_figure(panels=len(panels))
     all_axes = np.atleast_1d(all_axes)
     epochs = np.arange(1, len(history) + 1)
-    styles = {
-        "D_xz": "-",
-        "D_xx": "--",
-        "D_zz": ":",
-        "G": "-",
-        "E": "--",
-        "D": "--",
-        "energy": "--",
-    }
-    styles["singularity"] = ":"
     for axes, (label, names) in zip(all_axes, panels, strict=True):
         for name in names:
             values = [logs[name] for logs in history]
-            axes.plot(epochs, values, styles.get(name, "-"), linewidth=1.6, label=name)
+            axes.plot(epochs, values, _STYLES.get(name, "-"), linewidth=1.6, label=name)
         if kept_epoch is not None:
             axes.axvline(kept_epoch, color=GREY, linewidth=0.8)
         lowest = min(logs[name] for logs in history for name in names)
@@ -217,7 +209,7 @@ def reconstructions(pictures, path, title=""):
 
     Example:
         >>> import tempfile
-        >>> x = np.zeros((2, 4, 4, 3), "uint8")  # made: detector.reconstruct(x)
+        >>> x = np.zeros((2, 4, 4, 3), "uint8")
         >>> path = tempfile.mkdtemp() + "/pictures.png"
         >>> reconstructions({"normal": (x, x, ["0.1", "0.2"])}, path).name
         'pictures.png'
@@ -226,18 +218,11 @@ def reconstructions(pictures, path, title=""):
     """
     columns = max(len(images) for images, *_ in pictures.values())
     rows = 2 * len(pictures)
-    size = (0.85 * columns + 1.3, 1.0 * rows + 0.4)
-    figure = blank_figure(size)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
-    for index, (name, (images, made, captions)) in enumerate(pictures.items()):
-        for offset, (label, block) in enumerate(((name, images), ("reconstruction", made))):
-            line = grid[2 * index + offset]
-            line[0].set_ylabel(label, rotation=0, ha="right", va="center")
-            for axes, image in zip(line, block, strict=False):
-                axes.imshow(image.squeeze(), cmap="gray" if image.shape[-1] == 1 else None)
+    figure = blank_figure((0.85 * columns + 1.3, 1.0 * rows + 0.4))
+    grid = image_grid(figure, rows, columns)
+    for index, (name, (images, reconstructed, captions)) in enumerate(pictures.items()):
+        show_images(grid[2 * index], images, name)
+        show_images(grid[2 * index + 1], reconstructed, "reconstruction")
         for axes, caption in zip(grid[2 * index], captions or (), strict=False):
             axes.set_title(caption, fontsize=7)
     figure.suptitle(title, fontsize=10)

@@ -3,7 +3,17 @@
 import numpy as np
 
 from alad_tf.detector.explain import as_shown
-from alad_tf.plots.canvas import ANOMALOUS, GREY, NORMAL, new_figure, save_figure, short
+from alad_tf.plots.canvas import (
+    ANOMALOUS,
+    GREY,
+    NORMAL,
+    blank_figure,
+    image_grid,
+    new_figure,
+    save_figure,
+    short,
+    show_images,
+)
 
 
 def column_bars(explanation, row, path, count=10, title=""):
@@ -26,13 +36,13 @@ def column_bars(explanation, row, path, count=10, title=""):
         >>> import tempfile
         >>> from alad_tf.detector.explain import Explanation
         >>> one, columns = np.ones(1), {"size": np.array([9.0])}
-        >>> told = Explanation("l1", 8 * one, 0 * one, np.ones((1, 1)), ("size",),
-        ...                    np.full((1, 1), 8.0), columns, {"size": one})
-        >>> column_bars(told, 0, tempfile.mkdtemp() + "/reasons.png").name
+        >>> explanation = Explanation("l1", 8 * one, 0 * one, np.ones((1, 1)), ("size",),
+        ...                           np.full((1, 1), 8.0), columns, {"size": one})
+        >>> column_bars(explanation, 0, tempfile.mkdtemp() + "/reasons.png").name
         'reasons.png'
     """
-    told = {reason["column"]: reason for reason in explanation.top(row, len(explanation.columns))}
-    ranked = sorted(told.values(), key=lambda reason: -abs(reason["attribution"]))[:count]
+    reasons = explanation.top(row, len(explanation.columns))
+    ranked = sorted(reasons, key=lambda reason: -abs(reason["attribution"]))[:count]
     figure, axes = new_figure()
     figure.set_size_inches(8.0, 1.2 + 0.34 * len(ranked))
     values = [reason["attribution"] for reason in ranked]
@@ -40,10 +50,8 @@ def column_bars(explanation, row, path, count=10, title=""):
     places = np.arange(len(ranked))
     axes.barh(places, values, color=colors, height=0.7)
     labels = [
-        "{column}: {0} (expected {1})".format(
-            *(as_shown(reason[key]) for key in ("observed", "expected")), column=reason["column"]
-        )
-        for reason in ranked
+        f"{r['column']}: {as_shown(r['observed'])} (expected {as_shown(r['expected'])})"
+        for r in ranked
     ]
     axes.set_yticks(places, labels)
     axes.invert_yaxis()
@@ -74,8 +82,8 @@ def heat_maps(explanation, images, path, title=""):
         >>> import tempfile
         >>> from alad_tf.detector.explain import Explanation
         >>> one, images = np.ones(1), np.zeros((1, 4, 4, 3), "uint8")
-        >>> told = Explanation("l1", one, 0 * one, images, (), np.ones((1, 4, 4)), {}, {})
-        >>> heat_maps(told, images, tempfile.mkdtemp() + "/reasons.png").name
+        >>> explanation = Explanation("l1", one, 0 * one, images, (), np.ones((1, 4, 4)), {}, {})
+        >>> heat_maps(explanation, images, tempfile.mkdtemp() + "/reasons.png").name
         'reasons.png'
     """
     maps = explanation.attributions
@@ -84,23 +92,14 @@ def heat_maps(explanation, images, path, title=""):
             f"Heat maps need the explanation of one to ten images and these; received "
             f"attributions of shape {maps.shape} and {len(images)} images."
         )
-    figure, _ = new_figure()
-    figure.clear()
-    figure.set_size_inches(1.0 * len(images) + 2.2, 3.9)
-    grid = figure.subplots(3, len(images), squeeze=False)
+    figure = blank_figure((1.0 * len(images) + 2.2, 3.9))
+    grid = image_grid(figure, 3, len(images))
+    show_images(grid[0], images, "image")
+    show_images(grid[1], explanation.reconstruction, "reconstruction")
+    grid[2, 0].set_ylabel("adds to score", rotation=0, ha="right", va="center")
     limit = np.quantile(np.abs(maps), 0.995) or 1.0
-    for label, line in zip(("image", "reconstruction", "adds to score"), grid, strict=True):
-        line[0].set_ylabel(label, rotation=0, ha="right", va="center")
-    for axes in grid.flat:
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
-    for column, (image, made, heat) in enumerate(
-        zip(images, explanation.reconstruction, maps, strict=True)
-    ):
-        gray = "gray" if image.shape[-1] == 1 else None
-        grid[0, column].imshow(image.squeeze(), cmap=gray)
+    for column, heat in enumerate(maps):
         grid[0, column].set_title(short(explanation.scores[column]), fontsize=8)
-        grid[1, column].imshow(made.squeeze(), cmap=gray)
         drawn = grid[2, column].imshow(heat, cmap="RdBu_r", vmin=-limit, vmax=limit)
     figure.colorbar(drawn, ax=grid[2, :], shrink=0.9)
     figure.suptitle(title or f"{explanation.score} score above each image", fontsize=10)

@@ -11,57 +11,35 @@ from alad_tf.plots.canvas import short
 COLUMNS = 10  # images a row, as in the paper's figures
 
 
-def write_pictures(folder, data, detector, test_scores, history):
+def first_images(is_anomaly, columns=COLUMNS):
+    """The rows of the first normal and the first anomalous images, whatever they look like."""
+    kinds = {"normal": ~is_anomaly, "anomalous": is_anomaly}
+    return {kind: np.flatnonzero(mask)[: min(columns, COLUMNS)] for kind, mask in kinds.items()}
+
+
+def write_pictures(folder, test, detector, test_scores, history):
     """Draw a run's pictures into its folder.
 
     Args:
         folder: str or Path of the run folder.
-        data: `alad_tf.experiments.settings.Prepared`.
+        test: `Records` of the test rows.
         detector: the run's `Detector`.
         test_scores: dict of the test rows' scores, float arrays (n,) by score name.
         history: list of dicts, the logs of every epoch.
-
-    Returns:
-        dict of Paths by name.
-
-    Source: ALAD, Figures 5 and 6 for images.
     """
-    folder = Path(folder)
-    test = data.part("test")
-    title = f"{detector.metadata['entry']}, {detector.metadata['variant']}"
-    seed = f"seed {detector.metadata['seed']}"
+    folder, run = Path(folder), detector.metadata
+    title = f"{run['entry']}, {run['variant']}, seed {run['seed']}"
     name = "anomaly score" if detector.score == "score" else f"{detector.score} score"
-    written = {
-        "score histogram": charts.score_histogram(
-            test_scores[detector.score],
-            test.is_anomaly,
-            folder / "score_histogram.png",
-            detector.threshold,
-            f"{title}, {seed}: test rows",
-            name,
-        ),
-        "ROC curves": charts.roc(
-            test_scores, test.is_anomaly, folder / "roc.png", f"{title}, {seed}: test rows"
-        ),
-    }
+    scores, of_test = test_scores[detector.score], f"{title}: test rows"
+    path = folder / "score_histogram.png"
+    charts.score_histogram(scores, test.is_anomaly, path, detector.threshold, of_test, name)
+    charts.roc(test_scores, test.is_anomaly, folder / "roc.png", of_test)
     if history:
-        written["loss curves"] = charts.loss_curves(
-            history, folder / "loss_curves.png", f"{title}, {seed}", detector.metadata["kept_epoch"]
-        )
+        charts.loss_curves(history, folder / "loss_curves.png", title, run["kept_epoch"])
     if test.name in IMAGE_DATASETS and detector.reconstructs:
-        written["reconstructions"] = _reconstructions(
-            folder / "reconstructions.png", test, detector, test_scores, f"{title}, {seed}"
-        )
-    return written
-
-
-def _reconstructions(path, test, detector, test_scores, title):
-    """The first normal and the first anomalous test images, whatever they look like."""
-    names, scores = class_names(test.name), test_scores[detector.score]
-    pictures = {}
-    for name, mask in (("normal", ~test.is_anomaly), ("anomalous", test.is_anomaly)):
-        rows = np.flatnonzero(mask)[:COLUMNS]
-        captions = [f"{names[test.labels[row]]}\n{short(scores[row])}" for row in rows]
-        pictures[name] = (test.x[rows], detector.reconstruct(test.x[rows]), captions)
-    above = f"{title}: class and {detector.score} score above each image"
-    return charts.reconstructions(pictures, path, above)
+        names, pictures = class_names(test.name), {}
+        for kind, rows in first_images(test.is_anomaly).items():
+            captions = [f"{names[test.labels[row]]}\n{short(scores[row])}" for row in rows]
+            pictures[kind] = (test.x[rows], detector.reconstruct(test.x[rows]), captions)
+        title = f"{title}: class and {detector.score} score above each image"
+        charts.reconstructions(pictures, folder / "reconstructions.png", title)

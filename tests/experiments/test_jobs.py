@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import zoo
 from alad_tf.cli import app
+from alad_tf.detector.metrics import METRICS
 from alad_tf.engine.files import read_json
 from alad_tf.experiments import parallel
 from alad_tf.experiments import run as runs
@@ -351,3 +352,14 @@ def test_seeds_side_by_side_are_the_runs_of_each_alone(tmp_path):
         assert f"seed {seed} | epoch 2/2" in text
         assert f"│ {result['metrics']['features']['auroc']:.4f}" in table
         assert (tmp_path / "runs" / ENTRY / "epochs2" / f"seed{seed}" / "detector").is_dir()
+
+
+def test_the_table_of_seeds_has_a_row_each_their_mean_and_the_papers():
+    values = [dict.fromkeys(METRICS, number) for number in (0.25, 0.75)]
+    trained = [{"seed": k, "metrics": {"features": v}} for k, v in enumerate(values)]
+    table = parallel.seeds_table(zoo.entry("kdd99_alad"), trained)
+    assert [list(column.cells) for column in table.columns] == [
+        ["seed 0", "seed 1", "mean ± std of 2", "paper (Table II, ten runs)"],
+        ["0.2500", "0.7500", "0.5000 ± 0.3536", "0.9501"],
+        ["0.2500", "0.7500", "0.5000 ± 0.3536", ""],
+    ]

@@ -7,7 +7,7 @@ import pytest
 
 import zoo
 from alad_tf.experiments.report import render
-from alad_tf.experiments.results import read_results, write_history, write_result
+from alad_tf.experiments.results import read_frame, read_results, write_history, write_result
 from alad_tf.experiments.tables import TABLE_TWO, table_two
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ def test_what_has_not_been_run_is_shown_as_such(tmp_path):
 
 
 def rows_of_table_two(results):
-    lines = [line for line in table_two(ENTRIES, results) if line.startswith("| ")][1:]
+    lines = [line for line in table_two(ENTRIES, read_frame(results)) if line.startswith("| ")][1:]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {(data, model): rest for data, model, *rest in cells if data != "---"}
 

@@ -15,7 +15,7 @@ from alad_tf.experiments.errors import examples_path, read_examples
 from alad_tf.experiments.figures import NAMES, figure_sections, write_figures
 from alad_tf.experiments.plan import AUTHORS_RUNS, EXPERIMENTS, runs_of
 from alad_tf.experiments.report import write_report
-from alad_tf.experiments.results import read_results, write_result
+from alad_tf.experiments.results import read_frame, read_results, write_result
 from alad_tf.experiments.tables import (
     QUESTIONS,
     open_questions,
@@ -59,10 +59,14 @@ def test_the_report_is_a_function_of_the_results(tmp_path):
 
 
 def test_what_has_not_been_run_is_said(tmp_path):
-    for table in (table_one, table_four, table_five, table_six, table_seven, table_eight):
-        rows = cells(table(tmp_path))
+    frame = read_frame(tmp_path)  # without a row
+    tables = [table(frame) for table in (table_five, table_six, table_seven, table_eight)]
+    for lines in (table_one(tmp_path), table_four(tmp_path), *tables):
+        rows = cells(lines)
         assert rows and all("not run" in row or "not run" in key for key, row in rows.items())
-    assert all(row[0] == "not run" for row in cells(table_three(ENTRIES, tmp_path)).values())
+    assert all(
+        row[0] == "not run" for row in cells(table_three(ENTRIES, read_frame(tmp_path))).values()
+    )
     assert set(write_figures(ENTRIES, tmp_path).values()) == {None}
     assert "\n".join(figure_sections(tmp_path)).count("Not run.") == len(NAMES)
 
@@ -78,7 +82,7 @@ def test_table_one_agrees_with_the_paper():
 
 @pytest.mark.parametrize("dataset", paper.TABULAR)
 def test_tables_five_and_seven_hold_the_means_of_the_runs(dataset):
-    five, seven = cells(table_five(RESULTS)), cells(table_seven(RESULTS))
+    five, seven = cells(table_five(read_frame(RESULTS))), cells(table_seven(read_frame(RESULTS)))
     for variant, label in paper.ABLATIONS.items():
         runs = read_results(RESULTS, f"{dataset}_alad", variant)
         row = five[paper.DATASETS[dataset], label]
@@ -100,16 +104,16 @@ def test_the_authors_rows_stand_beside_the_default(tmp_path):
     run = {**image_run(0, 0, 0.9), "entry": "kdd99_alad", "variant": AUTHORS_RUNS["default"]}
     run |= {"dataset": "kdd99", "normal_class": None, "untrained": {}}
     write_result(tmp_path, run)
-    seven = cells(table_seven(tmp_path))
+    seven = cells(table_seven(read_frame(tmp_path)))
     for score in ("l1", "l2", "logits", "features"):
         assert seven["KDD99", score][0] == "not run"
         row = seven["KDD99, the authors' rows", score]
         assert row[:1] + row[3:4] == ["1", f"{run['metrics'][score]['f1']:.4f}"]
-    two = cells(table_two(ENTRIES, tmp_path))
+    two = cells(table_two(ENTRIES, read_frame(tmp_path)))
     assert two["KDD99", "ALAD, the authors' rows"][0] == "1"
     ablated = AUTHORS_RUNS["no_sn_no_dl"]
     write_result(tmp_path, {**run, "variant": ablated})
-    five = cells(table_five(tmp_path))
+    five = cells(table_five(read_frame(tmp_path)))
     assert [five["KDD99, the authors' rows", label][0] for label in paper.ABLATIONS.values()] == [
         "1" if name in ("default", "no_sn_no_dl") else "not run" for name in paper.ABLATIONS
     ]
@@ -123,29 +127,35 @@ def test_tables_of_images_average_classes_and_say_how_many(tmp_path):
     write_result(tmp_path, ablated)
     mean, spread = 0.65, statistics.stdev([0.55, 0.75])
     for table, label in (
-        (table_three(ENTRIES, tmp_path), "ALAD"),
-        (table_six(tmp_path), "Baseline + SN + DL"),
-        (table_eight(tmp_path), "features"),
+        (table_three(ENTRIES, read_frame(tmp_path)), "ALAD"),
+        (table_six(read_frame(tmp_path)), "Baseline + SN + DL"),
+        (table_eight(read_frame(tmp_path)), "features"),
     ):
         row = cells(table)["CIFAR-10", label]
         assert row[:3] == [f"{mean:.4f} ± {spread:.4f}", "2 of 10", "2"]
-    assert cells(table_six(tmp_path))["CIFAR-10", "Baseline + DL"][:2] == ["0.4000", "1 of 10"]
+    assert cells(table_six(read_frame(tmp_path)))["CIFAR-10", "Baseline + DL"][:2] == [
+        "0.4000",
+        "1 of 10",
+    ]
     drawn = {name for name, path in write_figures(ENTRIES, tmp_path).items() if path}
     assert drawn == {"figure4", "figure8", "figure10"}
     assert (tmp_path / "figures/figure8.png").is_file()
 
 
 def test_open_questions_stand_beside_the_default(tmp_path):
-    assert all(row[0] == "not run" for row in cells(open_questions(tmp_path)).values())
+    assert all(
+        row[0] == "not run"
+        for row in cells(open_questions(read_frame(tmp_path), tmp_path)).values()
+    )
     for variant, auroc in (("class0", 0.7), ("class0_channels", 0.5)):
         write_result(tmp_path, {**image_run(0, 0, auroc), "variant": variant})
-    rows = cells(open_questions(tmp_path))
+    rows = cells(open_questions(read_frame(tmp_path), tmp_path))
     axis = "CIFAR-10, airplane: D_xx's axis"
     assert rows[axis, "as in the zoo"] == ["1", "AUROC", "0.7000", "0.7000"]
     assert rows[axis, "class0_channels"] == ["1", "AUROC", "0.5000", "0.5000"]
     shutil.copytree(RESULTS / "benchmarks", tmp_path / "benchmarks")
     measured = json.loads((RESULTS / "benchmarks/batch_norm.json").read_text())["auroc"]
-    lines = open_questions(tmp_path)
+    lines = open_questions(read_frame(tmp_path), tmp_path)
     for name, values in measured.items():
         assert f"| {name} | " + " | ".join(f"{v:.4f}" for v in values.values()) + " |" in lines
 

@@ -17,7 +17,7 @@ from alad_tf.experiments.card import BEGIN, with_results
 from alad_tf.model.scorer import Scorer
 from alad_tf.preprocess import ImagePreprocessor, VectorPreprocessor
 from zoo import _presets as presets
-from zoo._loading import card_path
+from zoo._describe import card_path
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLED = [

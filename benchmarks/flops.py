@@ -176,6 +176,6 @@ def score(entry, batch):
     return collections.Counter(n.E + n.G + first + rest[:-1])  # (x, x)'s logit is no score
 
 
-def flops(products):
+def total(products):
     """Floating-point operations of a Counter of products."""
     return sum(product.flops * count for product, count in products.items())

@@ -1,0 +1,101 @@
+"""An entry in Markdown: its model card, its networks layer by layer, what it deviates in."""
+
+from pathlib import Path
+
+from alad_tf.engine.markdown import markdown_table
+from alad_tf.model.networks import Stack
+from zoo._loading import find_entry
+
+CARDS = Path(__file__).resolve().parent / "cards"
+HEAD = ("block", "operation", "output", "non-linearity", "batch norm", "dropout")
+
+
+def card_path(name):
+    """Where an entry's model card lies: `zoo/cards/<name>.md`."""
+    return CARDS / f"{name}.md"
+
+
+def describe(name):
+    """An entry's model card, networks, hyper-parameters and deviations as Markdown.
+
+    Args:
+        name: str, one of `zoo.list()`.
+
+    Returns:
+        str, Markdown.
+
+    Raises:
+        ValueError: an unknown name.
+
+    Example:
+        >>> print(describe("kdd99_alad").splitlines()[0])
+        # kdd99_alad (Table XI)
+    """
+    entry = find_entry(name)
+    lines = [f"# {entry.name} ({entry.source})", "", entry.summary, ""]
+    card = card_path(name).read_text(encoding="utf-8").strip()
+    lines += [line for line in card.splitlines() if not line.startswith("<!--")] + [""]
+    networks = entry.build_networks()
+    lines += ["## Networks", ""] if networks else []
+    for key, layer in networks.items():
+        rows, shapes = entry.networks[key], _input_shapes(entry, key, layer)
+        if isinstance(rows, dict):
+            table = _rows("only x", rows["x"], [layer.x_branch], shapes["x"])
+            table += _rows("only z", rows["z"], [layer.z_branch], shapes["z"])
+            table += _rows("joined", rows["joint"], [layer.body, layer.top], shapes["joint"])
+        else:
+            stacks = [layer] if isinstance(layer, Stack) else [layer.body, layer.top]
+            table = _rows("", rows, stacks, shapes)
+        lines += [f"### {key}: {layer.count_params():,} parameters", ""]
+        lines += [*markdown_table(HEAD, table), ""]
+    lines += ["## Hyper-parameters", ""]
+    lines += [f"- {key}: {value}" for key, value in entry.hyper_parameters().items()]
+    if entry.reported:
+        lines += ["", f"## Reported ({entry.reported_in})", "", _values(entry.reported)]
+        for score, values in entry.reported_others.items():
+            lines += ["", f"{score}: {_values(values)}"]
+    if entry.deviations:
+        lines += ["", "## Deviations from the paper", ""]
+        lines += [f"- {text}" for text in entry.deviations]
+    return "\n".join(lines) + "\n"
+
+
+def _values(metrics):
+    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+
+
+def _input_shapes(entry, network, layer):
+    x = (None, *entry.x_shape)
+    if network in ("E", "D", "f", "encoder"):
+        return x
+    if network in ("decoder", "estimation"):
+        code = entry.networks["encoder"][-1].units
+        return (None, code if network == "decoder" else code + 2)  # two errors beside the code
+    z = (None, entry.latent_dim)
+    if network == "D_xz":
+        branches = [
+            stack.compute_output_shape(shape)
+            for stack, shape in ((layer.x_branch, x), (layer.z_branch, z))
+        ]
+        joint = (*branches[0][:-1], sum(shape[-1] for shape in branches))
+        return {"x": x, "z": z, "joint": joint}
+    if network == "G":
+        return z
+    pair = [*(x if network == "D_xx" else z)]
+    pair[layer.axis] *= 2
+    return tuple(pair)
+
+
+def _rows(block, rows, stacks, shape):
+    """The cells of one stack's layers; the block's name stands before the first."""
+    steps = iter([layer for stack in stacks for layer in stack.steps])
+    table = []
+    for row in rows:
+        for _ in range(1 + row.batch_norm + bool(row.activation) + bool(row.dropout)):
+            shape = next(steps).compute_output_shape(shape)
+        size = " x ".join(str(side) for side in shape[1:])
+        kernel = f" {row.kernel}x{row.kernel}/{row.strides} {row.padding}" if row.kernel else ""
+        batch_norm = "yes" if row.batch_norm else "no"
+        cells = [row.op + kernel, size, row.activation or "none", batch_norm, f"{row.dropout:g}"]
+        table.append(["" if table else block, *cells])
+    return table
