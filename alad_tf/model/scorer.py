@@ -1,9 +1,12 @@
 """A trained model as a scorer: averaged weights, spectral norms folded in, compiled blocks."""
 
+import copy
+from pathlib import Path
+
 import keras
 import tensorflow as tf
 
-from alad_tf.engine.files import KeptScorer
+from alad_tf.engine.files import WEIGHTS, load_scorer, save_scorer
 from alad_tf.engine.programs import InBlocks
 from alad_tf.model.layers import PACKAGE, SpectralNormalization
 from alad_tf.model.networks import PairDiscriminator, Stack
@@ -61,8 +64,27 @@ def spectral_vectors(model):
     return [layer.u.numpy().tolist() for layer in wrapped]
 
 
+class ScoringModel(InBlocks, keras.Model):
+    """A model that only scores; it is kept as its constructor's `_config` and its weights."""
+
+    def architecture(self):
+        """What the constructor takes, as a JSON-able dict: a twin is made of it."""
+        return copy.deepcopy(self._config)
+
+    def write_state(self, folder, dtype="float32"):
+        """Write the weights into a folder; `dtype` as for `alad_tf.engine.files.save_scorer`."""
+        save_scorer(self, Path(folder) / WEIGHTS, dtype)
+
+    def read_state(self, folder):
+        """Read the weights that `write_state` wrote; errors as for `load_scorer`."""
+        load_scorer(self, Path(folder) / WEIGHTS)
+
+    def get_config(self):
+        return {**super().get_config(), **self._config}
+
+
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class Scorer(KeptScorer, InBlocks, keras.Model):
+class Scorer(ScoringModel):
     """E, G and D_xx with averaged weights, spectral norm folded into plain kernels.
 
     Args:
