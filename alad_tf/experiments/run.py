@@ -13,7 +13,7 @@ from alad_tf.detector.metrics import evaluate
 from alad_tf.detector.threshold import by_contamination, by_false_alarms
 from alad_tf.engine import machine
 from alad_tf.engine.callbacks import Checkpoint, StopOnDivergence, Stopping
-from alad_tf.engine.distributed import fit_distributed, make_strategy, worker_index
+from alad_tf.engine.distributed import make_strategy, worker_index
 from alad_tf.engine.files import read_json, write_json
 from alad_tf.engine.progress import TrainingProgress
 from alad_tf.experiments import results
@@ -107,7 +107,7 @@ def train(
     write_json(folder / RUN, {**identity, "settings": dataclasses.asdict(settings)})
     if "epochs" in config:
         steps = _train_networks(
-            model, x_train, _validation(data, entry), config, stopping, resume, console, devices
+            model, x_train, _validation(data, entry), config, stopping, resume, console
         )
         write_json(folder / HISTORY, checkpoint.history)
     else:
@@ -162,7 +162,7 @@ def _untrained_scores(model, x_train, x_test):
     return model.scores(x_test)
 
 
-def _train_networks(model, x, validation, config, stopping, resume, console, devices=None):
+def _train_networks(model, x, validation, config, stopping, resume, console):
     """Train epoch by epoch, with checkpoints; the number of steps made, resumed ones included."""
     checkpoint = stopping.checkpoint
     done = checkpoint.restore(model) if resume else 0
@@ -175,10 +175,7 @@ def _train_networks(model, x, validation, config, stopping, resume, console, dev
         "callbacks": [StopOnDivergence(checkpoint), stopping, checkpoint, progress],
     }
     try:
-        if devices is None:
-            model.fit(x, **options, verbose=0)
-        else:
-            fit_distributed(model, devices, x, **options)
+        model.fit(x, **options, verbose=0)
     finally:
         progress.close()
     return int(model.step.numpy())

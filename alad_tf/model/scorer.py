@@ -9,19 +9,12 @@ import tensorflow as tf
 from alad_tf.engine.files import WEIGHTS, load_scorer, save_scorer
 from alad_tf.engine.programs import InBlocks
 from alad_tf.model.layers import PACKAGE, SpectralNormalization
-from alad_tf.model.networks import PairDiscriminator, Stack
+from alad_tf.model.networks import PairDiscriminator, Stack, specs_to_config
 from alad_tf.model.scores import SCORES, anomaly_scores
 
 
 def leaves(network):
-    """The layers of a network, in the order of its rows.
-
-    Args:
-        network: `Stack` or `Discriminator`.
-
-    Returns:
-        list of Keras layers.
-    """
+    """The layers of a `Stack` or `Discriminator`, in order."""
     stacks = [network] if isinstance(network, Stack) else [network.body, network.top]
     return [layer for stack in stacks for layer in stack.steps]
 
@@ -49,16 +42,7 @@ def fold(source, target, average_of):
 
 
 def spectral_vectors(model):
-    """The u of every normalised layer that scores, in the order of E, G and D_xx.
-
-    Args:
-        model: an `ALAD`.
-
-    Returns:
-        list of lists of floats.
-
-    Source: Miyato et al., ICLR 2018, Algorithm 1.
-    """
+    """The u of every normalised layer that scores, in the order of E, G and D_xx: lists of floats."""
     layers = [layer for name in ("E", "G", "D_xx") for layer in leaves(getattr(model, name))]
     wrapped = [layer for layer in layers if isinstance(layer, SpectralNormalization)]
     return [layer.u.numpy().tolist() for layer in wrapped]
@@ -88,7 +72,7 @@ class Scorer(ScoringModel):
     """E, G and D_xx with averaged weights, spectral norm folded into plain kernels.
 
     Args:
-        networks: dict with the rows of "E", "G" and "D_xx".
+        networks: dict with the layers of "E", "G" and "D_xx".
         x_shape: tuple of ints, shape of one preprocessed sample.
         latent_dim: int.
         pair_axis: int, the axis on which D_xx joins x and x'.
@@ -101,8 +85,8 @@ class Scorer(ScoringModel):
 
     Example:
         >>> from alad_tf.model.specs import dense
-        >>> rows = dict(E=[dense(2)], G=[dense(5)], D_xx=[dense(8, "lrelu"), dense(1)])
-        >>> scorer = Scorer(rows, x_shape=(5,), latent_dim=2)
+        >>> networks = dict(E=[dense(2)], G=[dense(5)], D_xx=[dense(8, "lrelu"), dense(1)])
+        >>> scorer = Scorer(networks, x_shape=(5,), latent_dim=2)
         >>> scorer.scores([[1.0] * 5] * 3)["l1"].shape
         (3,)
         >>> x = tf.ones((3, 5))
@@ -131,8 +115,7 @@ class Scorer(ScoringModel):
         self.D_xx = PairDiscriminator(networks["D_xx"], axis=pair_axis, name="D_xx", **options)
         self._config = {
             "networks": {
-                name: [row.to_config() for row in getattr(self, name).rows]
-                for name in ("E", "G", "D_xx")
+                name: specs_to_config(getattr(self, name).specs) for name in ("E", "G", "D_xx")
             },
             "x_shape": list(self.x_shape),
             "latent_dim": self.latent_dim,
@@ -165,9 +148,9 @@ class Scorer(ScoringModel):
             (30,)
         """
         config = model.get_config()
-        rows = {name: config["networks"][name] for name in ("E", "G", "D_xx")}
+        networks = {name: config["networks"][name] for name in ("E", "G", "D_xx")}
         keys = ("x_shape", "latent_dim", "pair_axis", "slope")
-        scorer = cls(rows, **{key: config[key] for key in keys}, block=block)
+        scorer = cls(networks, **{key: config[key] for key in keys}, block=block)
         for name in ("E", "G", "D_xx"):
             network = getattr(model, name)
             averaged = model.averaged_weights(name)
@@ -179,18 +162,18 @@ class Scorer(ScoringModel):
         return scorer
 
     def copy_to(self, model, spectral_vectors):
-        """The way back: make a model's E, G and D_xx, raw and averaged, this scorer's.
+        """The inverse of `from_alad`: make a model's E, G and D_xx, raw and averaged, this scorer's.
 
         The kernels stay divided by sigma. With the u that sigma was estimated from, the model
         estimates 1 for them, and so computes this scorer's function.
 
         Args:
-            model: an `ALAD` of the same rows; changed in place.
+            model: an `ALAD` of the same layers; changed in place.
             spectral_vectors: list of float arrays, what `alad_tf.model.scorer.spectral_vectors`
                 gave of the model that was folded.
 
         Raises:
-            ValueError: a model of other rows.
+            ValueError: a model of other layers.
 
         Example:
             >>> import zoo
@@ -203,7 +186,7 @@ class Scorer(ScoringModel):
         for name in ("E", "G", "D_xx"):
             if config["networks"][name] != self._config["networks"][name]:
                 raise ValueError(
-                    f"The model's {name} has other rows than the scorer's; build it from the "
+                    f"The model's {name} has other layers than the scorer's; build it from the "
                     "architecture that the scorer was made from."
                 )
             network = getattr(model, name)
@@ -219,16 +202,7 @@ class Scorer(ScoringModel):
                 average.assign(source.value)
 
     def call(self, inputs, training=False):
-        """All scores and the reconstruction of preprocessed samples.
-
-        Args:
-            inputs: float tensor (B, *x_shape).
-            training: ignored; a scorer is always in inference mode.
-
-        Returns:
-            dict of float32 tensors: "features", "l1", "l2", "logits" (B,) and "reconstruction"
-            (B, *x_shape).
-        """
+        """Scores (B,) and reconstruction (B, *x_shape) of preprocessed samples, as a dict."""
         x = tf.cast(inputs, tf.float32)
         z = tf.reshape(self.E(x), (-1, self.latent_dim))
         reconstruction = tf.reshape(self.G(z), (-1, *self.x_shape))
