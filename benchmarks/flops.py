@@ -43,7 +43,7 @@ class Product:
 
 
 def of_rows(rows, shape, batch):
-    """The forward products of a list of `Row`s: list of `Product`, and the last shape."""
+    """The forward products of a list of `LayerSpec`s: list of `Product`, and the last shape."""
     products = []
     for row in rows:
         before = shape

@@ -13,7 +13,7 @@ from alad_tf.engine.programs import check_samples
 from alad_tf.engine.progress import track
 from alad_tf.engine.random import derive_seed
 from alad_tf.model import losses
-from alad_tf.model.alad import AveragedWeights, Calls
+from alad_tf.model.alad import Calls
 from alad_tf.model.layers import PACKAGE
 from alad_tf.model.networks import Discriminator, Stack
 
@@ -21,7 +21,7 @@ WEIGHTS = (0.1, 0.9)  # of the reconstruction: the code of ALAD's authors, AnoGA
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class AnoGAN(NeuralBaseline, AveragedWeights):
+class AnoGAN(NeuralBaseline):
     """A GAN whose generator is searched for each sample; the misfit that remains is the score.
 
     Scores: "weight_0.1" and "weight_0.9", w * ||x - G(z)||_1 + (1 - w) * ||f(x) - f(G(z))||_1 at

@@ -13,7 +13,7 @@ class Energy(keras.layers.Layer):
     """E(x) = 0.5 ||x - b'||^2 - sum_j f_j(x).
 
     Args:
-        rows: sequence of `Row`, f's layers (softplus).
+        rows: sequence of `LayerSpec`, f's layers (softplus).
         **options: as for `Stack`.
 
     Call arguments:

@@ -7,10 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.engine.files import KeptScorer
-from alad_tf.engine.programs import InBlocks
 from alad_tf.model.layers import PACKAGE
-from alad_tf.model.scorer import Scorer
+from alad_tf.model.scorer import Scorer, ScoringModel
 from alad_tf.model.scores import SCORES, anomaly_scores
 
 K = 5  # neighbours; ADBench's and PyOD's default
@@ -20,12 +18,28 @@ BATCH = 512
 LOWEST = -3.0  # one distance that is tiny beside all others must not vouch for a sample
 
 
-def nearest(x, reference, skip_self=False):
+def capacity(rows):
+    """How many places hold so many kept rows: a power of two, or `rows` if there are at most `K`.
+
+    Ensembles of one capacity share their programs.
+    """
+    return rows if rows <= K else 1 << (rows - 1).bit_length()
+
+
+def center_of(reference, count=None):
+    """Mean (d,) of the first `count` rows of a reference (R, d); the others are zeros."""
+    count = reference.shape[0] if count is None else count
+    return tf.reduce_sum(reference, 0) / tf.cast(count, tf.float32)
+
+
+def nearest(x, reference, count=None, skip_self=False):
     """Mean Euclidean distance of rows to their `K` nearest reference rows.
 
     Args:
         x: float32 tensor (B, d).
         reference: float32 tensor (R, d).
+        count: int32 scalar, how many of the reference rows there are: more than `K`, and zeros
+            after them; default all R.
         skip_self: bool, leave the nearest one out: rows of the reference themselves then have the
             distance they would have had without being in it.
 
@@ -33,17 +47,15 @@ def nearest(x, reference, skip_self=False):
         float32 tensor (B,); of fewer than `K` reference rows, the mean distance to all; 0 if none
         is left.
 
-    Example:
-        >>> float(nearest(tf.constant([[0.0]]), tf.constant([[1.0], [3.0]]))[0])
-        2.0
-
     Source: Ramaswamy, Rastogi and Shim, SIGMOD 2000; Angiulli and Pizzuti, PKDD 2002, for the mean.
     """
-    center = tf.reduce_mean(reference, 0)  # near 0, float32 rounds the differences of squares less
+    center = center_of(reference, count)  # near 0, differences of squares lose fewer digits
     x, reference = x - center, reference - center
     squares = tf.reduce_sum(tf.square(x), -1)[:, None] + tf.reduce_sum(tf.square(reference), -1)
     squares -= 2 * tf.matmul(x, reference, transpose_b=True)  # (B, R), without (B, R, d)
     rows = reference.shape[0]
+    if count is not None:
+        squares = tf.where(tf.range(rows) < count, squares, np.inf)
     first = 1 if skip_self and rows > 1 else 0
     found = tf.math.top_k(-squares, min(K + first, rows)).indices[:, first:]
     # what was found is measured anew, exactly: small differences of large squares are noise
@@ -53,7 +65,7 @@ def nearest(x, reference, skip_self=False):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class Ensemble(KeptScorer, InBlocks, keras.Model):
+class Ensemble(ScoringModel):
     """Members of one architecture that answer as one scorer.
 
     The reconstruction x' is the members' mean. "l1" and "l2" are the norms of x - x'; "features"
@@ -84,7 +96,6 @@ class Ensemble(KeptScorer, InBlocks, keras.Model):
         >>> members = [Scorer(rows, x_shape=(4,), latent_dim=2) for _ in range(2)]
         >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
         >>> ensemble = Ensemble.of(members, x)
-        >>> ensemble.calibrate()  # `of` did that already
         >>> ensemble(x)["combined"].shape, sorted(ensemble.compare(x, 0 * x))
         (TensorShape([64]), ['combined', 'features', 'l1', 'l2', 'logits'])
         >>> ensemble.program_key() == Ensemble.of(members, x + 1).program_key()
@@ -112,17 +123,25 @@ class Ensemble(KeptScorer, InBlocks, keras.Model):
             "block": self.block,
         }
         frozen = {"trainable": False, "initializer": "zeros"}
-        self.rows = self.add_weight(name="rows", shape=(int(rows), *self.x_shape), **frozen)
+        places = capacity(int(rows))  # the rows, then zeros: see `save_own_variables`
+        self.rows = self.add_weight(name="rows", shape=(places, *self.x_shape), **frozen)
         some = tf.zeros((1, *self.x_shape))
         self.codes = [
             [
-                self.add_weight(name="codes", shape=(int(rows), codes.shape[-1]), **frozen)
+                self.add_weight(name="codes", shape=(places, codes.shape[-1]), **frozen)
                 for codes in self._spaces_of(member, some)
             ]
             for member in self.members
         ]  # of the rows, for each member in E(x) and f_xx(x, x)
         shape = (3, len(self.members), len(self.weights_of))
         self.calibration = self.add_weight(name="calibration", shape=shape, **frozen)
+        self.count = self.add_weight(
+            name="count",
+            shape=(),
+            dtype="int32",
+            initializer=lambda shape, dtype: tf.constant(int(rows), dtype),
+            trainable=False,
+        )
         self.built = True
 
     @property
@@ -163,18 +182,18 @@ class Ensemble(KeptScorer, InBlocks, keras.Model):
         made = cls(architectures[0], len(scorers), len(x))
         for member, scorer in zip(made.members, scorers, strict=True):
             member.set_weights(scorer.get_weights())
-        made.rows.assign(x)
+        made.rows.assign(_filled(x, made.rows.shape[0]))
         made.calibrate()
         return made
 
     def calibrate(self):
         """Learn codes, floors, centers and spreads from the training rows that are kept."""
-        x = self.rows.value
+        x = self.rows.value[: self._config["rows"]]
         starts = range(0, x.shape[0], BATCH)
         for member, codes in zip(self.members, self.codes, strict=True):
             parts = [self._spaces_of(member, x[i : i + BATCH]) for i in starts]
             for variable, found in zip(codes, zip(*parts, strict=True), strict=True):
-                variable.assign(tf.concat(found, 0))
+                variable.assign(_filled(tf.concat(found, 0), variable.shape[0]))
         found = []
         for i in starts:
             part = x[i : i + BATCH]
@@ -238,22 +257,51 @@ class Ensemble(KeptScorer, InBlocks, keras.Model):
         """The distances that "combined" is made of: float32 tensor (members, spaces, B)."""
         common = [_norm(x - reconstruction)]
         if "x" in self.weights_of:
-            common.append(_norm(x - tf.reduce_mean(self.rows.value, 0)))
-            common.append(nearest(x, self.rows.value, skip_self))
+            common.append(_norm(x - center_of(self.rows.value, self.count.value)))
+            common.append(self._nearest(x, self.rows, skip_self))
         made = []
         for member, codes in zip(self.members, self.codes, strict=True):
             spaces = zip(self._spaces_of(member, x), codes, strict=True)
-            learnt = [nearest(ours, theirs.value, skip_self) for ours, theirs in spaces]
+            learnt = [self._nearest(ours, theirs, skip_self) for ours, theirs in spaces]
             made.append(tf.stack([common[0], *learnt, *common[1:]]))
         return tf.stack(made)
 
-    def program_key(self):
-        """What the program of a scorer is kept under: ensembles of one architecture share it.
+    def _nearest(self, x, reference, skip_self):
+        padded = reference.shape[0] > K
+        return nearest(x, reference.value, self.count.value if padded else None, skip_self)
 
-        Returns:
-            tuple of two str.
-        """
-        return self.method, json.dumps(self._config, sort_keys=True)
+    def program_key(self):
+        """What the program of a scorer is kept under: ensembles of one architecture share it."""
+        config = {**self._config, "rows": self.rows.shape[0]}
+        return self.method, json.dumps(config, sort_keys=True)
+
+    def _kept_variables(self):
+        """The variables that files hold, and whether their first axis is the kept rows'."""
+        codes = [variable for pair in self.codes for variable in pair]
+        return [(self.rows, True), *((v, True) for v in codes), (self.calibration, False)]
+
+    def save_own_variables(self, store):
+        """Keras's hook: files hold the kept rows alone, without what fills their places."""
+        for index, (variable, of_rows) in enumerate(self._kept_variables()):
+            value = variable.numpy()
+            store[str(index)] = value[: self._config["rows"]] if of_rows else value
+
+    def load_own_variables(self, store):
+        """Keras's hook, the inverse of `save_own_variables`."""
+        variables, rows = self._kept_variables(), self._config["rows"]
+        if len(store.keys()) != len(variables):
+            raise ValueError(f"expected {len(variables)} arrays, received {len(store.keys())}")
+        for index, (variable, of_rows) in enumerate(variables):
+            value = np.asarray(store[str(index)])
+            shape = (rows, *variable.shape[1:]) if of_rows else tuple(variable.shape)
+            if value.shape != shape:
+                raise ValueError(f"{variable.path} has shape {shape}, received {value.shape}")
+            variable.assign(_filled(value, variable.shape[0]))
+
+
+def _filled(values, places):
+    """An array (n, ...) with zeros after it: (places, ...)."""
+    return tf.pad(values, [(0, places - len(values))] + [(0, 0)] * (len(values.shape) - 1))
 
 
 def _norm(x):

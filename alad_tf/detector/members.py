@@ -10,15 +10,12 @@ from alad_tf.engine.feed import PairedBatches
 from alad_tf.engine.machine import cores
 from alad_tf.engine.random import derive_seed
 
-CHUNK, CHUNK_BYTES = 50, 2**22  # steps of a call, and the most bytes of its batches
-
 
 def train_members(models, x, batch_size, steps, report=None, checkpoint=None):
     """Train compiled models of one architecture, each from its own seed, on the same rows.
 
-    What `ALAD.fit` does with each of them, to the bit where both make many steps a call, but in
-    chunks that do not end with an epoch, so that every table of as many columns is trained by one
-    program. Members train side by side, a core each.
+    What `ALAD.fit` does with each of them, by the same program, but in chunks of steps that do not
+    end with an epoch. Members train side by side, a core each.
 
     Args:
         models: sequence of compiled `ALAD`s that differ in nothing but their seeds; changed in
@@ -55,9 +52,7 @@ def train_members(models, x, batch_size, steps, report=None, checkpoint=None):
             f"Members of an ensemble differ in their seeds alone; received {len(models)} models of "
             f"{len(keys)} architectures."
         )
-    step_bytes = 2 * batch_size * x[0].nbytes
-    chunk = max(1, min(CHUNK, CHUNK_BYTES // step_bytes)) if x.ndim == 2 else 1
-    whole = "" if checkpoint is None else identity_of(*keys, batch_size, chunk, steps, x)
+    whole = "" if checkpoint is None else identity_of(*keys, batch_size, steps, x)
     stop = threading.Event()
 
     def train(number, model):
@@ -73,7 +68,7 @@ def train_members(models, x, batch_size, steps, report=None, checkpoint=None):
         done = int(model.step.value) - first
         if report is not None and done:
             report(done)
-        for *batches, count in feed.across_epochs(first + done, steps - done, chunk):
+        for *batches, count in feed.across_epochs(first + done, steps - done):
             model.advance(*batches, count)
             kept.write(variables)
             if stop.is_set():

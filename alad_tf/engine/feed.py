@@ -5,13 +5,16 @@ import tensorflow as tf
 
 from alad_tf.engine.random import derive_seed
 
+STEPS, CALL_BYTES = 100, 2**23  # of one call of a training program, at most
+
 
 class Batches:
     """The training rows of an epoch, in one or more independent orders, cut into whole batches.
 
     The orders follow from (seed, epoch): a run that resumes at epoch k sees the batches it would
-    have seen. Batches come in chunks of up to K, so that one call of the compiled program makes
-    many steps; the last chunk of an epoch is filled up to K and says how many of its batches count.
+    have seen. Batches come in chunks of K, so that one call of a compiled program makes many steps.
+    K does not depend on the number of rows, so that tables of all lengths share a program; an
+    epoch's last chunk is filled up and says how many of its batches count.
 
     Args:
         x: float array (N, ...), finite; kept in memory, gathered by tf.data.
@@ -29,11 +32,6 @@ class Batches:
 
     Raises:
         ValueError: an empty or not finite array, or a batch larger than the data.
-
-    Example:
-        >>> feed = Batches(np.arange(6, dtype="float32")[:, None], batch_size=2, seed=0)
-        >>> [(x.shape, int(count)) for x, count in feed.epochs().take(feed.chunks)]
-        [(TensorShape([3, 2, 1]), 3)]
     """
 
     def __init__(self, x, batch_size, seed=0, chunk=None, orders=1):
@@ -60,9 +58,9 @@ class Batches:
         self.orders = int(orders)
         step_bytes = self.orders * self.batch_size * x[0].nbytes
         if chunk is None:
-            chunk = max(1, min(100, 2**23 // step_bytes)) if x.ndim == 2 else 1
-        self.chunks = -(-self.steps // chunk)
-        self.chunk = -(-self.steps // self.chunks)  # spread evenly: the last one is almost full
+            chunk = max(1, min(STEPS, CALL_BYTES // step_bytes)) if x.ndim == 2 else 1
+        self.chunk = int(chunk)
+        self.chunks = -(-self.steps // self.chunk)
         self._rows = tf.constant(x)
 
     def epochs(self, first=0):
@@ -71,50 +69,32 @@ class Batches:
         One dataset serves all epochs, because starting a new one costs more than an epoch of a
         small table.
 
-        Args:
-            first: int, the epoch to start with.
-
         Returns:
             `tf.data.Dataset` of `(x, ..., count)`: float32 (K, batch_size, ...) for each order and
             an int32 scalar; `self.chunks` of them make an epoch.
         """
-        return (
-            tf.data.Dataset.counter(tf.constant(first, tf.int64))
-            .flat_map(lambda epoch: tf.data.Dataset.from_tensor_slices(self._orders(epoch)))
-            .map(self._gather)
-            .prefetch(2)
-        )
 
-    def across_epochs(self, first, count, chunk):
-        """The batches of `count` steps, an epoch's after another's, in chunks of one size.
+        def chunks(epoch):
+            return tf.data.Dataset.from_tensor_slices(self._steps(epoch)).batch(self.chunk)
 
-        For programs that do not end with an epoch: small tables have fewer steps an epoch than a
-        chunk holds, and tables of different lengths get chunks of one shape.
+        return self._numbers(first, chunks).map(self._gather).prefetch(2)
 
-        Args:
-            first: int, the step to start with.
-            count: int, how many steps.
-            chunk: int, K; the last chunk is filled up to it.
+    def across_epochs(self, first, count):
+        """The batches of `count` steps from step `first` on, in chunks that span epochs.
 
         Returns:
-            `tf.data.Dataset` of `(x, ..., count)`, as `epochs` gives them.
+            `tf.data.Dataset` of `(x, ..., count)`, as `epochs` has them.
         """
         epoch, skipped = divmod(first, self.steps)
 
-        def fill(orders):
-            steps = tf.shape(orders)[0]
-            filled = tf.gather(orders, tf.minimum(tf.range(chunk), steps - 1))
-            return self._gather(filled, steps, chunk)
+        def steps(epoch):
+            return tf.data.Dataset.from_tensor_slices(self._steps(epoch))
 
-        return (
-            tf.data.Dataset.counter(tf.constant(epoch, tf.int64))
-            .flat_map(lambda epoch: tf.data.Dataset.from_tensor_slices(self._steps(epoch)))
-            .skip(skipped)
-            .take(count)
-            .batch(chunk)
-            .map(fill)
-            .prefetch(2)
-        )
+        wanted = self._numbers(epoch, steps).skip(skipped).take(count)
+        return wanted.batch(self.chunk).map(self._gather).prefetch(2)
+
+    def _numbers(self, first, of_epoch):
+        return tf.data.Dataset.counter(tf.constant(first, tf.int64)).flat_map(of_epoch)
 
     def _steps(self, epoch):
         """An epoch's row numbers (steps, B, orders)."""
@@ -126,19 +106,12 @@ class Batches:
             orders.append(order[: self.steps * self.batch_size])
         return tf.reshape(tf.stack(orders, -1), (self.steps, self.batch_size, self.orders))
 
-    def _orders(self, epoch):
-        """An epoch's row numbers (chunks, K, B, orders), how many of each K count (chunks,)."""
-        orders = self._steps(epoch)
-        filled = tf.minimum(tf.range(self.chunks * self.chunk), self.steps - 1)
-        orders = tf.gather(orders, filled)
-        counts = self.steps - tf.range(self.chunks) * self.chunk
-        counts = tf.clip_by_value(counts, 0, self.chunk)
-        shape = (self.chunks, self.chunk, self.batch_size, self.orders)
-        return tf.reshape(orders, shape), counts
-
-    def _gather(self, indices, count, chunk=None):
-        shape = (chunk or self.chunk, self.batch_size, *self.sample_shape)
-        rows = (tf.gather(self._rows, indices[..., use]) for use in range(self.orders))
+    def _gather(self, numbers):
+        """The rows of (k, B, orders) numbers, k <= K, filled up to K by the last batch, and k."""
+        count = tf.shape(numbers)[0]
+        numbers = tf.gather(numbers, tf.minimum(tf.range(self.chunk), count - 1))
+        shape = (self.chunk, self.batch_size, *self.sample_shape)
+        rows = (tf.gather(self._rows, numbers[..., use]) for use in range(self.orders))
         return *(tf.ensure_shape(x, shape) for x in rows), count
 
     def check(self, shape, orders):
@@ -156,14 +129,6 @@ class Batches:
 
 class PairedBatches(Batches):
     """`Batches` in two orders: the first trains the discriminators, the second one G and E.
-
-    Args:
-        x, batch_size, seed, chunk: as for `Batches`.
-
-    Example:
-        >>> pairs = PairedBatches(np.arange(6, dtype="float32")[:, None], batch_size=2, seed=0)
-        >>> [(x_d.shape, int(count)) for x_d, x_g, count in pairs.epochs().take(pairs.chunks)]
-        [(TensorShape([3, 2, 1]), 3)]
 
     Source: the authors' released training loop (two permutations an epoch).
     """

@@ -5,7 +5,6 @@ float32 or with large arrays rounded.
 """
 
 import contextlib
-import copy
 import functools
 import json
 import os
@@ -172,25 +171,6 @@ def read_config(folder, what):
             "Upgrade the package, or save again."
         )
     return config
-
-
-class KeptScorer:
-    """The part of a scoring Keras model that is written and read: its `_config` and its weights."""
-
-    def architecture(self):
-        """What the constructor takes, as a JSON-able dict: a twin is made of it."""
-        return copy.deepcopy(self._config)
-
-    def write_state(self, folder, dtype="float32"):
-        """Write the weights into a folder; `dtype` as for `alad_tf.engine.files.save_scorer`."""
-        save_scorer(self, Path(folder) / WEIGHTS, dtype)
-
-    def read_state(self, folder):
-        """Read the weights that `write_state` wrote; errors as for `load_scorer`."""
-        load_scorer(self, Path(folder) / WEIGHTS)
-
-    def get_config(self):
-        return {**super().get_config(), **self._config}
 
 
 def save_scorer(scorer, path, dtype="float32"):

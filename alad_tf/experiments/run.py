@@ -12,7 +12,7 @@ from alad_tf.detector.detector import Detector
 from alad_tf.detector.threshold import by_contamination, by_false_alarms
 from alad_tf.engine import machine
 from alad_tf.engine.callbacks import Checkpoint, StopOnDivergence, Stopping
-from alad_tf.engine.distributed import fit_distributed, make_strategy, worker_index
+from alad_tf.engine.distributed import make_strategy, worker_index
 from alad_tf.engine.files import read_json, write_json
 from alad_tf.engine.progress import TrainingProgress
 from alad_tf.experiments import RESULTS
@@ -93,7 +93,7 @@ def train(
 
     if "epochs" in config:
         validation = _validation(data, entry)
-        steps = _fit(model, x_train, validation, config, stopping, resume, console, devices)
+        steps = _fit(model, x_train, validation, config, stopping, resume, console)
         write_json(folder / HISTORY, checkpoint.history)
     else:
         steps, checkpoint.wall_s = 0, _timed(model.fit, x_train)
@@ -169,7 +169,7 @@ def _untrained_scores(model, x_train, x_test):
     return model.scores(x_test)
 
 
-def _fit(model, x, validation, config, stopping, resume, console, devices):
+def _fit(model, x, validation, config, stopping, resume, console):
     """Train epoch by epoch, with checkpoints; the number of steps made, resumed ones included."""
     checkpoint = stopping.checkpoint
     done = checkpoint.restore(model) if resume else 0
@@ -182,10 +182,7 @@ def _fit(model, x, validation, config, stopping, resume, console, devices):
         "callbacks": [StopOnDivergence(checkpoint), stopping, checkpoint, progress],
     }
     with contextlib.closing(progress):
-        if devices is None:
-            model.fit(x, **options, verbose=0)
-        else:
-            fit_distributed(model, devices, x, **options)
+        model.fit(x, **options, verbose=0)
     return int(model.step.numpy())
 
 

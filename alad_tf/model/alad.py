@@ -1,10 +1,12 @@
-"""ALAD: a Keras model of five networks, what one training step does, and what it averages.
+"""ALAD: a Keras model of five networks, and what one training step does.
 
 A step trains the discriminators on one batch, then G and E together on another. Both passes
 run every network in training mode (batch statistics, dropout). A network's own state
 (spectral norm's u, batch norm's moving statistics) advances only in the pass that trains it,
-once for each call there: twice a step for D_xz, which sees real and made pairs apart because
+once for each call there: twice a step for D_xz, which sees real and generated pairs apart because
 of its batch norm, and for E, which encodes x and G(z).
+
+Shapes: x (B, d) or (B, height, width, channels), z (B, z), logits (B,).
 """
 
 import keras
@@ -12,74 +14,18 @@ import tensorflow as tf
 
 from alad_tf.model import losses
 from alad_tf.model.layers import PACKAGE
-from alad_tf.model.networks import build_networks, rows_to_config
+from alad_tf.model.networks import NETWORKS, build_networks, specs_to_config
 from alad_tf.model.scores import anomaly_scores
 from alad_tf.model.training import SteppedModel
 
 
-class AveragedWeights:
-    """The part of `ALAD` that keeps the averages and calls networks with them.
-
-    It expects a Keras model with the networks E, G and D_xx and a float `ema_decay`. Batch norm's
-    moving statistics are not averaged: they are taken as they are.
-
-    Attributes:
-        ema: list of variables, the averages, in the order of `ema_sources`.
-
-    Source: ALAD, appendix ("exponential moving average for inference with a decay of 0.999");
-    which weights: the authors' released code.
-    """
-
-    ema_networks = ("E", "G", "D_xx")
-
-    def make_averages(self):
-        """Create the averages, equal to the weights they start from."""
-        self.ema = [
-            self.add_weight(
-                name=f"ema_{index}",
-                shape=source.shape,
-                initializer=lambda shape, dtype, v=source: tf.identity(v.value),
-                trainable=False,
-                autocast=False,
-            )
-            for index, source in enumerate(self.ema_sources)
-        ]
-
-    @property
-    def ema_sources(self):
-        """The variables that are averaged: the trainable weights of E, G and D_xx."""
-        return [v for n in self.ema_networks for v in getattr(self, n).trainable_variables]
-
-    def call_averaged(self, name, *inputs, **options):
-        """Call E, G or D_xx in inference mode with its averaged weights."""
-        network = getattr(self, name)
-        weights = [v.value for v in self.averaged_weights(name)]
-        state = [v.value for v in network.non_trainable_variables]
-        return network.stateless_call(weights, state, *inputs, training=False, **options)[0]
-
-    def averaged_weights(self, name):
-        """The averages of one network's trainable weights, in the network's own order."""
-        start = 0
-        for other in self.ema_networks:
-            size = len(getattr(self, other).trainable_variables)
-            if other == name:
-                return self.ema[start : start + size]
-            start += size
-        raise ValueError(f"{name} is not averaged; the averaged networks are {self.ema_networks}.")
-
-    def update_ema(self):
-        """One step of the averages: ema <- decay * ema + (1 - decay) * weight."""
-        for average, source in zip(self.ema, self.ema_sources, strict=True):
-            average.assign(self.ema_decay * average.value + (1 - self.ema_decay) * source.value)
-
-
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class ALAD(AveragedWeights, SteppedModel):
+class ALAD(SteppedModel):
     """Adversarially Learned Anomaly Detection: G, E, D_xz, D_xx and D_zz, trained together.
 
     Args:
-        networks: dict with the rows (`Row` or their config dicts) of "E", "G", "D_xx" and "D_zz",
-            and under "D_xz" a dict of rows with the keys "x", "z" and "joint".
+        networks: dict with the layers (`dense`, `conv`, ... or their config dicts) of "E", "G",
+            "D_xx" and "D_zz", and under "D_xz" a dict of them by branch: "x", "z" and "joint".
         x_shape: tuple of ints, the shape of one preprocessed sample: (121,) or (32, 32, 3).
         latent_dim: int, the length of z ~ N(0, 1).
         pair_axis: int, the axis on which D_xx joins x and x' (-1, or 1 for an image's height).
@@ -102,11 +48,11 @@ class ALAD(AveragedWeights, SteppedModel):
     Example:
         >>> import numpy as np
         >>> from alad_tf.model.specs import dense
-        >>> rows = dict(
+        >>> networks = dict(
         ...     E=[dense(8, "lrelu"), dense(2)], G=[dense(8, "relu"), dense(5)],
         ...     D_xz=dict(x=[dense(8)], z=[dense(8)], joint=[dense(8, "lrelu"), dense(1)]),
         ...     D_xx=[dense(8, "lrelu"), dense(1)], D_zz=[dense(8, "lrelu"), dense(1)])
-        >>> model = ALAD(rows, x_shape=(5,), latent_dim=2, seed=0)
+        >>> model = ALAD(networks, x_shape=(5,), latent_dim=2, seed=0)
         >>> model.compile(learning_rate=1e-4)
         >>> history = model.fit(np.zeros((64, 5), "float32"), batch_size=32, epochs=1, verbose=0)
         >>> int(model.step.value)
@@ -118,6 +64,7 @@ class ALAD(AveragedWeights, SteppedModel):
     """
 
     generative_networks = ("E", "G")
+    ema_networks = ("E", "G", "D_xx")  # which weights: as the authors' released code
     orders = 2  # the discriminators' batch, and G's and E's
 
     def __init__(
@@ -139,8 +86,11 @@ class ALAD(AveragedWeights, SteppedModel):
         # The networks compute by the policy. The model's own work (averages, scores, sums) is in
         # the variables' type, and Keras must not cast what it reads.
         super().__init__(dtype=self._policy.variable_dtype, **kwargs)
+        missing = sorted(set(NETWORKS) - set(networks))
+        if missing:
+            raise ValueError(f"networks must hold the layers of {NETWORKS}; missing {missing}.")
         self._config = {
-            "networks": rows_to_config(networks),
+            "networks": specs_to_config(networks),
             "x_shape": [int(side) for side in x_shape],
             "latent_dim": int(latent_dim),
             "pair_axis": int(pair_axis),
@@ -177,29 +127,6 @@ class ALAD(AveragedWeights, SteppedModel):
         """Keras's metrics: means of the losses over an epoch, mean score of validation rows."""
         return [self._loss_means, self._score_mean]
 
-    def fit(self, x=None, batch_size=32, epochs=1, initial_epoch=0, **kwargs):
-        """Train on normal samples.
-
-        Args:
-            x: array or tensor (N, *x_shape), or a `PairedBatches`, or a `tf.data.Dataset` of pairs
-                of batches (x for the discriminators, x for G and E).
-            batch_size: int; the last incomplete batch of an epoch is skipped.
-            epochs, initial_epoch, **kwargs: as for `keras.Model.fit`. For an exact resume give the
-                number of epochs that the restored weights had finished.
-
-        Returns:
-            `keras.callbacks.History`. Each network's loss is a mean over the epoch's steps, taken
-            before the network's update; "loss" is their sum. G's and E's hold the cycle terms, each
-            in full; the terms of (x, x) and (z, z), which have no gradient into G and E, are those
-            of the discriminators' batch.
-
-        Raises:
-            ValueError: samples of another shape, fewer than a batch, or not finite.
-
-        Source: the authors' released code: two independently shuffled batches a step.
-        """
-        return super().fit(x, batch_size, epochs, initial_epoch, **kwargs)
-
     def get_config(self):
         policy = keras.dtype_policies.serialize(self._policy)
         return {**super().get_config(), **self._config, "dtype": policy}
@@ -211,18 +138,25 @@ class ALAD(AveragedWeights, SteppedModel):
         return (2, batch_size, self.latent_dim)
 
     def learn(self, x_d, x_g, noise):
-        """D_xz, D_xx and D_zz learn from one batch, then G and E together from the other.
+        """A training step: D_xz, D_xx and D_zz on one batch, then G and E together on the other.
 
         Args:
-            x_d, x_g: float32 tensors (B, *x_shape), the two batches.
+            x_d, x_g: float32 tensors (B, *x_shape), from two independently shuffled orders.
             noise: float32 tensor (2, B, latent_dim).
+
+        Returns:
+            dict of each network's loss before its update. G's and E's hold the cycle terms, each in
+            full; the terms of (x, x) and (z, z), which have no gradient into G and E, are those of
+            the discriminators' batch.
+
+        Source: ALAD, Section IV; two batches a step as in the authors' released code.
         """
-        z_d, z_g = tf.unstack(noise)
+        z_d, z_g = tf.unstack(noise)  # (B, z) each
         parts, constant = train_discriminators(self, x_d, z_d)
-        made = train_generator_encoder(self, x_g, z_g)
+        found = train_generator_encoder(self, x_g, z_g)
         self.update_ema()
-        cycles = constant + made["cycle_x"] + made.get("cycle_z", 0.0)
-        return {**parts, "G": made["G"] + cycles, "E": made["E"] + cycles}
+        cycles = constant + found["cycle_x"] + found.get("cycle_z", 0.0)
+        return {**parts, "G": found["G"] + cycles, "E": found["E"] + cycles}
 
     def test_step(self, data):
         """Mean features score of validation rows under the averaged weights."""
@@ -231,44 +165,29 @@ class ALAD(AveragedWeights, SteppedModel):
         return {"score": self._score_mean.result()}
 
     def call(self, inputs, training=False):
-        """Scores and reconstruction under the averaged weights, as inference sees them.
-
-        Args:
-            inputs: float tensor (B, *x_shape), preprocessed samples.
-            training: ignored; the training mode of the networks belongs to `train_step`.
-
-        Returns:
-            dict of the four scores (B,) and "reconstruction" (B, *x_shape).
-        """
+        """Scores (B,) and reconstruction (B, *x_shape) under the averaged weights, as a dict."""
         x = tf.cast(inputs, tf.float32)
-        z = tf.reshape(self.call_averaged("E", x), (-1, self.latent_dim))
+        z = tf.reshape(self.call_averaged("E", x), (-1, self.latent_dim))  # (B, z)
         reconstruction = tf.reshape(self.call_averaged("G", z), (-1, *self.x_shape))
         logits, features = self.call_averaged("D_xx", x, reconstruction, both=True)
-        real, fake = tf.split(features, 2)  # of (x, x), of (x, x')
+        real, fake = tf.split(features, 2)  # (B, F) of (x, x), of (x, x')
         scores = anomaly_scores(x, reconstruction, real, fake, tf.split(logits, 2)[1])
         return {**scores, "reconstruction": reconstruction}
 
 
 def train_discriminators(model, x, z):
-    """Update D_xz, D_xx and D_zz, each by its own Adam.
-
-    Args:
-        model: a compiled `ALAD`.
-        x: float32 tensor (B, ...), the discriminators' batch.
-        z: float32 tensor (B, latent), their noise.
+    """Update D_xz, D_xx and D_zz, each by its own Adam: max over them of V (Section IV).
 
     Returns:
         `(parts, constant)`: dict of the discriminators' losses before the update, and the terms of
         (x, x) and (z, z) that G's and E's losses hold without a gradient.
-
-    Source: ALAD, Section IV: max over D_xz, D_xx, D_zz of V.
     """
     call = Calls(model, first=1, frozen=model.generative_networks)
-    encoded = call.encode(x)
-    generated, cycle_x = call.generate_both(z, encoded)
-    cycle_z = call.encode(generated) if model.D_zz is not None else None
+    encoded = call.encode(x)  # E(x): (B, z)
+    generated, cycle_x = call.generate_both(z, encoded)  # G(z), G(E(x)): x's shape
+    cycle_z = call.encode(generated) if model.D_zz is not None else None  # E(G(z)): (B, z)
     with model.tape(model.discriminators) as tape:
-        xz_real = call(model.D_xz, x, encoded)
+        xz_real = call(model.D_xz, x, encoded)  # (B,), as all logits
         xz_fake = call(model.D_xz, generated, z)
         xx_real, xx_fake = call.pairs(model.D_xx, x, cycle_x)
         parts = {
@@ -285,17 +204,10 @@ def train_discriminators(model, x, z):
 
 
 def train_generator_encoder(model, x, z):
-    """Update G and E, each by its own Adam, from one backward pass.
-
-    Args:
-        model: a compiled `ALAD`.
-        x: float32 tensor (B, ...), G's and E's batch.
-        z: float32 tensor (B, latent), their noise.
+    """Update G and E, each by its own Adam, from one backward pass: min over them of V (Section IV).
 
     Returns:
         dict of `losses.generator_encoder_losses`, before the update.
-
-    Source: ALAD, Section IV: min over G, E of V; non-saturating as in the authors' code.
     """
     call = Calls(model, first=100, frozen=model.discriminators)
     with model.tape(model.generative_networks) as tape:
@@ -317,7 +229,7 @@ class Calls:
     """Calls networks in training mode, each call with dropout masks of its own.
 
     Args:
-        model: the `ALAD`.
+        model: a `SteppedModel`.
         first: int, the number of the first call (0 is the noise; each pass has its own range).
         frozen: names of the networks whose u and moving statistics this pass leaves alone.
     """
@@ -343,14 +255,14 @@ class Calls:
         G, shape = self.model.G, (-1, *self.model.x_shape)
         if G.has_batch_norm:
             return [tf.reshape(self.run(G, codes), shape) for codes in (z, encoded)]
-        made = self.run(G, tf.concat([z, encoded], 0), calls=2)
-        return tf.split(tf.reshape(made, shape), 2)
+        both = self.run(G, tf.concat([z, encoded], 0), calls=2)  # (2B, ...)
+        return tf.split(tf.reshape(both, shape), 2)
 
     def __call__(self, discriminator, a, b, **options):
         return self.run(discriminator, a, b, **options)[0]
 
-    def pairs(self, discriminator, a, made):
-        """Logits of (a, a) and of (a, made), in one pass where they share the first product."""
+    def pairs(self, discriminator, a, b):
+        """Logits of (a, a) and of (a, b), in one pass where they share the first product."""
         if discriminator.has_batch_norm or not discriminator.shares:
-            return self(discriminator, a, a), self(discriminator, a, made)
-        return tf.split(self.run(discriminator, a, made, both=True)[0], 2)
+            return self(discriminator, a, a), self(discriminator, a, b)
+        return tf.split(self.run(discriminator, a, b, both=True)[0], 2)

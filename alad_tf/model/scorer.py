@@ -1,24 +1,20 @@
 """A trained model as a scorer: averaged weights, spectral norms folded in, compiled blocks."""
 
+import copy
+from pathlib import Path
+
 import keras
 import tensorflow as tf
 
-from alad_tf.engine.files import KeptScorer
+from alad_tf.engine.files import WEIGHTS, load_scorer, save_scorer
 from alad_tf.engine.programs import InBlocks
 from alad_tf.model.layers import PACKAGE, SpectralNormalization
-from alad_tf.model.networks import PairDiscriminator, Stack
+from alad_tf.model.networks import PairDiscriminator, Stack, specs_to_config
 from alad_tf.model.scores import SCORES, anomaly_scores
 
 
 def leaves(network):
-    """The layers of a network, in the order of its rows.
-
-    Args:
-        network: `Stack` or `Discriminator`.
-
-    Returns:
-        list of Keras layers.
-    """
+    """The layers of a `Stack` or `Discriminator`, in order."""
     stacks = [network] if isinstance(network, Stack) else [network.body, network.top]
     return [layer for stack in stacks for layer in stack.steps]
 
@@ -46,27 +42,37 @@ def fold(source, target, average_of):
 
 
 def spectral_vectors(model):
-    """The u of every normalised layer that scores, in the order of E, G and D_xx.
-
-    Args:
-        model: an `ALAD`.
-
-    Returns:
-        list of lists of floats.
-
-    Source: Miyato et al., ICLR 2018, Algorithm 1.
-    """
+    """The u of every normalised layer that scores, in the order of E, G and D_xx: lists of floats."""
     layers = [layer for name in ("E", "G", "D_xx") for layer in leaves(getattr(model, name))]
     wrapped = [layer for layer in layers if isinstance(layer, SpectralNormalization)]
     return [layer.u.numpy().tolist() for layer in wrapped]
 
 
+class ScoringModel(InBlocks, keras.Model):
+    """A model that only scores; it is kept as its constructor's `_config` and its weights."""
+
+    def architecture(self):
+        """What the constructor takes, as a JSON-able dict: a twin is made of it."""
+        return copy.deepcopy(self._config)
+
+    def write_state(self, folder, dtype="float32"):
+        """Write the weights into a folder; `dtype` as for `alad_tf.engine.files.save_scorer`."""
+        save_scorer(self, Path(folder) / WEIGHTS, dtype)
+
+    def read_state(self, folder):
+        """Read the weights that `write_state` wrote; errors as for `load_scorer`."""
+        load_scorer(self, Path(folder) / WEIGHTS)
+
+    def get_config(self):
+        return {**super().get_config(), **self._config}
+
+
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class Scorer(KeptScorer, InBlocks, keras.Model):
+class Scorer(ScoringModel):
     """E, G and D_xx with averaged weights, spectral norm folded into plain kernels.
 
     Args:
-        networks: dict with the rows of "E", "G" and "D_xx".
+        networks: dict with the layers of "E", "G" and "D_xx".
         x_shape: tuple of ints, shape of one preprocessed sample.
         latent_dim: int.
         pair_axis: int, the axis on which D_xx joins x and x'.
@@ -79,8 +85,8 @@ class Scorer(KeptScorer, InBlocks, keras.Model):
 
     Example:
         >>> from alad_tf.model.specs import dense
-        >>> rows = dict(E=[dense(2)], G=[dense(5)], D_xx=[dense(8, "lrelu"), dense(1)])
-        >>> scorer = Scorer(rows, x_shape=(5,), latent_dim=2)
+        >>> networks = dict(E=[dense(2)], G=[dense(5)], D_xx=[dense(8, "lrelu"), dense(1)])
+        >>> scorer = Scorer(networks, x_shape=(5,), latent_dim=2)
         >>> scorer.scores([[1.0] * 5] * 3)["l1"].shape
         (3,)
         >>> x = tf.ones((3, 5))
@@ -109,8 +115,7 @@ class Scorer(KeptScorer, InBlocks, keras.Model):
         self.D_xx = PairDiscriminator(networks["D_xx"], axis=pair_axis, name="D_xx", **options)
         self._config = {
             "networks": {
-                name: [row.to_config() for row in getattr(self, name).rows]
-                for name in ("E", "G", "D_xx")
+                name: specs_to_config(getattr(self, name).specs) for name in ("E", "G", "D_xx")
             },
             "x_shape": list(self.x_shape),
             "latent_dim": self.latent_dim,
@@ -143,9 +148,9 @@ class Scorer(KeptScorer, InBlocks, keras.Model):
             (30,)
         """
         config = model.get_config()
-        rows = {name: config["networks"][name] for name in ("E", "G", "D_xx")}
+        networks = {name: config["networks"][name] for name in ("E", "G", "D_xx")}
         keys = ("x_shape", "latent_dim", "pair_axis", "slope")
-        scorer = cls(rows, **{key: config[key] for key in keys}, block=block)
+        scorer = cls(networks, **{key: config[key] for key in keys}, block=block)
         for name in ("E", "G", "D_xx"):
             network = getattr(model, name)
             averaged = model.averaged_weights(name)
@@ -157,18 +162,18 @@ class Scorer(KeptScorer, InBlocks, keras.Model):
         return scorer
 
     def copy_to(self, model, spectral_vectors):
-        """The way back: make a model's E, G and D_xx, raw and averaged, this scorer's.
+        """The inverse of `from_alad`: make a model's E, G and D_xx, raw and averaged, this scorer's.
 
         The kernels stay divided by sigma. With the u that sigma was estimated from, the model
         estimates 1 for them, and so computes this scorer's function.
 
         Args:
-            model: an `ALAD` of the same rows; changed in place.
+            model: an `ALAD` of the same layers; changed in place.
             spectral_vectors: list of float arrays, what `alad_tf.model.scorer.spectral_vectors`
                 gave of the model that was folded.
 
         Raises:
-            ValueError: a model of other rows.
+            ValueError: a model of other layers.
 
         Example:
             >>> import zoo
@@ -181,7 +186,7 @@ class Scorer(KeptScorer, InBlocks, keras.Model):
         for name in ("E", "G", "D_xx"):
             if config["networks"][name] != self._config["networks"][name]:
                 raise ValueError(
-                    f"The model's {name} has other rows than the scorer's; build it from the "
+                    f"The model's {name} has other layers than the scorer's; build it from the "
                     "architecture that the scorer was made from."
                 )
             network = getattr(model, name)
@@ -197,16 +202,7 @@ class Scorer(KeptScorer, InBlocks, keras.Model):
                 average.assign(source.value)
 
     def call(self, inputs, training=False):
-        """All scores and the reconstruction of preprocessed samples.
-
-        Args:
-            inputs: float tensor (B, *x_shape).
-            training: ignored; a scorer is always in inference mode.
-
-        Returns:
-            dict of float32 tensors: "features", "l1", "l2", "logits" (B,) and "reconstruction"
-            (B, *x_shape).
-        """
+        """Scores (B,) and reconstruction (B, *x_shape) of preprocessed samples, as a dict."""
         x = tf.cast(inputs, tf.float32)
         z = tf.reshape(self.E(x), (-1, self.latent_dim))
         reconstruction = tf.reshape(self.G(z), (-1, *self.x_shape))

@@ -27,14 +27,6 @@ def anomaly_scores(x, reconstruction, real_features, fake_features, fake_logits)
     Returns:
         dict of float32 tensors (B,): "features", "l1", "l2", "logits".
 
-    Raises:
-        ValueError: x and its reconstruction differ in shape.
-
-    Example:
-        >>> one, f, logit = tf.ones((2, 3)), tf.ones((2, 4)), tf.zeros(2)
-        >>> anomaly_scores(one, 0 * one, f, f, logit)["l1"].numpy().tolist()
-        [3.0, 3.0]
-
     Source: ALAD, Section IV-C, Algorithm 1; Section V-F for the alternatives.
     """
     if x.shape[1:] != reconstruction.shape[1:]:
@@ -53,24 +45,7 @@ def anomaly_scores(x, reconstruction, real_features, fake_features, fake_logits)
 
 
 def check_score(score, known=SCORES):
-    """A score's name, if it is a known one.
-
-    Args:
-        score: str.
-        known: sequence of str, the known names; default ALAD's four.
-
-    Returns:
-        str, `score` itself.
-
-    Raises:
-        ValueError: an unknown name, with the known ones.
-
-    Example:
-        >>> check_score("l1")
-        'l1'
-
-    Source: ALAD, Section V-F, for the four.
-    """
+    """A score's name, if it is a known one; otherwise ValueError."""
     if score not in known:
         raise ValueError(f"Unknown score {score!r}; expected one of {tuple(known)}.")
     return score

@@ -1,4 +1,4 @@
-"""Rows of an architecture table, as data: what a zoo entry is written in."""
+"""Layer specifications, the rows of an architecture table: what a zoo entry is written in."""
 
 from dataclasses import asdict, dataclass
 
@@ -7,7 +7,7 @@ OPERATIONS = ("dense", "conv", "conv_transpose", "max_pool", "reshape", "flatten
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerSpec:
     """One row of a table such as Table XI: operation, non-linearity, batch norm, dropout.
 
     Attributes:
@@ -20,15 +20,6 @@ class Row:
         strides: int (images only).
         padding: "same" or "valid" (convolutions only).
         shape: tuple of ints, the target shape without the batch (reshape only).
-
-    Raises:
-        ValueError: an unknown operation or non-linearity, or a dropout outside [0, 1).
-
-    Example:
-        >>> dense(64, "lrelu").units
-        64
-
-    Source: ALAD, appendix, Tables IX to XIII.
     """
 
     op: str
@@ -54,41 +45,47 @@ class Row:
 
     @property
     def has_kernel(self):
-        """Whether this row holds weights (and may be spectrally normalised)."""
+        """Whether this layer holds weights (and may be spectrally normalised)."""
         return self.op in ("dense", "conv", "conv_transpose")
 
     def to_config(self):
-        """The row as a JSON-able dict; `Row(**config)` is its inverse."""
+        """A JSON-able dict; `LayerSpec(**config)` is the inverse."""
         return {**asdict(self), "shape": list(self.shape)}
 
 
+def as_specs(specs):
+    """A list of `LayerSpec`s of a sequence of them or of their config dicts."""
+    return [spec if isinstance(spec, LayerSpec) else LayerSpec(**spec) for spec in specs]
+
+
 def dense(units, activation=None, batch_norm=False, dropout=0.0):
-    """A fully connected row: `dense(64, "lrelu", batch_norm=True, dropout=0.5)`."""
-    return Row("dense", units, activation, batch_norm, dropout)
+    """A fully connected layer: `dense(64, "lrelu", batch_norm=True, dropout=0.5)`."""
+    return LayerSpec("dense", units, activation, batch_norm, dropout)
 
 
 def conv(units, kernel, strides, activation=None, batch_norm=False, dropout=0.0, padding="same"):
-    """A convolution row: `conv(128, 4, 2, "lrelu", batch_norm=True)`."""
-    return Row("conv", units, activation, batch_norm, dropout, kernel, strides, padding)
+    """A convolution: `conv(128, 4, 2, "lrelu", batch_norm=True)`."""
+    return LayerSpec("conv", units, activation, batch_norm, dropout, kernel, strides, padding)
 
 
 def conv_transpose(
     units, kernel, strides, activation=None, batch_norm=False, dropout=0.0, padding="same"
 ):
-    """A transposed convolution row: `conv_transpose(512, 4, 2, "relu", padding="valid")`."""
-    return Row("conv_transpose", units, activation, batch_norm, dropout, kernel, strides, padding)
+    """A transposed convolution: `conv_transpose(512, 4, 2, "relu", padding="valid")`."""
+    rest = (activation, batch_norm, dropout, kernel, strides, padding)
+    return LayerSpec("conv_transpose", units, *rest)
 
 
 def max_pool(kernel):
     """The largest value of each `kernel` x `kernel` square, squares side by side: `max_pool(2)`."""
-    return Row("max_pool", kernel=kernel, strides=kernel, padding="valid")
+    return LayerSpec("max_pool", kernel=kernel, strides=kernel, padding="valid")
 
 
 def reshape(*shape):
     """Reshape each example to `shape`: `reshape(1, 1, 100)` makes an image of a latent vector."""
-    return Row("reshape", shape=shape)
+    return LayerSpec("reshape", shape=shape)
 
 
 def flatten():
     """Flatten each example to a vector."""
-    return Row("flatten")
+    return LayerSpec("flatten")

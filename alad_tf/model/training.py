@@ -19,30 +19,13 @@ ADAM = {"learning_rate": 1e-5, "beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8}
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class StepMeans(keras.metrics.Metric):
-    """Means over an epoch's steps of named scalars. One NaN anywhere makes the epoch's mean NaN.
-
-    Args:
-        names: sequence of str.
-        name: str, the metric's own.
-
-    Returns:
-        from `result()`: dict of float32 scalars by name.
-
-    Raises:
-        KeyError: `update_state` without one of the names.
-
-    Example:
-        >>> means = StepMeans(("a", "b"))
-        >>> means.update_state({"a": tf.constant(1.0), "b": tf.constant(3.0)})
-        >>> float(means.result()["b"])
-        3.0
-    """
+    """Means over an epoch's steps of named scalars. One NaN anywhere makes the epoch's mean NaN."""
 
     def __init__(self, names, name="step_means", **kwargs):
         super().__init__(name=name, **kwargs)
         self.names = tuple(names)
-        self.sums = self.add_variable((len(self.names),), "zeros", name="sums")
-        self.count = self.add_variable((), "zeros", name="count")
+        self.sums = self.add_variable((len(self.names),), "zeros", aggregation="mean", name="sums")
+        self.count = self.add_variable((), "zeros", aggregation="mean", name="count")
 
     def update_state(self, values):
         self.sums.assign_add(tf.stack([values[name] for name in self.names]))
@@ -64,27 +47,20 @@ class SteppedModel(keras.Model):
     Attributes:
         orders: int, independently shuffled batches of a step.
         optimized: tuple of str, the attributes that hold networks with an Adam of their own.
+        ema_networks: tuple of str, the networks whose weights are averaged for inference.
+        ema: list of variables, the averages, in the order of `ema_sources`.
         step: int64 variable, the number of training steps so far.
         seed: int, of noise, dropout and shuffling.
-
-    Example:
-        >>> from alad_tf import ALAD
-        >>> issubclass(ALAD, SteppedModel)
-        True
     """
 
     orders = 1
-    optimized = ()
+    optimized = ema_networks = ()
 
     def make_steps(self, seed, losses):
-        """Create the step count and the epoch's means; call it once the networks stand.
-
-        Args:
-            seed: int.
-            losses: tuple of str, the names of the scalars that `learn` returns.
-        """
+        """Create the step count and the epoch's means of `losses`, the names `learn` returns."""
         self.seed = int(seed)
         self._salts, self._own_programs = None, {}
+        self._strategy = tf.distribute.get_strategy()
         self.step = self.add_weight(
             name="step", shape=(), dtype="int64", initializer="zeros", trainable=False
         )
@@ -107,18 +83,14 @@ class SteppedModel(keras.Model):
 
         Raises:
             ValueError: a learning rate that is not positive.
-
-        Example:
-            >>> # model.compile(learning_rate=2e-4, steps_per_execution=50)
-
-        Source: ALAD, Tables IX to XIII, row "Optimizer".
         """
         given = dict(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
         adam = {k: ADAM[k] if v is None else float(v) for k, v in given.items()}
         if not adam["learning_rate"] > 0:
             raise ValueError(f"learning_rate must be positive; received {learning_rate}.")
-        # Keras resolves "auto" to no XLA on a CPU, so XLA is asked for by name.
-        kwargs.setdefault("jit_compile", xla() and not kwargs.get("run_eagerly", False))
+        # Keras resolves "auto" to no XLA on a CPU; what replicas exchange does not compile.
+        by_xla = xla() and not kwargs.get("run_eagerly", False) and self.replicas == 1
+        kwargs.setdefault("jit_compile", by_xla)
         super().compile(optimizer=None, **kwargs)
         self._compile_config_, self._own_programs = {**adam, **kwargs}, {}
         for name in self.optimized:
@@ -135,11 +107,16 @@ class SteppedModel(keras.Model):
     def fit(self, x=None, batch_size=32, epochs=1, initial_epoch=0, **kwargs):
         """Train on normal samples.
 
+        A model that was built in the scope of a `tf.distribute` strategy shares every batch among
+        its replicas. The batch is that of one device: its rows, noise and dropout masks are drawn
+        for all of it, batch norm's statistics are those of all of it, and gradients are summed.
+        Losses and weights are those of one replica, up to the order of float32 sums.
+
         Args:
             x: array or tensor (N, *x_shape), or a `Batches` of as many orders as a step takes, or
-                a `tf.data.Dataset` of as many batches.
-            batch_size: int; the last incomplete batch of an epoch is skipped.
-            epochs, initial_epoch, **kwargs: as for `keras.Model.fit`. For an exact resume give the
+                a `tf.data.Dataset` of as many batches. Every worker takes all rows.
+            batch_size: int, of all replicas; the last incomplete batch of an epoch is skipped.
+            epochs, initial_epoch, **kwargs: as for `keras.Model.fit`. For an exact resume pass the
                 number of epochs that the restored weights had finished.
 
         Returns:
@@ -147,10 +124,12 @@ class SteppedModel(keras.Model):
             updates.
 
         Raises:
-            ValueError: samples of another shape, fewer than a batch, or not finite.
+            ValueError: samples of another shape, fewer than a batch, not finite, or a batch that
+                the replicas cannot share equally.
         """
         if not isinstance(x, (Batches, tf.data.Dataset)):
-            x = Batches(x, batch_size, seed=derive_seed(self.seed, 2), orders=self.orders)
+            chunk = None if self.replicas == 1 else 1  # replicas exchange nothing inside a loop
+            x = Batches(x, batch_size, derive_seed(self.seed, 2), chunk, self.orders)
         options = {"shuffle": False, **kwargs}
         if isinstance(x, Batches):
             x.check(self.x_shape, self.orders)
@@ -160,10 +139,22 @@ class SteppedModel(keras.Model):
 
     # --------------------------------------------------------------- the program
 
+    @property
+    def replicas(self):
+        """How many devices share a batch."""
+        return self._strategy.num_replicas_in_sync
+
+    @property
+    def distribute_strategy(self):
+        """What Keras asks before it shares out batches itself, which `advance` does here.
+
+        Keras's own way fails on several workers (keras-team/keras#20585).
+        """
+        return tf.distribute.get_strategy()
+
     def make_train_function(self, force=False):
         """Keras's hook: what `fit` calls with its iterator, here `advance`."""
-        shared = tf.distribute.has_strategy() or self.distribute_strategy.num_replicas_in_sync > 1
-        if self.run_eagerly or self.steps_per_execution > 1 or shared:
+        if self.run_eagerly or self.steps_per_execution > 1:
             return super().make_train_function(force)
 
         def train_function(iterator):
@@ -179,24 +170,21 @@ class SteppedModel(keras.Model):
         The program takes what a model consists of as arguments: its variables, which it updates in
         place, and the seeds of its draws. Another model of the same networks, such as a member of
         an ensemble, the next seed, or the next fit of a grid search, compiles nothing.
-
-        Args:
-            *data: as for `train_step`.
-
-        Returns:
-            dict of the losses' means over the epoch so far.
         """
         shapes = (self.jit_compile, *(tuple(part.shape) for part in data))
         if shapes not in self._own_programs:
-            variables = [v.value for v in self.state_variables()]
-            self._own_programs[shapes] = training_program(self, data, variables)
+            if self.replicas > 1:
+                program = distributed.replicated(self._strategy, self.train_step)
+            else:
+                variables = [v.value for v in self.state_variables()]
+                program = training_program(self, data, variables)
+            self._own_programs[shapes] = program
         return self._own_programs[shapes](*data)
 
     def state_variables(self):
         """All that training changes: weights, averages, step, means of losses, Adam's moments.
 
-        Returns:
-            list of Keras variables, in an order that is the same for all models of an architecture.
+        The order is the same for all models of an architecture.
         """
         optimizers = [getattr(self, f"optimizer_{name}") for name in self.optimized]
         variables = [*self.variables, *self._loss_means.variables]
@@ -221,11 +209,7 @@ class SteppedModel(keras.Model):
             return None
 
     def draw_seeds(self):
-        """The salts of a step's uses of randomness, then the seeds of the dropout layers.
-
-        Returns:
-            int32 tensor (CALLS + number of dropout layers,).
-        """
+        """Salts of a step's uses of randomness, then seeds of the dropout layers: int32 vector."""
         salts = [derive_seed(self.seed, 3, call) for call in range(CALLS)]
         return tf.constant(salts + [layer.seed for layer in self._dropouts()], tf.int32)
 
@@ -256,31 +240,13 @@ class SteppedModel(keras.Model):
             *batches: `orders` float32 tensors (B, *x_shape), then the step's noise.
 
         Returns:
-            dict of float32 scalars by the names that `make_steps` was given, the losses before the
+            dict of float32 scalars by the names that `make_steps` took, the losses before the
             updates; "loss" is added, their sum.
-
-        Example:
-            >>> import zoo
-            >>> model = zoo.entry("kdd99_dsebm").build()
-            >>> sorted(model.learn(tf.zeros((4, 121)), model.noise(4)))
-            ['denoising']
         """
         raise NotImplementedError
 
     def noise_shape(self, batch_size):
-        """Shape of the normal numbers that a step takes; default: it takes none.
-
-        Args:
-            batch_size: int, samples of a step's batch.
-
-        Returns:
-            tuple of ints.
-
-        Example:
-            >>> import zoo
-            >>> zoo.entry("kdd99_alad").build().noise_shape(50)
-            (2, 50, 32)
-        """
+        """Shape of the normal numbers of a step, samples on the second axis; default: none."""
         return (0,)
 
     def train_step(self, data):
@@ -288,7 +254,8 @@ class SteppedModel(keras.Model):
 
         Args:
             data: float32 tensors (B, *x_shape), one for each order, for one step; or tensors
-                (K, B, *x_shape) and a `count`, of which the first `count` batches are used.
+                (K, B, *x_shape) and a `count`, of which the first `count` batches are used: their
+                number, unlike K, is no part of the program.
 
         Returns:
             dict of the losses' means over the epoch so far.
@@ -303,8 +270,7 @@ class SteppedModel(keras.Model):
             steps, size = batches[0].shape[:2]
             # drawn before the loop: inside it XLA would compute the draws again for each user
             noise = self.noise(size, tf.range(steps))
-            # A loop inside the program saves the cost of launching it, which for the tabular
-            # networks (some 200 variables) exceeds that of a step.
+            # a loop inside the program, because to launch it costs more than a tabular step
             tf.while_loop(
                 lambda i: i < count,
                 lambda i: (self._one_step(*(x[i] for x in batches), noise[i], after=i),),
@@ -322,11 +288,7 @@ class SteppedModel(keras.Model):
 
     @contextlib.contextmanager
     def tape(self, names):
-        """A recording gradient tape that watches the named networks' weights.
-
-        What a tape watches by itself are variables; the weights may be tensors that stand for them,
-        where the step is a function of its state (see `alad_tf.detector.members`).
-        """
+        """A recording gradient tape that watches the named networks' weights."""
         with tf.GradientTape() as tape:
             tape.watch([v.value for name in names for v in getattr(self, name).trainable_variables])
             yield tape
@@ -346,13 +308,19 @@ class SteppedModel(keras.Model):
         """The normal draws of a step, a function of the seed and the step alone.
 
         Args:
-            batch_size: int.
+            batch_size: int, of this replica.
             ahead: int, or int32 tensor (K,): how many steps after the current one.
 
         Returns:
             float32 tensor of `noise_shape(batch_size)`, or of (K, *noise_shape(batch_size)).
         """
-        return normal(self.noise_shape(batch_size), self.call_seed(0, ahead))
+        shape, seed = self.noise_shape(batch_size), self.call_seed(0, ahead)
+        if distributed.count() == 1:
+            return normal(shape, seed)
+        whole = self.noise_shape(batch_size * distributed.count())
+        flat = (shape[0] * batch_size, *shape[2:])
+        own = distributed.own_rows(lambda rows: tf.reshape(normal(whole, seed), rows), flat)
+        return tf.reshape(own, shape)
 
     def call_seed(self, call, ahead=0):
         """int32 (2,) or (K, 2): the seed of the `call`-th use of randomness in a step."""
@@ -363,3 +331,48 @@ class SteppedModel(keras.Model):
     def salt(self, call):
         """What tells the `call`-th use of randomness from the others: 31 bits."""
         return derive_seed(self.seed, 3, call) if self._salts is None else self._salts[call]
+
+    # ------------------------------------------------------------------ averages
+
+    @property
+    def ema_sources(self):
+        """The variables that are averaged: the trainable weights of `ema_networks`."""
+        return [v for n in self.ema_networks for v in getattr(self, n).trainable_variables]
+
+    def make_averages(self):
+        """Create the averages, equal to the weights they start from."""
+        self.ema = [
+            self.add_weight(
+                name=f"ema_{index}",
+                shape=source.shape,
+                initializer=lambda shape, dtype, v=source: tf.identity(v.value),
+                trainable=False,
+                autocast=False,
+            )
+            for index, source in enumerate(self.ema_sources)
+        ]
+
+    def update_ema(self):
+        """One step of the averages: ema <- decay * ema + (1 - decay) * weight."""
+        for average, source in zip(self.ema, self.ema_sources, strict=True):
+            average.assign(self.ema_decay * average.value + (1 - self.ema_decay) * source.value)
+
+    def averaged_weights(self, name):
+        """The averages of one network's trainable weights, in the network's own order."""
+        start = 0
+        for other in self.ema_networks:
+            size = len(getattr(self, other).trainable_variables)
+            if other == name:
+                return self.ema[start : start + size]
+            start += size
+        raise ValueError(f"{name} is not averaged; the averaged networks are {self.ema_networks}.")
+
+    def call_averaged(self, name, *inputs, **options):
+        """Call a network in inference mode with its averaged weights.
+
+        Batch norm's moving statistics are not averaged: they are taken as they are.
+        """
+        network = getattr(self, name)
+        weights = [v.value for v in self.averaged_weights(name)]
+        state = [v.value for v in network.non_trainable_variables]
+        return network.stateless_call(weights, state, *inputs, training=False, **options)[0]

@@ -41,7 +41,7 @@ def assert_alike(ours, theirs):
 
 @pytest.mark.xla
 def test_members_are_what_fit_makes():
-    """In chunks of other lengths than `fit` has; and in company, or alone, a member is the same."""
+    """Over ends of epochs as epoch by epoch; and in company, or alone, a member is the same."""
     x = tiny_data(70)
     together = [tiny_model(seed) for seed in (3, 8)]
     found = train_members(together, x, 32, steps=6)
@@ -55,12 +55,22 @@ def test_members_are_what_fit_makes():
     assert [int(model.step.value) for model in together] == [6, 6]
 
 
+@pytest.mark.xla
 def test_tables_of_one_step_an_epoch_are_trained_alike():
-    """There `fit` runs a program without a loop, whose last bits may differ."""
     together, alone = tiny_model(3), tiny_model(3)
     train_members([together], tiny_data(33), 32, steps=4)
     alone.fit(tiny_data(33), batch_size=32, epochs=4, verbose=0)
-    assert_alike(together, alone)
+    assert equal(weights_of(together), weights_of(alone))
+
+
+@pytest.mark.xla
+def test_tables_of_all_lengths_are_trained_by_one_program(monkeypatch):
+    """`fit` as well as the members; the length of an epoch's last chunk is an argument."""
+    monkeypatch.setattr("alad_tf.engine.programs._training", made := {})
+    for rows in (40, 70, 64 * 110):
+        tiny_model().fit(tiny_data(rows), batch_size=32, epochs=1, verbose=0)
+    train_members([tiny_model(3)], tiny_data(90), 32, steps=4)
+    assert len(made) == 1
 
 
 @pytest.mark.xla
@@ -128,7 +138,7 @@ def test_a_model_that_was_patched_shares_no_program():
 
 def test_a_killed_training_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
     """Interrupted in the third call of the program; another table's states are not taken."""
-    monkeypatch.setattr("alad_tf.detector.members.CHUNK", 2)
+    monkeypatch.setattr("alad_tf.engine.feed.STEPS", 2)
     monkeypatch.setattr("alad_tf.engine.callbacks.StateFile.__init__.__defaults__", (0.0,))
     x, calls = tiny_data(), []
 
@@ -171,7 +181,7 @@ def test_only_one_architecture_and_finite_losses():
 def test_batches_across_epochs_are_those_of_the_epochs():
     """From any step on, whatever the chunk: the same rows as epoch after epoch."""
     x = np.arange(14, dtype="float32")[:, None]
-    feed = PairedBatches(x, 4, seed=3)
+    feed = PairedBatches(x, 4, seed=3, chunk=2)
     assert feed.steps == 3
     by_epoch = [
         (x_d.numpy()[i], x_g.numpy()[i])
@@ -179,7 +189,8 @@ def test_batches_across_epochs_are_those_of_the_epochs():
         for i in range(count)
     ]
     for first, count, chunk in ((0, 9, 4), (2, 6, 5), (4, 5, 1)):
-        chunks = list(feed.across_epochs(first, count, chunk))
+        feed = PairedBatches(x, 4, seed=3, chunk=chunk)
+        chunks = list(feed.across_epochs(first, count))
         assert all(x_d.shape[0] == chunk for x_d, _, _ in chunks)
         found = [(x_d.numpy()[i], x_g.numpy()[i]) for x_d, x_g, kept in chunks for i in range(kept)]
         np.testing.assert_array_equal(found, by_epoch[first : first + count])

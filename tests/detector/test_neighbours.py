@@ -18,6 +18,10 @@ def test_distances_are_scikit_learns(offset):
     expected = model.kneighbors(x)[0].mean(1)
     found = nearest(tf.constant(x), tf.constant(reference))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+    padded = tf.pad(reference, [(0, 212), (0, 0)])  # zeros, which are nobody's neighbours
+    zero = nearest(tf.zeros((1, 4)), tf.constant(reference))
+    np.testing.assert_allclose(nearest(tf.zeros((1, 4)), padded, tf.constant(300)), zero, rtol=1e-5)
+    np.testing.assert_allclose(nearest(tf.constant(x), padded, 300), expected, rtol=1e-5)
     without_itself = model.kneighbors()[0].mean(1)
     found = nearest(tf.constant(reference), tf.constant(reference), skip_self=True)
     np.testing.assert_allclose(found, without_itself, rtol=1e-5)

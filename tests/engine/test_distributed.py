@@ -24,17 +24,17 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 logical = [tf.config.LogicalDeviceConfiguration()] * devices
 tf.config.set_logical_device_configuration(cpu, logical)
 from tiny import tiny_data, tiny_model
-from alad_tf.engine.distributed import fit_distributed, make_strategy
+from alad_tf.engine.distributed import make_strategy
 from alad_tf.model.scorer import Scorer
 shared = make_strategy(strategy)
 with shared.scope():
-    model = tiny_model(3, jit_compile=False)
+    model = tiny_model(3)
 x = tiny_data(70)
 batches = tf.data.Dataset.from_tensor_slices(x[:10]).batch(4)
 history, done = {}, 0
 for last in epochs:  # a training, and its continuations
     more = {"initial_epoch": done, "validation_data": batches}
-    found = fit_distributed(model, shared, x, 32, epochs=last, **more).history
+    found = model.fit(x, batch_size=32, epochs=last, verbose=0, **more).history
     history, done = {name: history.get(name, []) + found[name] for name in found}, last
 scores = Scorer.from_alad(model).scores(x)["features"]
 told = {"replicas": shared.num_replicas_in_sync, "history": history}

@@ -40,11 +40,21 @@ def test_an_epoch_is_a_function_of_seed_and_number():
     batches(feed, 1)
     np.testing.assert_array_equal(batches(feed, 5), later)
     # an endless pass comes to the same batches as one that starts there
-    passed = [d.numpy() for d, g, count in feed.epochs(first=4).take(2 * feed.chunks)]
-    np.testing.assert_array_equal(passed[-1].reshape(later[:, 0].shape), later[:, 0])
+    *_, (d, _, count) = feed.epochs(first=4).take(2 * feed.chunks)
+    np.testing.assert_array_equal(d[:count], later[:, 0])
     np.testing.assert_array_equal(batches(PairedBatches(rows(64), 8, seed=0), 5), later)
     np.testing.assert_array_equal(batches(PairedBatches(rows(64), 8, seed=0, chunk=3), 5), later)
     assert not np.array_equal(batches(PairedBatches(rows(64), 8, seed=1), 5), later)
+
+
+@pytest.mark.parametrize("n", [8, 50, 2000])
+def test_chunks_have_one_shape_for_tables_of_all_lengths(n):
+    feed = PairedBatches(rows(n), 8)
+    counts = []
+    for d, g, count in feed.epochs().take(feed.chunks):
+        assert d.shape == g.shape == (100, 8, 1)
+        counts.append(int(count))
+    assert sum(counts) == feed.steps and counts[:-1] == [100] * (len(counts) - 1)
 
 
 def test_bad_data_is_refused():

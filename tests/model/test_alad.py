@@ -194,7 +194,7 @@ def test_errors_say_what_was_expected():
         ALAD({k: v for k, v in ROWS.items() if k != "D_zz"}, (FEATURES,), LATENT)
     with pytest.raises(ValueError, match=r"E maps \(6,\) to \(3,\); expected \(4,\)"):
         ALAD(ROWS, (FEATURES,), 4)
-    with pytest.raises(ValueError, match="needs a feature row and a logit row; received 1"):
+    with pytest.raises(ValueError, match="needs a feature layer and a logit layer; received 1"):
         ALAD({**ROWS, "D_xx": [dense(1)]}, (FEATURES,), LATENT)
     with pytest.raises(ValueError, match="learning_rate must be positive; received 0"):
         tiny_model(learning_rate=0.0)

@@ -172,5 +172,5 @@ def test_logits_that_are_no_vector():
 
 def test_lengths_that_differ():
     """Unequal halves would silently weigh the two kinds of pairs differently."""
-    with pytest.raises(ValueError, match=r"received real \(3,\) and made \(4,\)"):
+    with pytest.raises(ValueError, match=r"received real \(3,\) and generated \(4,\)"):
         discriminator_loss(tf.zeros(3), tf.zeros(4))
