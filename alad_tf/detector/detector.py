@@ -217,7 +217,7 @@ class Detector:
         return self.threshold
 
     def explain(self, x, score=None, steps=32):
-        """Reasons for the scores of raw records; errors as for `alad_tf.detector.explain.explain`.
+        """Reasons for the scores of raw records, by integrated gradients.
 
         Args:
             x: as for `scores`.
@@ -227,6 +227,12 @@ class Detector:
         Returns:
             `alad_tf.detector.explain.Explanation`: attributions by column or pixel, observed and
             expected values.
+
+        Raises:
+            ValueError: an unknown score, a method without gradients (explained are alad, dsebm and
+                dagmm), fewer than one step, or records that the preprocessor refuses.
+
+        Source: `alad_tf.detector.explain.explain`.
         """
         from alad_tf.detector.explain import explain
 

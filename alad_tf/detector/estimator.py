@@ -1,6 +1,5 @@
 """ALADDetector: a scikit-learn outlier estimator for anyone's table or images."""
 
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -270,7 +269,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         Returns:
             int array (N,), -1 for what is flagged, 1 for the rest.
         """
-        return np.where(self.decision_function(X) < 0, -1, 1)
+        return np.where(self._fitted().predict(self._checked(X)), -1, 1)
 
     def p_value(self, X):
         """How likely a normal row scores so high or higher.
@@ -412,12 +411,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         for name in ("detector_", "_models"):
             state.pop(name, None)
         if hasattr(self, "detector_"):
-            scratch = Path(tempfile.mkdtemp())
-            try:
-                folder = self.detector_.save(scratch / "detector")
+            with tempfile.TemporaryDirectory() as scratch:
+                folder = self.detector_.save(Path(scratch) / "detector")
                 state["_files"] = {p.name: p.read_bytes() for p in folder.iterdir()}
-            finally:
-                shutil.rmtree(scratch)
         return state
 
     def __setstate__(self, state):

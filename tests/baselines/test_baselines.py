@@ -1,4 +1,4 @@
-"""The contract of all baselines: a row's score is its own, files keep scores, bad input is told."""
+"""The baselines' contract: a row's score is its own, files keep scores, bad input is refused."""
 
 import contextlib
 import dataclasses
@@ -169,7 +169,7 @@ def test_float16_is_refused_where_optimizers_are_kept(tmp_path):
         detector.save(tmp_path / "detector", "float16")
 
 
-def test_divergence_is_told():
+def test_divergence_is_reported():
     model = baselines.DSEBM({"f": [dense(4, "softplus")]}, (FEATURES,), learning_rate=1e30)
     with pytest.raises(DivergenceError, match="Lower the learning rate"):
         model.fit(rows(), epochs=50, verbose=0, callbacks=[StopOnDivergence()])

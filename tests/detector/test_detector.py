@@ -19,9 +19,9 @@ def detector():
 
 def test_raw_records_are_preprocessed_before_scoring(detector):
     raw = tiny_data(9, seed=1) * 40 + 7
-    prepared = detector.preprocessor.transform(raw)
+    preprocessed = detector.preprocessor.transform(raw)
     np.testing.assert_array_equal(
-        detector.anomaly_score(raw), detector.scorer.scores(prepared)["features"]
+        detector.anomaly_score(raw), detector.scorer.scores(preprocessed)["features"]
     )
     assert detector.reconstruct(raw).shape == (9, FEATURES)
 

@@ -129,8 +129,8 @@ def test_mixed_columns_gaps_and_types(table):
     for column, value in {"size": 12.0, "kind": "unseen", "constant": 30, "empty": 4.0}.items():
         other = changed.assign(**{column: value})
         assert estimator.anomaly_score(other)[0] > score[0], column
-    told = estimator.explain(changed.assign(constant=30))
-    assert told.top(0, 1)[0]["column"] == "constant"
+    explanation = estimator.explain(changed.assign(constant=30))
+    assert explanation.top(0, 1)[0]["column"] == "constant"
     expected = estimator.reconstruct(changed)
     assert set(expected) == set(table.columns)
     assert expected["kind"][0] in "abc"
@@ -199,12 +199,12 @@ def test_too_few_rows_for_a_budget_are_named(rows):
     with pytest.raises(ValueError, match="needs at least 99 held-out normal rows; received 20"):
         ALADDetector(**FEW, false_alarms=0.01).fit(rows[:100])
     # without a budget of one's own: the least that the rows can tell
-    told = ALADDetector(**FEW).fit(rows[:100]).detector_.threshold_rule
-    assert "4.76% of normal rows" in told
+    rule = ALADDetector(**FEW).fit(rows[:100]).detector_.threshold_rule
+    assert "4.76% of normal rows" in rule
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"score_name": "best"}, "Unknown score 'best'"),
         ({"contamination": 0.7}, "contamination is 0.7"),
@@ -216,8 +216,8 @@ def test_too_few_rows_for_a_budget_are_named(rows):
         ({"scaling": "log"}, "unknown scaling 'log'"),
     ],
 )
-def test_arguments_are_checked(rows, options, told):
-    with pytest.raises(ValueError, match=told):
+def test_arguments_are_checked(rows, options, message):
+    with pytest.raises(ValueError, match=message):
         ALADDetector(**{**FEW, **options}).fit(rows)
 
 
@@ -338,12 +338,14 @@ def test_a_planted_fault_ranks_first(breast_cancer):
     columns = generator.integers(0, x.shape[1], len(new))
     planted = new.copy()
     planted[np.arange(len(new)), columns] += 8 * x[:250].std(0)[columns]
-    told = estimator.explain(planted)
+    explanation = estimator.explain(planted)
     assert len(new) > 100
-    assert (told.attributions.argmax(1) == columns).mean() >= 0.9
+    assert (explanation.attributions.argmax(1) == columns).mean() >= 0.9
     # the attributions are shares of the whole score
     np.testing.assert_allclose(
-        told.attributions.sum(1), told.scores - told.baseline, atol=0.1 * told.scores.max()
+        explanation.attributions.sum(1),
+        explanation.scores - explanation.baseline,
+        atol=0.1 * explanation.scores.max(),
     )
 
 

@@ -29,13 +29,13 @@ def benign(breast_cancer):
 @pytest.mark.parametrize("score", ["features", "l2", "logits"])
 def test_attributions_add_up_to_the_score(breast, benign, score):
     """The networks are piecewise linear: 512 points leave a thousandth of the scores' size."""
-    told = explain(breast, benign[:40], score, steps=512)
-    np.testing.assert_array_equal(told.scores, breast.scores(benign[:40])[score])
+    explanation = explain(breast, benign[:40], score, steps=512)
+    np.testing.assert_array_equal(explanation.scores, breast.scores(benign[:40])[score])
     if score != "logits":
-        np.testing.assert_allclose(told.baseline, 0, atol=1e-5)
-    difference = told.scores - told.baseline
-    bound = 5e-3 * np.abs(told.scores).max()
-    np.testing.assert_allclose(told.attributions.sum(1), difference, atol=bound)
+        np.testing.assert_allclose(explanation.baseline, 0, atol=1e-5)
+    difference = explanation.scores - explanation.baseline
+    bound = 5e-3 * np.abs(explanation.scores).max()
+    np.testing.assert_allclose(explanation.attributions.sum(1), difference, atol=bound)
 
 
 def test_l1_and_l2_are_shared_out_by_the_residuals(breast, benign):
@@ -57,10 +57,10 @@ def test_a_planted_fault_ranks_first(breast, benign):
     planted = benign.copy()
     signs = generator.choice([-1, 1], len(benign))
     planted[np.arange(len(benign)), columns] += 8 * signs * spread[columns]
-    told = explain(breast, planted)
+    explanation = explain(breast, planted)
     assert len(benign) > 150
-    assert (told.attributions.argmax(1) == columns).mean() >= 0.9
-    first = told.top(3, 1)[0]
+    assert (explanation.attributions.argmax(1) == columns).mean() >= 0.9
+    first = explanation.top(3, 1)[0]
     assert first["column"] == f"x{columns[3]}"
     assert first["observed"] == np.float32(planted[3, columns[3]])
     # what was expected there is nearer to the value before the fault
@@ -79,12 +79,12 @@ def test_one_hot_columns_are_one_column_and_values_are_raw():
     table = detector.preprocessor
     records = {name: [known[0], known[-1]] for name, known in table.vocabularies.items()}
     records |= {name: [1.0, 2.0] for name in table.continuous}
-    told = detector.explain(records)
-    assert told.attributions.shape == (2, 41) and set(told.columns) == set(records)
+    explanation = detector.explain(records)
+    assert explanation.attributions.shape == (2, 41) and set(explanation.columns) == set(records)
     assert sorted(sum(table.groups.values(), [])) == list(range(121))
     for name, known in table.vocabularies.items():
-        assert told.observed[name].tolist() == [known[0], known[-1]]
-        assert set(told.expected[name]) <= set(known)
+        assert explanation.observed[name].tolist() == [known[0], known[-1]]
+        assert set(explanation.expected[name]) <= set(known)
     # a record that is its own reconstruction decodes to itself
     decoded = table.decode(table.transform(records))
     for name in table.vocabularies:
@@ -102,10 +102,10 @@ def test_mixed_tables_and_baselines_are_explained():
     model = DSEBM({"f": [dense(8, "softplus")]}, x.shape[1:], batch_size=16, learning_rate=1e-2)
     detector = Detector.from_model(mixed, model.fit(x, epochs=20, verbose=0))
     far = {"size": [0.0, 30.0], "kind": ["a", "b"]}
-    told = detector.explain(far)
-    assert told.columns == ("size", "kind") and told.top(1, 1)[0]["column"] == "size"
-    assert told.observed["kind"].tolist() == ["a", "b"]
-    assert told.observed["size"].tolist() == [0.0, 30.0]
+    explanation = detector.explain(far)
+    assert explanation.columns == ("size", "kind") and explanation.top(1, 1)[0]["column"] == "size"
+    assert explanation.observed["kind"].tolist() == ["a", "b"]
+    assert explanation.observed["size"].tolist() == [0.0, 30.0]
 
 
 def test_images_have_a_number_a_pixel():
@@ -114,12 +114,12 @@ def test_images_have_a_number_a_pixel():
     detector = Detector.from_model(ImagePreprocessor((8, 8, 2)), model)
     images = np.full((3, 8, 8, 2), 128, dtype="uint8")
     images[1, 2, 5] = 255
-    told = explain(detector, images, "l2", steps=64)
-    assert told.attributions.shape == (3, 8, 8) and told.columns == ()
-    assert np.unravel_index(told.attributions[1].argmax(), (8, 8)) == (2, 5)
-    assert told.reconstruction.dtype == np.uint8
+    explanation = explain(detector, images, "l2", steps=64)
+    assert explanation.attributions.shape == (3, 8, 8) and explanation.columns == ()
+    assert np.unravel_index(explanation.attributions[1].argmax(), (8, 8)) == (2, 5)
+    assert explanation.reconstruction.dtype == np.uint8
     with pytest.raises(ValueError, match="Images have no columns"):
-        told.top(0)
+        explanation.top(0)
 
 
 def test_what_cannot_be_explained_is_refused(breast, benign):

@@ -1,4 +1,4 @@
-"""The defaults follow from shape and length alone, and every one of them may be given."""
+"""The defaults follow from shape and length alone, and every one of them may be replaced."""
 
 import numpy as np
 import pytest
@@ -48,13 +48,13 @@ def test_images_that_cannot_be_halved_are_refused(shape):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"hidden": 0}, "hidden must be positive; received 0"),
         ({"learning_rate": -1.0}, "learning_rate must be positive"),
         ({"batch_size": 50}, "batch_size is 50, but only 40 rows train"),
     ],
 )
-def test_impossible_values_are_refused(options, told):
-    with pytest.raises(ValueError, match=told):
+def test_impossible_values_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
         rules_for((3,), 40, **options)

@@ -82,10 +82,10 @@ def short(monkeypatch):
 
 
 def test_a_search_goes_on_where_it_stopped(rows, tmp_path, short):
-    data, told = TuningData.split(rows, 0), []
-    first = search(data, tmp_path, trials=1, report=lambda *one: told.append(one))
-    found = search(data, tmp_path, trials=2, report=lambda *one: told.append(one))
-    assert [number for number, *_ in told] == [1, 2]
+    data, reports = TuningData.split(rows, 0), []
+    first = search(data, tmp_path, trials=1, report=lambda *one: reports.append(one))
+    found = search(data, tmp_path, trials=2, report=lambda *one: reports.append(one))
+    assert [number for number, *_ in reports] == [1, 2]
     assert len(found) == 2 and first[0] in found
     assert found[0][1] >= found[1][1]
     detector = ALADDetector(**{**found[0][0], "steps": 5}, n_members=1).fit(rows)

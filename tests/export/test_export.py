@@ -42,7 +42,7 @@ import json, sys
 import numpy as np
 import tensorflow as tf
 rows, *names = json.loads(sys.argv[1])
-told = {}
+shapes = {}
 for name in names:
     raw, results, own = dict(np.load(f"{name}.npz")), {}, {}
     for key in [key for key in raw if "|" in key]:  # a signature's own input: bytes as digits
@@ -52,7 +52,7 @@ for name in names:
     for key, function in signatures.items():
         inputs = function.structured_input_signature[1]
         outputs = function.structured_outputs
-        told[f"{name} {key}"] = [
+        shapes[f"{name} {key}"] = [
             {k: [v.shape.as_list(), v.dtype.name] for k, v in specs.items()}
             for specs in (inputs, outputs)
         ]
@@ -62,7 +62,7 @@ for name in names:
             results |= {f"{key} {n} {k}": v.numpy() for k, v in answer.items()}
     np.savez(f"{name}_results.npz", **results)
 assert not {"alad_tf", "zoo"} & set(sys.modules)
-print(json.dumps(told))
+print(json.dumps(shapes))
 """
 
 
@@ -127,9 +127,9 @@ def exports(tmp_path_factory, unasked):
             value = float(score) * AGAINST[name]
             detector.threshold = Threshold(value, "is near a score", detector.reference)
         if name == "cifar10_alad":
-            status, told = alad("export", name, folder / "served", "--normal-class", "airplane")
+            status, message = alad("export", name, folder / "served", "--normal-class", "airplane")
             made = folder / "served" / name / "1"
-            assert (status, told.replace("\n", "")) == (0, f"export    {made}")
+            assert (status, message.replace("\n", "")) == (0, f"export    {made}")
         elif name == "vector":
             detector.save(folder / "run" / "detector")
             words = ["--name", "my-model", "--version", 3]
@@ -224,23 +224,26 @@ def test_signatures_have_the_documented_names_and_types(exports, served):
     reconstructions = dict.fromkeys(("vector", "table"), [[None, FEATURES], "float32"])
     reconstructions["cifar10_alad"] = [images, "uint8"]
     reconstructions["kdd99_alad"] = [[None, 121], "float32"]
-    told = served[1]
-    assert len(told) == 4 * len(NAMES) + 1
+    shapes = served[1]
+    assert len(shapes) == 4 * len(NAMES) + 1
     for name in NAMES:
         decision = {"score": [vector, "float32"], "is_anomaly": [vector, "bool"]}
         if name == "vector":
             del decision["is_anomaly"]  # it has no threshold
         if name in ("table", "cifar10_alad"):  # whose normal rows were held out
             decision["p_value"] = [vector, "float32"]
-        assert told[f"{name} serving_default"] == [inputs[name], decision]
+        assert shapes[f"{name} serving_default"] == [inputs[name], decision]
         four = {score: [vector, "float32"] for score in SCORES}
-        assert told[f"{name} scores"] == [inputs[name], four]
+        assert shapes[f"{name} scores"] == [inputs[name], four]
         expected = [inputs[name], {"reconstruction": reconstructions[name]}]
-        assert told[f"{name} reconstruct"] == expected
+        assert shapes[f"{name} reconstruct"] == expected
         strings = {"examples": [vector, "string"]}
-        assert told[f"{name} serialized_examples"] == [strings, decision]
+        assert shapes[f"{name} serialized_examples"] == [strings, decision]
     strings = {"encoded": [vector, "string"]}
-    assert told["cifar10_alad encoded_images"] == [strings, told["cifar10_alad serving_default"][1]]
+    assert shapes["cifar10_alad encoded_images"] == [
+        strings,
+        shapes["cifar10_alad serving_default"][1],
+    ]
 
 
 def test_metadata_say_where_the_detector_is_from(exports):
@@ -312,8 +315,8 @@ def test_what_cannot_be_exported_is_refused_with_the_remedy(tmp_path):
         with pytest.raises(FileExistsError, match="exists and is not an export"):
             export(tiny_vector(), place)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
-    for name, version, told in (("../up", 1, "model name"), ("a", 0, "version 0")):
-        with pytest.raises(ValueError, match=told):
+    for name, version, message in (("../up", 1, "model name"), ("a", 0, "version 0")):
+        with pytest.raises(ValueError, match=message):
             tiny_vector().export(tmp_path, name, version)
 
 
@@ -351,13 +354,15 @@ def test_examples_that_lack_a_feature_are_refused_or_gaps(exports):
 
 def test_saved_model_cli_shows_names(exports):
     command = [Path(sys.executable).parent / "saved_model_cli", "show", "--all", "--dir"]
-    told = subprocess.run([*command, exports[0] / "table"], capture_output=True, text=True).stdout
+    message = subprocess.run(
+        [*command, exports[0] / "table"], capture_output=True, text=True
+    ).stdout
     for name in ("mean_radius", "column_class", "is_anomaly", "p_value", "serialized_examples"):
-        assert f"['{name}']" in told
+        assert f"['{name}']" in message
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "told"),
+    ("arguments", "status", "message"),
     [
         (["kdd_alad"], 2, "unknown zoo entry 'kdd_alad'; closest: 'kdd99_alad'"),
         (["svhn_alad", "--normal-class", "3"], 2, "no pretrained weights of svhn_alad"),
@@ -366,10 +371,10 @@ def test_saved_model_cli_shows_names(exports):
         (["breast_cancer_alad"], 1, "no such op: Round"),
     ],
 )
-def test_the_command_says_what_is_wrong(arguments, status, told, tmp_path, monkeypatch):
+def test_the_command_says_what_is_wrong(arguments, status, message, tmp_path, monkeypatch):
     monkeypatch.setattr(check, "CHILD", "raise SystemExit('no such op: Round')")
     monkeypatch.chdir(tmp_path)
     code, printed = alad("export", arguments[0], "served", *arguments[1:])
     assert code == status
-    assert printed.startswith("alad: ") and told in printed
+    assert printed.startswith("alad: ") and message in printed
     assert list(tmp_path.iterdir()) == []

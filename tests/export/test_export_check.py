@@ -35,9 +35,11 @@ def test_an_export_that_is_wrong_leaves_the_old_one(tmp_path, monkeypatch):
         return right(x) | {"l1": right(x)["l1"] * 1.001}
 
     monkeypatch.setattr(detector.scorer, "call", wrong)
-    with pytest.raises(RuntimeError, match="output 'l1' of the signature 'scores' differs") as told:
+    with pytest.raises(
+        RuntimeError, match="output 'l1' of the signature 'scores' differs"
+    ) as raised:
         export(detector, tmp_path / "1")
-    assert f"Nothing was written to {tmp_path / '1'}" in str(told.value)
+    assert f"Nothing was written to {tmp_path / '1'}" in str(raised.value)
     assert (tmp_path / "1" / METADATA).read_text() == "{}"
     assert [path.name for path in (tmp_path / "1").iterdir()] == ["assets.extra"]
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
@@ -68,7 +70,7 @@ def faultless():
 
 
 @pytest.mark.parametrize(
-    ("key", "change", "told"),
+    ("key", "change", "message"),
     [
         ("5|scores|features", lambda v: v * 1.001, "'features' of the signature 'scores' differs"),
         ("5|scores|logits", lambda v: v + 1e-3, "'logits' of the signature 'scores' differs"),
@@ -79,12 +81,12 @@ def faultless():
         ("5|reconstruct|reconstruction", lambda v: v - 1, "'reconstruction' .* differs"),
     ],
 )
-def test_the_self_check_sees_each_kind_of_fault(faultless, key, change, told):
+def test_the_self_check_sees_each_kind_of_fault(faultless, key, change, message):
     detector, samples, answers = faultless
     wanted = export_check.expected(detector, samples)
     assert first_difference(answers, wanted, detector.preprocessor) is None
     faulty = answers | {key: change(answers[key])}
-    assert re.search(told, first_difference(faulty, wanted, detector.preprocessor))
+    assert re.search(message, first_difference(faulty, wanted, detector.preprocessor))
     del faulty[key]
     assert "outputs" in first_difference(faulty, wanted, detector.preprocessor)
 

@@ -154,17 +154,17 @@ def test_what_is_not_finite_is_anomalous(tmp_path):
 
 
 def test_the_command_writes_files_and_metadata(tmp_path):
-    status, told = alad("export", "breast_cancer_alad", tmp_path, "--format", "onnx")
+    status, printed = alad("export", "breast_cancer_alad", tmp_path, "--format", "onnx")
     path = tmp_path / "breast_cancer_alad/1/model.onnx"
-    assert (status, told.replace("\n", "")) == (0, f"export    {path}")
+    assert (status, printed.replace("\n", "")) == (0, f"export    {path}")
     assert sorted(p.name for p in path.parent.iterdir()) == ["metadata.json", "model.onnx"]
     assert alad("export", "breast_cancer_alad", tmp_path, "--format", "onnx")[0] == 0  # replaced
-    status, told = alad("export", "breast_cancer_alad", tmp_path, "--format", "tflite")
-    assert status == 2 and "is not an export" in told.replace("\n", " ") and path.is_file()
-    status, told = alad("export", "breast_cancer_alad", tmp_path)
-    assert status == 2 and "is not an export" in told.replace("\n", " ")  # of this format
-    status, told = alad("export", "breast_cancer_alad", tmp_path / "b", "--format", "onxx")
-    assert status == 2 and "expected one of ['onnx', 'tflite']" in told.replace("\n", " ")
+    status, printed = alad("export", "breast_cancer_alad", tmp_path, "--format", "tflite")
+    assert status == 2 and "is not an export" in printed.replace("\n", " ") and path.is_file()
+    status, printed = alad("export", "breast_cancer_alad", tmp_path)
+    assert status == 2 and "is not an export" in printed.replace("\n", " ")  # of this format
+    status, printed = alad("export", "breast_cancer_alad", tmp_path / "b", "--format", "onxx")
+    assert status == 2 and "expected one of ['onnx', 'tflite']" in printed.replace("\n", " ")
     assert not (tmp_path / "b").exists()
 
 

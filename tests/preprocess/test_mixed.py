@@ -98,10 +98,12 @@ def test_unknown_values_and_new_gaps(table):
     other = table.copy()
     other.loc[0, ["colour", "size"]] = ["green", np.nan]
     other["always"] = np.nan  # had no gaps in the training rows: filled, without a mark
-    made = dict(zip(layer.feature_names, layer.transform(other).T, strict=True))
-    assert made["colour=red"][0] == made["colour=blue"][0] == made["colour=(missing)"][0] == 0
-    assert made["size (missing)"].tolist() == [1, 1, 0, 0]
-    assert not made["always"].any()
+    encoded = dict(zip(layer.feature_names, layer.transform(other).T, strict=True))
+    assert (
+        encoded["colour=red"][0] == encoded["colour=blue"][0] == encoded["colour=(missing)"][0] == 0
+    )
+    assert encoded["size (missing)"].tolist() == [1, 1, 0, 0]
+    assert not encoded["always"].any()
 
 
 def test_only_the_most_frequent_categories_are_encoded():
@@ -119,8 +121,8 @@ def test_text_that_holds_numbers_and_gaps_is_numeric():
 def test_ten_thousand_columns():
     x = np.random.default_rng(0).standard_normal((3, 10_000))
     x[0, ::7] = np.nan
-    made = MixedPreprocessor().fit(x).transform(x)
-    assert made.shape == (3, 10_000 + 1429) and np.isfinite(made).all()
+    encoded = MixedPreprocessor().fit(x).transform(x)
+    assert encoded.shape == (3, 10_000 + 1429) and np.isfinite(encoded).all()
 
 
 @pytest.mark.parametrize(
