@@ -4,8 +4,9 @@
 
 Random hyper-parameters from the space of `alad tune`, one network each. Two criteria that need no
 anomalies: how well held-out normal rows are separated from their corruptions (AUROC, which the
-search uses), and the held-out rows' own mean score, low being good. For both, Spearman's correlation over
-a table's trials with the AUROC on its test rows, and the AUROC of the trial that it would choose.
+search uses), and the held-out rows' own mean score, low being good. For both, Spearman's
+correlation over a table's trials with the AUROC on its test rows, and the AUROC of the trial that
+it would choose.
 """
 
 import multiprocessing

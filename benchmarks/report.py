@@ -49,7 +49,8 @@ def _train_step(data):
             "",
             f"{found['gflop_per_step']:.4g} GFLOP a step of matrix products and convolutions, "
             f"which the machine makes at {median_range(limit, 1, 0)} GFLOP/s when each runs alone. "
-            f"The step reaches {median_range(found['share_of_limit'], 100, 0)} per cent of that rate.",
+            f"The step reaches {median_range(found['share_of_limit'], 100, 0)} per cent of that "
+            "rate.",
             "",
         ]
         rows = beside(found["seconds"], found["times_ours"])

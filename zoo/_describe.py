@@ -38,14 +38,14 @@ def describe(name):
     networks = entry.build_networks()
     lines += ["## Networks", ""] if networks else []
     for key, layer in networks.items():
-        rows, shapes = entry.networks[key], _input_shapes(entry, key, layer)
+        rows = entry.networks[key]
         if isinstance(rows, dict):
-            table = _rows("only x", rows["x"], [layer.x_branch], shapes["x"])
-            table += _rows("only z", rows["z"], [layer.z_branch], shapes["z"])
-            table += _rows("joined", rows["joint"], [layer.body, layer.top], shapes["joint"])
+            table = _rows("only x", rows["x"], layer.x_branch)
+            table += _rows("only z", rows["z"], layer.z_branch)
+            table += _rows("joined", rows["joint"], layer.body, layer.top)
         else:
             stacks = [layer] if isinstance(layer, Stack) else [layer.body, layer.top]
-            table = _rows("", rows, stacks, shapes)
+            table = _rows("", rows, *stacks)
         lines += [f"### {key}: {layer.count_params():,} parameters", ""]
         lines += [*markdown_table(HEAD, table), ""]
     lines += ["## Hyper-parameters", ""]
@@ -64,30 +64,9 @@ def _values(metrics):
     return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
 
 
-def _input_shapes(entry, network, layer):
-    x = (None, *entry.x_shape)
-    if network in ("E", "D", "f", "encoder"):
-        return x
-    if network in ("decoder", "estimation"):
-        code = entry.networks["encoder"][-1].units
-        return (None, code if network == "decoder" else code + 2)  # two errors beside the code
-    z = (None, entry.latent_dim)
-    if network == "D_xz":
-        branches = [
-            stack.compute_output_shape(shape)
-            for stack, shape in ((layer.x_branch, x), (layer.z_branch, z))
-        ]
-        joint = (*branches[0][:-1], sum(shape[-1] for shape in branches))
-        return {"x": x, "z": z, "joint": joint}
-    if network == "G":
-        return z
-    pair = [*(x if network == "D_xx" else z)]
-    pair[layer.axis] *= 2
-    return tuple(pair)
-
-
-def _rows(block, rows, stacks, shape):
-    """The cells of one stack's layers; the block's name stands before the first."""
+def _rows(block, rows, *stacks):
+    """A table's rows for the layers of stacks in a row; the block's name is before the first."""
+    shape = stacks[0].get_build_config()["input_shape"]
     steps = iter([layer for stack in stacks for layer in stack.steps])
     table = []
     for row in rows:

@@ -100,22 +100,15 @@ class BaseEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkEntry(BaseEntry):
-    """A method that trains networks, epoch by epoch.
-
-    Attributes (besides those of `BaseEntry`):
-        networks: dict of rows by network.
-        batch_size, epochs: ints.
-        learning_rate, beta_1: floats, Adam's.
-        initializer: str, see `Stack`.
-    """
+    """A method that trains networks, epoch by epoch."""
 
     options: ClassVar[tuple] = (*BaseEntry.options, "epochs")
-    networks: dict = field(repr=False)
+    networks: dict = field(repr=False)  # rows by network
     batch_size: int
     epochs: int
-    learning_rate: float
+    learning_rate: float  # Adam's, as beta_1
     beta_1: float = 0.5
-    initializer: str = "glorot_uniform"
+    initializer: str = "glorot_uniform"  # see `Stack`
 
     def build_networks(self, seed=0):
         model = self.build(seed)
@@ -124,20 +117,7 @@ class NetworkEntry(BaseEntry):
 
 @dataclass(frozen=True, kw_only=True)
 class Entry(NetworkEntry):
-    """An ALAD table: E, G and the three discriminators.
-
-    Attributes (besides those of `NetworkEntry`):
-        networks: dict of rows as `ALAD` takes them.
-        latent_dim: int, the length of z.
-        slope: float, LReLU's negative slope.
-        ema_decay: float, of the averaged weights.
-        pair_axis: int, see `ALAD`; a default that `build` may be told to change.
-        stopping: str, when training ends and what it keeps: one of
-            `alad_tf.engine.callbacks.RULES`.
-        patience: int, epochs without a better validation score before "last" and "best" stop.
-
-    Source: ALAD, Tables IX, XI and XIII.
-    """
+    """An ALAD table: E, G and the three discriminators. Source: ALAD, Tables IX, XI and XIII."""
 
     method: ClassVar[str] = "alad"
     score_names: ClassVar[tuple] = ("features", "l1", "l2", "logits")
@@ -151,12 +131,12 @@ class Entry(NetworkEntry):
         "patience",
         "precision",
     )
-    latent_dim: int
-    slope: float = 0.2
-    ema_decay: float = 0.999
-    pair_axis: int = -1
-    stopping: str = "fixed"
-    patience: int = 10
+    latent_dim: int  # the length of z
+    slope: float = 0.2  # LReLU's negative slope
+    ema_decay: float = 0.999  # of the averaged weights
+    pair_axis: int = -1  # on which D_xx joins two samples, see `ALAD`
+    stopping: str = "fixed"  # one of `alad_tf.engine.callbacks.RULES`
+    patience: int = 10  # epochs without a better validation score before "last", "best" stop
 
     def build(
         self,
@@ -209,42 +189,28 @@ class Entry(NetworkEntry):
 class GANEntry(NetworkEntry):
     """AnoGAN's table: a generator and a discriminator of x alone.
 
-    Attributes (besides those of `NetworkEntry`):
-        networks: dict of rows, "G" and "D".
-        latent_dim: int, the length of z.
-        slope: float, LReLU's negative slope.
-        ema_decay: float, of the averaged weights.
-        search_steps, search_rate: int and float, Adam's in the search for a sample's code.
-
     Source: ALAD, Tables X and XII; appendix A.
     """
 
     method: ClassVar[str] = "anogan"
     score_names: ClassVar[tuple] = ("weight_0.1", "weight_0.9")
     score: ClassVar[str] = "weight_0.1"
-    latent_dim: int
-    slope: float = 0.2
-    ema_decay: float = 0.999
-    search_steps: int = 500
+    latent_dim: int  # the length of z
+    slope: float = 0.2  # LReLU's negative slope
+    ema_decay: float = 0.999  # of the averaged weights
+    search_steps: int = 500  # of Adam in the search for a sample's code
     search_rate: float = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
 class DSEBMEntry(NetworkEntry):
-    """DSEBM's layers.
-
-    Attributes (besides those of `NetworkEntry`):
-        networks: dict of rows, "f".
-        noise: float, standard deviation of the corruption.
-
-    Source: ALAD, appendix A; Zhai et al., ICML 2016.
-    """
+    """DSEBM's layers. Source: ALAD, appendix A; Zhai et al., ICML 2016."""
 
     method: ClassVar[str] = "dsebm"
     score_names: ClassVar[tuple] = ("energy", "reconstruction_error")
     score: ClassVar[str] = "energy"
     beta_1: float = 0.9
-    noise: float = 1.0
+    noise: float = 1.0  # standard deviation of the corruption
 
     def build_networks(self, seed=0):
         return {"f": self.build(seed).energy.f}
@@ -252,37 +218,24 @@ class DSEBMEntry(NetworkEntry):
 
 @dataclass(frozen=True, kw_only=True)
 class DAGMMEntry(NetworkEntry):
-    """DAGMM's layers.
-
-    Attributes (besides those of `NetworkEntry`):
-        networks: dict of rows, "encoder", "decoder" and "estimation".
-        lambda_energy, lambda_singularity: floats, weights of the loss's terms.
-
-    Source: Zong et al., ICLR 2018, Section 4.3.
-    """
+    """DAGMM's layers. Source: Zong et al., ICLR 2018, Section 4.3."""
 
     method: ClassVar[str] = "dagmm"
     score_names: ClassVar[tuple] = ("energy",)
     score: ClassVar[str] = "energy"
     beta_1: float = 0.9
-    lambda_energy: float = 0.1
+    lambda_energy: float = 0.1  # weights of the loss's terms
     lambda_singularity: float = 0.005
 
 
 @dataclass(frozen=True, kw_only=True)
 class OCSVMEntry(BaseEntry):
-    """One-class SVM. Its solution does not depend on chance: every seed gives the same.
-
-    Attributes (besides those of `BaseEntry`):
-        nu: float, the expected share of anomalies.
-
-    Source: ALAD, Section V-B.
-    """
+    """One-class SVM, whose solution does not depend on a seed. Source: ALAD, Section V-B."""
 
     method: ClassVar[str] = "ocsvm"
     score_names: ClassVar[tuple] = ("score",)
     score: ClassVar[str] = "score"
-    nu: float
+    nu: float  # the expected share of anomalies
 
     def build(self, seed=0, **changes):
         """The unfitted baseline; no `seed` changes it."""
@@ -291,10 +244,7 @@ class OCSVMEntry(BaseEntry):
 
 @dataclass(frozen=True, kw_only=True)
 class IsolationForestEntry(BaseEntry):
-    """Isolation forest with scikit-learn's defaults.
-
-    Source: ALAD, Section V-B.
-    """
+    """Isolation forest with scikit-learn's defaults. Source: ALAD, Section V-B."""
 
     method: ClassVar[str] = "iforest"
     score_names: ClassVar[tuple] = ("score",)

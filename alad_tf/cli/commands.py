@@ -51,7 +51,6 @@ def describe(entry: Entry):
 
 @app.command()
 def train(
-    context: typer.Context,
     entry: Entry,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of weights, noise, dropout, shuffling; default 0.")
@@ -140,7 +139,9 @@ def train(
     ).resolve(chosen)
     try:
         if others:
-            _train_seeds(context, chosen, settings, [seed, *others], jobs, results, data_dir)
+            options = {"resume": resume, "checkpoint_every": checkpoint_every}
+            seeds = [seed, *others]
+            _train_seeds(chosen, settings, seeds, jobs, results, data_dir, **options)
         else:
             options = (resume, checkpoint_every, err, strategy)
             _train_one(chosen, settings, out_dir, results, data_dir, *options)
@@ -270,13 +271,13 @@ def _train_one(entry, settings, out_dir, results, data_dir, *options):
     out.print(f"detector  {folder / DETECTOR}\nresult    {path}", highlight=False)
 
 
-def _train_seeds(context, entry, settings, seeds, jobs, results, data_dir):
+def _train_seeds(entry, settings, seeds, jobs, results, data_dir, **options):
     """Train several seeds side by side; show what they reached, and which of them failed."""
-    from alad_tf.experiments.parallel import as_typed, seeds_table, train_seeds
+    from alad_tf.experiments.parallel import seeds_table, train_seeds
     from alad_tf.experiments.results import result_path
 
-    words = as_typed(context, "seed", "seeds", "jobs")
-    trained, failed = train_seeds(words, entry, settings, seeds, jobs, results, data_dir, err)
+    places = (results, data_dir, err)
+    trained, failed = train_seeds(entry, settings, seeds, jobs, *places, **options)
     if trained:
         out.print(seeds_table(entry, trained))
         path = result_path(results, entry.name, settings.variant, seeds[0])

@@ -1,6 +1,7 @@
 """Commands side by side, each on cores of its own; an entry trained from several seeds."""
 
 import contextlib
+import dataclasses
 import os
 import re
 import signal
@@ -195,51 +196,36 @@ def parse_seeds(text):
     return list(seeds)
 
 
-def as_typed(context, *without):
-    """The words of a running command: its name, arguments, and options that are not the default.
-
-    Args:
-        context: `typer.Context`.
-        *without: names of the parameters to leave out.
-
-    Example:
-        >>> import typer
-        >>> app = typer.Typer(add_completion=False)
-        >>> @app.command()
-        ... def train(context: typer.Context, name: str, seed: int = 0, epochs: int = 5):
-        ...     print(as_typed(context, "seed"))
-        >>> words = ["kdd99_alad", "--seed=3", "--epochs=7"]
-        >>> app(words, prog_name="train", standalone_mode=False)
-        ['train', 'kdd99_alad', '--epochs=7']
-    """
-    words = [context.info_name]
-    for option in context.command.params:
-        value = context.params[option.name]
-        if option.name in without or value is None or value == option.default:
-            continue
-        if option.param_type_name == "argument":
-            words.append(str(value))
-        elif isinstance(value, bool):
-            words += (option.opts if value else option.secondary_opts)[:1]
-        else:
-            words.append(f"{option.opts[0]}={value}")
+def train_words(entry, settings, results, data_dir=None, resume=False, checkpoint_every=None):
+    """The words of the `alad train` that makes a run of these settings: list of str."""
+    fields = {field.name: field.default for field in dataclasses.fields(settings)}
+    options = {k: v for k, default in fields.items() if (v := getattr(settings, k)) != default}
+    options |= {"seed": settings.seed, "results": results, "data_dir": data_dir}
+    options |= {"resume": resume or None, "checkpoint_every": checkpoint_every}
+    words = ["train", entry.name]
+    for name, value in options.items():
+        name = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        elif value is not None:
+            words.append(f"--{name}={value}")
     return words
 
 
-def train_seeds(words, entry, settings, seeds, jobs, results, data_dir, console):
+def train_seeds(entry, settings, seeds, jobs, results, data_dir, console, **options):
     """Train an entry from each of several seeds, in processes side by side.
 
     On images a seed's last bits follow from the number of cores that its process has, hence from
     `jobs`.
 
     Args:
-        words: list of str, the `alad` command that trains one seed, without the seed.
         entry: `Entry`.
         settings: resolved `Settings`, of any of the seeds.
         seeds: list of ints.
         jobs, console: as for `run_jobs`, whose KeyboardInterrupt is passed on.
         results: str or Path, folder that the command writes results JSONs into.
         data_dir: folder of the data; see `alad_tf.data.load`.
+        **options: as for `train_words`.
 
     Returns:
         `(trained, failed)`: list of the results of the seeds that were trained, and dict of the
@@ -253,7 +239,11 @@ def train_seeds(words, entry, settings, seeds, jobs, results, data_dir, console)
         tf.config.set_visible_devices([], "GPU")  # they are for the others
     # Read here first: the processes would all download missing data at once, into one folder.
     load(entry.dataset, data_dir, settings.normal_class)
-    commands = {f"seed {k}": alad_command([*words, f"--seed={k}"]) for k in seeds}
+    commands = {}
+    for seed in seeds:
+        one = dataclasses.replace(settings, seed=seed)
+        words = train_words(entry, one, results, data_dir, **options)
+        commands[f"seed {seed}"] = alad_command(words)
     codes = dict(zip(seeds, run_jobs(commands, jobs, console), strict=True))
     paths = [result_path(results, entry.name, settings.variant, k) for k in seeds if not codes[k]]
     return [read_json(path) for path in paths], {k: code for k, code in codes.items() if code}

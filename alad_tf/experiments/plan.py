@@ -12,7 +12,7 @@ from alad_tf.engine.files import read_json
 from alad_tf.experiments import RESULTS, toy
 from alad_tf.experiments.errors import examples_path
 from alad_tf.experiments.paper import ABLATIONS, CLASSES, IMAGES, TABULAR
-from alad_tf.experiments.parallel import alad_command, run_jobs
+from alad_tf.experiments.parallel import alad_command, run_jobs, train_words
 from alad_tf.experiments.results import measured_by, result_path
 from alad_tf.experiments.settings import Settings
 from alad_tf.experiments.table1 import write_statistics
@@ -152,12 +152,6 @@ def _round(run):
 
 # of a result's config: found out by the run, or how it was computed
 _NOT_COMPARED = ("scaling", "kept_epoch", "precision")
-_FLAGS = {
-    "contaminated": "--contaminated",
-    "swap_halves": "--swap-halves",
-    "spectral_norm": "--no-spectral-norm",
-    "latent_discriminator": "--no-latent-discriminator",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,13 +175,7 @@ class Job:
 
     def words(self, results, data_dir=None):
         """The `alad` command that makes this run, or goes on with it: list of str."""
-        words = ["train", self.entry.name, "--resume", f"--results={results}"]
-        for field in dataclasses.fields(self.settings):
-            value = getattr(self.settings, field.name)
-            if field.name == "seed" or value != field.default:
-                option = f"--{field.name.replace('_', '-')}={value}"
-                words.append(_FLAGS.get(field.name, option))
-        return words + [f"--data-dir={data_dir}"] * (data_dir is not None)
+        return train_words(self.entry, self.settings, results, data_dir, resume=True)
 
 
 def plan(names, entries, results=RESULTS, seeds=None, only=None):

@@ -164,41 +164,18 @@ def _flagged_section(entry, seeds):
 
 def _image_section(entry, variant, frame, results):
     names, runs = class_names(entry.dataset), runs_in(frame)
-    others = (entry.reported_by_class, entry.reported_elsewhere_by_class)
-    with_untrained = all(run["untrained"] for run in runs)
-    rounded = set(map(_precision, runs)) != {"float32"}
-    trained = frame[frame["trained"]]
-    head = ["normal class", "seeds", *["products in"] * rounded, *entry.score_names]
-    head += [f"{entry.score}, untrained"] * with_untrained
-    head += ["paper"] * bool(others[0]) + ["reproduced elsewhere"] * bool(others[1])
-    rows = []
-    for number, of_class in frame.groupby("normal_class"):
-        here = runs_in(of_class)
-        aurocs = of_class[of_class["trained"]].groupby("score")["auroc"]
-        cells = [spread_of(aurocs.get_group(score)) for score in entry.score_names]
-        if with_untrained:
-            cells.append(untrained_cell(of_class, entry.score, "auroc"))
-        cells += [f"{values[number]:.2f}" for values in others if values]
-        precisions = [", ".join(sorted(set(map(_precision, here))))] * rounded
-        rows.append([names[number], len(here), *precisions, *cells])
     missing = [name for k, name in enumerate(names) if k not in set(frame["normal_class"])]
-    if not missing:
-        # of a class's seeds first
-        means = trained.groupby(["score", "normal_class"])["auroc"].mean().groupby("score").mean()
-        cells = ["mean of the classes", "", *[""] * rounded]
-        cells += [f"{means[score]:.4f}" for score in entry.score_names]
-        blank = with_untrained + any(map(bool, others))
-        rows.append([*cells, *[""] * blank])
+    table = _class_table(entry, frame, names)
     epochs = sorted({run["epochs"] for run in runs})
     trained_for = " to ".join(map(str, dict.fromkeys([epochs[0], epochs[-1]])))
     return [
         *_heading(entry, variant),
         "AUROC, one task a normal class:",
         "",
-        *markdown_table(head, rows),
+        *markdown_table(list(table), table.itertuples(index=False)),
         "",
         f"The paper's mean over all classes is {_reported_means(entry)} ({entry.reported_in})"
-        + (f"; {entry.reported_by_class_in}." if others[0] else ".")
+        + (f"; {entry.reported_by_class_in}." if entry.reported_by_class else ".")
         + (f" Not run yet: {', '.join(missing)}; so no mean is given here." if missing else ""),
         (f"{trained_for} epochs; weights kept: {_kept_epochs(runs)}. " if epochs[-1] else "")
         + f"Protocol: {_protocol(runs[0])}. Training "
@@ -207,6 +184,32 @@ def _image_section(entry, variant, frame, results):
         "",
         *_stopping_section(entry, frame, results),
     ]
+
+
+def _class_table(entry, frame, names):
+    """AUROC by class and score, beside the untrained network's, the paper's, another's: a frame."""
+    trained, by_class = frame[frame["trained"]], frame.groupby("normal_class")
+    aurocs = trained.groupby(["normal_class", "score"])["auroc"]
+    table = aurocs.agg(spread_of).unstack()[list(entry.score_names)]
+    precisions = by_class["run"].agg(lambda runs: ", ".join(sorted(set(map(_precision, runs)))))
+    if set(precisions) != {"float32"}:
+        table.insert(0, "products in", precisions)
+    table.insert(0, "seeds", by_class["seed"].nunique().map(str))
+    table.insert(0, "normal class", [names[number] for number in table.index])
+    if all(run["untrained"] for run in runs_in(frame)):
+        untrained = select(frame, trained=False, score=entry.score).groupby("normal_class")
+        table[f"{entry.score}, untrained"] = untrained["auroc"].agg(spread_of)
+    for title, values in (
+        ("paper", entry.reported_by_class),
+        ("reproduced elsewhere", entry.reported_elsewhere_by_class),
+    ):
+        if values:
+            table[title] = [f"{values[number]:.2f}" for number in table.index]
+    if len(table) == len(names):
+        means = aurocs.mean().groupby("score").mean()  # of a class's seeds first
+        mean = {"normal class": "mean of the classes", **means.map("{:.4f}".format)}
+        table.loc[len(table)] = [mean.get(title, "") for title in table]
+    return table
 
 
 def _stopping_section(entry, frame, results):
