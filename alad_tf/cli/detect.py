@@ -219,28 +219,36 @@ def serve(
         str, typer.Argument(help="An export NAME/VERSION, a detector, or a pretrained zoo entry.")
     ],
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, help="Of REST; 0 takes a free one.")] = 8501,
-    grpc_port: Annotated[int, typer.Option(min=0, help="Of gRPC; 0 takes a free one.")] = 8500,
-    most_mib: Annotated[int, typer.Option(min=1, help="Greatest request, in MiB.")] = 32,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of REST; 0 takes a free one.")
+    ] = 8501,
+    grpc_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of gRPC; 0 takes a free one.")
+    ] = 8500,
+    most_mib: Annotated[int, typer.Option(min=1, max=1024, help="Greatest request, in MiB.")] = 32,
+    grace: Annotated[
+        int, typer.Option(min=0, help="Seconds to answer requests in, when it is stopped.")
+    ] = 25,
     normal_class: NormalClass = None,
 ):
     """Serve a detector on this machine, by TensorFlow Serving's REST and gRPC interfaces.
 
     For trying out and for tests; docs/serving.md has TensorFlow Serving, which is for production.
+    Ctrl-C or SIGTERM stops it; requests that were begun are answered first.
     """
     import tempfile
 
     import zoo
     from alad_tf.export.graph import METADATA
-    from alad_tf.export.serving.server import Server
+    from alad_tf.export.serving.server import Server, stopping_early
 
-    with tempfile.TemporaryDirectory() as scratch:
+    with stopping_early(), tempfile.TemporaryDirectory() as scratch:
         folder = Path(detector)
         if not (folder / METADATA).is_file():
             folder = zoo.load(detector, normal_class=normal_class).export(scratch)
-        server = Server(folder, host, port, grpc_port, most_mib * 2**20)
+        server = Server(folder, host, port, grpc_port, most_mib * 2**20, grace)
         out.print(f"REST      {server.url}:predict", highlight=False, soft_wrap=True)
-        out.print(f"gRPC      {host}:{server.grpc_port}", highlight=False)
+        out.print(f"gRPC      {server.grpc_address}", highlight=False)
         server.run()
     out.print("stopped")
 

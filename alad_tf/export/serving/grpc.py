@@ -1,8 +1,10 @@
 """TensorFlow Serving's gRPC services, PredictionService and ModelService, over one model."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
@@ -14,7 +16,27 @@ from tensorflow_serving.apis import (
 
 from alad_tf.export.serving.model import DEFAULT, RequestError, UnknownError
 
-THREADS = 8
+THREADS = 32  # calls at a time; a call whose message comes slowly holds one
+CONNECTION_S = 120  # a connection's age, after which its client connects anew
+
+# fields of a TensorProto that holds its values one by one, by its data type
+_VALUES = {
+    tf.float16: "half_val",
+    tf.bfloat16: "half_val",
+    tf.float32: "float_val",
+    tf.float64: "double_val",
+    tf.bool: "bool_val",
+    tf.int8: "int_val",
+    tf.int16: "int_val",
+    tf.int32: "int_val",
+    tf.int64: "int64_val",
+    tf.uint8: "int_val",
+    tf.uint16: "int_val",
+    tf.uint32: "uint32_val",
+    tf.uint64: "uint64_val",
+    tf.string: "string_val",
+}
+_STRING_BYTES = 24  # of a string beside its content, in TensorFlow's memory
 
 
 class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -22,23 +44,22 @@ class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     Args:
         model: `alad_tf.export.serving.model.ServedModel`.
+        most_bytes: int, the greatest tensor that is read.
     """
 
-    def __init__(self, model):
-        self.model = model
+    def __init__(self, model, most_bytes):
+        self.model, self.most_bytes = model, most_bytes
 
     def Predict(self, request, context):
         _check(self.model, request.model_spec, context)
         signature = request.model_spec.signature_name or DEFAULT
         try:
-            inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
-            found = self.model.predict(signature, inputs)
+            with self.model.turns:
+                found = self._answer(signature, request, context)
         except RequestError as error:
             unknown = isinstance(error, UnknownError)
             code = grpc.StatusCode.NOT_FOUND if unknown else grpc.StatusCode.INVALID_ARGUMENT
             context.abort(code, str(error))
-        except (TypeError, ValueError) as error:  # a tensor's parts that do not fit together
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"An input is damaged: {error}")
         answer = predict_pb2.PredictResponse()
         _describe(self.model, answer.model_spec, signature)
         for name, value in found.items():
@@ -65,6 +86,14 @@ class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         answer.metadata["signature_def"].Pack(signatures)
         return answer
 
+    def _answer(self, signature, request, context):
+        specs = self.model.inputs(signature)
+        inputs = {
+            name: _array(name, proto, self.most_bytes) if name in specs else None
+            for name, proto in request.inputs.items()
+        }
+        return self.model.predict(signature, inputs, wanted=context.is_active)
+
 
 class Status(model_service_pb2_grpc.ModelServiceServicer):
     """`GetModelStatus`."""
@@ -80,37 +109,83 @@ class Status(model_service_pb2_grpc.ModelServiceServicer):
         return answer
 
 
-def grpc_server(model, address, most_bytes):
+def grpc_server(model, host, port, most_bytes):
     """A gRPC server, started.
 
     Args:
         model: `alad_tf.export.serving.model.ServedModel`.
-        address: str, "host:port"; port 0 takes a free one.
-        most_bytes: int, the greatest message that is read.
+        host: str, an address in numbers; of IPv6 in brackets.
+        port: int; 0 takes a free one.
+        most_bytes: int, the greatest message, and the greatest tensor, that is read.
 
     Returns:
         `(server, port)`.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use, or not allowed.
     """
     server = grpc.server(
-        ThreadPoolExecutor(THREADS), options=[("grpc.max_receive_message_length", most_bytes)]
+        ThreadPoolExecutor(THREADS),
+        maximum_concurrent_rpcs=THREADS,
+        options=[
+            ("grpc.so_reuseport", 0),  # else two servers share a port, and either one answers
+            ("grpc.max_receive_message_length", most_bytes),
+            ("grpc.max_connection_age_ms", CONNECTION_S * 1000),
+            ("grpc.max_connection_age_grace_ms", CONNECTION_S * 1000),
+            ("grpc.server_handshake_timeout_ms", 10_000),
+        ],
     )
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Prediction(model), server)
+    prediction = Prediction(model, most_bytes)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(Status(model), server)
     try:
-        port = server.add_insecure_port(address)
+        port = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:
-        raise OSError(f"{address} cannot be listened at: it is taken, or not allowed.") from error
+        raise OSError(
+            f"The gRPC port {port} of {host} is in use or not allowed. Choose another, or 0 for a "
+            "free one."
+        ) from error
     server.start()
     return server, port
+
+
+def _array(name, proto, most_bytes):
+    """A TensorProto as an array, its size checked before anything is allocated.
+
+    `tf.make_ndarray` repeats the last value until the shape is full, whatever the shape is.
+    """
+    sides = [side.size for side in proto.tensor_shape.dim]
+    try:
+        dtype = tf.as_dtype(proto.dtype)
+    except TypeError:
+        dtype = None
+    if dtype not in _VALUES:
+        raise RequestError(f"Input {name!r} has the data type {proto.dtype}, which is not known.")
+    if proto.tensor_shape.unknown_rank or min(sides, default=0) < 0 or len(sides) > 32:
+        raise RequestError(f"Input {name!r} must have a shape; received {sides[:33]}.")
+    size = _STRING_BYTES if dtype == tf.string else dtype.size
+    held = len(getattr(proto, _VALUES[dtype]))
+    if proto.tensor_content:
+        if dtype == tf.string or len(proto.tensor_content) % size:
+            raise RequestError(f"Input {name!r} has a tensor_content that is no {dtype.name}.")
+        held = len(proto.tensor_content) // size
+    count = math.prod(sides)
+    if count != held:
+        raise RequestError(
+            f"Input {name!r} has the shape {sides}, which is {count:,} values; received {held:,}."
+        )
+    if count * size > most_bytes:
+        raise RequestError(f"Input {name!r} takes more than {most_bytes:,} bytes. Send less.")
+    try:
+        return np.asarray(tf.make_ndarray(proto))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RequestError(f"Input {name!r} is damaged: {error}.") from error
 
 
 def _check(model, spec, context):
     version = spec.version.value if spec.HasField("version") else model.version
     if spec.name != model.name or version != model.version:
-        told = f"Model {spec.name!r}, version {version}, is not served; {model.name!r} is."
+        told = f"Model {spec.name[:100]!r}, version {version}, is not served; {model.name!r} is."
         context.abort(grpc.StatusCode.NOT_FOUND, told)
 
 

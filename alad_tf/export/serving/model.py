@@ -1,20 +1,31 @@
-"""An exported model that answers requests: names, types and shapes are checked, errors are said."""
+"""An exported model that answers requests: inputs are checked, and scored a block at a time."""
 
 import base64
+import io
 import json
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from alad_tf.export.graph import METADATA
+from alad_tf.export.inputs import ENCODED, SERIALIZED
 
 DEFAULT = "serving_default"
+BLOCK = 1024  # records that are scored at a time: memory does not grow with a request
+BLOCK_VALUES = 2**20  # fewer records at a time, where a record has many values
+AT_ONCE = 4  # requests that are read and scored at the same time
+LARGEST = np.finfo("float32").max
 
 
 class RequestError(ValueError):
     """A request that cannot be answered; the text tells the client why."""
+
+    def __init__(self, text):
+        super().__init__(text if len(text) <= 600 else f"{text[:600]} ...")
 
 
 class UnknownError(RequestError):
@@ -30,16 +41,15 @@ class ServedModel:
         version: int.
         folder: Path of the export.
         signatures: dict of TensorFlow functions by name.
-
-    Example:
-        >>> # model = ServedModel.load("served/kdd99_alad/1")
-        >>> # model.predict("serving_default", {"x": rows})["score"]
+        turns: semaphore to hold while a request is read and scored, so that many large requests do
+            not add up.
     """
 
     name: str
     version: int
     folder: Path
     signatures: dict = field(repr=False)
+    turns: threading.Semaphore = field(repr=False)
     _kept: object = field(repr=False, default=None)  # the module, which owns the variables
 
     @classmethod
@@ -53,8 +63,9 @@ class ServedModel:
         if not (folder / METADATA).is_file() or not folder.name.isdigit():
             raise FileNotFoundError(f"No export NAME/VERSION in {folder}; `alad export` writes it.")
         module = tf.saved_model.load(str(folder))
+        turns = threading.BoundedSemaphore(AT_ONCE)
         signatures = dict(module.signatures)
-        return cls(folder.parent.name, int(folder.name), folder, signatures, module)
+        return cls(folder.parent.name, int(folder.name), folder, signatures, turns, module)
 
     def inputs(self, signature):
         """A signature's inputs: dict of TensorSpecs by name.
@@ -67,108 +78,179 @@ class ServedModel:
             raise UnknownError(f"Unknown signature {signature!r}; {self.name} has {known}.")
         return self.signatures[signature].structured_input_signature[1]
 
-    def predict(self, signature, inputs):
-        """Answer a request.
+    def predict(self, signature, inputs, wanted=lambda: True):
+        """Answer a request, a block of records at a time.
 
         Args:
             signature: str.
             inputs: dict by name of array-likes (N, ...).
+            wanted: function without arguments, asked before each block; False gives up.
 
         Returns:
-            dict by name of arrays (N, ...).
+            dict by name of arrays (N, ...), all finite.
 
         Raises:
             UnknownError: no such signature.
-            RequestError: names, types, shapes or records that the signature cannot take.
+            RequestError: names, types, shapes or records that the signature cannot take; or an
+                answer that nobody wants any more.
         """
         specs = self.inputs(signature)
         if set(inputs) != set(specs):
             raise RequestError(
                 f"The signature {signature!r} takes {sorted(specs)}; received {sorted(inputs)}."
             )
-        tensors = {name: _tensor(name, inputs[name], spec) for name, spec in specs.items()}
-        lengths = {name: int(tensor.shape[0]) for name, tensor in tensors.items()}
+        arrays = {name: array_of(name, inputs[name], spec) for name, spec in specs.items()}
+        lengths = {name: len(array) for name, array in arrays.items()}
         if len(set(lengths.values())) != 1 or not min(lengths.values()):
             raise RequestError(f"Inputs must have one length, at least 1; received {lengths}.")
-        try:
-            found = self.signatures[signature](**tensors)
-        except tf.errors.InvalidArgumentError as error:
-            raise RequestError(reason_of(error)) from error
-        return {name: value.numpy() for name, value in found.items()}
+        count, step = next(iter(lengths.values())), self._records_at_a_time(signature)
+        found = []
+        for start in range(0, count, step):
+            if not wanted():
+                raise RequestError("The request was given up before it was answered.")
+            block = {name: array[start : start + step] for name, array in arrays.items()}
+            found.append(self._score(signature, block))
+        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
     def metadata(self):
         """The export's own metadata: a JSON-able dict."""
         return json.loads((self.folder / METADATA).read_text(encoding="utf-8"))
 
+    def _score(self, signature, block):
+        if "images" in self.inputs(DEFAULT):
+            shape = self.inputs(DEFAULT)["images"].shape[1:]
+            for content in _pictures(signature, block):
+                _check_size(content, shape)
+        tensors = {
+            name: tf.constant(block[name], spec.dtype)
+            for name, spec in self.inputs(signature).items()
+        }
+        try:
+            found = self.signatures[signature](**tensors)
+        except tf.errors.InvalidArgumentError as error:
+            raise RequestError(reason_of(error)) from error
+        return self._finite({name: value.numpy() for name, value in found.items()})
 
-def from_rows(instances, specs):
-    """TensorFlow Serving's row format as columns.
+    def _finite(self, found):
+        """Answers that JSON can hold: a record beyond float32 is as anomalous as can be."""
+        beyond = np.zeros(len(next(iter(found.values()))), bool)
+        for name, values in found.items():
+            if values.dtype.kind != "f" or np.isfinite(values).all():
+                continue
+            beyond |= ~np.isfinite(values).reshape(len(values), -1).all(1)
+            found[name] = np.where(np.isfinite(values), values, LARGEST)
+        if "is_anomaly" in found:
+            found["is_anomaly"] = found["is_anomaly"] | beyond
+        if "p_value" in found and beyond.any():
+            least = 1 / (self.metadata().get("held_out_rows", 0) + 1)
+            found["p_value"] = np.where(beyond, np.float32(least), found["p_value"])
+        return found
 
-    Args:
-        instances: list of records: a dict by input each; or, of a signature with one input, its
-            value each.
-        specs: dict of TensorSpecs by input.
+    def _records_at_a_time(self, signature):
+        """`BLOCK`, or fewer of records with many values, such as images."""
+        record = [self.inputs(signature), self.inputs(DEFAULT)]
+        sizes = [sum(int(np.prod(s.shape[1:])) for s in specs.values()) for specs in record]
+        return max(1, min(BLOCK, BLOCK_VALUES // max(1, *sizes)))
 
-    Returns:
-        dict of lists by input.
+
+def array_of(name, values, spec):
+    """An input as an array of its signature's type and shape.
+
+    Numbers beyond float32's range become its largest: a finite record stays finite. None is a gap.
 
     Raises:
-        RequestError: no list, an empty one, or records of several forms.
+        RequestError: values of another type or shape.
     """
-    if not isinstance(instances, list) or not instances:
-        raise RequestError("'instances' must be a list with at least one record.")
-    if len(specs) == 1 and not all(
-        isinstance(one, dict) and set(one) == set(specs) for one in instances
-    ):
-        (name,) = specs
-        return {name: instances}
-    for number, one in enumerate(instances):
-        if not isinstance(one, dict) or set(one) != set(specs):
-            got = sorted(one) if isinstance(one, dict) else type(one).__name__
-            raise RequestError(
-                f"Record {number} must be a dict with {sorted(specs)}; received {got}."
-            )
-    return {name: [one[name] for one in instances] for name in specs}
-
-
-def _tensor(name, values, spec):
-    """An input as a tensor of its signature's type and shape."""
     try:
-        if spec.dtype == tf.string:
-            array = np.array(
-                [_bytes(value) for value in np.asarray(values, object).ravel()], object
-            )
-            array = array.reshape(np.shape(values) if not _has_b64(values) else (len(values),))
-        else:
-            array = np.asarray(values)
-            if array.dtype.kind not in "biuf":
-                raise TypeError(f"received {array.dtype}")
-            as_typed = array.astype(spec.dtype.as_numpy_dtype)
-            if spec.dtype == tf.uint8 and not np.array_equal(as_typed, array):
-                raise TypeError("received values that are not whole numbers from 0 to 255")
-            array = as_typed
+        given = np.asarray(values) if isinstance(values, np.ndarray) else _listed(values)
+        array = _texts(given) if spec.dtype == tf.string else _numbers(given, spec)
     except (TypeError, ValueError) as error:
         kind = "text" if spec.dtype == tf.string else spec.dtype.name
         raise RequestError(f"Input {name!r} must be {kind}: {error}.") from error
     if not spec.shape.is_compatible_with(array.shape):
         wanted = tuple(side or "N" for side in spec.shape.as_list())
         raise RequestError(f"Input {name!r} must have shape {wanted}; received {array.shape}.")
-    return tf.constant(array, spec.dtype)
+    return array
 
 
-def _has_b64(values):
-    return any(isinstance(value, dict) for value in values)
+def _listed(values):
+    """Nested lists as an array of objects: no text is widened to the longest one's length."""
+    array = np.array(values, object)
+    if any(isinstance(one, (list, tuple)) for one in array.ravel()):
+        raise TypeError("received lists of different lengths, or nested too deep")
+    return array
+
+
+def _numbers(given, spec):
+    if given.dtype == object:
+        others = set(map(type, given.ravel())) - {int, float, bool, type(None)}
+        if others:
+            raise TypeError(f"received {', '.join(sorted(kind.__name__ for kind in others))}")
+        try:
+            given = given.astype("float64")
+        except OverflowError:
+            given = np.array(np.inf)
+        if np.isinf(given).any():
+            raise TypeError("received a number too large for a 64-bit float")
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"received {given.dtype}")
+    dtype = np.dtype(spec.dtype.as_numpy_dtype)
+    if dtype.kind == "f":
+        most = np.finfo(dtype).max
+        if given.dtype.kind == "f" and given.dtype.itemsize > dtype.itemsize:
+            given = np.where(np.isfinite(given), np.clip(given, -most, most), given)
+        return given.astype(dtype, copy=False)
+    with np.errstate(invalid="ignore"):
+        array = given.astype(dtype)
+    if not np.array_equal(array, given):
+        least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+        raise TypeError(f"received values that are not whole numbers from {least} to {most}")
+    return array
+
+
+def _texts(given):
+    texts = np.empty(given.size, object)
+    texts[:] = [_bytes(value) for value in given.ravel()]
+    return texts.reshape(given.shape)
 
 
 def _bytes(value):
     """Text, bytes, or {"b64": ...} as bytes."""
     if isinstance(value, dict):
-        if set(value) != {"b64"}:
-            raise TypeError(f"received a dict with {sorted(value)}, expected 'b64'")
+        if set(value) != {"b64"} or not isinstance(value["b64"], str):
+            raise TypeError(f"received a dict with {sorted(value)}, expected 'b64' with text")
         return base64.b64decode(value["b64"], validate=True)
+    if value is None:
+        raise TypeError('received null; a gap is ""')
     if not isinstance(value, (str, bytes)):
         raise TypeError(f"received {type(value).__name__}")
     return value.encode() if isinstance(value, str) else value
+
+
+def _pictures(signature, block):
+    """The encoded images of a block, as bytes; none where they come as arrays."""
+    if signature == ENCODED:
+        yield from block["encoded"]
+    elif signature == SERIALIZED:
+        for content in block["examples"]:
+            try:
+                example = tf.train.Example.FromString(content)
+            except Exception:  # protobuf's DecodeError; TensorFlow says what is wrong
+                continue
+            yield from example.features.feature["image"].bytes_list.value
+
+
+def _check_size(content, shape):
+    """Refuse an image of another size before its pixels are decoded: a few bytes may hold many."""
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "GIF", "BMP")) as image:
+            size = image.size[::-1]
+    except Image.DecompressionBombError:
+        size = "far more"
+    except (OSError, ValueError, SyntaxError):  # no image: TensorFlow says so
+        return
+    if size != tuple(shape[:2]):
+        raise RequestError(f"Images must have {shape[0]} x {shape[1]} pixels; received {size}.")
 
 
 def reason_of(error):

@@ -1,17 +1,85 @@
 """`alad serve`: one exported detector behind TensorFlow Serving's routes, on a workstation."""
 
 import contextlib
+import signal
 import socket
 import threading
 import time
+from http import HTTPStatus
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from alad_tf.export.serving.grpc import grpc_server
 from alad_tf.export.serving.model import ServedModel
-from alad_tf.export.serving.rest import MOST_BYTES, rest_app
+from alad_tf.export.serving.rest import MOST_BYTES, error_response, rest_app
 
-GRACE_S = 10  # for requests that are being answered when the server is told to stop
+GRACE_S = 25  # within the 30 seconds that Kubernetes and `docker stop -t 30` leave
+HEADERS_S = 10  # in which a request's line and headers must have arrived
+HEADERS_BYTES = 16 * 2**10
+UNREAD_S = 30  # that an answer waits for a client who does not read it
+CONNECTIONS = 64  # open at a time; a further one is told to come back
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+_busy = error_response(
+    503, f"The server has {CONNECTIONS} connections already. Try again.", {"connection": "close"}
+)
+
+
+class Connection(H11Protocol):
+    """HTTP/1.1 with limits that uvicorn has not: on waiting for headers, and on connections."""
+
+    _deadline = None
+
+    def connection_made(self, transport):
+        super().connection_made(transport)
+        if len(self.connections) > 4 * CONNECTIONS:
+            transport.abort()
+        elif len(self.connections) > CONNECTIONS:
+            self.app = _busy
+        self._watch()
+
+    def data_received(self, data):
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, error):
+        super().connection_lost(error)
+        if self._deadline:
+            self._deadline.cancel()
+
+    def send_400_response(self, message):
+        self._hang_up(400, f"No HTTP request, or headers beyond {HEADERS_BYTES:,} bytes.")
+
+    def _watch(self):
+        """Start the clock when a request is awaited, stop it when its headers are there."""
+        awaited = self.cycle is None or self.cycle.response_complete
+        if awaited and self._deadline is None:
+            told = f"The request's headers took longer than {HEADERS_S} seconds."
+            self._deadline = self.loop.call_later(HEADERS_S, self._hang_up, 408, told)
+        elif not awaited and self._deadline:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _hang_up(self, status, text):
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            answer = error_response(status, text, {"connection": "close"})
+            lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
+            lines += [name + b": " + value for name, value in answer.raw_headers]
+            self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + answer.body)
+        self.transport.close()
+
+
+class _Rest(uvicorn.Server):
+    """uvicorn's server, which stops the gRPC server in the moment that it begins to stop."""
+
+    def __init__(self, config, grpc, grace_s):
+        super().__init__(config)
+        self._grpc, self._grace_s, self.grpc_stopped = grpc, grace_s, None
+
+    async def shutdown(self, sockets=None):
+        self.grpc_stopped = self._grpc.stop(self._grace_s)
+        await super().shutdown(sockets)
 
 
 class Server:
@@ -19,9 +87,10 @@ class Server:
 
     Args:
         folder: str or Path of an export, `NAME/VERSION`.
-        host: str to listen at.
+        host: str, the name or address to listen at.
         port, grpc_port: ints; 0 takes a free one.
         most_bytes: int, the greatest request that is read.
+        grace_s: float, seconds for requests that are being answered when the server is stopped.
 
     Attributes:
         model: `ServedModel`.
@@ -29,7 +98,7 @@ class Server:
 
     Raises:
         FileNotFoundError: no export there.
-        OSError: a port is taken.
+        OSError: a port is in use, not allowed, or of no such host.
 
     Example:
         >>> import json, tempfile, urllib.request
@@ -49,34 +118,68 @@ class Server:
         >>> server.stop()  # the end of the block did that already
     """
 
-    def __init__(self, folder, host="127.0.0.1", port=8501, grpc_port=8500, most_bytes=MOST_BYTES):
+    def __init__(
+        self,
+        folder,
+        host="127.0.0.1",
+        port=8501,
+        grpc_port=8500,
+        most_bytes=MOST_BYTES,
+        grace_s=GRACE_S,
+    ):
         self.model, self.host = ServedModel.load(folder), host
-        self._socket = socket.create_server((host, port))
+        self._grace_s = grace_s
+        family, address = _resolve(host)
+        self._socket = _listen(family, address, port)
         self.port = self._socket.getsockname()[1]
-        self._grpc, self.grpc_port = grpc_server(self.model, f"{host}:{grpc_port}", most_bytes)
+        try:
+            self._grpc, self.grpc_port = grpc_server(
+                self.model, _bracketed(address), grpc_port, most_bytes
+            )
+        except OSError:
+            self._socket.close()
+            raise
         config = uvicorn.Config(
             rest_app(self.model, most_bytes),
-            log_level="warning",
-            timeout_graceful_shutdown=GRACE_S,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            h11_max_incomplete_event_size=HEADERS_BYTES,
+            timeout_graceful_shutdown=grace_s,
         )
-        self._rest = uvicorn.Server(config)
+        self._rest = _Rest(config, self._grpc, grace_s)
 
     @property
     def url(self):
         """The model's address: append ":predict"."""
-        return f"http://{self.host}:{self.port}/v1/models/{self.model.name}"
+        return f"http://{_bracketed(self.host)}:{self.port}/v1/models/{self.model.name}"
+
+    @property
+    def grpc_address(self):
+        """Where gRPC listens: "host:port"."""
+        return f"{_bracketed(self.host)}:{self.grpc_port}"
 
     def run(self):
-        """Answer requests until a signal (SIGINT, SIGTERM) or `stop`; those begun are finished.
+        """Answer requests until SIGINT, SIGTERM or `stop`.
+
+        Then new requests are refused, and those begun have `grace_s` seconds to be answered. In
+        the main thread only, signals stop the server; what they did before is restored.
 
         Example:
             >>> # Server("served/kdd99_alad/1").run()
         """
-        try:
-            self._rest.run(sockets=[self._socket])
-        finally:
-            self._grpc.stop(GRACE_S).wait()
-            self._socket.close()
+        # uvicorn raises a signal that stopped it once more when it has ended: it must find a
+        # handler that does no harm, or gRPC would not be drained
+        with _on_signals(lambda *_: self.stop()):
+            try:
+                self._rest.run(sockets=[self._socket])
+            finally:
+                (self._rest.grpc_stopped or self._grpc.stop(self._grace_s)).wait()
+                self._socket.close()
 
     def stop(self):
         """Let `run` return."""
@@ -98,3 +201,56 @@ class Server:
         finally:
             self.stop()
             thread.join()
+
+
+@contextlib.contextmanager
+def stopping_early():
+    """End the program with status 0 at SIGINT or SIGTERM, scratch files removed, in the body.
+
+    Around what is done before `Server.run`, which has its own way to stop.
+    """
+
+    def leave(*_):
+        raise SystemExit(0)
+
+    with _on_signals(leave):
+        yield
+
+
+@contextlib.contextmanager
+def _on_signals(handler):
+    if threading.current_thread() is not threading.main_thread():  # signals come to that one only
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _resolve(host):
+    """One address of a host, so that REST and gRPC listen at the same."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise OSError(f"The host {host!r} has no address here: {error.strerror}.") from error
+    return family, address[0]
+
+
+def _bracketed(host):
+    return f"[{host}]" if ":" in host else host
+
+
+def _listen(family, address, port):
+    try:
+        listener = socket.create_server((address, port), family=family)
+    except OSError as error:
+        raise OSError(
+            f"The REST port {port} of {address} cannot be listened at: {error.strerror}. Choose "
+            "another, or 0 for a free one."
+        ) from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux; connections inherit it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_S * 1000)
+    return listener
