@@ -242,11 +242,29 @@ class SteppedModel(keras.Model):
         Returns:
             dict of float32 scalars by the names that `make_steps` took, the losses before the
             updates; "loss" is added, their sum.
+
+        Example:
+            >>> import zoo
+            >>> model = zoo.entry("kdd99_dsebm").build()
+            >>> sorted(model.learn(tf.zeros((4, 121)), model.noise(4)))
+            ['denoising']
         """
         raise NotImplementedError
 
     def noise_shape(self, batch_size):
-        """Shape of the normal numbers of a step, samples on the second axis; default: none."""
+        """Shape of the normal numbers of a step; default: it takes none.
+
+        Args:
+            batch_size: int, samples of a step's batch.
+
+        Returns:
+            tuple of ints, the batch on the second axis.
+
+        Example:
+            >>> import zoo
+            >>> zoo.entry("kdd99_alad").build().noise_shape(50)
+            (2, 50, 32)
+        """
         return (0,)
 
     def train_step(self, data):
