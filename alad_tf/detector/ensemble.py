@@ -95,7 +95,10 @@ class Ensemble(ScoringModel):
         >>> rows = dict(E=[dense(2)], G=[dense(4)], D_xx=[dense(8, "lrelu"), dense(1)])
         >>> members = [Scorer(rows, x_shape=(4,), latent_dim=2) for _ in range(2)]
         >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
-        >>> ensemble = Ensemble.of(members, x)
+        >>> ensemble, store = Ensemble.of(members, x), {}
+        >>> ensemble.calibrate()  # `of` did that already
+        >>> ensemble.save_own_variables(store)
+        >>> ensemble.load_own_variables(store)
         >>> ensemble(x)["combined"].shape, sorted(ensemble.compare(x, 0 * x))
         (TensorShape([64]), ['combined', 'features', 'l1', 'l2', 'logits'])
         >>> ensemble.program_key() == Ensemble.of(members, x + 1).program_key()
@@ -271,7 +274,11 @@ class Ensemble(ScoringModel):
         return nearest(x, reference.value, self.count.value if padded else None, skip_self)
 
     def program_key(self):
-        """What the program of a scorer is kept under: ensembles of one architecture share it."""
+        """What the program of a scorer is kept under: ensembles of one architecture share it.
+
+        Returns:
+            tuple of two str: the method and the architecture, with places for the count of rows.
+        """
         config = {**self._config, "rows": self.rows.shape[0]}
         return self.method, json.dumps(config, sort_keys=True)
 
@@ -281,13 +288,24 @@ class Ensemble(ScoringModel):
         return [(self.rows, True), *((v, True) for v in codes), (self.calibration, False)]
 
     def save_own_variables(self, store):
-        """Keras's hook: files hold the kept rows alone, without what fills their places."""
+        """Keras's hook: files hold the kept rows alone, without what fills their places.
+
+        Args:
+            store: dict of arrays by number, or what `h5py` has for it; changed in place.
+        """
         for index, (variable, of_rows) in enumerate(self._kept_variables()):
             value = variable.numpy()
             store[str(index)] = value[: self._config["rows"]] if of_rows else value
 
     def load_own_variables(self, store):
-        """Keras's hook, the inverse of `save_own_variables`."""
+        """Keras's hook, the inverse of `save_own_variables`.
+
+        Args:
+            store: dict of arrays by number, or what `h5py` has for it.
+
+        Raises:
+            ValueError: arrays of another ensemble.
+        """
         variables, rows = self._kept_variables(), self._config["rows"]
         if len(store.keys()) != len(variables):
             raise ValueError(f"expected {len(variables)} arrays, received {len(store.keys())}")

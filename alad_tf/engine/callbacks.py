@@ -23,27 +23,11 @@ MONITOR = "val_score"
 
 
 class DivergenceError(FloatingPointError):
-    """Training produced NaN or infinity; the message names the last good checkpoint.
-
-    Example:
-        >>> issubclass(DivergenceError, FloatingPointError)  # the estimator's users catch that
-        True
-    """
+    """Training produced NaN or infinity; the message names the last good checkpoint."""
 
 
 class StopOnDivergence(keras.callbacks.Callback):
-    """Raise `DivergenceError` as soon as an epoch's running loss is not finite.
-
-    Args:
-        checkpoint: the run's `Checkpoint`, named in the message; or None.
-
-    Raises:
-        DivergenceError: from `fit`, a batch's running loss is NaN or infinite.
-
-    Example:
-        >>> # model.fit(x, callbacks=[StopOnDivergence()])
-        >>> StopOnDivergence().on_train_batch_end(0, {"loss": 0.5})
-    """
+    """Raise `DivergenceError` once an epoch's running loss is not finite, naming the checkpoint."""
 
     def __init__(self, checkpoint=None):
         super().__init__()
@@ -79,13 +63,6 @@ class Checkpoint(keras.callbacks.Callback):
 
     Raises:
         DivergenceError: a weight is not finite.
-
-    Example:
-        >>> import tempfile
-        >>> checkpoint = Checkpoint(tempfile.mkdtemp(), every_s=30, identity={"seed": 0})
-        >>> # model.fit(x, callbacks=[checkpoint])
-        >>> checkpoint.restore(model=None)  # nothing is there yet: epochs that are finished
-        0
     """
 
     def __init__(self, folder, every_s=30.0, identity=None):
@@ -106,9 +83,6 @@ class Checkpoint(keras.callbacks.Callback):
     def restore(self, model):
         """Load the newest checkpoint into a compiled model.
 
-        Args:
-            model: the `ALAD` that the checkpoint is of.
-
         Returns:
             int, the number of finished epochs (0 if there is no checkpoint).
 
@@ -125,12 +99,12 @@ class Checkpoint(keras.callbacks.Callback):
             if state["identity"].get(key) != value
         }
         if different:
-            told = "; ".join(
+            differences = "; ".join(
                 f"{k}: saved {old!r}, now {new!r}" for k, (old, new) in different.items()
             )
             raise ValueError(
-                f"The checkpoint {newest} is of another run ({told}). Resume with the settings it "
-                "was started with, or choose another --out."
+                f"The checkpoint {newest} is of another run ({differences}). Resume with the "
+                "settings it was started with, or choose another --out."
             )
         model.load_weights(newest / WEIGHTS)
         self.history, self.wall_s = state["history"], state["wall_s"]
@@ -193,13 +167,6 @@ class Stopping(keras.callbacks.Callback):
         checkpoint: the run's `Checkpoint`: its history counts, and its folder holds the best
             weights.
 
-    Raises:
-        ValueError: an epoch without a validation score, unless the rule is "fixed".
-
-    Example:
-        >>> # stopping = Stopping("best", 10, checkpoint)
-        >>> # model.fit(x, validation_data=rows, callbacks=[stopping, checkpoint])
-
     Source: ALAD, Table IX, "Max Epochs 100, Patience 10".
     """
 
@@ -247,29 +214,12 @@ class Stopping(keras.callbacks.Callback):
 
 
 def best_epoch(history):
-    """The number (from 1) of the first epoch with the lowest validation score.
-
-    Args:
-        history: list of dicts, an epoch's logs each, with "val_score"; at least one.
-
-    Example:
-        >>> best_epoch([{"val_score": 3.0}, {"val_score": 2.0}, {"val_score": 2.5}])
-        2
-    """
+    """The number (from 1) of the first epoch with the lowest validation score."""
     return 1 + int(np.argmin([logs[MONITOR] for logs in history]))
 
 
 def stop_epoch(history, patience):
-    """The number (from 1) of the epoch after which a patience stops, or None.
-
-    Args:
-        history: list of dicts, an epoch's logs each, with "val_score".
-        patience: int, epochs without a new lowest score.
-
-    Example:
-        >>> stop_epoch([{"val_score": score} for score in (3.0, 2.0, 2.5, 2.0, 1.0)], 2)
-        4
-    """
+    """The number (from 1) of the epoch after which a patience stops, or None."""
     lowest, since = math.inf, 0
     for number, logs in enumerate(history, 1):
         since = 0 if logs[MONITOR] < lowest else since + 1
@@ -286,20 +236,13 @@ class StateFile:
         path: str or Path of the `.npz` file, or None to keep nothing.
         identity: str, what the state belongs to; a file of another identity is not read.
         every_s: float, seconds between writes.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "state.npz"
-        >>> StateFile(path, "a", every_s=0).write([np.ones(2)])
-        >>> StateFile(path, "a").read()[0].tolist(), StateFile(path, "b").read()
-        ([1.0, 1.0], None)
     """
 
     def __init__(self, path, identity, every_s=30.0):
         self.path = None if path is None else Path(path)
         self.identity = identity
         self.every_s = float(every_s)
-        self._told = time.monotonic()
+        self._written_at = time.monotonic()
 
     def read(self):
         """The arrays, or None if there are none of this identity, or only damaged ones."""
@@ -316,23 +259,18 @@ class StateFile:
     def write(self, arrays):
         """Replace the file, if there is one to keep and enough time has passed."""
         now = time.monotonic()
-        if self.path is None or now - self._told < self.every_s:
+        if self.path is None or now - self._written_at < self.every_s:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_name(f".{self.path.name}.tmp.npz")
         named = {f"a{i}": np.asarray(array) for i, array in enumerate(arrays)}
         np.savez(temporary, identity=self.identity, **named)
         os.replace(temporary, self.path)
-        self._told = time.monotonic()
+        self._written_at = time.monotonic()
 
 
 def identity_of(*parts):
-    """What strings and arrays have in common with nothing else: a sha256, as hexadecimal digits.
-
-    Example:
-        >>> identity_of("a", np.ones(2)) == identity_of("a", np.ones(2)) != identity_of("a")
-        True
-    """
+    """A sha256 of strings and arrays together, as hexadecimal digits."""
     digest = hashlib.sha256()
     for part in parts:
         array = isinstance(part, np.ndarray)

@@ -95,6 +95,22 @@ def worker_index():
     return json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {}).get("index", 0)
 
 
+def require_shareable(strategy, x, batch_size):
+    """Raise ValueError unless batches of the array x can be shared among a strategy's replicas."""
+    if tf.distribute.has_strategy():
+        raise ValueError("Build the model in the strategy's scope, and call `fit` outside of it.")
+    if not hasattr(x, "shape"):
+        raise ValueError(
+            f"Replicas share the batches of an array of all rows; received {type(x).__name__}."
+        )
+    shares = strategy.num_replicas_in_sync
+    if batch_size % shares:
+        raise ValueError(
+            f"A batch of {batch_size} rows cannot be shared equally among {shares} replicas. Take "
+            "fewer devices, or another batch size."
+        )
+
+
 def replicated(strategy, train_step):
     """A model's `train_step` as a function that shares each batch among a strategy's replicas.
 
@@ -110,13 +126,7 @@ def replicated(strategy, train_step):
 
     def of_replica(*data):
         *batches, count = data
-        batch_size = batches[0].shape[1]
-        if batch_size % shares:
-            raise ValueError(
-                f"A batch of {batch_size} rows cannot be shared equally among {shares} replicas. "
-                "Take fewer devices, or another batch size."
-            )
-        rows = batch_size // shares
+        rows = batches[0].shape[1] // shares
         first = tf.distribute.get_replica_context().replica_id_in_sync_group * rows
         with sharing(rows):
             own = [tf.gather(x, first + tf.range(rows), axis=1) for x in batches]

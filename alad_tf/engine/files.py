@@ -28,25 +28,7 @@ EXACT_UP_TO = 20_000
 
 @contextlib.contextmanager
 def replacing_folder(path):
-    """Give a temporary folder beside `path`; on success it takes `path`'s place.
-
-    Args:
-        path: str or Path of the destination folder; an old one is replaced.
-
-    Yields:
-        Path of the temporary folder.
-
-    Raises:
-        whatever the body raises; the destination is then as it was.
-
-    Example:
-        >>> import tempfile
-        >>> target = Path(tempfile.mkdtemp()) / "run"
-        >>> with replacing_folder(target) as folder:
-        ...     _ = (folder / "a.txt").write_text("a")
-        >>> [p.name for p in target.iterdir()]
-        ['a.txt']
-    """
+    """Yield a temporary folder beside `path`; on success it takes `path`'s place."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -65,23 +47,10 @@ def replacing_folder(path):
 
 
 def with_block(text, begin, end, lines, where):
-    """A text whose part between two marks is renewed.
-
-    Args:
-        text: str.
-        begin, end: str, the marks, each once in the text; they are kept.
-        lines: list of str, what is to stand between them.
-        where: str, what the text is, for the error.
-
-    Returns:
-        str.
+    """A text whose part between two marks is replaced by lines.
 
     Raises:
-        ValueError: a mark is missing, or there more than once.
-
-    Example:
-        >>> with_block("a [old] b", "[", "]", ["new"], "the text")
-        'a [\\n\\nnew\\n\\n] b'
+        ValueError: a mark is missing from `where`, or there more than once.
     """
     if text.count(begin) != 1 or text.count(end) != 1:
         raise ValueError(f"{where} needs one line {begin!r} and one {end!r}; add or remove them.")
@@ -90,19 +59,7 @@ def with_block(text, begin, end, lines, where):
 
 
 def write_text(path, text):
-    """Write a text file through a temporary name.
-
-    Args:
-        path: str or Path; its folder is made.
-        text: str.
-
-    Returns:
-        Path of the file.
-
-    Example:
-        >>> write_text(Path(tempfile.mkdtemp()) / "a.txt", "a").read_text()
-        'a'
-    """
+    """Write a text file, and its folder, through a temporary name; its Path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -115,32 +72,12 @@ def write_text(path, text):
 
 
 def write_json(path, value):
-    """Write JSON with a trailing newline through a temporary name; NaN is refused.
-
-    Args:
-        path: str or Path.
-        value: anything JSON can hold.
-
-    Returns:
-        Path of the file.
-
-    Raises:
-        ValueError: NaN or infinity in `value`.
-
-    Example:
-        >>> read_json(write_json(Path(tempfile.mkdtemp()) / "a.json", {"a": 1}))
-        {'a': 1}
-    """
+    """Write JSON with a trailing newline through a temporary name; NaN is refused."""
     return write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path):
-    """Read a JSON file.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: the file is not JSON.
-    """
+    """Read a JSON file; a ValueError names one that is not JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
@@ -177,7 +114,7 @@ def save_scorer(scorer, path, dtype="float32"):
     """Write a scorer's weights.
 
     Args:
-        scorer: `Scorer`.
+        scorer: a Keras model.
         path: str or Path, ending in `.weights.h5`.
         dtype: "float32", or how arrays of more than `EXACT_UP_TO` numbers are rounded: "float16",
             to 11 bits, for half the size; "int8", to 8 bits, for a quarter: each `GROUP` weights of
@@ -185,9 +122,6 @@ def save_scorer(scorer, path, dtype="float32"):
 
     Raises:
         ValueError: an unknown dtype, or weights beyond its range.
-
-    Example:
-        >>> # save_scorer(scorer, "scorer.weights.h5", "float16")
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype is {dtype!r}; expected one of {DTYPES}.")
@@ -204,17 +138,10 @@ def save_scorer(scorer, path, dtype="float32"):
 
 
 def load_scorer(scorer, path):
-    """Read weights that `save_scorer` wrote.
-
-    Args:
-        scorer: `Scorer` of the same architecture; changed in place.
-        path: str or Path.
+    """Read weights that `save_scorer` wrote into a scorer of the same architecture.
 
     Raises:
         ValueError: the file is damaged, is of another architecture, or holds NaN or infinity.
-
-    Example:
-        >>> # load_scorer(Scorer(**config["scorer"]), "scorer.weights.h5")
     """
     try:
         with _readable(path) as readable:

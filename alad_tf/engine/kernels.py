@@ -21,20 +21,10 @@ _WIDE = 32  # samples side by side in one row of a sum
 
 
 def xla_pays(precision):
-    """Whether a training step of this precision is faster compiled by XLA.
+    """Whether a training step of a precision, a key of `PRECISIONS`, is faster compiled by XLA.
 
     On a CPU, XLA has no fast products in bfloat16; TensorFlow's own library has, on processors with
     AVX512-BF16 or AMX.
-
-    Args:
-        precision: str, a key of `PRECISIONS`.
-
-    Returns:
-        bool.
-
-    Example:
-        >>> xla_pays("float32")
-        True
     """
     return precision == "float32" or bool(tf.config.get_visible_devices("GPU"))
 
@@ -44,19 +34,7 @@ class OfPolicy(keras.layers.Layer):
 
     Under a mixed policy Keras hands a layer's call its float32 variables cast to the compute dtype,
     `autocast=False` or not. A network's own work (power iterations, batch statistics, sums) needs
-    them whole; products cast for themselves.
-
-    Args:
-        dtype: Keras dtype policy of the parts; default the global one.
-        **kwargs: as for `keras.layers.Layer`.
-
-    Attributes:
-        policy: Keras dtype policy, which subclasses give to their layers.
-
-    Example:
-        >>> network = OfPolicy(dtype="mixed_bfloat16")
-        >>> network.policy.compute_dtype, network.compute_dtype
-        ('bfloat16', 'float32')
+    them whole; products cast for themselves. Subclasses give `policy` to their layers.
     """
 
     def __init__(self, dtype=None, **kwargs):
@@ -73,20 +51,6 @@ def normalise_batch(layer, inputs):
     Args:
         layer: a built `keras.layers.BatchNormalization` of the last axis, with scale and offset.
         inputs: float tensor (..., C) of a static shape.
-
-    Returns:
-        float tensor of the inputs' shape, in the layer's compute dtype.
-
-    Raises:
-        ValueError: inputs of an unknown number of rows.
-
-    Example:
-        >>> import keras
-        >>> layer = keras.layers.BatchNormalization()
-        >>> layer.build((None, 3))
-        >>> x = tf.random.normal((8, 3))
-        >>> bool(tf.reduce_all(tf.abs(tf.reduce_mean(normalise_batch(layer, x), 0)) < 1e-5))
-        True
 
     Source: Ioffe and Szegedy, "Batch Normalization", ICML 2015, Algorithm 1 and Section 3.
     """
@@ -140,16 +104,6 @@ def convolve(inputs, kernel, strides, padding):
         kernel: float tensor (k, k, C, O) of the same dtype.
         strides: int.
         padding: "SAME" or "VALID".
-
-    Returns:
-        float tensor (B, H', W', O).
-
-    Example:
-        >>> x, kernel = tf.ones((1, 4, 4, 3)), tf.ones((4, 4, 3, 2))
-        >>> convolve(x, kernel, 2, "SAME")[0, 0, 0].numpy().tolist()
-        [27.0, 27.0]
-
-    Source: ALAD, Table IX, rows "4x4 Conv" and "5x5 Conv".
     """
 
     @tf.custom_gradient
@@ -170,7 +124,7 @@ def convolve(inputs, kernel, strides, padding):
 
 
 def convolve_transposed(inputs, kernel, strides, padding, side):
-    """`tf.nn.conv2d_transpose` with a filter gradient of its own.
+    """`tf.nn.conv2d_transpose` to (B, side, side, O) with a filter gradient of its own.
 
     Args:
         inputs: float tensor (B, H, W, C) of static height and width.
@@ -178,16 +132,6 @@ def convolve_transposed(inputs, kernel, strides, padding, side):
         strides: int.
         padding: "SAME" or "VALID".
         side: int, height and width of the outputs.
-
-    Returns:
-        float tensor (B, side, side, O).
-
-    Example:
-        >>> x, kernel = tf.ones((1, 1, 1, 3)), tf.ones((4, 4, 2, 3))
-        >>> convolve_transposed(x, kernel, 2, "VALID", 4)[0, 0, 0].numpy().tolist()
-        [3.0, 3.0]
-
-    Source: ALAD, Table IX, rows "4x4 Transposed conv".
     """
 
     @tf.custom_gradient
@@ -217,13 +161,6 @@ def filter_gradient(x, upstream, size, strides, padding):
 
     Returns:
         float tensor (size, size, C, O).
-
-    Example:
-        >>> x, upstream = tf.ones((1, 4, 4, 3)), tf.ones((1, 1, 1, 2))
-        >>> filter_gradient(x, upstream, 4, 2, "VALID").shape
-        TensorShape([4, 4, 3, 2])
-
-    Source: none; the definition of a convolution.
     """
     (height, width), channels = upstream.shape[1:3], x.shape[-1]
     blocks = math.ceil(size / strides)  # of `strides` pixels, in a filter's side

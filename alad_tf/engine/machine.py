@@ -10,31 +10,12 @@ PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
 
 
 def cores():
-    """The number of cores that this process may use.
-
-    Example:
-        >>> cores() >= 1
-        True
-    """
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def versions(*more):
-    """Versions of Python and of the packages that decide the numbers.
-
-    Args:
-        *more: names of further packages.
-
-    Returns:
-        dict of str by name.
-
-    Raises:
-        importlib.metadata.PackageNotFoundError: one of them is not installed.
-
-    Example:
-        >>> sorted(versions("pandas"))
-        ['keras', 'numpy', 'pandas', 'python', 'scikit-learn', 'tensorflow']
-    """
+    """Versions of Python, the packages that decide the numbers, and `more`: str by name."""
     packages = {name: importlib.metadata.version(name) for name in (*PACKAGES, *more)}
     return {"python": platform.python_version(), **packages}
 

@@ -30,13 +30,6 @@ def xla():
 
     Without XLA a program starts sooner, by seconds, and runs several times slower; scores differ in
     their last bits.
-
-    Returns:
-        bool.
-
-    Example:
-        >>> xla() == (os.environ.get("ALAD_XLA", "1") != "0")
-        True
     """
     return os.environ.get(XLA_ENV, "1") != "0"
 
@@ -138,12 +131,6 @@ def require_room():
 
     TensorFlow keeps what XLA has compiled until the process ends, hundreds of mappings a program.
     Beyond the limit (65,530 by default) the process would end with a segmentation fault.
-
-    Raises:
-        MemoryError: some sixty architectures have been compiled in this process.
-
-    Example:
-        >>> require_room()
     """
     try:
         limit = int(Path("/proc/sys/vm/max_map_count").read_text())
@@ -175,25 +162,16 @@ class Staging(threading.local):
 
     A new tensor for every call of a program costs more than copying the rows: its pages are fresh,
     and the system hands them out one by one.
-
-    Example:
-        >>> Staging().fill(np.ones((2, 3)), 4).numpy().tolist()[1:3]
-        [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]
     """
 
     def __init__(self):
         self._buffers = {}
 
     def fill(self, rows, size):
-        """The rows, filled up with zeros to `size` of them.
+        """Rows (n, ...) and zeros after them as a float32 tensor (size, ...).
 
-        Args:
-            rows: float array (n, ...), n at most `size`.
-            size: int.
-
-        Returns:
-            float32 tensor (size, ...). The thread's next call with this shape overwrites it: the
-            program that reads it must have ended by then.
+        The thread's next call with this shape overwrites it: the program that reads it must have
+        ended by then.
         """
         shape = (size, *rows.shape[1:])
         if shape not in self._buffers:
@@ -250,35 +228,24 @@ class InBlocks:
         return {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(names)}
 
     def reconstruct(self, x):
-        """The reconstructions of an array; errors as for `scores`.
-
-        Args:
-            x: float array (N, *x_shape), preprocessed, finite.
-
-        Returns:
-            float32 array (N, *x_shape).
-        """
+        """The reconstructions (N, *x_shape) of an array; errors as for `scores`."""
         return self._run("reconstruction", x)
 
     def program_key(self):
-        """See `alad_tf.engine.programs.kept`; here: a model's programs are its own."""
+        """See `kept`; here: a model's programs are its own."""
         return None
 
     def compare(self, x, reconstruction):
-        """Scores of samples beside given reconstructions; here: as if there were none given."""
+        """Scores of samples beside other reconstructions; here: whatever they are."""
         return self(x)
 
     def gradient_of(self, score):
         """A function of samples and reconstructions: one of the scores, and its gradients.
 
-        Args:
-            score: str, one of `score_names`.
-
         Returns:
-            a `tf.function`, the same one at every call, compiled by XLA for tables (unless
-            `xla()` is off): of float32
-            tensors (B, *x_shape) twice, returning (B,) and (B, *x_shape), the gradients by the
-            samples where the reconstructions stay as they are.
+            a `tf.function`, the same one at every call: of float32 tensors (B, *x_shape) twice,
+            returning (B,) and (B, *x_shape), the gradients by the samples where the reconstructions
+            stay as they are.
         """
 
         def gradient(x, reconstruction):
@@ -303,12 +270,11 @@ class InBlocks:
         def run(start):
             rows = x[start : start + size]
             count = tf.constant(-(-len(rows) // self.block))
-            made = program(self._staging.fill(rows, size), count).numpy()[: len(rows)]
+            found = program(self._staging.fill(rows, size), count).numpy()[: len(rows)]
             # a bad row shows in its scores, which are fewer to look at than the row
-            told = made if what == "scores" else rows
-            if not np.isfinite(told).all():
+            if not np.isfinite(found if what == "scores" else rows).all():
                 check_finite(x)
-            return made
+            return found
 
         starts = range(0, len(x), size)
         threads = min(len(starts), cores())
@@ -359,22 +325,7 @@ class InBlocks:
 
 
 def check_samples(x, x_shape):
-    """The samples as a float32 array.
-
-    Args:
-        x: array (N, *x_shape).
-        x_shape: tuple of ints.
-
-    Returns:
-        float32 array.
-
-    Raises:
-        ValueError: no rows, or samples of another shape.
-
-    Example:
-        >>> check_samples([[1.0, 2.0]], (2,)).shape
-        (1, 2)
-    """
+    """Samples (N, *x_shape) as a float32 array; no rows or another shape are refused."""
     x = np.asarray(x, "float32")
     if x.shape[1:] != tuple(x_shape) or len(x) == 0:
         raise ValueError(
@@ -385,17 +336,7 @@ def check_samples(x, x_shape):
 
 
 def check_finite(x):
-    """Refuse samples that hold NaN or infinity.
-
-    Args:
-        x: float array (N, ...).
-
-    Raises:
-        ValueError: a value is not finite; the message has the first row.
-
-    Example:
-        >>> check_finite(np.zeros((2, 3)))
-    """
+    """Refuse samples (N, ...) that hold NaN or infinity."""
     bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
     if bad.any():
         raise ValueError(

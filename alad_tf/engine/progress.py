@@ -1,4 +1,4 @@
-"""Progress of a training, for people: a bar with time left, or plain lines where there is none."""
+"""The one display of progress: a bar with the time left, or plain lines where there is none."""
 
 import contextlib
 import threading
@@ -14,73 +14,72 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.progress import track as rich_track
 
 
-class TrainingProgress(keras.callbacks.Callback):
-    """Show epochs done, the losses and the time left.
+class Display:
+    """How much of something is done, and how long the rest will take.
 
     Args:
-        console: `rich.console.Console`; default standard error. Where it is no terminal, one line
-            is printed every `every_s` seconds.
-        every_s: float, seconds between lines.
+        label: str, what is counted.
+        total: int, when it is done.
+        console: `rich.console.Console`; None shows nothing.
+        every_s: float, seconds between lines where the console is no terminal.
+        done: int, what was done before.
+        compiles: bool, the first part takes long and says nothing about the others.
 
     Example:
-        >>> # model.fit(x, verbose=0, callbacks=[TrainingProgress()])
+        >>> with Display("epoch", 2) as display:
+        ...     display.advance()
     """
 
-    def __init__(self, console=None, every_s=10.0):
-        super().__init__()
-        self.console = console or Console(stderr=True)
-        self.every_s = float(every_s)
-        self._bar = None
-
-    def on_train_begin(self, logs=None):
-        self._first = None
-        self._begun = self._told = time.monotonic()
-        if self.console.is_terminal:
+    def __init__(self, label, total, console=None, every_s=10.0, done=0, compiles=False):
+        self.label, self.total, self.console = label, total, console
+        self.every_s, self.done, self.compiles = float(every_s), done, compiles
+        self._first, self._lock, self._bar = done, threading.Lock(), None
+        self._begun = self._printed_at = time.monotonic()
+        if console is not None and console.is_terminal:
             self._bar = Progress(
-                TextColumn("epoch"),
+                TextColumn(label),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),
                 TextColumn("{task.description}"),
-                console=self.console,
+                console=console,
             )
             self._bar.start()
-            self._task = self._bar.add_task("compiling", total=self.params["epochs"])
+            note = "compiling" if compiles else ""
+            self._task = self._bar.add_task(note, total=total, completed=done)
 
-    def on_epoch_begin(self, epoch, logs=None):
-        if self._first is None:
-            self._first = epoch
-            if self._bar:
-                self._bar.update(self._task, completed=epoch)
-        self._epoch = epoch
+    def advance(self, count=1):
+        """So much more is done; from any thread."""
+        with self._lock:
+            self._show(self.done + count, "")
 
-    def on_train_batch_end(self, batch, logs=None):
-        steps = self.params.get("steps")
-        if self._bar and steps:  # an epoch of images takes a minute
-            self._bar.update(self._task, completed=self._epoch + (batch + 1) / steps)
+    def update(self, done, note=None):
+        """So much is done by now; `note` is shown beside it."""
+        with self._lock:
+            self._show(done, note)
 
-    def on_epoch_end(self, epoch, logs=None):
-        losses = "  ".join(f"{name} {float(value):.3f}" for name, value in (logs or {}).items())
+    def _show(self, done, note):
+        self.done = done
         if self._bar:
-            self._bar.update(self._task, completed=epoch + 1, description=losses)
-            return
-        now, total = time.monotonic(), self.params["epochs"]
-        if now - self._told >= self.every_s or epoch + 1 == total:
-            done = epoch - self._first
-            left = (now - self._begun) / done * (total - epoch - 1) if done else 0.0
-            told = "compiled" if not done and epoch + 1 < total else f"{left:.0f} s left"
-            self.console.print(f"epoch {epoch + 1}/{total}  {told}  {losses}")
-            self._told = now
-        if epoch == self._first:
-            self._begun = now  # the first epoch compiles: it says nothing of the others
+            self._bar.update(self._task, completed=done, description=note)
+        elif self.console is not None:
+            now, ended = time.monotonic(), done >= self.total
+            if now - self._printed_at >= self.every_s or ended:
+                compiled = self.compiles and not ended
+                left = "compiled" if compiled else f"{self._left(now):.0f} s left"
+                line = f"{self.label} {done}/{self.total}  {left}  {note or ''}"
+                self.console.print(line.rstrip(), highlight=False)
+                self._printed_at = now
+            if self.compiles:
+                self.compiles, self._first, self._begun = False, done, now
 
-    def on_train_end(self, logs=None):
-        self.close()
+    def _left(self, now):
+        made = self.done - self._first
+        return (now - self._begun) / made * (self.total - self.done) if made else 0.0
 
     def close(self):
         """Leave the terminal as it was, also after an error or an interrupt."""
@@ -88,74 +87,59 @@ class TrainingProgress(keras.callbacks.Callback):
             self._bar.stop()
             self._bar = None
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class TrainingProgress(keras.callbacks.Callback):
+    """Show epochs done, the losses and the time left, by default on standard error."""
+
+    def __init__(self, console=None, every_s=10.0):
+        super().__init__()
+        self.console, self.every_s = console or Console(stderr=True), every_s
+        self._display = None
+
+    def on_train_begin(self, logs=None):
+        self.close()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+        if self._display is None:
+            total = self.params["epochs"]
+            self._display = Display("epoch", total, self.console, self.every_s, epoch, True)
+
+    def on_train_batch_end(self, batch, logs=None):
+        steps = self.params.get("steps")
+        if steps and self.console.is_terminal:  # an epoch of images takes a minute
+            self._display.update(self._epoch + (batch + 1) / steps)
+
+    def on_epoch_end(self, epoch, logs=None):
+        losses = "  ".join(f"{name} {float(value):.3f}" for name, value in (logs or {}).items())
+        self._display.update(epoch + 1, losses)
+
+    def on_train_end(self, logs=None):
+        self.close()
+
+    def close(self):
+        """Leave the terminal as it was, also after an error or an interrupt."""
+        if self._display is not None:
+            self._display.close()
+            self._display = None
+
 
 def track(items, label, console=None, every_s=10.0):
-    """Go through items and show how far it is: a bar in a terminal, lines elsewhere.
-
-    Args:
-        items: sequence.
-        label: str, what is being done.
-        console: `rich.console.Console`; None shows nothing.
-        every_s: float, seconds between lines.
-
-    Yields:
-        the items.
-
-    Example:
-        >>> list(track([1, 2], "counting"))
-        [1, 2]
-    """
-    if console is None:
-        yield from items
-    elif console.is_terminal:
-        yield from rich_track(items, label, console=console)
-    else:
-        begun = told = time.monotonic()
-        for done, item in enumerate(items):
-            now = time.monotonic()
-            if done and now - told >= every_s:
-                left = (now - begun) / done * (len(items) - done)
-                console.print(f"{label}  {done}/{len(items)}  {left:.0f} s left", highlight=False)
-                told = now
+    """Yield the items of a sequence and show how many of them are done."""
+    with Display(label, len(items), console, every_s) as display:
+        for item in items:
             yield item
+            display.advance()
 
 
 @contextlib.contextmanager
 def counted(total, label, console=None, every_s=10.0):
-    """Show how much of something is done, reported from any thread.
-
-    Args:
-        total: int, when it is done.
-        label: str, what is being done.
-        console: `rich.console.Console`; None shows nothing.
-        every_s: float, seconds between lines where the console is no terminal.
-
-    Yields:
-        function of an int: so much more is done.
-
-    Example:
-        >>> with counted(2, "counting") as advance:
-        ...     advance(2)
-    """
-    if console is None:
-        yield lambda count: None
-    elif console.is_terminal:
-        columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task(label, total=total)
-            yield lambda count: bar.advance(task, count)
-    else:
-        lock, begun = threading.Lock(), time.monotonic()
-        state = {"done": 0, "told": begun}
-
-        def advance(count):
-            with lock:
-                state["done"] += count
-                done, now = state["done"], time.monotonic()
-                if now - state["told"] >= every_s or done >= total:
-                    left = (now - begun) / done * (total - done)
-                    told = f"{label}  {done}/{total}  {left:.0f} s left"
-                    console.print(told, highlight=False)
-                    state["told"] = now
-
-        yield advance
+    """Yield a function of an int, so much more is done, that any thread may call."""
+    with Display(label, total, console, every_s) as display:
+        yield display.advance

@@ -204,7 +204,7 @@ def train_discriminators(model, x, z):
 
 
 def train_generator_encoder(model, x, z):
-    """Update G and E, each by its own Adam, from one backward pass: min over them of V (Section IV).
+    """Update G and E, each by its own Adam, from one backward pass: min of V (Section IV).
 
     Returns:
         dict of `losses.generator_encoder_losses`, before the update.

@@ -162,15 +162,6 @@ def product(layer, inputs, kernel):
         layer: a `Dense`, `Conv2D` or `Conv2DTranspose` layer: how to multiply.
         inputs: float tensor (B, ..., inputs).
         kernel: float tensor: the layer's kernel, or its part for some of the input channels.
-
-    Returns:
-        float tensor (B, ..., outputs), in the layer's compute dtype.
-
-    Example:
-        >>> product(keras.layers.Dense(2), tf.ones((1, 3)), tf.ones((3, 2))).numpy().tolist()
-        [[3.0, 3.0]]
-
-    Source: ALAD, Tables IX to XIII, column "Operation".
     """
     inputs, kernel = (tf.cast(value, layer.compute_dtype) for value in (inputs, kernel))
     if isinstance(layer, keras.layers.Dense):
@@ -212,17 +203,6 @@ def apply_kernel(layer, products, training=False):
             `SpectralNormalization`.
         products: function of the kernel, linear in it: float tensor (..., outputs).
         training: bool, see `SpectralNormalization`.
-
-    Returns:
-        float tensor (..., outputs).
-
-    Example:
-        >>> layer, x = keras.layers.Dense(2), tf.ones((1, 3))
-        >>> same = layer(x) == apply_kernel(layer, lambda kernel: product(layer, x, kernel))
-        >>> bool(tf.reduce_all(same))
-        True
-
-    Source: ALAD, Section IV-A: D_xz and D_xx take pairs, joined; the parts are this project's.
     """
     if isinstance(layer, SpectralNormalization):
         return layer.normalise(products, training)
@@ -248,20 +228,6 @@ class SeededDropout(keras.layers.Layer):
         inputs: float tensor of any shape.
         training: bool; False returns the inputs.
         seed: int32 tensor (2,): the pair (call, step) that identifies this call.
-
-    Returns:
-        float tensor of the inputs' shape.
-
-    Raises:
-        ValueError: `rate` outside [0, 1), or a training call without a seed.
-
-    Example:
-        >>> layer = SeededDropout(0.5, seed=1)
-        >>> mask = layer(tf.ones((2, 4)), training=True, seed=tf.constant([0, 7]))
-        >>> bool(tf.reduce_all(mask == layer(tf.ones((2, 4)), training=True, seed=[0, 7])))
-        True
-
-    Source: Srivastava et al., JMLR 2014; rates in ALAD's Tables IX, XI and XIII.
     """
 
     def __init__(self, rate, seed=0, **kwargs):
@@ -296,16 +262,6 @@ def softplus(x):
     TensorFlow's own operation is as good, but TensorFlow Lite has none and computes just what the
     formula says. Beyond 88 that is infinite on some processors and stays at 88 on others, so that
     a far record's energy could be that of a normal one.
-
-    Args:
-        x: float tensor of any shape.
-
-    Returns:
-        tensor of x's shape and dtype, in nats where x is a logit.
-
-    Example:
-        >>> [round(float(value), 4) for value in softplus(tf.constant([-1e3, 0.0, 1e3]))]
-        [0.0, 0.6931, 1000.0]
     """
     value = tf.maximum(x, 0) + tf.nn.softplus(-tf.abs(x))
     return value, lambda upstream: upstream * tf.sigmoid(x)  # at 0 the parts have no derivative

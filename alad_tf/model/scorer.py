@@ -42,7 +42,7 @@ def fold(source, target, average_of):
 
 
 def spectral_vectors(model):
-    """The u of every normalised layer that scores, in the order of E, G and D_xx: lists of floats."""
+    """The u of every normalised layer that scores, in the order of E, G and D_xx, as lists."""
     layers = [layer for name in ("E", "G", "D_xx") for layer in leaves(getattr(model, name))]
     wrapped = [layer for layer in layers if isinstance(layer, SpectralNormalization)]
     return [layer.u.numpy().tolist() for layer in wrapped]
@@ -162,7 +162,7 @@ class Scorer(ScoringModel):
         return scorer
 
     def copy_to(self, model, spectral_vectors):
-        """The inverse of `from_alad`: make a model's E, G and D_xx, raw and averaged, this scorer's.
+        """Make a model's E, G and D_xx, raw and averaged, this scorer's: undo `from_alad`.
 
         The kernels stay divided by sigma. With the u that sigma was estimated from, the model
         estimates 1 for them, and so computes this scorer's function.

@@ -59,33 +59,117 @@ def as_specs(specs):
 
 
 def dense(units, activation=None, batch_norm=False, dropout=0.0):
-    """A fully connected layer: `dense(64, "lrelu", batch_norm=True, dropout=0.5)`."""
+    """A fully connected layer.
+
+    Args:
+        units: int, its outputs.
+        activation: None, "relu", "lrelu", "tanh" or "softplus".
+        batch_norm: bool, batch normalisation between the operation and the non-linearity.
+        dropout: float in [0, 1), after the non-linearity.
+
+    Returns:
+        `LayerSpec`.
+
+    Raises:
+        ValueError: an unknown non-linearity, or a dropout outside [0, 1).
+
+    Example:
+        >>> dense(64, "lrelu", batch_norm=True, dropout=0.5).units
+        64
+
+    Source: ALAD, Tables IX to XIII, rows "Dense".
+    """
     return LayerSpec("dense", units, activation, batch_norm, dropout)
 
 
 def conv(units, kernel, strides, activation=None, batch_norm=False, dropout=0.0, padding="same"):
-    """A convolution: `conv(128, 4, 2, "lrelu", batch_norm=True)`."""
+    """A convolution.
+
+    Args:
+        units: int, filters.
+        kernel, strides: ints, the same for height and width.
+        activation, batch_norm, dropout: as for `dense`.
+        padding: "same" or "valid".
+
+    Returns:
+        `LayerSpec`.
+
+    Raises:
+        ValueError: as for `dense`.
+
+    Example:
+        >>> conv(128, 4, 2, "lrelu", batch_norm=True).strides
+        2
+
+    Source: ALAD, Tables IX and XII, rows "Conv".
+    """
     return LayerSpec("conv", units, activation, batch_norm, dropout, kernel, strides, padding)
 
 
 def conv_transpose(
     units, kernel, strides, activation=None, batch_norm=False, dropout=0.0, padding="same"
 ):
-    """A transposed convolution: `conv_transpose(512, 4, 2, "relu", padding="valid")`."""
+    """A transposed convolution.
+
+    Args:
+        units, kernel, strides, activation, batch_norm, dropout, padding: as for `conv`.
+
+    Returns:
+        `LayerSpec`.
+
+    Raises:
+        ValueError: as for `dense`.
+
+    Example:
+        >>> conv_transpose(512, 4, 2, "relu", padding="valid").padding
+        'valid'
+
+    Source: ALAD, Tables IX and XII, rows "Transposed conv".
+    """
     rest = (activation, batch_norm, dropout, kernel, strides, padding)
     return LayerSpec("conv_transpose", units, *rest)
 
 
 def max_pool(kernel):
-    """The largest value of each `kernel` x `kernel` square, squares side by side: `max_pool(2)`."""
+    """The largest value of each square, squares side by side.
+
+    Args:
+        kernel: int, a square's side.
+
+    Returns:
+        `LayerSpec`.
+
+    Example:
+        >>> max_pool(2).strides
+        2
+    """
     return LayerSpec("max_pool", kernel=kernel, strides=kernel, padding="valid")
 
 
 def reshape(*shape):
-    """Reshape each example to `shape`: `reshape(1, 1, 100)` makes an image of a latent vector."""
+    """Reshape each example.
+
+    Args:
+        *shape: ints, the shape without the batch.
+
+    Returns:
+        `LayerSpec`.
+
+    Example:
+        >>> reshape(1, 1, 100).shape  # makes an image of a latent vector
+        (1, 1, 100)
+    """
     return LayerSpec("reshape", shape=shape)
 
 
 def flatten():
-    """Flatten each example to a vector."""
+    """Flatten each example to a vector.
+
+    Returns:
+        `LayerSpec`.
+
+    Example:
+        >>> flatten().op
+        'flatten'
+    """
     return LayerSpec("flatten")

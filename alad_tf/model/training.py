@@ -60,7 +60,7 @@ class SteppedModel(keras.Model):
         """Create the step count and the epoch's means of `losses`, the names `learn` returns."""
         self.seed = int(seed)
         self._salts, self._own_programs = None, {}
-        self._strategy = tf.distribute.get_strategy()
+        self._strategy = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
         self.step = self.add_weight(
             name="step", shape=(), dtype="int64", initializer="zeros", trainable=False
         )
@@ -89,7 +89,7 @@ class SteppedModel(keras.Model):
         if not adam["learning_rate"] > 0:
             raise ValueError(f"learning_rate must be positive; received {learning_rate}.")
         # Keras resolves "auto" to no XLA on a CPU; what replicas exchange does not compile.
-        by_xla = xla() and not kwargs.get("run_eagerly", False) and self.replicas == 1
+        by_xla = xla() and not kwargs.get("run_eagerly", False) and self._strategy is None
         kwargs.setdefault("jit_compile", by_xla)
         super().compile(optimizer=None, **kwargs)
         self._compile_config_, self._own_programs = {**adam, **kwargs}, {}
@@ -127,8 +127,10 @@ class SteppedModel(keras.Model):
             ValueError: samples of another shape, fewer than a batch, not finite, or a batch that
                 the replicas cannot share equally.
         """
+        if self._strategy is not None:
+            distributed.require_shareable(self._strategy, x, batch_size)
         if not isinstance(x, (Batches, tf.data.Dataset)):
-            chunk = None if self.replicas == 1 else 1  # replicas exchange nothing inside a loop
+            chunk = None if self._strategy is None else 1  # no exchange between replicas in a loop
             x = Batches(x, batch_size, derive_seed(self.seed, 2), chunk, self.orders)
         options = {"shuffle": False, **kwargs}
         if isinstance(x, Batches):
@@ -138,11 +140,6 @@ class SteppedModel(keras.Model):
         return super().fit(x, epochs=epochs, initial_epoch=initial_epoch, **options)
 
     # --------------------------------------------------------------- the program
-
-    @property
-    def replicas(self):
-        """How many devices share a batch."""
-        return self._strategy.num_replicas_in_sync
 
     @property
     def distribute_strategy(self):
@@ -173,7 +170,7 @@ class SteppedModel(keras.Model):
         """
         shapes = (self.jit_compile, *(tuple(part.shape) for part in data))
         if shapes not in self._own_programs:
-            if self.replicas > 1:
+            if self._strategy is not None:
                 program = distributed.replicated(self._strategy, self.train_step)
             else:
                 variables = [v.value for v in self.state_variables()]
@@ -242,11 +239,29 @@ class SteppedModel(keras.Model):
         Returns:
             dict of float32 scalars by the names that `make_steps` took, the losses before the
             updates; "loss" is added, their sum.
+
+        Example:
+            >>> import zoo
+            >>> model = zoo.entry("kdd99_dsebm").build()
+            >>> sorted(model.learn(tf.zeros((4, 121)), model.noise(4)))
+            ['denoising']
         """
         raise NotImplementedError
 
     def noise_shape(self, batch_size):
-        """Shape of the normal numbers of a step, samples on the second axis; default: none."""
+        """Shape of the normal numbers of a step; default: it takes none.
+
+        Args:
+            batch_size: int, samples of a step's batch.
+
+        Returns:
+            tuple of ints, the batch on the second axis.
+
+        Example:
+            >>> import zoo
+            >>> zoo.entry("kdd99_alad").build().noise_shape(50)
+            (2, 50, 32)
+        """
         return (0,)
 
     def train_step(self, data):

@@ -366,4 +366,4 @@ def test_a_detector_of_another_maker_is_not_loaded(tmp_path):
 
 def test_progress_is_shown_when_asked(rows, capsys):
     ALADDetector(steps=50, n_members=1, verbose=True).fit(rows)
-    assert "training steps  50/50" in capsys.readouterr().err
+    assert "training steps 50/50" in capsys.readouterr().err

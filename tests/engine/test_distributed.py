@@ -17,7 +17,7 @@ TESTS = Path(__file__).parents[1]
 
 # A process by itself, since devices are set before TensorFlow starts. It prints the losses.
 CHILD = """
-import json, sys
+import contextlib, json, sys
 import tensorflow as tf
 devices, strategy, epochs = int(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -36,6 +36,14 @@ for last in epochs:  # a training, and its continuations
     more = {"initial_epoch": done, "validation_data": batches}
     found = model.fit(x, batch_size=32, epochs=last, verbose=0, **more).history
     history, done = {name: history.get(name, []) + found[name] for name in found}, last
+for rows, scope in ((33, contextlib.nullcontext()), (32, shared.scope())):
+    try:
+        if shared.num_replicas_in_sync == 2:
+            with scope:
+                model.fit(x, batch_size=rows, epochs=4, initial_epoch=3)
+            raise SystemExit("an error was expected")
+    except ValueError as error:
+        assert "33 rows cannot be shared" in str(error) or "outside of it" in str(error), error
 scores = Scorer.from_alad(model).scores(x)["features"]
 told = {"replicas": shared.num_replicas_in_sync, "history": history}
 told |= {"step": int(model.step.numpy()), "scores": scores.tolist()}
@@ -87,6 +95,11 @@ def _agree(found, alone, replicas):
 def test_two_replicas_have_the_losses_of_one_device_also_resumed(alone):
     """One epoch, then two more: on two devices all is as in one unbroken training on one."""
     _agree(_told(_start(2, "mirrored", [1, 3])), alone, 2)
+
+
+@pytest.mark.slow
+def test_a_strategy_of_one_device_trains_as_none(alone):
+    _agree(_told(_start(1, "mirrored", [3])), alone, 1)
 
 
 @pytest.mark.slow

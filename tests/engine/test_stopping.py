@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tiny import equal, tiny_data, tiny_model, weights_of
 
-from alad_tf.engine.callbacks import Checkpoint, Stopping
+from alad_tf.engine.callbacks import Checkpoint, Stopping, best_epoch, stop_epoch
 from alad_tf.model.scorer import Scorer
 
 SCORES = [5.0, 3.0, 4.0, 3.5, 2.9, 3.1, 3.0, 2.95, 9.0]  # the best is epoch 5, the stop epoch 8
@@ -103,3 +103,12 @@ def test_the_monitored_score_is_the_scorers_mean_over_the_validation_rows():
     ).history
     expected = Scorer.from_alad(model).scores(held_out)["features"].mean()
     np.testing.assert_allclose(history["val_score"][-1], expected, rtol=1e-5)
+
+
+def test_best_and_stop_epochs_of_a_history():
+    def history(*scores):
+        return [{"val_score": score} for score in scores]
+
+    assert best_epoch(history(3.0, 2.0, 2.5, 2.0)) == 2
+    assert stop_epoch(history(3.0, 2.0, 2.5, 2.0, 1.0), 2) == 4
+    assert stop_epoch(history(3.0, 2.0, 2.5), 2) is None
