@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from alad_tf.engine.files import KeptScorer, read_config, write_scorer
-from alad_tf.engine.programs import InBlocks, check_finite
+from alad_tf.engine.files import read_config, write_scorer
+from alad_tf.engine.programs import check_finite
+from alad_tf.model.scorer import ScoringModel
 from alad_tf.model.training import SteppedModel
 
 
@@ -98,7 +99,7 @@ class Baseline:
         return baseline
 
 
-class NeuralBaseline(KeptScorer, InBlocks, Baseline, SteppedModel):
+class NeuralBaseline(ScoringModel, Baseline, SteppedModel):
     """A baseline that is a Keras model, trained by compiled steps and scored in blocks.
 
     A subclass builds its networks, then calls `ready`.
