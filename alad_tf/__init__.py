@@ -80,7 +80,7 @@ _MOVED = {
         "threshold": "detector.threshold",
         "tuning": "detector.tuning",
         "user_data": "cli.user_data",
-        "weights": "engine.files",
+        "weights": "engine.weights",
     }.items()
 } | {"alad_tf.entry": "zoo._entry", "zoo.presets": "zoo._presets"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from alad_tf.data import class_names, class_number
 from alad_tf.data.records import unknown_name_error
 from alad_tf.detector.detector import Detector
-from alad_tf.engine.files import CONFIG, read_json, replacing_folder, write_json
+from alad_tf.engine.weights import CONFIG
 from alad_tf.preprocess import ImagePreprocessor
 from zoo import _presets as presets
 
@@ -123,16 +123,7 @@ def save_preset(detector, folder, dtype="float32"):
         >>> sorted(path.name for path in folder.iterdir())
         ['config.json', 'scorer.weights.h5', 'sha256.json']
     """
-    folder = Path(folder)
-    with replacing_folder(folder) as temporary:
-        detector.save(temporary / "detector", dtype)
-        files = {}
-        for path in sorted((temporary / "detector").iterdir()):
-            files[path.name] = presets.sha256(path)
-            path.rename(temporary / path.name)
-        (temporary / "detector").rmdir()
-        write_json(temporary / presets.MANIFEST, files)
-    return folder
+    return detector.save(folder, dtype)
 
 
 def _variant(entry, normal_class):
@@ -162,16 +153,9 @@ def _untrained(entry, variant, seed):
 
 
 def _from_folder(folder):
-    """The detector of a folder, or of the run in it; verified where there is a manifest."""
+    """The detector of a folder, or of the run in it."""
     if not (folder / CONFIG).is_file() and (folder / DETECTOR).is_dir():
         folder = folder / DETECTOR
-    if (folder / presets.MANIFEST).is_file():
-        wrong = presets.damaged(folder, read_json(folder / presets.MANIFEST))
-        if wrong:
-            raise ValueError(
-                f"The preset {folder} is damaged: {wrong}. Copy or save it again; a detector that "
-                "was changed on purpose is written by zoo.save_preset."
-            )
     return Detector.load(folder)
 
 

@@ -6,18 +6,16 @@ package; the others are downloaded once, into Keras's folder, and verified befor
 
 import contextlib
 import errno
-import hashlib
 import os
 import socket
 from pathlib import Path
 
 import keras
 
-from alad_tf.engine.files import read_json, replacing_folder
+from alad_tf.engine.files import damaged, read_json, replacing_folder
 
 HERE = Path(__file__).resolve().parent
 REGISTRY, BUNDLED = HERE / "registry.json", HERE / "weights"
-MANIFEST = "sha256.json"
 BASE_ENV = "ALAD_ZOO_URL"
 TIMEOUT_S = 60.0  # of a server that does not answer
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
@@ -75,27 +73,9 @@ def find(entry, variant):
     return cached
 
 
-def damaged(folder, files):
-    """What is wrong with a preset's folder, in words; "" if every file has its sha256."""
-    for name, expected in files.items():
-        path = Path(folder) / name
-        if not path.is_file():
-            return f"{name} is missing"
-        got = sha256(path)
-        if got != expected:
-            return f"{name} has sha256 {got[:16]}…, expected {expected[:16]}…"
-    return ""
-
-
-def sha256(path):
-    """The sha256 of a file, hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _download(base, files, folder):
     """Fetch all files beside `folder`, verify them, and only then put them in its place."""
-    with replacing_folder(folder) as temporary, _timeout(TIMEOUT_S):
+    with replacing_folder(folder, lambda _: set(files)) as temporary, _timeout(TIMEOUT_S):
         for name, expected in files.items():
             address = f"{base}/{name}"
             try:

@@ -10,7 +10,7 @@ Example:
 
 from alad_tf import lazily
 from alad_tf.data.records import unknown_name_error
-from alad_tf.engine.files import read_config
+from alad_tf.engine.weights import read_config
 
 _HOMES = {
     "AnoGAN": "alad_tf.baselines.anogan",

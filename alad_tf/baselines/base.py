@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from alad_tf.engine.files import read_config, write_scorer
 from alad_tf.engine.programs import check_finite
+from alad_tf.engine.weights import read_config, write_scorer
 from alad_tf.model.scorer import ScoringModel
 from alad_tf.model.training import SteppedModel
 

@@ -1,7 +1,6 @@
 """The commands for anyone's data: fit, tune, score, explain, serve."""
 
 import csv
-import json
 import re
 import shutil
 from pathlib import Path
@@ -12,9 +11,7 @@ from rich.console import Console
 
 app = typer.Typer()
 out, err = Console(), Console(stderr=True)
-# what `alad fit` writes: the detector, its report; what is kept while it trains
-OWN = r"(config|sha256)\.json|[^/]*\.weights\.h5|report"
-OWN += r"|report/(report\.md|score_histogram\.png|(row|images)_\d+\.png)"
+# what is kept while `alad fit` trains
 MEMBER = r"\.?member\d+\.npz.*"
 PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}  # of what users named
 
@@ -272,36 +269,14 @@ def _note(line):
 
 def _require_own(folder, source):
     """Refuse an --out whose content would be lost: it is replaced when the detector is written."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise ValueError(f"received --out {folder}, which is a file; expected a folder.")
-    if source.resolve().is_relative_to(folder.resolve()):
+    from alad_tf.engine.weights import require_place
+
+    if folder.is_dir() and source.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"received --out {folder}, which holds {source}. Name another folder.")
-    foreign = [path for path in folder.rglob("*") if not _written_here(path, folder)]
-    if foreign or (any(folder.iterdir()) and not _is_config(folder / "config.json")):
-        what = foreign[0].relative_to(folder) if foreign else "no detector"
-        raise ValueError(
-            f"received --out {folder}, which holds {what}; what `alad fit` did not write would be "
-            "deleted. Name another folder, or an empty one."
-        )
+    require_place(folder)
     partial = _partial(folder)
     if partial.exists() and any(not re.fullmatch(MEMBER, p.name) for p in partial.iterdir()):
         raise ValueError(f"{partial} is where training is kept, but holds other files; move them.")
-
-
-def _written_here(path, folder):
-    """Whether a detector's folder has such a file, or the report in it."""
-    name = path.relative_to(folder).as_posix()
-    return not path.is_symlink() and re.fullmatch(OWN, name) is not None
-
-
-def _is_config(path):
-    try:
-        config = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(config, dict) and {"preprocessor", "scorer"} <= set(config)
 
 
 def _partial(folder):
@@ -313,7 +288,7 @@ def _fit(data, folder, options):
     from alad_tf.cli.fit_report import write_fit_report
     from alad_tf.cli.user_data import labelled_split
     from alad_tf.detector.estimator import ALADDetector
-    from alad_tf.engine.files import replacing_folder
+    from alad_tf.engine.files import adding_to
 
     partial = _partial(folder)
     estimator = ALADDetector(**options, checkpoint=str(partial), verbose=True)
@@ -326,13 +301,17 @@ def _fit(data, folder, options):
         err.print("Interrupted. The same command goes on from the last checkpoint.")
         raise typer.Exit(130) from None
     estimator.detector_.metadata["input"] = data.origin
-    with replacing_folder(folder) as temporary:
-        estimator.save(temporary)
-        report = write_fit_report(temporary / "report", estimator.detector_, data, err)
-        name = report.relative_to(temporary)
+    estimator.save(folder)
     shutil.rmtree(partial, ignore_errors=True)
     out.print(f"threshold {estimator.detector_.threshold_rule}", **PLAIN)
-    out.print(f"detector  {folder}\nreport    {folder / name}", **PLAIN)
+    out.print(f"detector  {folder}", **PLAIN)
+    try:  # the detector is safe by now, whatever happens to its pictures
+        with adding_to(folder, "report") as report:
+            name = write_fit_report(report, estimator.detector_, data, err).name
+    except Exception as error:
+        err.print(f"No report: {type(error).__name__}: {error}", style="yellow", **PLAIN)
+        raise typer.Exit(1) from error
+    out.print(f"report    {folder / 'report' / name}", **PLAIN)
 
 
 def _size(text):

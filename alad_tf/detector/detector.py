@@ -8,7 +8,7 @@ import numpy as np
 from alad_tf.baselines import baseline_class
 from alad_tf.detector.ensemble import Ensemble
 from alad_tf.detector.threshold import Threshold
-from alad_tf.engine.files import read_config, write_scorer
+from alad_tf.engine.weights import read_config, write_scorer
 from alad_tf.model.alad import ALAD
 from alad_tf.model.scorer import Scorer, spectral_vectors
 from alad_tf.model.scores import check_score

@@ -1,49 +1,304 @@
-"""What is written to disk: files and folders whole or absent, and a scorer's weights.
+"""Files and folders that are written whole or not at all, and never over somebody else's.
 
-Everything is written under another name, then renamed. Weights are Keras's `.weights.h5`, in
-float32 or with large arrays rounded.
+A folder that this program writes holds `sha256.json`, its manifest: the name and the sha256 of each
+file. The manifest decides what may be replaced, and `verify` compares files with it before they are
+used. What a killed process left behind is removed by the next one that writes to the same place.
 """
 
 import contextlib
-import functools
+import ctypes
+import errno
+import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
+import time
 from pathlib import Path
 
-import h5py
-import numpy as np
+try:
+    import fcntl
+except ImportError:  # Windows: what a killed process left behind stays there
+    fcntl = None
 
-CONFIG, WEIGHTS = "config.json", "scorer.weights.h5"
-FORMAT = 1  # of a saved detector or baseline
-DTYPES = ("float32", "float16", "int8")
-# Arrays of int8: so many weights of an output, at consecutive inputs, have 127 levels up to their
-# largest. A level's worth is in the array of this suffix.
-GROUP, SCALE = 64, "_scale"
-# Arrays of up to so many numbers stay exact: they are a thousandth of an image scorer's room, and
-# E's first convolution among them is what moves its scores most.
-EXACT_UP_TO = 20_000
+MANIFEST = "sha256.json"
+NEW, PARTIAL = ".new", ".partial"  # end the names of what is being written
+COMPANIONS = (".DS_Store", "Thumbs.db", "desktop.ini")  # file managers write them anywhere
+STALE_S = 60.0  # a temporary file older than this is left from a killed process
+NAMED = 5  # files that an error names
 
 
 @contextlib.contextmanager
-def replacing_folder(path):
-    """Yield a temporary folder beside `path`; on success it takes `path`'s place."""
-    path = Path(path)
+def replacing_folder(path, earlier=None):
+    """Give a temporary folder that takes the place of `path` once the body has succeeded.
+
+    The temporary folder lies beside `path`, and both are exchanged in one step. Where that is
+    impossible (`path` is a mounted volume, or its parent is not writable) it lies inside `path`,
+    and its files take their places one by one. A symbolic link is followed. The modes of an old
+    folder and of its files are kept; new ones follow the umask.
+
+    Args:
+        path: str or Path, the destination.
+        earlier: function of a folder that has no manifest: the names (set of str) of the files in
+            it that earlier versions of this program are known to have written.
+
+    Yields:
+        Path of the temporary folder.
+
+    Raises:
+        FileExistsError: `path` holds what this program did not write, see `check_place`.
+        whatever the body raises; the destination is then as it was.
+
+    Example:
+        >>> target = Path(tempfile.mkdtemp()) / "run"
+        >>> with replacing_folder(target) as folder:
+        ...     _ = (folder / "a.txt").write_text("a")
+        >>> sorted(p.name for p in target.iterdir())
+        ['a.txt', 'sha256.json']
+    """
+    check_place(path, earlier)
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
+    inside = _must_stay(path)
+    with _partial_folder(*((path, ".") if inside else _beside(path))) as temporary:
         yield temporary
-        temporary.chmod(0o755)
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            os.replace(path, old)
-            os.replace(temporary, path)
-            shutil.rmtree(old)
+        write_manifest(temporary)
+        _keep_modes(path, temporary)
+        check_place(path, earlier)  # once more: the body may have taken hours
+        if inside:
+            _move_files(temporary, path, earlier)
         else:
-            os.replace(temporary, path)
+            _exchange(temporary, path, earlier)
+
+
+def check_place(path, earlier=None):
+    """Refuse a destination folder that holds anything this program did not write.
+
+    Args:
+        path: str or Path; it may not exist yet, and its parents need not.
+        earlier: as for `replacing_folder`.
+
+    Raises:
+        FileExistsError: `path` is a file; or a file in it is not in its manifest, or was changed
+            since; nothing was changed.
+        PermissionError: nothing can be written there.
+
+    Example:
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> check_place(folder)  # empty
+        >>> _ = (folder / "thesis.txt").write_text("")
+        >>> check_place(folder)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        FileExistsError: /... holds files that this program did not write there: thesis.txt. ...
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_dir():
+        raise FileExistsError(f"{path} is a file; expected a folder's name. Choose another name.")
+    place = path
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise FileExistsError(f"{place} is a file, so {path} cannot be made. Choose another name.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(
+            errno.EACCES, "You may not write here. Choose another folder", str(place)
+        )
+    if path.exists():
+        others = _undisturbed(path, lambda: _others(path, earlier)) or ()
+        if others:
+            more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+            raise FileExistsError(
+                f"{path} holds files that this program did not write there: "
+                f"{', '.join(sorted(others)[:NAMED])}{more}. Nothing was changed. Choose another "
+                "folder, or move these files away first."
+            )
+
+
+@contextlib.contextmanager
+def adding_to(folder, name):
+    """Give a temporary folder whose files then join `folder/name`, and the manifest of `folder`.
+
+    Args:
+        folder: str or Path that `replacing_folder` wrote.
+        name: str, a folder in it.
+
+    Yields:
+        Path of the temporary folder.
+
+    Raises:
+        FileExistsError: a file to be replaced is not in the manifest, or was changed since.
+        whatever the body raises; the folder is then as it was.
+
+    Example:
+        >>> target = Path(tempfile.mkdtemp()) / "detector"
+        >>> with replacing_folder(target):
+        ...     pass
+        >>> with adding_to(target, "report") as report:
+        ...     _ = (report / "fit.md").write_text("fine")
+        >>> list(read_manifest(target))
+        ['report/fit.md']
+    """
+    folder = Path(os.path.realpath(folder))
+    with _partial_folder(folder, ".") as temporary:
+        yield temporary
+        names = [Path(name, n).as_posix() for n in _files(temporary)]
+        taken = [n for n in names if n in _others(folder)]
+        if taken:
+            raise FileExistsError(
+                f"{folder / taken[0]} was not written by this program, or was changed since. Move "
+                "it away first."
+            )
+        listed = read_manifest(folder)
+        listed |= {n: sha256(temporary / Path(n).relative_to(name)) for n in names}
+        for n in names:
+            place = folder / n
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(temporary / Path(n).relative_to(name), place)
+        write_json(folder / MANIFEST, listed)
+
+
+def write_manifest(folder):
+    """Write `sha256.json` for all files of a folder, and force them to the disk."""
+    listed = {name: sha256(Path(folder) / name, sync=True) for name in _files(folder)}
+    write_json(Path(folder) / MANIFEST, listed)
+
+
+def read_manifest(folder):
+    """The manifest of a folder: dict of sha256 (hexadecimal) by name, empty if there is none.
+
+    Raises:
+        ValueError: `sha256.json` is no manifest.
+    """
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
+        return {}
+    listed = read_json(path)
+    if not isinstance(listed, dict) or not all(isinstance(v, str) for v in listed.values()):
+        raise ValueError(f"{path} does not list files with their sha256. Was it edited?")
+    return listed
+
+
+def verify(folder):
+    """Compare the files of a folder with its manifest.
+
+    Args:
+        folder: str or Path; without a manifest, as earlier versions wrote it, nothing is compared.
+
+    Raises:
+        ValueError: a listed file is missing, or is not what was written.
+
+    Example:
+        >>> target = Path(tempfile.mkdtemp()) / "run"
+        >>> with replacing_folder(target) as folder:
+        ...     _ = (folder / "a.txt").write_text("a")
+        >>> verify(target)
+        >>> _ = (target / "a.txt").write_text("b")
+        >>> verify(target)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        ValueError: /... is damaged: a.txt has sha256 ...
+    """
+    wrong = _undisturbed(folder, lambda: damaged(folder, read_manifest(folder)))
+    if wrong:
+        raise ValueError(
+            f"{folder} is damaged: {wrong}. Copy or write it again; what was changed on purpose is "
+            "loaded, changed and saved with this package."
+        )
+
+
+def damaged(folder, files):
+    """What is wrong with a folder, in words; "" if every file has its sha256.
+
+    Args:
+        folder: str or Path.
+        files: dict of sha256 (hexadecimal) by file name.
+
+    Returns:
+        str.
+
+    Example:
+        >>> damaged("/nowhere", {"config.json": "00"})
+        'config.json is missing'
+    """
+    for name, expected in files.items():
+        path = Path(folder) / name
+        if not path.is_file():
+            return f"{name} is missing"
+        got = sha256(path)
+        if got != expected:
+            return f"{name} has sha256 {got[:16]}…, expected {expected[:16]}…"
+    return ""
+
+
+def sha256(path, sync=False):
+    """The sha256 of a file, hexadecimal; with `sync`, the file is forced to the disk."""
+    with open(path, "rb+" if sync else "rb") as file:
+        if sync:
+            os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_text(path, text):
+    """Write a text file through a temporary name; an old file's mode is kept, a link is followed.
+
+    Args:
+        path: str or Path; its folder is made.
+        text: str.
+
+    Returns:
+        Path of the file.
+
+    Example:
+        >>> write_text(Path(tempfile.mkdtemp()) / "a.txt", "a").read_text()
+        'a'
+    """
+    place = Path(os.path.realpath(path))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    home, prefix = _beside(place)
+    temporary = home / f"{prefix}{os.getpid()}{PARTIAL}"
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        if place.exists():
+            shutil.copymode(place, temporary)
+        os.replace(temporary, place)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.unlink(missing_ok=True)
+    return Path(path)
+
+
+def write_json(path, value):
+    """Write JSON with a trailing newline through a temporary name; NaN is refused.
+
+    Args:
+        path: str or Path.
+        value: anything JSON can hold.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        ValueError: NaN or infinity in `value`.
+
+    Example:
+        >>> read_json(write_json(Path(tempfile.mkdtemp()) / "a.json", {"a": 1}))
+        {'a': 1}
+    """
+    return write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path):
+    """Read a JSON file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not valid JSON ({error}). Was it cut or edited?") from error
 
 
 def with_block(text, begin, end, lines, where):
@@ -58,188 +313,218 @@ def with_block(text, begin, end, lines, where):
     return "\n".join([before + begin, "", *lines, "", end + rest.split(end)[1]])
 
 
-def write_text(path, text):
-    """Write a text file, and its folder, through a temporary name; its Path."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+def _undisturbed(folder, look):
+    """What `look` finds in a folder while nobody exchanges it; None if it is gone."""
+    for _ in range(100):
+        try:
+            before = os.stat(folder).st_ino
+            found = look()
+            if not found or os.stat(folder).st_ino == before:
+                return found
+        except FileNotFoundError:
+            if not os.path.exists(folder):
+                time.sleep(0.01)  # between two renames
+                if not os.path.exists(folder):
+                    return None
+    return found
 
 
-def write_json(path, value):
-    """Write JSON with a trailing newline through a temporary name; NaN is refused."""
-    return write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+def _files(folder):
+    """Names of the files and links in a folder, except its manifest and what is partial."""
+    names = []
+    for place, folders, files in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        folders[:] = [n for n in folders if not (_is_partial(n) or n in links)]
+        found = [name for name in files + links if not _is_partial(name)]
+        names += [Path(place, name).relative_to(folder).as_posix() for name in found]
+    return sorted(name for name in names if name != MANIFEST)
 
 
-def read_json(path):
-    """Read a JSON file; a ValueError names one that is not JSON."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not valid JSON ({error}). Was it cut or edited?") from error
+def _is_partial(name):
+    return name.startswith(".") and name.endswith((NEW, PARTIAL))
 
 
-def write_scorer(folder, scorer, dtype="float32", **about):
-    """Writes a scorer with what its config.json says besides, whole or not at all."""
-    config = {"format": FORMAT, "method": scorer.method, "scorer": scorer.architecture(), **about}
-    with replacing_folder(folder) as temporary:
-        write_json(temporary / CONFIG, config)
-        scorer.write_state(temporary, dtype)
-    return Path(folder)
-
-
-def read_config(folder, what):
-    """The config.json that `write_scorer` wrote; `what` the folder should hold, for the error."""
-    folder = Path(folder)
-    if not (folder / CONFIG).is_file() or not any(folder.glob("scorer.*")):
-        raise FileNotFoundError(
-            f"No {what} in {folder.resolve()}: expected {CONFIG} and the scorer's weights. Give "
-            "the folder that `save` wrote; in a run of `alad train` it is named 'detector'."
-        )
-    config = read_json(folder / CONFIG)
-    if config.get("format") != FORMAT:
-        raise ValueError(
-            f"{folder / CONFIG} has format {config.get('format')!r}; this version reads {FORMAT}. "
-            "Upgrade the package, or save again."
-        )
-    return config
-
-
-def save_scorer(scorer, path, dtype="float32"):
-    """Write a scorer's weights.
-
-    Args:
-        scorer: a Keras model.
-        path: str or Path, ending in `.weights.h5`.
-        dtype: "float32", or how arrays of more than `EXACT_UP_TO` numbers are rounded: "float16",
-            to 11 bits, for half the size; "int8", to 8 bits, for a quarter: each `GROUP` weights of
-            an output (the last axis) have a scale of their own.
-
-    Raises:
-        ValueError: an unknown dtype, or weights beyond its range.
-    """
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype is {dtype!r}; expected one of {DTYPES}.")
-    path = Path(path)
-    scorer.save_weights(path)
-    if dtype == "float32":
-        return
-    exact = path.with_name(f"exact_{path.name}")
-    path.replace(exact)
-    # a new file, because HDF5 does not give back the room of what is replaced in an old one
-    with h5py.File(exact) as source, h5py.File(path, "w") as target:
-        _copy(source, target, functools.partial(_write_rounded, dtype))
-    exact.unlink()
-
-
-def load_scorer(scorer, path):
-    """Read weights that `save_scorer` wrote into a scorer of the same architecture.
-
-    Raises:
-        ValueError: the file is damaged, is of another architecture, or holds NaN or infinity.
-    """
-    try:
-        with _readable(path) as readable:
-            scorer.load_weights(readable)
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(
-            f"{path} does not hold the weights of this architecture ({_first_line(error)}). It is "
-            "damaged, cut short, or of another version: fetch or write it again."
-        ) from error
-    for variable in scorer.variables:
-        if not np.isfinite(variable.numpy()).all():
-            raise ValueError(f"{path} holds weights that are not finite ({variable.path}).")
-
-
-def _copy(source, target, write):
-    """Copy an h5 group: its attributes, its groups, and its arrays by `write`."""
-    for key, value in source.attrs.items():
-        target.attrs[key] = value
-    for name, item in source.items():
-        if isinstance(item, h5py.Group):
-            _copy(item, target.create_group(name), write)
-        else:
-            write(name, item, target)
-
-
-def _write_rounded(dtype, name, item, target):
-    values = item[()]
-    if values.size <= EXACT_UP_TO:
-        target.create_dataset(name, data=values)
-    elif dtype == "int8":
-        levels, scale = _levels(values)
-        target.create_dataset(name, data=levels, compression="gzip")
-        target.create_dataset(name + SCALE, data=scale, compression="gzip")
+def _others(folder, earlier=None):
+    """Names in a folder that this program did not write, or that were changed since."""
+    manifests = [p for p in (folder, *folder.glob(f".*{PARTIAL}")) if (p / MANIFEST).is_file()]
+    if manifests:
+        accepted = {}
+        for place in manifests:  # a partial folder's: of a write that was cut short
+            with contextlib.suppress(ValueError):
+                for name, digest in read_manifest(place).items():
+                    accepted.setdefault(name, set()).add(digest)
+        others = {n for n in _files(folder) if not _is_listed(folder / n, accepted.get(n, ()))}
     else:
-        with np.errstate(over="ignore"):  # reported below
-            rounded = values.astype(dtype)
-        if not np.isfinite(rounded).all():
-            raise ValueError(
-                f"{item.name} holds weights up to {np.abs(values).max():.3g}, beyond {dtype}'s "
-                f"{np.finfo(dtype).max:.3g}. Save in float32."
-            )
-        target.create_dataset(name, data=rounded)
+        others = set(_files(folder))
+        others -= earlier(folder) if earlier and others else set()
+    others |= {f"{p.relative_to(folder).as_posix()}/" for p in folder.rglob("*") if _is_empty(p)}
+    return {name for name in others if Path(name).name not in COMPANIONS}
 
 
-def _levels(values):
-    """Weights as int8 levels (the same shape), and what each is worth: float32 (groups, outputs).
-
-    The scales are rounded up to 16 bits; 127 levels of one are exact in float32, so that rounding
-    what was rounded changes nothing.
-    """
-    groups = _in_groups(values)
-    largest = np.abs(groups).max(1)
-    exact = np.where(largest > 0, largest, 1).astype("float32") / np.float32(127)
-    scale = ((exact.view("uint32") + 0xFF) & ~np.uint32(0xFF)).view("float32")
-    levels = np.rint(groups / scale[:, None])
-    return _ungrouped(levels, values.shape).astype("int8"), scale
+def _is_listed(path, digests):
+    return bool(digests) and path.is_file() and not path.is_symlink() and sha256(path) in digests
 
 
-def _weights(levels, scale):
-    """The float32 weights of `_levels`."""
-    return _ungrouped(_in_groups(levels.astype("float32")) * scale[:, None], levels.shape)
+def _is_empty(path):
+    is_folder = path.is_dir() and not path.is_symlink() and not _is_partial(path.name)
+    return is_folder and not any(path.iterdir())
 
 
-def _in_groups(values):
-    """An array (..., outputs) as (groups, GROUP, outputs), filled up with zeros."""
-    rows = values.reshape(-1, values.shape[-1])
-    filled = np.pad(rows, ((0, -len(rows) % GROUP), (0, 0)))
-    return filled.reshape(-1, GROUP, values.shape[-1])
+def _beside(path):
+    """Where a partial file or folder of `path` lies, and how its name begins."""
+    return path.parent, f".{path.name[:100]}."
 
 
-def _ungrouped(groups, shape):
-    rows = groups.reshape(-1, shape[-1])
-    return rows[: int(np.prod(shape[:-1]))].reshape(shape)
+def _must_stay(path):
+    """Whether a folder can only be written file by file."""
+    if not path.exists():
+        return False
+    return _is_mounted(path) or not os.access(path.parent, os.W_OK | os.X_OK)
+
+
+def _is_mounted(path):
+    """Whether a file system is mounted at `path`, or a folder of the same one, as containers do."""
+    if os.path.ismount(path):
+        return True
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+    except OSError:  # not Linux
+        return False
+    return str(path).replace(" ", r"\040") in {line.split()[4] for line in lines}
 
 
 @contextlib.contextmanager
-def _readable(path):
-    """The path of a file that Keras can read: `path`, or a temporary one with levels multiplied."""
-
-    def write(name, item, target):
-        if name + SCALE in item.parent:
-            target.create_dataset(name, data=_weights(item[()], item.parent[name + SCALE][()]))
-        elif not name.endswith(SCALE):
-            target.create_dataset(name, data=item[()])
-
-    names = []
-    with h5py.File(path) as source:
-        source.visit(names.append)
-        if any(name.endswith(SCALE) for name in names):
-            with tempfile.TemporaryDirectory() as folder:
-                exact = Path(folder) / Path(path).name
-                with h5py.File(exact, "w") as target:
-                    _copy(source, target, write)
-                yield exact
-            return
-    yield path
+def _partial_folder(home, prefix):
+    """A folder for what is not complete yet; those of killed processes are removed first."""
+    _remove_left_behind(home, prefix)
+    made = Path(tempfile.mkdtemp(prefix=prefix, suffix=NEW, dir=home))
+    temporary = made.with_name(made.name.removesuffix(NEW) + PARTIAL)
+    with _locked(made):
+        os.rename(made, temporary)  # what has that name is locked as long as its process lives
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _first_line(error):
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+@contextlib.contextmanager
+def _locked(folder):
+    """Hold the lock of a folder, whichever name it gets; wait for whoever else holds it."""
+    if fcntl is None or not os.path.isdir(folder):
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks: nothing is removed there
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield os.fstat(descriptor).st_ino
+    finally:
+        os.close(descriptor)
+
+
+def _remove_left_behind(home, prefix):
+    """Remove what killed processes were writing: nobody holds its lock any more.
+
+    A write into a mounted folder that was cut short while its files took their places is completed.
+    """
+    for path in sorted(home.iterdir()) if fcntl else ():
+        if not (path.name.startswith(prefix) and path.name.endswith((NEW, PARTIAL))):
+            continue
+        with contextlib.suppress(OSError):
+            if path.is_file() or path.name.endswith(NEW):
+                if time.time() - path.stat().st_mtime > STALE_S:  # these have no locks
+                    path.unlink() if path.is_file() else path.rmdir()
+                continue
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if prefix == "." and (path / MANIFEST).is_file():
+                    _move_files(path, home)
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def _keep_modes(old, new):
+    umask = os.umask(0)
+    os.umask(umask)
+    new.chmod(0o777 & ~umask)
+    if old.exists():
+        shutil.copymode(old, new)
+        for name in _files(new):
+            if (old / name).is_file():
+                shutil.copymode(old / name, new / name)
+
+
+def _exchange(temporary, path, earlier):
+    """Put `temporary` in the place of `path`; what others put there meanwhile stays."""
+    for _ in range(100):  # another process may write there at the same moment
+        with contextlib.suppress(FileNotFoundError), _locked(path) as number:
+            if number and number != os.stat(path).st_ino:
+                continue  # exchanged while this process waited
+            if path.exists() and _swap(temporary, path):
+                return _carry_over(temporary, path, earlier)
+            try:
+                return _rename(temporary, path, earlier)
+            except PermissionError:  # somebody else's folder in a place like /tmp
+                return _move_files(temporary, path, earlier)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+    raise FileExistsError(f"{path} is written by another process all the time. Try again later.")
+
+
+def _rename(temporary, path, earlier):
+    """Exchange two folders where the system has no single step for it."""
+    if not path.exists():
+        return os.rename(temporary, path)
+    _, prefix = _beside(path)
+    aside = Path(tempfile.mkdtemp(prefix=prefix, suffix=PARTIAL, dir=path.parent))
+    os.rename(path, aside)
+    try:
+        os.rename(temporary, path)
+    except OSError:
+        os.rename(aside, path)
+        raise
+    _carry_over(aside, path, earlier)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _swap(one, other):
+    """Exchange two folders in one step; False where the system cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return call(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+
+
+def _carry_over(old, new, earlier):
+    """Move what appeared in `old` after the check, and file managers' files, into `new`."""
+    others = _others(old, earlier) | {n for n in _files(old) if Path(n).name in COMPANIONS}
+    for name in others:
+        place = new / name
+        if place.exists():
+            place = place.with_name(f"{place.name}.found")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(old / name, place)
+
+
+def _move_files(temporary, path, earlier=None):
+    """Move the files of `temporary` into `path`, the manifest last; remove the old ones."""
+    new, old = read_manifest(temporary), set(read_manifest(path))
+    if not old and earlier and _files(path):
+        old = earlier(path)
+    for name in new:
+        if (temporary / name).is_file():  # not when a cut one is completed
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(temporary / name, path / name)
+    for name in old - set(new):
+        (path / name).unlink(missing_ok=True)
+        for folder in Path(name).parents[:-1]:
+            with contextlib.suppress(OSError):  # it holds other files
+                (path / folder).rmdir()
+    os.replace(temporary / MANIFEST, path / MANIFEST)

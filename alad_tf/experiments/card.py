@@ -1,6 +1,7 @@
 """Model cards: prose by hand, with a block of results that `alad report` renders."""
 
-from alad_tf.engine.files import CONFIG, WEIGHTS, read_json, with_block, write_text
+from alad_tf.engine.files import read_json, with_block, write_text
+from alad_tf.engine.weights import CONFIG, WEIGHTS
 from alad_tf.experiments import RESULTS
 from alad_tf.experiments.report import entry_sections
 from alad_tf.experiments.results import DEFAULT, read_frame

@@ -15,7 +15,8 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from alad_tf.detector.detector import Detector
-from alad_tf.engine.files import DTYPES, read_json, write_json
+from alad_tf.engine.files import MANIFEST, read_json, sha256, write_json
+from alad_tf.engine.weights import DTYPES
 from alad_tf.experiments.run import read_run, set_threshold
 from alad_tf.experiments.settings import Settings, prepare
 from zoo import _presets as presets
@@ -50,10 +51,10 @@ def publish(run_folder, data_dir=None, weights=presets.BUNDLED, registry=presets
     set_threshold(rounded, data, scores)
     rounded.metadata["rounding"] = {"weights": dtype, **moved}
     folder = save_preset(rounded, Path(weights) / entry.name / run["variant"], dtype)
-    (folder / presets.MANIFEST).unlink()  # the registry has the hashes of what is published
+    (folder / MANIFEST).unlink()  # the registry has the hashes of what is published
     registry = Path(registry)
     listed = read_json(registry) if registry.is_file() else {"release": None, "presets": {}}
-    files = {path.name: presets.sha256(path) for path in sorted(folder.iterdir())}
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
     listed["presets"].setdefault(entry.name, {})[run["variant"]] = files
     write_json(registry, listed)
     return folder, dtype, moved

@@ -2,9 +2,12 @@
 
 import hashlib
 import logging
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+
+from alad_tf.engine.files import check_place, damaged, read_json
 
 METADATA = "assets.extra/metadata.json"  # TensorFlow Serving leaves this folder alone
 FORMAT = 2
@@ -25,15 +28,21 @@ def require_exportable(detector):
     return preprocessor
 
 
-def require_place(folder, marker):
-    """Refuses a destination that holds something, and not the file `marker` of every export."""
-    if (folder / marker).is_file() or not folder.exists():
-        return
-    if not folder.is_dir() or any(folder.iterdir()):
-        raise FileExistsError(
-            f"{folder.resolve()} exists and is not an export; expected a new folder, an empty one "
-            "or an old export. Choose another place, such as a folder in it."
-        )
+def require_place(folder):
+    """Refuse a destination that holds anything but an export; errors as for `check_place`."""
+    check_place(folder, exported_earlier)
+
+
+def exported_earlier(folder):
+    """Names of an export's files in a folder without a manifest, as earlier versions wrote them."""
+    for name in (METADATA, Path(METADATA).name):
+        try:
+            hashes = read_json(folder / name)["sha256"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if isinstance(hashes, dict) and not damaged(folder, hashes):
+            return {*hashes, name}
+    return set()
 
 
 def metadata(detector, folder):

@@ -10,6 +10,7 @@ import tensorflow as tf
 from alad_tf.engine.files import replacing_folder, write_json
 from alad_tf.export.check import portable_difference
 from alad_tf.export.graph import (
+    exported_earlier,
     graph_of,
     metadata,
     module_of,
@@ -63,11 +64,11 @@ def export_portable(detector, folder, kind):
             f"received the format {kind!r}; expected one of {sorted(CONVERTERS)} or saved_model."
         )
     preprocessor, folder = require_exportable(detector), Path(folder)
-    require_place(folder, f"model.{kind}")
+    require_place(folder)
     graph = graph_of(detector)
     function, specs = portable(detector, graph)
     content = CONVERTERS[kind](tf.function(function), specs, module_of(preprocessor, graph))
-    with replacing_folder(folder.resolve()) as temporary:
+    with replacing_folder(folder, exported_earlier) as temporary:
         path = temporary / f"model.{kind}"
         path.write_bytes(content)
         about = metadata(detector, temporary)

@@ -9,6 +9,7 @@ from alad_tf.engine.files import replacing_folder, write_json
 from alad_tf.export.check import BATCHES, difference
 from alad_tf.export.graph import (
     METADATA,
+    exported_earlier,
     graph_of,
     metadata,
     module_of,
@@ -117,8 +118,8 @@ def export(detector, folder):
     Source: ALAD, Algorithm 1.
     """
     preprocessor, folder = require_exportable(detector), Path(folder)
-    require_place(folder, METADATA)
-    with replacing_folder(folder.resolve()) as temporary:
+    require_place(folder)
+    with replacing_folder(folder, exported_earlier) as temporary:
         graph = graph_of(detector)
         module = module_of(preprocessor, graph)
         functions = {

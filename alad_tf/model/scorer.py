@@ -6,8 +6,8 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from alad_tf.engine.files import WEIGHTS, load_scorer, save_scorer
 from alad_tf.engine.programs import InBlocks
+from alad_tf.engine.weights import WEIGHTS, load_scorer, save_scorer
 from alad_tf.model.layers import PACKAGE, SpectralNormalization
 from alad_tf.model.networks import PairDiscriminator, Stack, specs_to_config
 from alad_tf.model.scores import SCORES, anomaly_scores
@@ -56,7 +56,7 @@ class ScoringModel(InBlocks, keras.Model):
         return copy.deepcopy(self._config)
 
     def write_state(self, folder, dtype="float32"):
-        """Write the weights into a folder; `dtype` as for `alad_tf.engine.files.save_scorer`."""
+        """Write the weights into a folder; `dtype` as for `alad_tf.engine.weights.save_scorer`."""
         save_scorer(self, Path(folder) / WEIGHTS, dtype)
 
     def read_state(self, folder):

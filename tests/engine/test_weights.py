@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from tiny import tiny_data, tiny_image_model, tiny_model
 
-from alad_tf.engine import files
-from alad_tf.engine.files import load_scorer, save_scorer
+from alad_tf.engine import weights
+from alad_tf.engine.weights import load_scorer, save_scorer
 from alad_tf.model.scorer import Scorer
 from alad_tf.model.specs import dense
 
@@ -33,7 +33,7 @@ def test_float32_is_exact(scorer, tmp_path):
 
 @pytest.mark.parametrize("images", [False, True])
 def test_float16_rounds_large_arrays_once(scorer, tmp_path, monkeypatch, images):
-    monkeypatch.setattr(files, "EXACT_UP_TO", 20)
+    monkeypatch.setattr(weights, "EXACT_UP_TO", 20)
     if images:
         scorer = Scorer.from_alad(tiny_image_model(jit_compile=False))
     path = tmp_path / "scorer.weights.h5"
@@ -62,8 +62,8 @@ def test_float16_rounds_large_arrays_once(scorer, tmp_path, monkeypatch, images)
 
 def test_int8_rounds_large_arrays_to_levels_of_each_group(scorer, tmp_path, monkeypatch):
     """No weight moves by more than half a level; rounding again moves none."""
-    monkeypatch.setattr(files, "EXACT_UP_TO", 20)
-    monkeypatch.setattr(files, "GROUP", 4)
+    monkeypatch.setattr(weights, "EXACT_UP_TO", 20)
+    monkeypatch.setattr(weights, "GROUP", 4)
     path = tmp_path / "scorer.weights.h5"
     exact = scorer.get_weights()
     scorer = twin(scorer)
@@ -91,7 +91,7 @@ def test_int8_rounds_large_arrays_to_levels_of_each_group(scorer, tmp_path, monk
 
 
 def test_a_damaged_file_of_levels_is_refused(scorer, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "EXACT_UP_TO", 20)
+    monkeypatch.setattr(weights, "EXACT_UP_TO", 20)
     path = tmp_path / "scorer.weights.h5"
     save_scorer(scorer, path, "int8")
     path.write_bytes(path.read_bytes()[:-200])
@@ -111,7 +111,7 @@ def test_a_rounded_file_is_half_as_large(tmp_path):
 
 
 def test_what_float16_cannot_hold_is_refused(scorer, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "EXACT_UP_TO", 0)
+    monkeypatch.setattr(weights, "EXACT_UP_TO", 0)
     large = twin(scorer)
     large.variables[0].assign(np.full(large.variables[0].shape, 1e5, "float32"))
     with pytest.raises(ValueError, match="beyond float16's 6.55e.04. Save in float32"):

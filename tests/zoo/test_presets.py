@@ -16,7 +16,7 @@ from tiny import tiny_data, tiny_model
 
 import zoo
 from alad_tf.detector.detector import Detector
-from alad_tf.engine.files import write_json
+from alad_tf.engine.files import MANIFEST, write_json
 from alad_tf.preprocess import VectorPreprocessor
 from zoo import _presets as presets
 
@@ -36,7 +36,7 @@ def detector():
 def published(detector, tmp_path, monkeypatch):
     """A registry with one preset that is not bundled, the folder that is served, and a cache."""
     served = zoo.save_preset(detector, tmp_path / "served" / ENTRY / VARIANT)
-    files = json.loads((served / presets.MANIFEST).read_text())
+    files = json.loads((served / MANIFEST).read_text())
     registry = {"release": None, "presets": {ENTRY: {VARIANT: files}}}
     monkeypatch.setattr(presets, "REGISTRY", write_json(tmp_path / "registry.json", registry))
     monkeypatch.setattr(presets, "BUNDLED", tmp_path / "bundled")
@@ -209,7 +209,7 @@ def test_a_preset_folder_is_verified(published):
 
 def edited(folder, **changes):
     """A saved detector without a manifest, its config changed."""
-    (folder / presets.MANIFEST).unlink()
+    (folder / MANIFEST).unlink()
     config = json.loads((folder / CONFIG).read_text())
     write_json(folder / CONFIG, {**config, **changes})
     return folder
@@ -229,7 +229,7 @@ def test_weights_of_another_architecture_are_refused(published, detector):
 
 @pytest.mark.parametrize("keep", [0, 100, -100])
 def test_a_cut_weights_file_is_refused_without_a_manifest_too(published, keep):
-    (published / presets.MANIFEST).unlink()
+    (published / MANIFEST).unlink()
     path = published / WEIGHTS
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ValueError, match="damaged, cut short, or of another version"):

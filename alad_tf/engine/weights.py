@@ -1,0 +1,207 @@
+"""A scorer on the disk: its config.json, and its weights as Keras's `.weights.h5`.
+
+Weights are float32, or large arrays are rounded to 16 or 8 bits.
+"""
+
+import contextlib
+import functools
+import re
+import tempfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from alad_tf.engine.files import check_place, read_json, replacing_folder, verify, write_json
+
+CONFIG, WEIGHTS = "config.json", "scorer.weights.h5"
+FORMAT = 1  # of a saved detector or baseline
+# What versions without a manifest wrote into a detector's folder
+OWN = r"config\.json|scorer\.(weights\.h5|skops)|report|report/(report\.md|score_histogram\.png"
+OWN += r"|(row|images)_\d+\.png)"
+DTYPES = ("float32", "float16", "int8")
+# Arrays of int8: so many weights of an output, at consecutive inputs, have 127 levels up to their
+# largest. A level's worth is in the array of this suffix.
+GROUP, SCALE = 64, "_scale"
+# Arrays of up to so many numbers stay exact: they are a thousandth of an image scorer's room, and
+# E's first convolution among them is what moves its scores most.
+EXACT_UP_TO = 20_000
+
+
+def write_scorer(folder, scorer, dtype="float32", **about):
+    """Writes a scorer with what its config.json says besides, whole or not at all."""
+    config = {"format": FORMAT, "method": scorer.method, "scorer": scorer.architecture(), **about}
+    with replacing_folder(folder, written_earlier) as temporary:
+        write_json(temporary / CONFIG, config)
+        scorer.write_state(temporary, dtype)
+    return Path(folder)
+
+
+def require_place(folder):
+    """Refuse a folder that a scorer cannot be written to; errors as for `check_place`."""
+    check_place(folder, written_earlier)
+
+
+def written_earlier(folder):
+    """Names of a scorer's files in a folder without a manifest, as earlier versions wrote them."""
+    try:
+        config = read_json(folder / CONFIG)
+    except (OSError, ValueError):
+        return set()
+    if not isinstance(config, dict) or not {"format", "scorer"} <= set(config):
+        return set()
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    return {name for name in files if re.fullmatch(OWN, name)}
+
+
+def read_config(folder, what):
+    """The config.json that `write_scorer` wrote; `what` the folder should hold, for the error."""
+    folder = Path(folder)
+    if not (folder / CONFIG).is_file() or not any(folder.glob("scorer.*")):
+        raise FileNotFoundError(
+            f"No {what} in {folder.resolve()}: expected {CONFIG} and the scorer's weights. Give "
+            "the folder that `save` wrote; in a run of `alad train` it is named 'detector'."
+        )
+    verify(folder)
+    config = read_json(folder / CONFIG)
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise ValueError(
+            f"{folder / CONFIG} has format {config.get('format')!r}; this version reads {FORMAT}. "
+            "Upgrade the package, or save again."
+        )
+    return config
+
+
+def save_scorer(scorer, path, dtype="float32"):
+    """Write a scorer's weights.
+
+    Args:
+        scorer: a Keras model.
+        path: str or Path, ending in `.weights.h5`.
+        dtype: "float32", or how arrays of more than `EXACT_UP_TO` numbers are rounded: "float16",
+            to 11 bits, for half the size; "int8", to 8 bits, for a quarter: each `GROUP` weights of
+            an output (the last axis) have a scale of their own.
+
+    Raises:
+        ValueError: an unknown dtype, or weights beyond its range.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype is {dtype!r}; expected one of {DTYPES}.")
+    path = Path(path)
+    scorer.save_weights(path)
+    if dtype == "float32":
+        return
+    exact = path.with_name(f"exact_{path.name}")
+    path.replace(exact)
+    # a new file, because HDF5 does not give back the room of what is replaced in an old one
+    with h5py.File(exact) as source, h5py.File(path, "w") as target:
+        _copy(source, target, functools.partial(_write_rounded, dtype))
+    exact.unlink()
+
+
+def load_scorer(scorer, path):
+    """Read weights that `save_scorer` wrote into a scorer of the same architecture.
+
+    Raises:
+        ValueError: the file is damaged, is of another architecture, or holds NaN or infinity.
+    """
+    try:
+        with _readable(path) as readable:
+            scorer.load_weights(readable)
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(
+            f"{path} does not hold the weights of this architecture ({_first_line(error)}). It is "
+            "damaged, cut short, or of another version: fetch or write it again."
+        ) from error
+    for variable in scorer.variables:
+        if not np.isfinite(variable.numpy()).all():
+            raise ValueError(f"{path} holds weights that are not finite ({variable.path}).")
+
+
+def _copy(source, target, write):
+    """Copy an h5 group: its attributes, its groups, and its arrays by `write`."""
+    for key, value in source.attrs.items():
+        target.attrs[key] = value
+    for name, item in source.items():
+        if isinstance(item, h5py.Group):
+            _copy(item, target.create_group(name), write)
+        else:
+            write(name, item, target)
+
+
+def _write_rounded(dtype, name, item, target):
+    values = item[()]
+    if values.size <= EXACT_UP_TO:
+        target.create_dataset(name, data=values)
+    elif dtype == "int8":
+        levels, scale = _levels(values)
+        target.create_dataset(name, data=levels, compression="gzip")
+        target.create_dataset(name + SCALE, data=scale, compression="gzip")
+    else:
+        with np.errstate(over="ignore"):  # reported below
+            rounded = values.astype(dtype)
+        if not np.isfinite(rounded).all():
+            raise ValueError(
+                f"{item.name} holds weights up to {np.abs(values).max():.3g}, beyond {dtype}'s "
+                f"{np.finfo(dtype).max:.3g}. Save in float32."
+            )
+        target.create_dataset(name, data=rounded)
+
+
+def _levels(values):
+    """Weights as int8 levels (the same shape), and what each is worth: float32 (groups, outputs).
+
+    The scales are rounded up to 16 bits; 127 levels of one are exact in float32, so that rounding
+    what was rounded changes nothing.
+    """
+    groups = _in_groups(values)
+    largest = np.abs(groups).max(1)
+    exact = np.where(largest > 0, largest, 1).astype("float32") / np.float32(127)
+    scale = ((exact.view("uint32") + 0xFF) & ~np.uint32(0xFF)).view("float32")
+    levels = np.rint(groups / scale[:, None])
+    return _ungrouped(levels, values.shape).astype("int8"), scale
+
+
+def _weights(levels, scale):
+    """The float32 weights of `_levels`."""
+    return _ungrouped(_in_groups(levels.astype("float32")) * scale[:, None], levels.shape)
+
+
+def _in_groups(values):
+    """An array (..., outputs) as (groups, GROUP, outputs), filled up with zeros."""
+    rows = values.reshape(-1, values.shape[-1])
+    filled = np.pad(rows, ((0, -len(rows) % GROUP), (0, 0)))
+    return filled.reshape(-1, GROUP, values.shape[-1])
+
+
+def _ungrouped(groups, shape):
+    rows = groups.reshape(-1, shape[-1])
+    return rows[: int(np.prod(shape[:-1]))].reshape(shape)
+
+
+@contextlib.contextmanager
+def _readable(path):
+    """The path of a file that Keras can read: `path`, or a temporary one with levels multiplied."""
+
+    def write(name, item, target):
+        if name + SCALE in item.parent:
+            target.create_dataset(name, data=_weights(item[()], item.parent[name + SCALE][()]))
+        elif not name.endswith(SCALE):
+            target.create_dataset(name, data=item[()])
+
+    names = []
+    with h5py.File(path) as source:
+        source.visit(names.append)
+        if any(name.endswith(SCALE) for name in names):
+            with tempfile.TemporaryDirectory() as folder:
+                exact = Path(folder) / Path(path).name
+                with h5py.File(exact, "w") as target:
+                    _copy(source, target, write)
+                yield exact
+            return
+    yield path
+
+
+def _first_line(error):
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
