@@ -96,7 +96,7 @@ def training_program(model, data, variables):
 
 
 def _remembered(programs, most, key, make):
-    """The program of a key, made if need be; one that captures something is nobody else's."""
+    """The program of a key, compiled if need be; one that captures something is nobody else's."""
     with _lock:  # two threads must not compile the same one
         program = programs.pop(key, None)
         if program is None:
@@ -307,12 +307,12 @@ class InBlocks:
             if blocks == 1:
                 return of_block(x)
             x = tf.reshape(x, (blocks, self.block, *self.x_shape))
-            _, made = tf.while_loop(
-                lambda i, made: i < count,
-                lambda i, made: (i + 1, made.write(i, of_block(x[i]))),
+            _, outputs = tf.while_loop(
+                lambda i, outputs: i < count,
+                lambda i, outputs: (i + 1, outputs.write(i, of_block(x[i]))),
                 (0, tf.TensorArray(tf.float32, blocks)),
             )
-            return made.concat()
+            return outputs.concat()
 
         shape = (blocks * self.block, *self.x_shape)
         signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec((), tf.int32)]
