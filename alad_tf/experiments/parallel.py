@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alad_tf.engine.files import read_json
-from alad_tf.experiments.results import result_path, spread_of
+from alad_tf.experiments.results import TITLES, result_path, spread_of
 
 NOT_STARTED = 127  # the exit code that a shell gives for a command which is not there
 GRACE_S = 15.0  # from Ctrl-C until the jobs that still run are sent it again
@@ -224,7 +224,8 @@ def train_seeds(entry, settings, seeds, jobs, results, data_dir, console, **opti
 
 def seeds_table(entry, trained):
     """F1 and AUROC of the deciding score: a `rich.table.Table` row a result, mean ± std, paper."""
-    table, names = Table(f"score: {entry.score}", "F1", "AUROC"), ["f1", "auroc"]
+    names = ["f1", "auroc"]
+    table = Table(f"score: {entry.score}", *map(TITLES.get, names))
     metrics = pd.DataFrame([run["metrics"][entry.score] for run in trained])[names]
     for run, values in zip(trained, metrics.itertuples(index=False), strict=True):
         table.add_row(f"seed {run['seed']}", *(f"{value:.4f}" for value in values))

@@ -53,7 +53,7 @@ class Group:
 
     def runs(self, seeds=None):
         """Its runs, or those of so many seeds; OC-SVM has no randomness, hence one."""
-        count = self.seeds if seeds is None or self.entry.endswith("_ocsvm") else seeds
+        count = 1 if self.entry.endswith("_ocsvm") else seeds or self.seeds
         for seed in range(count):
             for number in self.classes:
                 yield Run(self.entry, Settings(seed=seed, normal_class=number, **self.changes))
@@ -73,10 +73,7 @@ def _all_methods(dataset):
         methods, seeds, classes = _IMAGE_METHODS, IMAGE_SEEDS, _ALL_CLASSES
     else:
         methods, seeds, classes = _METHODS, SEEDS, (None,)
-    return tuple(
-        Group(f"{dataset}_{method}", {}, 1 if method == "ocsvm" else seeds, classes)
-        for method in methods
-    )
+    return tuple(Group(f"{dataset}_{method}", {}, seeds, classes) for method in methods)
 
 
 def _alad(dataset):
@@ -105,7 +102,7 @@ _OURS = (
     Group("kdd99_alad", AUTHORS["no_sn"]),
     Group("kdd99_alad", AUTHORS["no_dl"], seeds=5),
     Group("kdd99_alad", AUTHORS["no_sn_no_dl"], seeds=5),
-    *(Group(f"kdd99_{m}", AUTHORS_ROWS, 1 if m == "ocsvm" else SEEDS) for m in _METHODS[:-2]),
+    *(Group(f"kdd99_{method}", AUTHORS_ROWS) for method in _METHODS[:-2]),
     Group("kdd99_anogan", AUTHORS_ROWS, seeds=2),
     Group("cifar10_alad", {"stopping": "fixed"}, seeds=1, classes=(0, 1, 2, 3)),
     Group("cifar10_alad", {"pair_axis": "channels"}, seeds=1, classes=(0,)),

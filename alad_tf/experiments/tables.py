@@ -24,7 +24,7 @@ from alad_tf.experiments.paper import (
     TABULAR,
 )
 from alad_tf.experiments.plan import AUTHORS_RUNS
-from alad_tf.experiments.results import DEFAULT, measured_by, select, spread_of
+from alad_tf.experiments.results import DEFAULT, TITLES, measured_by, select, spread_of
 
 NOT_RUN = "not run"
 # by key of the paper's numbers: a row's label, the changes of its runs, the score
@@ -318,7 +318,7 @@ def open_questions(frame, results=RESULTS):
             if len(found):
                 scores = [spread_of(select(found, score=s)[metric]) for s in ("features", "l1")]
                 seeds = found["seed"].nunique()
-                cells = [seeds, "AUROC" if metric == "auroc" else "F1", *scores]
+                cells = [seeds, TITLES[metric], *scores]
             rows.append([question, label, *cells])
     head = ["question", "variant", "seeds", "metric", "features", "L1"]
     lines = section("What the paper leaves open", head, rows)
