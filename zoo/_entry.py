@@ -13,26 +13,7 @@ _NO_HYPER_PARAMETERS = ("name", "dataset", "source", "summary", "networks", "dev
 
 @dataclass(frozen=True, kw_only=True)
 class BaseEntry:
-    """What the entries of every method have in common.
-
-    Attributes:
-        method: str, of the class: "alad", or one of `alad_tf.baselines.METHODS`.
-        score_names: tuple of str, of the class: the scores that its detectors give.
-        score: str, of the class: the one that decides.
-        options: tuple of str, of the class: the fields of `Settings` that a run may change.
-        name: str, e.g. "kdd99_alad".
-        dataset: str, what `alad_tf.data.load` takes.
-        source: str, the table.
-        summary: str, one sentence.
-        x_shape: tuple of ints, the shape of one preprocessed sample.
-        reported: dict, the paper's result (metric -> value), empty if it has none.
-        reported_in: str, where the paper reports it.
-        reported_others: dict of such dicts by score, for scores that do not decide.
-        reported_by_class: tuple of floats, the paper's AUROC for each normal class of an image set.
-        reported_by_class_in: str, where those come from.
-        reported_elsewhere_by_class: tuple of floats, an independent reproduction's AUROC likewise.
-        deviations: tuple of str, what differs from the table and why.
-        notes: tuple of str, what the results mean and what was found out about them.
+    """What the entries of every method have in common. Source: ALAD, appendix.
 
     Example:
         >>> import zoo
@@ -41,27 +22,26 @@ class BaseEntry:
         {'x_shape': [121]}
         >>> entry.build(seed=1).method, entry.build_networks()
         ('iforest', {})
-
-    Source: ALAD, appendix.
     """
 
-    method: ClassVar[str]
-    score_names: ClassVar[tuple]
-    score: ClassVar[str]
+    method: ClassVar[str]  # "alad", or one of `alad_tf.baselines.METHODS`
+    score_names: ClassVar[tuple]  # the scores that its detectors give
+    score: ClassVar[str]  # the one that decides
+    # the fields of `Settings` that a run may change
     options: ClassVar[tuple] = ("contaminated", "swap_halves", "scaling", "normal_class")
-    name: str
-    dataset: str
-    source: str
-    summary: str
-    x_shape: tuple
-    reported: dict = field(default_factory=dict)
-    reported_in: str = ""
-    reported_others: dict = field(default_factory=dict)
-    reported_by_class: tuple = ()
-    reported_by_class_in: str = ""
-    reported_elsewhere_by_class: tuple = ()
-    deviations: tuple = ()
-    notes: tuple = ()
+    name: str  # such as "kdd99_alad"
+    dataset: str  # what `alad_tf.data.load` takes
+    source: str  # the table
+    summary: str  # one sentence
+    x_shape: tuple  # the shape of one preprocessed sample
+    reported: dict = field(default_factory=dict)  # the paper's result: metric -> value
+    reported_in: str = ""  # where the paper reports it
+    reported_others: dict = field(default_factory=dict)  # such dicts by score that does not decide
+    reported_by_class: tuple = ()  # the paper's AUROC for each normal class of an image set
+    reported_by_class_in: str = ""  # where those come from
+    reported_elsewhere_by_class: tuple = ()  # an independent reproduction's AUROC likewise
+    deviations: tuple = ()  # what differs from the table and why
+    notes: tuple = ()  # what the results mean and what was found out about them
 
     @property
     def is_image(self):
@@ -80,15 +60,7 @@ class BaseEntry:
         return {**values, "x_shape": list(self.x_shape)}
 
     def build(self, seed=0, **changes):
-        """An untrained model of this entry, for preprocessed samples.
-
-        Args:
-            seed: int.
-            **changes: arguments of the baseline's class that take the place of the entry's.
-
-        Returns:
-            a baseline of `alad_tf.baselines`, or `ALAD`; see `Entry.build`.
-        """
+        """The untrained baseline of this entry, with `changes` of its class's arguments."""
         names = [*self.hyper_parameters(), *(["networks"] if hasattr(self, "networks") else [])]
         arguments = {name: getattr(self, name) for name in names}
         return baseline_class(self.method)(**{**arguments, "seed": seed, **changes})
@@ -147,21 +119,12 @@ class Entry(NetworkEntry):
         precision=None,
         **compile_options,
     ):
-        """A compiled, untrained model of this entry.
+        """A compiled, untrained `ALAD` of this entry.
 
-        Args:
-            seed: int.
-            spectral_norm, latent_discriminator: bools, the paper's ablations.
-            pair_axis: int, the axis on which D_xx joins x and x'; default the entry's.
-            precision: str, "float32" or "bfloat16", of products; see `alad_tf.engine.kernels`.
-                Default: Keras's global policy.
-            **compile_options: as for `ALAD.compile`, e.g. `learning_rate`. XLA is on where it pays.
-
-        Returns:
-            a compiled `ALAD`.
-
-        Raises:
-            ValueError: an unknown precision.
+        Spectral norm and the latent discriminator are the paper's ablations, `pair_axis` is the
+        axis on which D_xx joins x and x', `precision` that of products ("float32", "bfloat16"; by
+        default of Keras's global policy). XLA is on where it pays; `compile_options` are those of
+        `ALAD.compile`.
         """
         if precision is not None and precision not in PRECISIONS:
             raise unknown_name_error("precision", precision, PRECISIONS)

@@ -19,16 +19,8 @@ def run_demo(entry, out="runs/demo", seed=0, console=None):
 
     Normal rows that neither trained nor test set the detector's threshold, whose false-alarm budget
     is `alad_tf.experiments.run.FALSE_ALARMS`. The table of metrics uses the protocol's top fraction
-    for all three alike.
-
-    Args:
-        entry: `Entry` whose protocol holds validation rows.
-        out: str or Path of the folder to write.
-        seed: int.
-        console: `rich.console.Console` for the progress.
-
-    Returns:
-        dict with "metrics" (by model), "files" (by name, Paths) and "protocol" (row counts).
+    for all three alike. Returns a dict with "metrics" (by model), "files" (by name, Paths) and
+    "protocol" (row counts).
     """
     out, title = Path(out), "Wisconsin breast cancer: test rows"
     data = prepare(entry)

@@ -9,12 +9,9 @@ from alad_tf.experiments.results import TITLES
 
 
 def metrics_table(first, metrics, untrained=None, entry=None):
-    """A row of metrics for each name, the untrained network's and an entry's reported ones below.
+    """A row of metrics for each name (a score or model, as `first` says).
 
-    Args:
-        first: str, what the names are: "score", "model".
-        metrics, untrained: dicts of metrics by name.
-        entry: an entry of the zoo, whose reported scores are shown.
+    The untrained network's follow, and an entry's reported ones.
     """
     table = Table(first, *(TITLES.get(name, name) for name in METRICS))
     for name, values in metrics.items():

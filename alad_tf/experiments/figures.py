@@ -8,10 +8,10 @@ from alad_tf.data import class_names
 from alad_tf.engine.files import read_json
 from alad_tf.experiments import RESULTS, toy
 from alad_tf.experiments.errors import ROWS, examples_path, read_examples
-from alad_tf.experiments.paper import ABLATIONS, DATASETS
+from alad_tf.experiments.paper import DATASETS
 from alad_tf.experiments.plan import EXPERIMENTS
-from alad_tf.experiments.results import DEFAULT, read_frame
-from alad_tf.experiments.tables import METHODS, SCORES, class_means
+from alad_tf.experiments.results import read_frame
+from alad_tf.experiments.tables import ABLATED, METHODS, SCORED, class_means
 from alad_tf.plots.canvas import (
     ANOMALOUS,
     GREY,
@@ -73,13 +73,12 @@ def figure_sections(results=RESULTS):
 
 def _series(frame, dataset, kind):
     """What the bars of a figure are: dict by label of `class_means`, of those with runs."""
-    alad = f"{dataset}_alad"
-    chosen = {
-        "methods": {label: (f"{dataset}_{method}", score) for label, method, score in METHODS},
-        "ablations": {label: (alad, "features", name) for name, label in ABLATIONS.items()},
-        "scores": {score: (alad, score, DEFAULT) for score in SCORES},
-    }
-    means = {label: class_means(frame, *keys) for label, keys in chosen[kind].items()}
+    if kind == "methods":
+        chosen = {label: (f"{dataset}_{method}", score) for label, method, score in METHODS}
+    else:
+        rows = {"ablations": ABLATED, "scores": SCORED}[kind].values()
+        chosen = {label: (f"{dataset}_alad", score, changes) for label, changes, score in rows}
+    means = {label: class_means(frame, *keys) for label, keys in chosen.items()}
     return {label: found for label, found in means.items() if len(found)}
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alad_tf.engine.files import read_json
-from alad_tf.experiments.results import result_path, spread_of
+from alad_tf.experiments.results import TITLES, result_path, spread_of
 
 NOT_STARTED = 127  # the exit code that a shell gives for a command which is not there
 GRACE_S = 15.0  # from Ctrl-C until the jobs that still run are sent it again
@@ -39,22 +39,11 @@ def run_jobs(commands, jobs=None, console=None):
     a job that ends gives its share to the next. A job that fails does not stop the others. After
     Ctrl-C no job is started any more, and those that run are waited for: they get the signal from
     the terminal themselves, and once more from here if they still run after `GRACE_S`. SIGTERM is
-    passed on to them at once.
+    passed on to them at once. Then KeyboardInterrupt or SystemExit is raised.
 
-    Args:
-        commands: dict of argument lists by label; the label stands before each of its lines.
-        jobs: int, how many run at a time; default the number of cores, and never more than there
-            are commands. Where there are more jobs than cores, jobs share cores.
-        console: `rich.console.Console` for the jobs' lines; default standard error.
-
-    Returns:
-        list of ints, the exit codes in the order of `commands`: `NOT_STARTED` for a command that
-        could not be started, -n for a process that signal n ended.
-
-    Raises:
-        ValueError: `jobs` is less than 1.
-        KeyboardInterrupt: after SIGINT, once all jobs have ended.
-        SystemExit: after SIGTERM, once all jobs have ended.
+    `commands` is a dict of argument lists by label, which stands before each of a job's lines;
+    `jobs` is how many run at a time, by default one a core. Returns the exit codes in the order of
+    `commands`: `NOT_STARTED` for what could not be started, -n for what signal n ended.
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1; received {jobs}.")
@@ -174,11 +163,7 @@ def alad_command(words):
 
 
 def parse_seeds(text):
-    """The seeds that a text such as "0-2,7" names, each once: list of ints in the text's order.
-
-    Raises:
-        ValueError: a part is neither a number nor a range, or a range runs downwards.
-    """
+    """The seeds that a text such as "0-2,7" names, each once: list of ints in its order."""
     seeds = {}
     for part in text.split(","):
         found = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part, re.ASCII)
@@ -216,20 +201,8 @@ def train_seeds(entry, settings, seeds, jobs, results, data_dir, console, **opti
     """Train an entry from each of several seeds, in processes side by side.
 
     On images a seed's last bits follow from the number of cores that its process has, hence from
-    `jobs`.
-
-    Args:
-        entry: `Entry`.
-        settings: resolved `Settings`, of any of the seeds.
-        seeds: list of ints.
-        jobs, console: as for `run_jobs`, whose KeyboardInterrupt is passed on.
-        results: str or Path, folder that the command writes results JSONs into.
-        data_dir: folder of the data; see `alad_tf.data.load`.
-        **options: as for `train_words`.
-
-    Returns:
-        `(trained, failed)`: list of the results of the seeds that were trained, and dict of the
-        other processes' exit codes by seed.
+    `jobs`; `options` are those of `train_words`. Returns `(trained, failed)`: the results of the
+    seeds that were trained, and the other processes' exit codes by seed.
     """
     import tensorflow as tf
 
@@ -251,7 +224,8 @@ def train_seeds(entry, settings, seeds, jobs, results, data_dir, console, **opti
 
 def seeds_table(entry, trained):
     """F1 and AUROC of the deciding score: a `rich.table.Table` row a result, mean ± std, paper."""
-    table, names = Table(f"score: {entry.score}", "F1", "AUROC"), ["f1", "auroc"]
+    names = ["f1", "auroc"]
+    table = Table(f"score: {entry.score}", *map(TITLES.get, names))
     metrics = pd.DataFrame([run["metrics"][entry.score] for run in trained])[names]
     for run, values in zip(trained, metrics.itertuples(index=False), strict=True):
         table.add_row(f"seed {run['seed']}", *(f"{value:.4f}" for value in values))

@@ -53,7 +53,7 @@ class Group:
 
     def runs(self, seeds=None):
         """Its runs, or those of so many seeds; OC-SVM has no randomness, hence one."""
-        count = self.seeds if seeds is None or self.entry.endswith("_ocsvm") else seeds
+        count = 1 if self.entry.endswith("_ocsvm") else seeds or self.seeds
         for seed in range(count):
             for number in self.classes:
                 yield Run(self.entry, Settings(seed=seed, normal_class=number, **self.changes))
@@ -73,10 +73,7 @@ def _all_methods(dataset):
         methods, seeds, classes = _IMAGE_METHODS, IMAGE_SEEDS, _ALL_CLASSES
     else:
         methods, seeds, classes = _METHODS, SEEDS, (None,)
-    return tuple(
-        Group(f"{dataset}_{method}", {}, 1 if method == "ocsvm" else seeds, classes)
-        for method in methods
-    )
+    return tuple(Group(f"{dataset}_{method}", {}, seeds, classes) for method in methods)
 
 
 def _alad(dataset):
@@ -105,7 +102,7 @@ _OURS = (
     Group("kdd99_alad", AUTHORS["no_sn"]),
     Group("kdd99_alad", AUTHORS["no_dl"], seeds=5),
     Group("kdd99_alad", AUTHORS["no_sn_no_dl"], seeds=5),
-    *(Group(f"kdd99_{m}", AUTHORS_ROWS, 1 if m == "ocsvm" else SEEDS) for m in _METHODS[:-2]),
+    *(Group(f"kdd99_{method}", AUTHORS_ROWS) for method in _METHODS[:-2]),
     Group("kdd99_anogan", AUTHORS_ROWS, seeds=2),
     Group("cifar10_alad", {"stopping": "fixed"}, seeds=1, classes=(0, 1, 2, 3)),
     Group("cifar10_alad", {"pair_axis": "channels"}, seeds=1, classes=(0,)),
@@ -156,12 +153,9 @@ _NOT_COMPARED = ("scaling", "kept_epoch", "precision")
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One run of a plan.
+    """One run of a plan: the entry, resolved `Settings`, and whether it is there.
 
-    Attributes:
-        entry: the zoo's entry.
-        settings: resolved `Settings`.
-        state: "done"; "stale": its result is of other hyper-parameters; or "to do".
+    The state is "done"; "stale", if its result is of other hyper-parameters; or "to do".
     """
 
     entry: object
@@ -179,14 +173,10 @@ class Job:
 
 
 def plan(names, entries, results=RESULTS, seeds=None, only=None):
-    """The runs that tables and figures need: list of `Job`, in the order they are to be run.
+    """The `Job`s that tables and figures need, in the order they are to be run.
 
-    Args:
-        names: sequence of keys of `EXPERIMENTS`, or "all"; ValueError for another one.
-        entries: dict of the zoo's entries by name.
-        results: str or Path of the results folder.
-        seeds: int, how many of each; default the paper's.
-        only: sequence of str; keep runs whose label holds one of them.
+    `names` are keys of `EXPERIMENTS`, or "all"; `entries` the zoo's, by name; `seeds` how many of
+    each, by default the paper's; only jobs whose label holds one of the texts in `only` are kept.
     """
     jobs = []
     for run in runs_of(known(names), seeds):
@@ -225,12 +215,7 @@ def run_plan(jobs, results=RESULTS, count=None, data_dir=None, console=None):
 
     A run that was killed goes on from its checkpoint. A set that cannot be had stops no other's. On
     images the last bits of a run follow from the cores that its process has, hence from `count`.
-
-    Returns:
-        `(failed, missing)`: dict of exit codes by label, and of reasons by data set.
-
-    Raises:
-        KeyboardInterrupt: after SIGINT, once all processes have ended.
+    Returns `(failed, missing)`: exit codes by label, and reasons by data set.
     """
     due = [job for job in jobs if job.state != "done"]
     first = {job.entry.dataset: job for job in reversed(due)}

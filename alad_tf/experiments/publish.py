@@ -28,15 +28,8 @@ SCORE_MOVES, AUROC_MOVES = 1e-2, 5e-4
 def publish(run_folder, data_dir=None, weights=presets.BUNDLED, registry=presets.REGISTRY):
     """Write a run's detector into the package and its hashes into the registry.
 
-    Args:
-        run_folder: str or Path that `alad train` wrote.
-        data_dir: str or Path, folder of the data; see `alad_tf.data.load`.
-        weights: str or Path, the folder of the bundled presets.
-        registry: str or Path of the registry.json.
-
-    Returns:
-        `(folder, dtype, moved)`: Path of the preset, its weights' dtype, and a dict with the
-        largest relative move of a test score, "score", and of an AUROC, "auroc".
+    Returns `(folder, dtype, moved)`: Path of the preset, its weights' dtype, and a dict with the
+    largest relative move of a test score, "score", and of an AUROC, "auroc".
     """
     run = read_run(run_folder)
     entry, settings = find_entry(run["entry"]), Settings(**run["settings"])

@@ -48,26 +48,10 @@ def train(
 ):
     """Train an entry by its protocol, write the detector, pictures and the results JSON.
 
-    Args:
-        entry: `Entry` of the zoo, of any method.
-        settings: `Settings`, default seed 0 and nothing changed.
-        out: str or Path of the run folder; default `run_folder`'s.
-        results_dir: folder of the results JSONs.
-        data_dir: folder of the data; see `alad_tf.data.load`.
-        resume: bool, go on from the run folder's newest checkpoint.
-        checkpoint_every: float, seconds between checkpoints.
-        console: `rich.console.Console` for the progress.
-        strategy: str, one of `alad_tf.engine.distributed.STRATEGIES`, to share every batch among
-            devices or machines; None for one device. Every worker but the first writes its run and
-            result to a folder of its own beside the first one's.
-
-    Returns:
-        `(result, folder)`: the result dict that was written, and the Path of the run folder.
-
-    Raises:
-        ValueError: settings that the entry does not have, or a strategy for a baseline.
-        FileExistsError: the run folder holds a run and `resume` is off.
-        DivergenceError: the loss or a weight became NaN or infinite.
+    With `resume` it goes on from the run folder's newest checkpoint. A `strategy` of
+    `alad_tf.engine.distributed` shares every batch among devices or machines; every worker but the
+    first writes its run and result to a folder of its own beside the first one's. Returns
+    `(result, folder)`: the result dict that was written, and the Path of the run folder.
     """
     settings = (settings or Settings()).resolve(entry)
     folder = Path(out or run_folder(entry.name, settings.variant, settings.seed))
@@ -225,22 +209,10 @@ def read_run(folder):
 
 
 def evaluate_run(folder, entry, data_dir=None, console=None, results_dir=None):
-    """Score the test rows again with a run's saved detector.
+    """Score the test rows again with a run's saved detector: `(metrics, flagged)`.
 
-    Args:
-        folder: str or Path of a finished run.
-        entry: `Entry` that the run is of.
-        data_dir: folder of the raw files.
-        console: `rich.console.Console`, for the progress of a long scoring.
-        results_dir: folder of the results JSONs, to keep example images beside the run's; default:
-            they are not kept.
-
-    Returns:
-        `(metrics, flagged)`: dict of metrics by score name, and the rows of `flagged_by_label`
-        (None for a set without classes).
-
-    Raises:
-        FileNotFoundError: no finished run there.
+    Flagged are the rows of `flagged_by_label`, None for a set without classes. With a
+    `results_dir`, example images are kept beside the run's result.
     """
     run = read_run(folder)
     detector = Detector.load(Path(folder) / DETECTOR)

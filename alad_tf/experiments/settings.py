@@ -158,13 +158,7 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class ProtocolData:
-    """A data set's records, which of them train and test, and preprocessing fitted on the former.
-
-    Attributes:
-        records: raw `Records` of the whole set.
-        split: `alad_tf.data.Split`.
-        preprocessor: fitted on the training rows.
-    """
+    """A set's raw records, which of them train and test, preprocessing fitted on the former."""
 
     records: Records
     split: Split

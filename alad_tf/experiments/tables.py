@@ -24,10 +24,12 @@ from alad_tf.experiments.paper import (
     TABULAR,
 )
 from alad_tf.experiments.plan import AUTHORS_RUNS
-from alad_tf.experiments.results import DEFAULT, measured_by, select, spread_of
+from alad_tf.experiments.results import DEFAULT, TITLES, measured_by, select, spread_of
 
 NOT_RUN = "not run"
-SCORES = ("l1", "l2", "logits", "features")
+# by key of the paper's numbers: a row's label, the changes of its runs, the score
+ABLATED = {changes: (label, changes, "features") for changes, label in ABLATIONS.items()}
+SCORED = {score: (score, DEFAULT, score) for score in ("l1", "l2", "logits", "features")}
 METRICS = ("precision", "recall", "f1")
 # a row's label and what follows it, the end of its entry's name, the score
 _ROWS = (
@@ -231,71 +233,56 @@ def table_four(results=RESULTS):
 
 def table_five(frame):
     """Table V: ablations on the two tables."""
-    rows = []
-    for dataset, title, variants in _tabular_blocks():
-        for name, label in ABLATIONS.items():
-            reported = TABLE_FIVE[dataset][name]
-            cells = _tabular(frame, dataset, variants.get(name, name), "features", reported)
-            rows.append([title, label, *cells])
-    head = ["data", "model", "seeds", "precision", "recall", "F1", "paper: F1", "difference"]
     note = (
         "DL is D_zz, SN spectral normalisation. In the authors' released code SN does nothing on "
         "tables (a flag that is not read), so their rows with and without it differ by seed alone. "
         + ON_AUTHORS_ROWS
     )
-    return section("Table V: ablations on the two tables", head, rows, note)
+    title = "Table V: ablations on the two tables"
+    return _of_tables(title, "model", frame, ABLATED, TABLE_FIVE, note)
 
 
 def table_six(frame):
     """Table VI: ablations on images, AUROC, mean of the classes."""
-    chosen = {variant: (label, variant, "features") for variant, label in ABLATIONS.items()}
-    return _of_classes("Table VI: ablations on images", "model", frame, chosen, TABLE_SIX)
+    return _of_classes("Table VI: ablations on images", "model", frame, ABLATED, TABLE_SIX)
 
 
 def table_seven(frame):
     """Table VII: the four scores on the two tables."""
-    rows = []
-    for dataset, title, variants in _tabular_blocks():
-        for score in SCORES:
-            reported = TABLE_SEVEN[dataset][score]
-            cells = _tabular(frame, dataset, variants.get(DEFAULT, DEFAULT), score, reported)
-            rows.append([title, score, *cells])
-    head = ["data", "score", "seeds", "precision", "recall", "F1", "paper: F1", "difference"]
     note = (
         "All four of each run. logits has the sign of the authors' code: -log D_xx(x, x'). "
         + ON_AUTHORS_ROWS
     )
-    return section("Table VII: scores on the two tables", head, rows, note)
+    title = "Table VII: scores on the two tables"
+    return _of_tables(title, "score", frame, SCORED, TABLE_SEVEN, note)
 
 
 def table_eight(frame):
     """Table VIII: the four scores on images, AUROC, mean of the classes."""
-    chosen = {score: (score, DEFAULT, score) for score in SCORES}
-    return _of_classes("Table VIII: scores on images", "score", frame, chosen, TABLE_EIGHT)
+    return _of_classes("Table VIII: scores on images", "score", frame, SCORED, TABLE_EIGHT)
 
 
-def _tabular_blocks():
-    """The two tables, KDD99 a second time on the authors' rows: (dataset, title, variants)."""
-    (kdd, arrhythmia), theirs = TABULAR, "KDD99, the authors' rows"
-    return (
-        (kdd, DATASETS[kdd], {}),
-        (kdd, theirs, AUTHORS_RUNS),
-        (arrhythmia, DATASETS[arrhythmia], {}),
-    )
-
-
-def _tabular(frame, dataset, variant, score, reported):
-    """Cells: seeds, three metrics, the paper's F1, ours less it."""
-    ours = select(frame, entry=f"{dataset}_alad", variant=variant, score=score, trained=True)
-    paper = _mean_and_spread(reported[-1])
-    if not len(ours):
-        return [NOT_RUN, "", "", "", paper, ""]
-    cells = [spread_of(ours[metric]) for metric in METRICS]
-    return [len(ours), *cells, paper, f"{ours['f1'].mean() - reported[-1][0]:+.4f}"]
+def _of_tables(title, what, frame, chosen, reported, note):
+    """A table of ALAD on the two tables, KDD99 a second time on the authors' rows."""
+    kdd, arrhythmia = TABULAR
+    blocks = [(kdd, "", {}), (kdd, ", the authors' rows", AUTHORS_RUNS), (arrhythmia, "", {})]
+    rows = []
+    for dataset, where, variants in blocks:
+        for key, (label, variant, score) in chosen.items():
+            keys = {"entry": f"{dataset}_alad", "variant": variants.get(variant, variant)}
+            ours = select(frame, **keys, score=score, trained=True)
+            paper = reported[dataset][key][-1]  # F1
+            cells = [NOT_RUN, "", "", ""]
+            if len(ours):
+                cells = [len(ours), *(spread_of(ours[metric]) for metric in METRICS)]
+            less = f"{ours['f1'].mean() - paper[0]:+.4f}" if len(ours) else ""
+            rows.append([DATASETS[dataset] + where, label, *cells, _mean_and_spread(paper), less])
+    head = ["data", what, "seeds", "precision", "recall", "F1", "paper: F1", "difference"]
+    return section(title, head, rows, note)
 
 
 def _of_classes(title, what, frame, chosen, reported):
-    """A table of ALAD on images: by key of `reported` a row's label, its changes and its score."""
+    """A table of ALAD on images, AUROC, mean of the classes."""
     rows = []
     for dataset in IMAGES:
         for key, (label, changes, score) in chosen.items():
@@ -331,7 +318,7 @@ def open_questions(frame, results=RESULTS):
             if len(found):
                 scores = [spread_of(select(found, score=s)[metric]) for s in ("features", "l1")]
                 seeds = found["seed"].nunique()
-                cells = [seeds, "AUROC" if metric == "auroc" else "F1", *scores]
+                cells = [seeds, TITLES[metric], *scores]
             rows.append([question, label, *cells])
     head = ["question", "variant", "seeds", "metric", "features", "L1"]
     lines = section("What the paper leaves open", head, rows)

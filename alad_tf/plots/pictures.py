@@ -18,15 +18,7 @@ def first_images(is_anomaly, columns=COLUMNS):
 
 
 def write_pictures(folder, test, detector, test_scores, history):
-    """Draw a run's pictures into its folder.
-
-    Args:
-        folder: str or Path of the run folder.
-        test: `Records` of the test rows.
-        detector: the run's `Detector`.
-        test_scores: dict of the test rows' scores, float arrays (n,) by score name.
-        history: list of dicts, the logs of every epoch.
-    """
+    """Draw a run's pictures into its folder: scores and ROC of test `Records`, losses, images."""
     folder, run = Path(folder), detector.metadata
     title = f"{run['entry']}, {run['variant']}, seed {run['seed']}"
     name = "anomaly score" if detector.score == "score" else f"{detector.score} score"
