@@ -1,6 +1,7 @@
 """TensorFlow Serving's gRPC services, PredictionService and ModelService, over one model."""
 
 import math
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -16,8 +17,9 @@ from tensorflow_serving.apis import (
 
 from alad_tf.export.serving.model import DEFAULT, RequestError, UnknownError
 
-THREADS = 32  # calls at a time; a call whose message comes slowly holds one
-CONNECTION_S = 120  # a connection's age, after which its client connects anew
+THREADS = 32  # calls at a time
+MESSAGE_S = 30  # in which a call's message must have arrived
+IDLE_S = 60  # that a connection without calls stays open
 
 # fields of a TensorProto that holds its values one by one, by its data type
 _VALUES = {
@@ -109,6 +111,30 @@ class Status(model_service_pb2_grpc.ModelServiceServicer):
         return answer
 
 
+class _MessageInTime(grpc.ServerInterceptor):
+    """Cancels a call whose message does not arrive, which would hold a thread for ever."""
+
+    def intercept_service(self, continuation, handler_call_details):
+        handler = continuation(handler_call_details)
+        if handler is None:
+            return None
+
+        def answer(messages, context):  # on the wire, a stream of one message is that message
+            timer = threading.Timer(MESSAGE_S, context.cancel)
+            timer.start()
+            try:
+                request = next(messages, None)
+            finally:
+                timer.cancel()
+            if request is None:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, "The call has no message.")
+            return handler.unary_unary(request, context)
+
+        return grpc.stream_unary_rpc_method_handler(
+            answer, handler.request_deserializer, handler.response_serializer
+        )
+
+
 def grpc_server(model, host, port, most_bytes):
     """A gRPC server, started.
 
@@ -126,12 +152,13 @@ def grpc_server(model, host, port, most_bytes):
     """
     server = grpc.server(
         ThreadPoolExecutor(THREADS),
+        interceptors=[_MessageInTime()],
         maximum_concurrent_rpcs=THREADS,
         options=[
             ("grpc.so_reuseport", 0),  # else two servers share a port, and either one answers
             ("grpc.max_receive_message_length", most_bytes),
-            ("grpc.max_connection_age_ms", CONNECTION_S * 1000),
-            ("grpc.max_connection_age_grace_ms", CONNECTION_S * 1000),
+            ("grpc.max_connection_idle_ms", IDLE_S * 1000),
+            ("grpc.keepalive_time_ms", IDLE_S * 1000),  # a peer that is gone is found out
             ("grpc.server_handshake_timeout_ms", 10_000),
         ],
     )

@@ -19,6 +19,7 @@ BLOCK = 1024  # records that are scored at a time: memory does not grow with a r
 BLOCK_VALUES = 2**20  # fewer records at a time, where a record has many values
 AT_ONCE = 4  # requests that are read and scored at the same time
 LARGEST = np.finfo("float32").max
+NOT_FINITE = "Records must be finite"  # what exports say of a record that is not
 
 
 class RequestError(ValueError):
@@ -128,8 +129,31 @@ class ServedModel:
         try:
             found = self.signatures[signature](**tensors)
         except tf.errors.InvalidArgumentError as error:
-            raise RequestError(reason_of(error)) from error
+            reason = reason_of(error)
+            if NOT_FINITE not in reason:
+                raise RequestError(reason) from error
+            return self._score_far(signature, block, reason)
         return self._finite({name: value.numpy() for name, value in found.items()})
+
+    def _score_far(self, signature, block, reason):
+        """Answer records of which one is not finite, or is so far off that the graph overflows."""
+        count = len(next(iter(block.values())))
+        if count == 1:
+            if not all(a.dtype != object and np.isfinite(a).all() for a in block.values()):
+                raise RequestError(reason)
+            specs = self.signatures[signature].structured_outputs
+            beyond = {
+                name: np.full((1, *spec.shape[1:]), np.inf if spec.dtype.is_floating else 0)
+                for name, spec in specs.items()
+            }
+            dtypes = {name: spec.dtype.as_numpy_dtype for name, spec in specs.items()}
+            return self._finite({name: a.astype(dtypes[name]) for name, a in beyond.items()})
+        half = count // 2
+        parts = [
+            self._score(signature, {name: array[side] for name, array in block.items()})
+            for side in (slice(half), slice(half, None))
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _finite(self, found):
         """Answers that JSON can hold: a record beyond float32 is as anomalous as can be."""
@@ -142,7 +166,8 @@ class ServedModel:
         if "is_anomaly" in found:
             found["is_anomaly"] = found["is_anomaly"] | beyond
         if "p_value" in found and beyond.any():
-            least = 1 / (self.metadata().get("held_out_rows", 0) + 1)
+            held_out = self.metadata().get("held_out_rows")
+            least = 1 / (held_out + 1) if held_out else 0  # early exports do not tell
             found["p_value"] = np.where(beyond, np.float32(least), found["p_value"])
         return found
 
@@ -256,7 +281,7 @@ def _check_size(content, shape):
 def reason_of(error):
     """The line of TensorFlow's message that says what is wrong with the records."""
     lines = [line.strip() for line in str(error.message).splitlines() if line.strip()]
-    telling = ("Records must be", "Images must", "Feature", "Could not parse", "Unknown image")
+    telling = (NOT_FINITE, "Images must", "Feature", "Could not parse", "Unknown image")
     for line in lines:
         if any(words in line for words in telling):
             return line.split("[[")[0].strip()

@@ -231,7 +231,10 @@ def _too_large(most_bytes):
 
 async def _refuse(request, error):
     status = 404 if isinstance(error, UnknownError) else getattr(error, "status", 400)
-    return error_response(status, str(error))
+    # what was not read of a body would be taken for the next request's, or waited for
+    return error_response(
+        status, str(error), {"connection": "close"} if status in (408, 503) else None
+    )
 
 
 async def _refuse_route(request, error):
