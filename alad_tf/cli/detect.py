@@ -264,6 +264,9 @@ def _note(line):
 
 def _require_own(folder, source):
     """Refuse an --out whose content would be lost: it is replaced when the detector is written."""
+    partial = _partial(folder)
+    if partial.exists() and any(not re.fullmatch(MEMBER, p.name) for p in partial.iterdir()):
+        raise ValueError(f"{partial} is where training is kept, but holds other files; move them.")
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -277,9 +280,6 @@ def _require_own(folder, source):
             f"received --out {folder}, which holds {what}; what `alad fit` did not write would be "
             "deleted. Name another folder, or an empty one."
         )
-    partial = _partial(folder)
-    if partial.exists() and any(not re.fullmatch(MEMBER, p.name) for p in partial.iterdir()):
-        raise ValueError(f"{partial} is where training is kept, but holds other files; move them.")
 
 
 def _written_here(path, folder):
