@@ -49,11 +49,11 @@ def write_scores(detector, source, path, console=None, batch=BATCH, options=None
     if kind not in KINDS:
         raise ValueError(f"received --out {path.name}; expected a .csv or .parquet file.")
     _require_scores(path, kind)
+    total = count_rows(source) if source.exists() else None
     read = as_fitted(detector, options)
     identity = _identity(detector, source, batch, read)
     parts = _Parts(path.with_name(f".{path.name}.parts"), kind, identity)
     done = parts.rows()
-    total = count_rows(source) if source.exists() else None
     shown = console if total else None
     fresh = done == 0
     with counted(total or 1, "rows", shown) as advance:

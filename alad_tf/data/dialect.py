@@ -330,12 +330,15 @@ def refusals(name, line=None):
     """What decoders and decompressors raise, as a ValueError that names the file."""
     try:
         yield
-    except (UnicodeDecodeError, csv.Error) as error:
-        where = f"{name}, near line {line()}" if line else str(name)
-        reason = str(error)
-        if isinstance(error, UnicodeDecodeError):
-            reason = f"{reason}. Name the file's encoding by --encoding, such as cp1252"
-        raise ValueError(f"{where}: {reason}.") from error
+    except UnicodeDecodeError as error:
+        # the reader has all lines before the block of bytes which could not be decoded
+        before = error.object[: error.start].count(b"\n")
+        raise ValueError(
+            f"{name}, line {(line() if line else 1) + before}: {error}. Name the file's encoding "
+            "by --encoding, such as cp1252."
+        ) from error
+    except csv.Error as error:
+        raise ValueError(f"{name}, near line {line() if line else 1}: {error}.") from error
     except (EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, OSError) as error:
         raise ValueError(f"{name} cannot be read: {error}.") from error
 

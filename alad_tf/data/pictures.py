@@ -120,19 +120,19 @@ class Mode:
             raise ValueError(
                 f"{path} holds floating-point pixels; expected 8 or 16 bits. Scale and convert it."
             )
+        in_colour = image.mode not in GRAY
+        if image.mode == "CMYK":
+            seen["converted from CMYK"] += 1
         if image.has_transparency_data:
             image = image.convert("RGBA")
             if image.getextrema()[3][0] < 255:
                 seen["transparent, laid on white"] += 1
-            gray = self.channels == 1
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            image = image.convert("RGB").convert("L") if gray else image.convert("RGB")
-        if self.channels == 1 and image.mode not in GRAY:
+            image = image.convert("RGB")
+        if in_colour and self.channels == 1:
             seen["in colour, read as gray"] += 1
-        if self.channels == 3 and image.mode in GRAY:
+        if not in_colour and self.channels == 3:
             seen["gray, read as RGB"] += 1
-        if image.mode == "CMYK":
-            seen["converted from CMYK"] += 1
         return image.convert("L" if self.channels == 1 else "RGB")
 
 
@@ -155,7 +155,8 @@ def _opened(path):
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        # by its name, Pillow would map an uncompressed TIFF into memory, and scramble a turned one
+        with open(path, "rb") as file, Image.open(file) as image:
             _require_decent(path, image)
             image.load()
             yield image

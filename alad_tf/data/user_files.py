@@ -105,7 +105,7 @@ def count_rows(path):
             return pyarrow.parquet.read_metadata(path).num_rows
     if path.suffix.lower() == ".npy":
         with _damage(path):
-            return len(np.load(path, mmap_mode="r", allow_pickle=False))
+            return next(iter(np.load(path, mmap_mode="r", allow_pickle=False).shape), None)
     return None
 
 

@@ -1,14 +1,20 @@
 """fit, score and explain: a detector for a file or folder without Python."""
 
+import io
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
+from alad_tf.cli.printed import reasons_table
 from PIL import Image
+from rich.console import Console
 from test_demo import is_png
 from typer.testing import CliRunner
 
 from alad_tf import ALADDetector, Detector
-from alad_tf.cli import app, detect
+from alad_tf.cli import app, detect, fit_report
+from alad_tf.detector.explain import Explanation, as_shown
 
 FEW = ["--steps", "40", "--members", "1"]
 
@@ -68,7 +74,9 @@ def test_fit_writes_a_detector_and_a_report(orders, fitted):
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_score_keeps_rows_and_order(orders, fitted, tmp_path, suffix, monkeypatch):
     """In batches of 150 rows, of which each has its score, p-value and verdict."""
-    monkeypatch.setattr("alad_tf.cli.score_files.write_scores.__defaults__", (None, 150))
+    monkeypatch.setattr(
+        "alad_tf.cli.score_files.write_scores.__defaults__", (None, 150, None, None)
+    )
     folder, _ = fitted
     path = tmp_path / f"scores{suffix}"
     result = run("score", folder, orders, "--out", path)
@@ -90,7 +98,7 @@ def test_a_bad_row_is_named_and_leaves_no_file(orders, fitted, tmp_path):
     table.to_csv(tmp_path / "bad.csv", index=False)
     result = run("score", folder, tmp_path / "bad.csv", "--out", tmp_path / "s.csv")
     assert isinstance(result.exception, ValueError)
-    assert "rows 0 to 399: column 'items' held numbers" in str(result.exception)
+    assert "bad.csv, line 5 (row 3), column 'items': 'many' is no number" in str(result.exception)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.csv"]
 
 
@@ -177,3 +185,191 @@ def test_scores_go_to_known_kinds_of_files(orders, fitted, tmp_path):
 def test_sizes_and_names_are_parsed():
     assert detect._size("64x48") == (64, 48)
     assert detect._names(" a, b ,") == ["a", "b"]
+    assert detect._names('a, "price, EUR"') == ["a", "price, EUR"]
+
+
+def _files(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("thesis.txt", "years of work"),
+        ("config.json", '{"editor": "mine"}'),
+        ("report/notes.md", "mine"),
+        ("data.json", "[1, 2]"),
+        ("empty/.keep", ""),
+    ],
+)
+def test_an_out_with_other_files_is_refused_before_any_work(orders, tmp_path, name, content):
+    folder = tmp_path / "d"
+    path = folder / name
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    before = _files(tmp_path)
+    for command in ("fit", "tune"):
+        result = run(command, orders, "--out", folder)
+        assert "would be deleted. Name another folder" in str(result.exception)
+    assert _files(tmp_path) == before
+
+
+def test_an_out_that_holds_the_data_is_refused(orders, tmp_path):
+    inside = tmp_path / "d" / "below" / "orders.csv"
+    inside.parent.mkdir(parents=True)
+    inside.write_bytes(orders.read_bytes())
+    result = run("fit", inside, "--out", tmp_path / "d")
+    assert f"which holds {inside}" in str(result.exception)
+    result = run("fit", inside, "--out", inside)
+    assert "which is a file; expected a folder" in str(result.exception)
+    (tmp_path / "d2.partial").mkdir()
+    (tmp_path / "d2.partial/mine.txt").write_text("mine")
+    result = run("fit", inside, "--out", tmp_path / "d2")
+    assert "d2.partial is where training is kept" in str(result.exception)
+    assert inside.is_file() and (tmp_path / "d2.partial/mine.txt").is_file()
+
+
+def test_a_detector_of_an_earlier_fit_is_replaced(orders, fitted, tmp_path):
+    folder = tmp_path / "d"
+    shutil.copytree(fitted[0], folder)
+    detect._require_own(folder, orders)
+    (tmp_path / "empty").mkdir()
+    detect._require_own(tmp_path / "empty", orders)
+
+
+def test_what_the_fit_assumed_is_remembered_and_shown(tmp_path):
+    """Decimal commas, codes, a marker of gaps: scored as they were fitted."""
+    generator, n = np.random.default_rng(0), 200
+    weight = generator.normal(20, 5, n).round(2)
+    codes = generator.choice(["01", "02"], n)
+    kinds = generator.choice(["1", "2", "3"], n)
+    cells = [f"{w}".replace(".", ",") if k % 50 else "?" for k, w in enumerate(weight)]
+    rows = [";".join(one) for one in zip(cells, codes, kinds, strict=True)]
+    euro = tmp_path / "euro.csv"
+    euro.write_text("\n".join(["weight;code;kind", *rows]) + "\n")
+    options = ["--missing", "?", "--categorical", "kind", *FEW]
+    result = run("fit", euro, "--out", tmp_path / "d", *options)
+    assert result.exit_code == 0, result.output
+    assert "separator ';', decimal mark ',', utf-8; 3 columns, 2 of text (code, kind)" in (
+        result.output
+    )
+    detector = Detector.load(tmp_path / "d")
+    assert detector.preprocessor.vocabularies == {"code": ["01", "02"], "kind": ["1", "2", "3"]}
+    plain = tmp_path / "plain.csv"
+    plain.write_text(euro.read_text().replace(",", ".").replace(";", ","))
+    for source in (euro, plain):
+        result = run("score", tmp_path / "d", source, "--out", tmp_path / f"{source.stem}_s.csv")
+        assert result.exit_code == 0, result.output
+    found = [(tmp_path / f"{name}_s.csv").read_text() for name in ("euro", "plain")]
+    assert found[0] == found[1]
+    table = pd.DataFrame({"weight": np.where(np.arange(n) % 50, weight, np.nan)})
+    table = table.assign(code=codes, kind=kinds)
+    score = pd.read_csv(tmp_path / "euro_s.csv")["score"]
+    np.testing.assert_allclose(score, detector.anomaly_score(table), rtol=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["?", "n.a.", "1O.5"])
+def test_a_column_of_numbers_with_a_bad_cell_is_no_category(orders, tmp_path, cell):
+    table = pd.read_csv(orders).astype({"weight": object})
+    table.loc[11, "weight"] = cell
+    table.to_csv(tmp_path / "t.csv", index=False)
+    result = run("fit", tmp_path / "t.csv", "--out", tmp_path / "d")
+    message = str(result.exception)
+    assert "column 'weight': 399 of 400 cells are numbers, 1 is not; line 13" in message
+    assert repr(cell) in message and "--missing" in message and "--categorical" in message
+
+
+@pytest.mark.parametrize("words", ["yes", "", "2"])
+def test_labels_that_are_none_are_named(orders, tmp_path, words):
+    table = pd.read_csv(orders).astype({"bad": object})
+    table.loc[5, "bad"] = words
+    table.to_csv(tmp_path / "t.csv", index=False)
+    result = run("fit", tmp_path / "t.csv", "--out", tmp_path / "d", "--label", "bad")
+    assert isinstance(result.exception, ValueError)
+    assert "labels" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("weight [kg]", 9.0),
+        ("a[/b]", 9.0),
+        ("[bold]x", "[red]y[/red]"),
+        ("log", "[error] full [/dev/sda]"),
+        ("path", "C:\\[x]"),
+        ("smile", ":smile: [link=http://x]y[/link]"),
+    ],
+)
+def test_users_texts_are_no_markup(column, value):
+    one, found = np.ones(1), {column: np.array([value])}
+    expected, adds = np.full((1, 1), 8.0), np.ones((1, 1))
+    explanation = Explanation("l1", 8 * one, 0 * one, adds, (column,), expected, found, found)
+    file = io.StringIO()
+    Console(file=file, width=150).print(reasons_table(explanation, 0, "row 0"))
+    assert column in file.getvalue() and as_shown(value) in file.getvalue()
+
+
+def test_users_texts_do_not_steer_the_terminal():
+    found = {"log\x1b[2J": np.array(["a\rb\nc"])}
+    one, expected = np.ones(1), np.full((1, 1), 8.0)
+    explanation = Explanation(
+        "l1", 8 * one, 0 * one, expected, ("log\x1b[2J",), expected, found, found
+    )
+    file = io.StringIO()
+    Console(file=file, width=150).print(reasons_table(explanation, 0, "row 0"))
+    assert "\x1b" not in file.getvalue() and r"log\x1b[2J" in file.getvalue()
+    assert r"a\rb\nc" in file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("weight [kg]", r"weight \[kg\]"),
+        ("a|b\nc", r"a\|b c"),
+        ("<b>__x__ y_z</b>", r"\<b\>\_\_x\_\_ y_z\</b\>"),
+        ("`$1*2$`", r"\`\$1\*2\$\`"),
+    ],
+)
+def test_users_texts_are_no_markdown(text, shown):
+    assert fit_report._plain(text) == shown
+
+
+@pytest.mark.parametrize("name", ["orders.csv", "other.csv", "other.parquet"])
+def test_scores_replace_nothing_but_scores(orders, fitted, tmp_path, name):
+    source = tmp_path / "orders.csv"
+    source.write_bytes(orders.read_bytes())
+    table = pd.DataFrame({"row": [1], "note": ["mine"]})
+    if name == "other.csv":
+        table.to_csv(tmp_path / name)
+    elif name == "other.parquet":
+        table.to_parquet(tmp_path / name)
+    before = _files(tmp_path)
+    result = run("score", fitted[0], source, "--out", tmp_path / name)
+    assert "holds other things than scores" in str(result.exception)
+    assert _files(tmp_path) == before
+    for _ in range(2):  # scores are replaced
+        assert run("score", fitted[0], source, "--out", tmp_path / "s.parquet").exit_code == 0
+
+
+def test_deep_pictures_are_scored_as_they_were_fitted(tmp_path):
+    """12 bits at the fit; the scored folder, darker, is scaled alike. Damage may be left out."""
+    generator = np.random.default_rng(0)
+    for name, most in (("train", 4096), ("new", 900)):
+        (tmp_path / name).mkdir()
+        for k in range(12):
+            image = generator.integers(0, most, (8, 8), dtype="uint16")
+            Image.fromarray(image).save(tmp_path / name / f"{k:02d}.png")
+    (tmp_path / "train/bad.png").write_bytes(b"damage")
+    words = ["fit", tmp_path / "train", "--out", tmp_path / "d", "--steps", 5, "--members", 1]
+    assert "bad.png cannot be read as a picture" in str(run(*words).exception)
+    result = run(*words, "--skip-damaged")
+    assert result.exit_code == 0, result.output
+    assert "left out 1 images" in result.output and "scaled from 12 bits to 8" in result.output
+    detector = Detector.load(tmp_path / "d")
+    assert detector.metadata["input"]["depth"] == 12
+    result = run("score", tmp_path / "d", tmp_path / "new", "--out", tmp_path / "s.csv")
+    assert result.exit_code == 0, result.output
+    with Image.open(tmp_path / "new/00.png") as image:
+        pixels = np.round(np.array(image) * (255 / 4095)).astype("uint8")[None, ..., None]
+    score = pd.read_csv(tmp_path / "s.csv")["score"][0]
+    np.testing.assert_allclose(score, detector.anomaly_score(pixels)[0], rtol=1e-5)

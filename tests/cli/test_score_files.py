@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 from tiny import FEATURES, tiny_data, tiny_model
 
+from alad_tf.cli import score_files
 from alad_tf.cli.score_files import write_scores
-from alad_tf.data.user_files import read_batches
+from alad_tf.data.user_files import ReadOptions, read_batches
 from alad_tf.detector.detector import Detector
 from alad_tf.detector.threshold import by_false_alarms
 from alad_tf.model.scorer import Scorer
@@ -74,6 +75,68 @@ def test_an_error_in_the_middle_loses_and_doubles_nothing(
     np.testing.assert_allclose(found["score"], right(rows), rtol=1e-6)
     assert flagged == found["is_anomaly"].sum() > 0
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["rows.npy", path.name, whole.name])
+
+
+def _lines(rows, end):
+    cells = [",".join(f"{v:.9g}" for v in row) for row in rows]
+    return "".join(f'{line},"p ""{k}""\n{k % 3}"{end(k)}' for k, line in enumerate(cells))
+
+
+@pytest.mark.parametrize(
+    "end",
+    [lambda k: "\n\n", lambda k: "\n" * (1 + (k == 3)), lambda k: "\r\n", lambda k: "\n \n"],
+    ids=["blank", "one blank", "CRLF", "spaces"],
+)
+@pytest.mark.parametrize("failing", [2, 3])
+def test_resumed_scores_of_csv_are_those_of_an_unbroken_run(
+    detector, rows, tmp_path, monkeypatch, end, failing
+):
+    """Blank lines, quotes and line breaks in cells: records are counted, not lines."""
+    source = tmp_path / "rows.csv"
+    source.write_text("\na,b,c,d,e,f,note\n" + _lines(rows[:30], end), newline="")
+    right, calls = detector.anomaly_score, []
+
+    def score(x):
+        calls.append(len(x))
+        if len(calls) == failing:
+            raise MemoryError
+        return right(x.drop(columns="note"))
+
+    monkeypatch.setattr(detector, "anomaly_score", score)
+    # a detector of arrays has no names: the column of texts is known to be one
+    fitted = score_files.as_fitted
+    monkeypatch.setattr(score_files, "as_fitted", lambda *one: fitted(*one) | {"text": ["note"]})
+    with pytest.raises(MemoryError):
+        write_scores(detector, source, tmp_path / "s.csv", batch=7)
+    assert write_scores(detector, source, tmp_path / "s.csv", batch=7)[0] == 30
+    assert sum(calls) == 30 + 7
+    found = pd.read_csv(tmp_path / "s.csv")
+    assert found["row"].tolist() == list(range(30))
+    np.testing.assert_allclose(found["score"], right(rows[:30]), rtol=1e-5)
+
+
+def test_parts_of_a_job_that_read_otherwise_are_not_taken(detector, rows, tmp_path, monkeypatch):
+    source = tmp_path / "rows.csv"
+    content = pd.DataFrame(rows[:20]).add_prefix("c").to_csv(index=False)
+    source.write_text(content)
+    with monkeypatch.context() as patch:
+        patch.setattr("alad_tf.cli.score_files._Parts.join", lambda self, path: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            write_scores(detector, source, tmp_path / "s.csv", batch=5)
+    counted, right = [], detector.anomaly_score
+    monkeypatch.setattr(detector, "anomaly_score", lambda x: counted.append(len(x)) or right(x))
+    said = ReadOptions(sep=",")
+    assert write_scores(detector, source, tmp_path / "s.csv", batch=5, options=said)[0] == 20
+    assert sum(counted) == 20
+
+
+def test_foreign_files_where_parts_are_kept_stay(detector, source, tmp_path):
+    folder = tmp_path / ".s.csv.parts"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine")
+    with pytest.raises(ValueError, match="but holds other files; move them"):
+        write_scores(detector, source, tmp_path / "s.csv")
+    assert (folder / "mine.txt").read_text() == "mine"
 
 
 def test_parts_of_another_job_are_not_taken(detector, rows, source, tmp_path, monkeypatch):

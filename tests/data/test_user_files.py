@@ -1,5 +1,7 @@
 """Anyone's files: the same rows whatever the format, batch by batch, and clear refusals."""
 
+import decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,12 +80,12 @@ def test_images_of_several_sizes_need_one(pictures):
     ("name", "content", "told"),
     [
         ("t.xlsx", b"", r"expected one of \.csv"),
-        ("t.csv", b"", "no table that pandas can read"),
+        ("t.csv", b"", "is empty"),
         ("t.csv", b"a,b\n", "holds no rows"),
-        ("t.csv", b"a,b\n1,2\n1,2,3\n", "no table that pandas can read"),
+        ("t.csv", b"a,b\n1,2\n1,2,3\n", "line 3: received 3 cells, expected 2"),
         ("t.parquet", b"PAR1 nonsense", "cannot be read|Parquet"),
         ("t.npy", b"nonsense", "cannot be read|pickle|magic"),
-        ("p/a.png", b"nonsense", "is no image that can be read"),
+        ("p/a.png", b"nonsense", "cannot be read as a picture"),
         ("p/a.txt", b"", "holds no images"),
     ],
 )
@@ -101,3 +103,70 @@ def test_absent_files_and_ambiguous_arrays(tmp_path):
     np.savez(tmp_path / "two.npz", a=np.ones((2, 2)), b=np.ones((2, 2)))
     with pytest.raises(ValueError, match=r"holds the arrays \['a', 'b'\]"):
         read_all(tmp_path / "two.npz")
+
+
+def _zero_d(path):
+    np.save(path, np.float64(3))
+
+
+def _one_d(path):
+    np.save(path, np.arange(5.0))
+
+
+def _fields(path):
+    np.save(path, np.zeros(3, [("a", "f4"), ("b", "f4")]))
+
+
+def _objects(path):
+    np.save(path, np.array([[1, "a"]], object), allow_pickle=True)
+
+
+def _cut(path):
+    with open(path, "wb") as file:
+        np.savez(file, X=np.ones((50, 3)))
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def _flipped(path):
+    with open(path, "wb") as file:
+        np.savez_compressed(file, X=np.random.default_rng(0).normal(size=(500, 3)))
+    content = bytearray(path.read_bytes())
+    content[2000] ^= 255
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "reason"),
+    [
+        ("a.npy", _zero_d, r"array of shape \(\); expected rows"),
+        ("a.npy", _one_d, r"array of shape \(5,\); expected rows"),
+        ("a.npy", _fields, r"with the fields \['a', 'b'\]"),
+        ("a.npy", _objects, "cannot be read"),
+        ("a.npz", _cut, "cannot be read"),
+        ("a.npz", _flipped, "cannot be read"),
+        ("a.parquet", _cut, "cannot be read"),
+    ],
+)
+def test_damaged_arrays_are_errors_that_name_the_file(tmp_path, name, write, reason):
+    write(tmp_path / name)
+    with pytest.raises(ValueError, match=reason) as caught:
+        read_all(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)
+
+
+def test_decimals_of_parquet_are_numbers(tmp_path):
+    for digits in ("1.50", "-0.125", "123456789.25"):
+        amounts = [decimal.Decimal(digits), None, decimal.Decimal(2)]
+        pd.DataFrame({"amount": amounts}).to_parquet(tmp_path / "t.parquet")
+        found = read_all(tmp_path / "t.parquet")[1]["amount"]
+        np.testing.assert_array_equal(found, [float(digits), np.nan, 2.0])
+
+
+def test_columns_of_parquet_may_be_declared_text(tmp_path):
+    table = pd.DataFrame({"code": [7, 8], "zip": [1.0, np.nan], "rush": [True, False]})
+    table.to_parquet(tmp_path / "t.parquet")
+    _, rows = read_all(tmp_path / "t.parquet", text=["code", "zip", "rush"])
+    assert rows["code"].tolist() == ["7", "8"] and rows["rush"].tolist() == ["1", "0"]
+    assert rows["zip"].tolist()[0] == "1" and rows["zip"].isna().tolist() == [False, True]
+    with pytest.raises(ValueError, match="has no column 'absent'"):
+        read_all(tmp_path / "t.parquet", text=["absent"])

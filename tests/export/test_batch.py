@@ -1,5 +1,7 @@
 """The Beam pipeline on the DirectRunner: scores as `alad score` gives, reasons for bad rows."""
 
+import decimal
+import gzip
 import json
 
 import numpy as np
@@ -12,7 +14,7 @@ from alad_tf.baselines import IsolationForest
 from alad_tf.cli.score_files import write_scores
 from alad_tf.export.batch.__main__ import main
 from alad_tf.export.batch.handler import ExportHandler, Refused
-from alad_tf.preprocess import VectorPreprocessor
+from alad_tf.preprocess import MixedPreprocessor, VectorPreprocessor
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,65 @@ def test_each_bad_row_is_named_with_its_reason(orders, tmp_path):
     (tmp_path / "short").mkdir()
     _, refused = _run(export, tmp_path / "short.csv", tmp_path / "short")
     assert [one["reason"] for one in refused.values()] == ["The record lacks ['items']."] * 2
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda t: t.to_csv(index=False, sep=";", decimal=",").encode(),
+        lambda t: t.to_csv(index=False, na_rep="NA").encode("utf-8-sig"),
+        lambda t: t.to_csv(index=False, lineterminator="\n\n").encode("utf-16"),
+        lambda t: t.to_csv(index=False, lineterminator=",\n").encode(),
+        lambda t: t.to_csv(index=False, quoting=1).encode(),
+        lambda t: gzip.compress(t.to_csv(index=False, sep="|").encode()),
+    ],
+    ids=["euro", "BOM", "UTF-16", "trailing", "quoted", "gzip"],
+)
+def test_files_are_read_as_the_command_reads_them(orders, tmp_path, written):
+    _, detector, export, table = orders
+    path = tmp_path / ("a.csv.gz" if written(table)[:1] == b"\x1f" else "a.csv")
+    path.write_bytes(written(table.iloc[:40]))
+    scored, refused = _run(export, path, tmp_path)
+    write_scores(detector, path, tmp_path / "s.csv")
+    expected = pd.read_csv(tmp_path / "s.csv")
+    assert not refused and len(scored) == len(expected) == 40
+    found = [scored[f"{path.name}:{row}"]["score"] for row in expected["row"]]
+    np.testing.assert_allclose(found, expected["score"], atol=1e-4)
+    np.testing.assert_allclose(found, detector.anomaly_score(table.iloc[:40]), atol=1e-4)
+
+
+def test_bools_and_decimals_are_numbers_for_both(tmp_path, unchecked):
+    generator, n = np.random.default_rng(0), 40
+    table = pd.DataFrame({"a": generator.normal(size=n), "flag": generator.random(n) > 0.5})
+    layer = MixedPreprocessor().fit(table)
+    forest = IsolationForest(seed=0).fit(layer.transform(table))
+    detector = Detector.from_model(layer, forest)
+    export = detector.export(tmp_path / "served", "orders")
+    exact = [decimal.Decimal(f"{value:.6f}") for value in table["a"]]
+    for name in ("a.csv", "a.parquet"):
+        out = tmp_path / name.replace(".", "_")
+        out.mkdir()
+        frame = table if name == "a.csv" else table.assign(a=exact)
+        path = tmp_path / name
+        frame.to_csv(path, index=False) if name == "a.csv" else frame.to_parquet(path)
+        scored, refused = _run(export, path, out)
+        assert not refused and len(scored) == n
+        found = [scored[f"{name}:{row}"]["score"] for row in range(n)]
+        np.testing.assert_allclose(found, detector.anomaly_score(table), atol=1e-3)
+
+
+def test_ragged_lines_are_refused_and_the_others_scored(orders, tmp_path):
+    _, _, export, table = orders
+    lines = table.iloc[:6].to_csv(index=False).splitlines()
+    lines[2] += ",more"
+    lines[4] = "1.0"
+    lines[5] = "1_0,3,DE"
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    scored, refused = _run(export, tmp_path / "a.csv", tmp_path)
+    assert set(scored) == {"a.csv:0", "a.csv:2", "a.csv:5"}
+    assert "line 3: received 4 cells, expected 3" in refused["a.csv:1"]["reason"]
+    assert "line 5: received 1 cells" in refused["a.csv:3"]["reason"]
+    assert "received '1_0', which is no number" in refused["a.csv:4"]["reason"]
 
 
 def test_the_handler_answers_records_in_their_order(orders):

@@ -1,6 +1,8 @@
 """MixedPreprocessor: columns of all kinds, gaps, unknown values, and what it refuses."""
 
+import decimal
 import json
+import tracemalloc
 import warnings
 
 import keras
@@ -158,3 +160,28 @@ def test_rows_that_do_not_fit_the_training_rows_are_refused(table):
         MixedPreprocessor().transform(table)
     with pytest.raises(RuntimeError, match="make a new one"):
         layer.fit(table)
+
+
+@pytest.mark.parametrize("length", [1000, 20_000])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_one_long_text_takes_memory_for_itself_alone(length, gaps):
+    """NumPy's fixed-width text would give each of the 4,000 cells that length."""
+    cells = [None if gaps and k % 7 == 0 else "abc"[k % 3] for k in range(2000)]
+    table = pd.DataFrame({"a": cells, "b": cells})
+    table.loc[8, "a"] = "x" * length
+    tracemalloc.start()
+    layer = MixedPreprocessor().fit(table)
+    clean = layer.check(table)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**21 + 50 * length
+    assert clean["categories"][8].tolist() == ["x" * length, "c"]
+    assert layer.transform(table)[8].sum() == 2
+
+
+def test_decimals_are_numbers():
+    amounts = [decimal.Decimal("1.50"), decimal.Decimal("-2"), None]
+    for values in (amounts, np.array(amounts, object), pd.Series(amounts)):
+        layer = MixedPreprocessor("none").fit(pd.DataFrame({"amount": values}))
+        assert layer.numeric == ["amount"]
+        assert layer.transform(pd.DataFrame({"amount": values}))[:2, 0].tolist() == [1.5, -2]

@@ -4,6 +4,7 @@ import json
 
 import apache_beam as beam
 from apache_beam.io import fileio
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 
 from alad_tf.data.delimited import NUMBER, TEXT, Delimited
@@ -107,7 +108,10 @@ class _Read(beam.DoFn):
                 yield key, record
 
     def _delimited(self, file, path):
-        table = Delimited.open(file.open, path, self.options, tabs=self.kind == ".tsv")
+        def opened():
+            return file.open(compression_type=CompressionTypes.UNCOMPRESSED)
+
+        table = Delimited.open(opened, path, self.options, tabs=self.kind == ".tsv")
         kinds = {column: TEXT if text else NUMBER for column, text in self.columns.values()}
         refused = []
         for piece in table.records(PIECE, refuse=lambda *one: refused.append(one)):
