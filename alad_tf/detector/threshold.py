@@ -1,7 +1,6 @@
 """Thresholds with a meaning, and p-values: from a share, from held-out normal rows, from labels."""
 
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,18 +9,22 @@ from alad_tf.detector.metrics import top_fraction_threshold
 KEPT = 10_000  # held-out scores that are kept; a random part of more is as valid
 
 
-@dataclass(frozen=True, eq=False)
-class Threshold:
-    """Scores from `value` on are anomalous.
+class Threshold(float):
+    """A score from which on samples are anomalous: a number that knows where it comes from.
 
-    Attributes:
-        value: float, a float32 number, so that it compares the same in an exported graph.
+    Args:
+        value: float, rounded to float32, so that it compares the same in an exported graph.
         rule: str, how it came about.
-        reference: float32 array (n,), sorted scores of held-out normal rows, which p-values are
-            counted from; empty if there were none.
+        reference: float array (n,), scores of held-out normal rows in ascending order, which
+            p-values are counted from; empty if there were none.
+
+    Raises:
+        ValueError: a value that is NaN, or a reference that holds NaN or is not sorted.
 
     Example:
         >>> threshold = by_false_alarms(np.arange(99.0), 0.05)
+        >>> threshold.rule
+        'flags 5% of normal rows on average'
         >>> threshold.flags(np.array([93.0, 95.0])).tolist()
         [False, True]
         >>> threshold.p_values(np.array([94.0, 1000.0])).tolist()
@@ -30,12 +33,24 @@ class Threshold:
     Source: ALAD, Section V-A: the samples with the highest scores are classified as anomalies.
     """
 
-    value: float
-    rule: str
-    reference: np.ndarray = field(default_factory=lambda: np.zeros(0, "float32"), repr=False)
+    def __new__(cls, value, rule, reference=()):
+        threshold = super().__new__(cls, np.float32(value))
+        threshold.rule = rule
+        threshold.reference = np.asarray(reference, "float32")
+        if threshold != threshold or not (np.diff(threshold.reference) >= 0).all():
+            raise ValueError(
+                f"received the threshold {float(value)} with {len(threshold.reference)} reference "
+                "scores; expected a number, and scores in ascending order without NaN."
+            )
+        return threshold
 
-    def __float__(self):
-        return self.value
+    def __getnewargs__(self):
+        return float(self), self.rule, self.reference
+
+    @property
+    def value(self):
+        """The number alone, a float."""
+        return float(self)
 
     def flags(self, scores):
         """Whether scores are anomalous.
@@ -48,7 +63,7 @@ class Threshold:
         """
         if getattr(scores, "dtype", None) != np.float32:  # tensors, which exports trace, are
             scores = np.asarray(scores, "float32")
-        return scores >= np.float32(self.value)
+        return scores >= np.float32(self)
 
     def p_values(self, scores):
         """How likely a normal row scores so high or higher.

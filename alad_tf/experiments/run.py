@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from alad_tf.baselines.base import NeuralBaseline
 from alad_tf.detector.detector import Detector
-from alad_tf.detector.threshold import by_contamination, by_false_alarms
+from alad_tf.detector.threshold import Threshold, by_contamination, by_false_alarms
 from alad_tf.engine import machine
 from alad_tf.engine.callbacks import Checkpoint, StopOnDivergence, Stopping
 from alad_tf.engine.distributed import make_strategy, worker_index
@@ -194,7 +194,7 @@ def set_threshold(detector, data, test_scores):
     else:
         threshold = by_contamination(test_scores[detector.score], data.split.top_fraction)
         rule = f"the paper's: {data.split.threshold_rule}"
-        detector.set_threshold(dataclasses.replace(threshold, rule=rule))
+        detector.set_threshold(Threshold(threshold, rule))
 
 
 def read_run(folder):
