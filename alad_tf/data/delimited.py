@@ -84,14 +84,7 @@ class Delimited:
 
     @classmethod
     def open(cls, opened, name, options=None, tabs=False):
-        """Recognise how a file is written.
-
-        Args:
-            opened: function without arguments that returns the file as a binary stream.
-            name: str or Path, for messages.
-            options: `ReadOptions`.
-            tabs: bool, whether the file's name says that tabs separate.
-        """
+        """Recognise how the file is written that `opened()` returns as a binary stream."""
         options = options or ReadOptions()
         with refusals(name), decompressed(opened, name) as stream:
             sample = beginning(stream)
@@ -102,11 +95,7 @@ class Delimited:
     def records(self, batch, skip=0, refuse=None):
         """The records from `skip` on, as `Piece`s of at most `batch`.
 
-        Args:
-            batch: int.
-            skip: int, how many records are left out; they are counted.
-            refuse: function of a record's number and the reason, for records with too many or too
-                few fields; by default they are an error.
+        One with too many or too few cells is an error, or goes to `refuse(number, reason)`.
         """
         passed = yield from self._plain_records(batch, skip)
         if passed is not None:
@@ -140,11 +129,12 @@ class Delimited:
                     numbers = np.arange(row, row + len(table))
                     kept.append(Piece(table, numbers, numbers - row + line + 1).after(skip))
                     row, line = row + len(table), line + len(table)
-                while kept and (sum(map(len, kept)) >= batch or not block):
+                if kept and (sum(map(len, kept)) >= batch or not block):
                     piece = Piece.joined(kept)
-                    kept = [piece.part(batch, None)] if len(piece) > batch else []
-                    if len(piece):
-                        yield piece.part(0, batch)
+                    whole = len(piece) - (len(piece) % batch if block else 0)
+                    for begin in range(0, whole, batch):
+                        yield piece.part(begin, min(begin + batch, whole))
+                    kept = [piece.part(whole, None)] if whole < len(piece) else []
                 if not block:
                     return None
         if sum(map(len, kept)):
@@ -222,21 +212,10 @@ class Delimited:
         )
 
     def decide_kinds(self, pieces, categorical=(), ignored=()):
-        """NUMBER or TEXT for each column, by all records.
+        """NUMBER or TEXT for each column, by all records; an error where it is not clear.
 
-        A column is of numbers if all its cells are, gaps apart; True and False are numbers, too.
-        Whole numbers of which some begin with 0 are codes, which are text.
-
-        Args:
-            pieces: iterable of `Piece`.
-            categorical: names of columns that are text whatever they hold.
-            ignored: names of columns that nobody needs: text, too.
-
-        Returns:
-            dict by column.
-
-        Raises:
-            ValueError: a column of which it is not clear, with a cell and its line.
+        A column is of numbers if all its cells are, gaps apart; so are True and False. Whole
+        numbers of which some begin with 0 are codes, which are text; so is what is named.
         """
         text = {*categorical, *ignored}
         absent = sorted(set(categorical) - set(self.columns))
@@ -254,15 +233,9 @@ class Delimited:
         }
 
     def to_frame(self, piece, kinds, keep_bad=False):
-        """A piece as a table: float64 for numbers, NaN for gaps; text.
+        """A piece as a table: float64 with NaN for columns of numbers; text for all others.
 
-        Args:
-            piece: `Piece`.
-            kinds: dict by column; columns that it lacks are text.
-            keep_bad: bool, leave cells that are no numbers as they are, as text.
-
-        Raises:
-            ValueError: a cell that is no number in a column of numbers.
+        A cell that is no number there is an error, or stays as it is with `keep_bad`.
         """
         columns = {}
         for name in self.columns:
