@@ -48,23 +48,10 @@ class UserData:
     def read(
         cls, source, size=None, exclude=(), label=None, categorical=(), options=None, note=None
     ):
-        """Read all rows to fit a detector on.
+        """Read all rows to fit a detector on; `size` and `options` as for `read_batches`.
 
-        Args:
-            source: str or Path, a file or folder; see `alad_tf.data.user_files.read_batches`.
-            size: tuple (height, width) that images are resized to, or None.
-            exclude: list of str, columns to leave out.
-            label: str, the column of labels, or None.
-            categorical: list of str, columns of a CSV that are text even if they look like numbers.
-            options: `alad_tf.data.user_files.ReadOptions`, or None.
-            note: function that is called with a line on what was assumed, or None.
-
-        Returns:
-            `UserData`.
-
-        Raises:
-            FileNotFoundError, ValueError: see `read_batches`; columns that are not there; labels
-                that are not 0 and 1, or -1 and 1.
+        `exclude` and `label` name columns to leave out and of labels, `categorical` those that are
+        text even if they look like numbers. Kept in `origin`: what scoring has to know.
         """
         source, options = Path(source), options or ReadOptions()
         left_out = [*exclude, *([label] if label else [])]
@@ -94,15 +81,7 @@ class UserData:
 
     @classmethod
     def for_detector(cls, detector, source, options=None, note=None):
-        """Read all rows as a fitted detector takes them.
-
-        Args:
-            detector: `alad_tf.Detector`.
-            source, options, note: as for `read`.
-
-        Returns:
-            `UserData`, without labels.
-        """
+        """Read all rows as a fitted detector takes them, without labels."""
         ids, rows = read_all(source, **as_fitted(detector, options), note=note)
         return cls(Path(source), ids, rows)
 
@@ -129,12 +108,15 @@ def _labels(column, source):
 def labelled_split(data, seed):
     """Labelled rows as what trains and what sets the threshold.
 
-    Returns:
-        `(train, (validation, is_anomaly))`: four fifths of the normal rows; the others and all
-        anomalies.
+    Four fifths of the normal rows, in order, train; `(validation, is_anomaly)` has the others and
+    all anomalies.
 
-    Raises:
-        ValueError: no anomalies, or fewer than three normal rows.
+    Example:
+        >>> is_anomaly = np.arange(10) > 7
+        >>> data = UserData(Path("orders.csv"), list(range(10)), np.eye(10), is_anomaly)
+        >>> train, (validation, flags) = labelled_split(data, seed=0)
+        >>> len(train), len(validation), flags.tolist()
+        (7, 3, [False, True, True])
     """
     normal = np.flatnonzero(~data.is_anomaly)
     if data.is_anomaly.all() or not data.is_anomaly.any() or len(normal) < 3:
@@ -153,7 +135,13 @@ def labelled_split(data, seed):
 
 
 def preprocessed_normal(data):
-    """The rows that are not labelled anomalous, as networks take them: float32, in [-1, 1]."""
+    """The rows that are not labelled anomalous, as networks take them: float32, in [-1, 1].
+
+    Example:
+        >>> data = UserData(Path("orders.csv"), [0, 1], np.array([[1.0, 2.0], [3.0, 2.0]]))
+        >>> preprocessed_normal(data).tolist()
+        [[-1.0, 0.0], [1.0, 0.0]]
+    """
     rows = data.rows
     if data.is_anomaly is not None:
         rows = data.take(np.flatnonzero(~data.is_anomaly))

@@ -21,23 +21,10 @@ URL = "https://github.com/Minqi824/ADBench/tree/main/adbench/datasets/Classical"
 
 
 def load_adbench(name, data_dir=None):
-    """A set as ADBench stores it.
+    """A set as ADBench stores it: float64 (N, d), bool (N,), True for anomalies.
 
-    Args:
-        name: str, one of `SETS`, or of another set of ADBench's classical ones.
-        data_dir: str or Path of the folder with the `NUMBER_NAME.npz` files; default the folder
-            `adbench` in `ALAD_DATA_DIR`.
-
-    Returns:
-        `(x, is_anomaly)`: float64 (N, d), bool (N,).
-
-    Raises:
-        FileNotFoundError: no such file; the message says where to get it.
-
-    Example:
-        >>> # x, is_anomaly = load_adbench("thyroid", "adbench")
-
-    Source: Han et al., "ADBench: Anomaly detection benchmark", NeurIPS 2022.
+    `NUMBER_NAME.npz` is looked for in `data_dir`, by default the folder `adbench` in
+    `ALAD_DATA_DIR`. Source: Han et al., "ADBench: Anomaly detection benchmark", NeurIPS 2022.
     """
     folder = Path(data_dir or Path(os.environ.get("ALAD_DATA_DIR", ".")) / "adbench")
     found = sorted(folder.glob(f"*_{name}.npz"))
@@ -51,14 +38,7 @@ def load_adbench(name, data_dir=None):
 
 
 def split_adbench(is_anomaly, seed):
-    """Half of the normal rows train; the other half and all anomalies test.
-
-    Args:
-        is_anomaly: bool array (N,).
-        seed: int, of the choice.
-
-    Returns:
-        `(train, test)`: int arrays of row numbers.
+    """Half of the normal rows train; the other half and all anomalies test: row numbers.
 
     Example:
         >>> train, test = split_adbench(np.array([False, False, True]), 0)

@@ -8,12 +8,13 @@ columns are numbers, and `to_frame` makes a table of that.
 import contextlib
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
 
 from alad_tf.data.dialect import (
     MISSING,
@@ -26,10 +27,16 @@ from alad_tf.data.dialect import (
 )
 
 NUMBER, TEXT = "number", "text"
+BLOCK = 2**22  # bytes
+BLANK = b"\xef\xbb\xbf\r "
+PLAIN = {"quote": '"', "escape": None, "skip_space": False, "hint": False}
 DISTINCT = 65  # more values of a column than that are not kept for a message
 TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
+WORDS = TRUE + FALSE
 # words that people write where a number is missing; pandas does not take them for gaps
-WORDS = re.compile(r"[\W_]+|na|nil|none|missing|unknown|unk|undefined|error|err|void|#\w+[!?/]?\w*")
+MARKERS = re.compile(
+    r"[\W_]+|na|nil|none|missing|unknown|unk|undefined|error|err|void|#\w+[!?/]?\w*"
+)
 GROUPED = r"\d{1,3}(?:[,.'’ \x{a0}\x{202f}]\d{3})+(?:[.,]\d+)?"
 SIGN = r"[€$£¥%]"
 # a number to people, though none to a program: 1,234  1.234,5  12,5  $ 3.20  12 %
@@ -39,11 +46,26 @@ LIKE_A_NUMBER += rf"|(?:{GROUPED}|\d+(?:[.,]\d+)?)\s?{SIGN})$"
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Some records: their columns as text, and the number and the line of the file of each."""
+    """Some records: their cells as text, and the number and the line of the file of each."""
 
     cells: pa.Table
-    rows: range
+    rows: np.ndarray
     lines: np.ndarray
+
+    def __len__(self):
+        return len(self.rows)
+
+    def part(self, begin, end):
+        return Piece(self.cells[begin:end], self.rows[begin:end], self.lines[begin:end])
+
+    def after(self, skip):
+        return self.part(max(skip - int(self.rows[0]), 0), None)
+
+    @classmethod
+    def joined(cls, pieces):
+        cells = pa.concat_tables([piece.cells for piece in pieces]).combine_chunks()
+        rows = np.concatenate([piece.rows for piece in pieces])
+        return cls(cells, rows, np.concatenate([piece.lines for piece in pieces]))
 
 
 class Delimited:
@@ -62,14 +84,7 @@ class Delimited:
 
     @classmethod
     def open(cls, opened, name, options=None, tabs=False):
-        """Recognise how a file is written.
-
-        Args:
-            opened: function without arguments that returns the file as a binary stream.
-            name: str or Path, for messages.
-            options: `ReadOptions`.
-            tabs: bool, whether the file's name says that tabs separate.
-        """
+        """Recognise how the file is written that `opened()` returns as a binary stream."""
         options = options or ReadOptions()
         with refusals(name), decompressed(opened, name) as stream:
             sample = beginning(stream)
@@ -78,14 +93,74 @@ class Delimited:
         return cls(opened, name, dialect, columns, MISSING | set(options.missing))
 
     def records(self, batch, skip=0, refuse=None):
-        """The records from `skip` on, as `Piece`s of `batch`.
+        """The records from `skip` on, as `Piece`s of at most `batch`.
 
-        Args:
-            batch: int.
-            skip: int, how many records are left out; they are counted.
-            refuse: function of a record's number and the reason, for records with too many or too
-                few fields; by default they are an error.
+        One with too many or too few cells is an error, or goes to `refuse(number, reason)`.
         """
+        passed = yield from self._plain_records(batch, skip)
+        if passed is not None:
+            yield from self._careful_records(batch, max(skip, passed), refuse)
+
+    def _plain_records(self, batch, skip):
+        """Records as Arrow splits them, many times as fast, up to the first that is not plain.
+
+        Returns how many there were before that one, or None if there is none.
+        """
+        encoded = self.dialect.encoding in ("utf-8", "utf-8-sig")
+        if not encoded or self.dialect != replace(self.dialect, **PLAIN):
+            return 0
+        kept, row, line, pending, beginning = [], 0, 1, b"", True
+        with refusals(self.name), decompressed(self._opened, self.name) as binary:
+            while True:
+                block = binary.read(BLOCK)
+                pending += block
+                end = pending.rfind(b"\n") + 1
+                lines, pending = pending[:end], pending[end:]
+                if not block:
+                    lines, pending = pending, b""
+                if beginning and lines:
+                    beginning, (header, _, lines) = False, lines.partition(b"\n")
+                    if b'"' in header or b"\r" in header[:-1] or not header.strip(BLANK):
+                        return 0
+                table = self._split(lines) if lines else None
+                if lines and table is None:
+                    break
+                if table is not None:
+                    numbers = np.arange(row, row + len(table))
+                    kept.append(Piece(table, numbers, numbers - row + line + 1).after(skip))
+                    row, line = row + len(table), line + len(table)
+                if kept and (sum(map(len, kept)) >= batch or not block):
+                    piece = Piece.joined(kept)
+                    whole = len(piece) - (len(piece) % batch if block else 0)
+                    for begin in range(0, whole, batch):
+                        yield piece.part(begin, min(begin + batch, whole))
+                    kept = [piece.part(whole, None)] if whole < len(piece) else []
+                if not block:
+                    return None
+        if sum(map(len, kept)):
+            yield Piece.joined(kept)
+        return row
+
+    def _split(self, lines):
+        """Whole lines as a table of texts; None if quotes, blank or ragged lines are among them."""
+        if b'"' in lines or lines.count(b"\r") != lines.count(b"\r\n"):
+            return None
+        try:
+            table = pyarrow.csv.read_csv(
+                pa.BufferReader(lines),
+                pyarrow.csv.ReadOptions(column_names=self.columns, block_size=len(lines) + 1),
+                pyarrow.csv.ParseOptions(delimiter=self.dialect.sep, quote_char=False),
+                pyarrow.csv.ConvertOptions(
+                    column_types=dict.fromkeys(self.columns, pa.string()), strings_can_be_null=False
+                ),
+            )
+        except pa.ArrowInvalid:
+            return None
+        count = lines.count(b"\n") + (not lines.endswith(b"\n"))
+        return table if len(table) == count else None
+
+    def _careful_records(self, batch, skip, refuse):
+        """Records as the csv module takes them apart, with the line of each."""
         width, several, line, row = len(self.columns), len(self.columns) > 1, 0, -1
         kept, rows, lines = [], [], []
         reader = None
@@ -124,7 +199,7 @@ class Delimited:
 
     def _piece(self, kept, rows, lines):
         cells = [pa.array(column, pa.string()) for column in zip(*kept, strict=True)]
-        return Piece(pa.table(cells, names=self.columns), rows, np.array(lines))
+        return Piece(pa.table(cells, names=self.columns), np.array(rows), np.array(lines))
 
     def _ragged(self, line, fields):
         hint = ""
@@ -137,21 +212,10 @@ class Delimited:
         )
 
     def decide_kinds(self, pieces, categorical=(), ignored=()):
-        """NUMBER or TEXT for each column, by all records.
+        """NUMBER or TEXT for each column, by all records; an error where it is not clear.
 
-        A column is of numbers if all its cells are, gaps apart; True and False are numbers, too.
-        Whole numbers of which some begin with 0 are codes, which are text.
-
-        Args:
-            pieces: iterable of `Piece`.
-            categorical: names of columns that are text whatever they hold.
-            ignored: names of columns that nobody needs: text, too.
-
-        Returns:
-            dict by column.
-
-        Raises:
-            ValueError: a column of which it is not clear, with a cell and its line.
+        A column is of numbers if all its cells are, gaps apart; so are True and False. Whole
+        numbers of which some begin with 0 are codes, which are text; so is what is named.
         """
         text = {*categorical, *ignored}
         absent = sorted(set(categorical) - set(self.columns))
@@ -169,15 +233,9 @@ class Delimited:
         }
 
     def to_frame(self, piece, kinds, keep_bad=False):
-        """A piece as a table: float64 for numbers, NaN for gaps; text.
+        """A piece as a table: float64 with NaN for columns of numbers; text for all others.
 
-        Args:
-            piece: `Piece`.
-            kinds: dict by column; columns that it lacks are text.
-            keep_bad: bool, leave cells that are no numbers as they are, as text.
-
-        Raises:
-            ValueError: a cell that is no number in a column of numbers.
+        A cell that is no number there is an error, or stays as it is with `keep_bad`.
         """
         columns = {}
         for name in self.columns:
@@ -201,7 +259,7 @@ class Delimited:
                 return _floats(cells)
         decimal = self.dialect.decimal
         good = pc.fill_null(pc.match_substring_regex(cells, _number(decimal)), True)
-        words = pc.is_in(cells, pa.array([*TRUE, *FALSE]))
+        words = pc.is_in(cells, pa.array(WORDS))
         texts = pc.if_else(pc.is_in(cells, pa.array(TRUE)), "1", pc.if_else(words, "0", cells))
         bad = np.flatnonzero(~pc.or_(good, words).to_numpy(zero_copy_only=False))
         if len(bad) and not keep_bad:
@@ -243,7 +301,7 @@ class _Seen:
             return
         others = cells.filter(pc.invert(number))
         lines = lines[~number.to_numpy(zero_copy_only=False)]
-        self.words += pc.sum(pc.is_in(others, pa.array([*TRUE, *FALSE]))).as_py()
+        self.words += pc.sum(pc.is_in(others, pa.array(WORDS))).as_py()
         alike = pc.match_substring_regex(others, LIKE_A_NUMBER).to_numpy(zero_copy_only=False)
         self.alike += int(alike.sum())
         if self.first_alike is None and alike.any():
@@ -255,18 +313,19 @@ class _Seen:
                     self.texts.setdefault(text, lines[place])
 
     def kind(self, file, name):
-        texts = self.cells - self.numbers
         if self.numbers and self.codes and self.whole == self.numbers:
             return TEXT
-        if not texts or self.words == self.cells:
+        if self.cells in (self.numbers, self.words):
             return NUMBER
-        share = (self.numbers + self.alike) / self.cells
-        few = len(self.texts) <= 5 and (self.whole < self.numbers or len(self.distinct) > 20)
-        markers = all(WORDS.fullmatch(text.lower()) for text in self.texts)
-        unclear = share >= 0.9 or (share >= 0.5 and (few or markers or self.alike))
-        if not unclear:
+        flags = self.words > self.numbers
+        good, what = (self.words, "True or False") if flags else (self.numbers, "numbers")
+        texts = {text: line for text, line in self.texts.items() if not (flags and text in WORDS)}
+        share = (good + self.alike) / self.cells
+        few = len(texts) <= 5 and (self.whole < self.numbers or len(self.distinct) > 20)
+        markers = all(MARKERS.fullmatch(text.lower()) for text in texts)
+        if share < 0.9 and (share < 0.5 or not (few or markers or self.alike)):
             return TEXT
-        found = f"{file}, column {name!r}: {self.numbers:,} of {self.cells:,} cells are numbers"
+        found = f"{file}, column {name!r}: {good:,} of {self.cells:,} cells are {what}"
         if self.alike:
             cell, line = self.first_alike
             raise ValueError(
@@ -274,9 +333,9 @@ class _Seen:
                 "separators of thousands, signs of currencies or %, name the decimal mark by "
                 f"--decimal, or declare the column a category: --categorical {name!r}."
             )
-        cell, line = next(iter(self.texts.items()))
+        count, (cell, line) = self.cells - good, next(iter(texts.items()))
         raise ValueError(
-            f"{found}, {texts:,} {'is' if texts == 1 else 'are'} not; line {line} holds {cell!r}. "
+            f"{found}, {count:,} {'is' if count == 1 else 'are'} not; line {line} holds {cell!r}. "
             f"Correct it, name it as a marker of gaps (--missing {cell!r}), or declare the column "
             f"a category (--categorical {name!r})."
         )

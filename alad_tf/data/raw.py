@@ -179,23 +179,6 @@ def manual_or_download(dl_manager, file_name: str, url: str) -> os.PathLike:
 
     A manual copy is judged by its content (the parsers count its rows), not by its sha256:
     mirrors compress the same rows differently.
-
-    Args:
-        dl_manager: `tfds.download.DownloadManager` of the builder; the builder must set
-            `MANUAL_DOWNLOAD_INSTRUCTIONS`.
-        file_name: the raw file's name in the manual folder.
-        url: the official address, whose size and sha256 stand in the builder's `checksums.tsv`.
-
-    Returns:
-        Path of the raw file.
-
-    Raises:
-        ConnectionError: the download failed; the message says where to put the file by hand.
-
-    Example:
-        >>> manual_or_download(dl_manager, ARRHYTHMIA_FILE, ARRHYTHMIA_URL)  # doctest: +SKIP
-
-    Source: https://www.tensorflow.org/datasets/add_dataset#manual_download_and_extraction
     """
     try:
         manual = dl_manager.manual_dir
@@ -239,22 +222,11 @@ def _text(column: pd.Series) -> np.ndarray:
 
 
 def require_reachable(url, downloads, timeout_s=10.0):
-    """Fail at once where an address's server cannot be connected to.
+    """Raise `ConnectionError` at once where an address's server cannot be connected to.
 
     TensorFlow Datasets tries a download again and again, for more than three minutes, before it
     gives up. Nothing is checked where it may not need the server: behind a proxy, which does the
     connecting, and where it keeps files of earlier downloads, which may be what is asked for.
-
-    Args:
-        url: str, "http://..." or "https://..."; other kinds are not checked.
-        downloads: path-like of the folder where TFDS keeps what it downloads.
-        timeout_s: float, seconds to wait for the server.
-
-    Raises:
-        ConnectionError: its name is not known, or it does not answer.
-
-    Example:
-        >>> require_reachable("file:///data.gz", "downloads")
     """
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in PORTS or parts.scheme in urllib.request.getproxies():
@@ -269,20 +241,7 @@ def require_reachable(url, downloads, timeout_s=10.0):
 
 
 def no_tfds_error(what, error, otherwise=""):
-    """The error where TensorFlow Datasets does not import, with what helps.
-
-    Args:
-        what: str, the set that needs it.
-        error: the exception that its import raised.
-        otherwise: str, what can be done instead, from a semicolon on.
-
-    Returns:
-        ImportError.
-
-    Example:
-        >>> "pip install" in str(no_tfds_error("cifar10", ImportError("No module")))
-        True
-    """
+    """The error where TensorFlow Datasets does not import, with what helps."""
     told = str(error).splitlines()[0] if str(error) else type(error).__name__
     remedy = "install it: pip install tensorflow-datasets importlib_resources"
     if "protobuf" in told.lower():  # tensorflow-metadata does not say which protobuf it needs

@@ -116,14 +116,6 @@ class Records:
 def unknown_name_error(what: str, name: object, known: Iterable[str]) -> ValueError:
     """A ValueError for a name that is not one of `known`, which offers the closest ones.
 
-    Args:
-        what: what the name stands for, e.g. `"dataset"`.
-        name: the name received.
-        known: the names that exist.
-
-    Returns:
-        The error, to be raised by the caller.
-
     Example:
         >>> print(unknown_name_error("dataset", "kdd", ["kdd99", "arrhythmia"]))
         unknown dataset 'kdd'; closest: 'kdd99'; known: 'arrhythmia', 'kdd99'.

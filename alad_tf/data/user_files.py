@@ -144,7 +144,7 @@ def _delimited(path, kind, text, numbers, ignored, batch, skip, options, note):
     texts = f"{len(told)} of text ({shown})" if told else "all of numbers"
     note(f"{path.name}: {file.dialect}; {count} columns, {texts}")
     for piece in file.records(min(batch, BATCH), skip):
-        yield list(piece.rows), file.to_frame(piece, kinds)
+        yield piece.rows.tolist(), file.to_frame(piece, kinds)
 
 
 def _binary(path, kind, text, batch, skip):

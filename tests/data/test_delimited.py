@@ -177,7 +177,6 @@ def test_numbers(tmp_path, cells, expected):
         ["192.168.1.1", "10.0.0.1"],
         ["1_000", "2_000"],
     ],
-    ids=str,
 )
 @pytest.mark.parametrize("batch", [2, 50_000])
 def test_codes_are_text_in_every_piece(tmp_path, cells, batch):
@@ -197,6 +196,8 @@ NUMBERS = [f"{n + 0.5}" for n in range(60)]
         ([*NUMBERS, "1O.5"], r"line 62 holds '1O.5'.*--categorical"),
         ([*NUMBERS, *["missing"] * 40], r"40 are not; line 62 holds 'missing'"),
         (["3", "4", "-", "5"], r"line 4 holds '-'"),
+        (["True", "FALSE"] * 10 + ["?"], r"20 of 21 cells are True or False, 1 is not; line 22"),
+        (["1", "0"] * 10 + ["true"], r"20 of 21 cells are numbers.*line 22 holds 'true'"),
         ([*NUMBERS, '"1,234.5"'], r"'1,234.5' in line 62.*separators of thousands"),
         (['"1,234.5"', '"2,000.0"', '"9.5"'], r"separators of thousands"),
         (["1 234", "22 500", "1 111 000"], r"'1 234' in line 2.*separators of thousands"),
@@ -262,6 +263,31 @@ def test_options_are_checked(said, reason):
 def test_one_long_cell_is_read_whole(tmp_path):
     path = write(tmp_path, "a,b\n1," + "x" * 3_000_000 + "\n2,y\n")
     assert read_all(path)[1]["b"].str.len().tolist() == [3_000_000, 1]
+
+
+def test_plain_lines_and_careful_ones_are_the_same_records(tmp_path, monkeypatch):
+    """Lines without quotes are taken apart by Arrow, the others and all after them by csv."""
+    monkeypatch.setattr("alad_tf.data.delimited.BLOCK", 100)
+    end, expected = {0: "\n", 1: "\r\n"}, []
+    for special in ('"x, y"', "plain", "", '"two\nlines"'):
+        rows = [[f"{k}", f"{k / 4}", "é" * (k % 5) + "a"] for k in range(60)]
+        rows[33][2] = special
+        expected = [row[2].strip('"') or None for row in rows]
+        for newline in end.values():
+            content = newline.join([*["k,v,t"], *(",".join(row) for row in rows)])
+            for tail in ("", newline, newline * 3):
+                path = write(tmp_path, content + tail)
+                for batch, skip in ((7, 0), (60, 0), (7, 20), (1, 40)):
+                    parts = list(read_batches(path, batch=batch, skip=skip))
+                    found = pd.concat([part for _, part in parts])
+                    assert [i for ids, _ in parts for i in ids] == list(range(skip, 60))
+                    assert found["v"].tolist() == [k / 4 for k in range(skip, 60)]
+                    texts = [None if t != t else t for t in found["t"]]
+                    assert texts == expected[skip:]
+                    assert max(map(len, (part for _, part in parts))) <= batch
+    path = write(tmp_path, content + newline + "1,2\n")
+    with pytest.raises(ValueError, match=r"line 63: received 2 cells, expected 3"):
+        read_all(path)
 
 
 def test_pieces_and_skips_agree_with_the_whole(tmp_path):

@@ -116,7 +116,7 @@ class _Read(beam.DoFn):
         refused = []
         for piece in table.records(PIECE, refuse=lambda *one: refused.append(one)):
             frame = table.to_frame(piece, kinds, keep_bad=True)
-            yield from zip(piece.rows, frame.to_dict("records"), strict=True)
+            yield from zip(piece.rows.tolist(), frame.to_dict("records"), strict=True)
         yield from refused
 
     def _parquet(self, file):
