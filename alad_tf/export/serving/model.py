@@ -136,7 +136,7 @@ class ServedModel:
         return self._finite({name: value.numpy() for name, value in found.items()})
 
     def _score_far(self, signature, block, reason):
-        """Answer a block with a record that is not finite, or so far off that the graph overflows."""
+        """Answer a block with a record that is not finite, or that overflows the graph."""
         count = len(next(iter(block.values())))
         if count == 1:
             if not all(a.dtype != object and np.isfinite(a).all() for a in block.values()):

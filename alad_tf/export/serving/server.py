@@ -1,6 +1,7 @@
 """`alad serve`: one exported detector behind TensorFlow Serving's routes, on a workstation."""
 
 import contextlib
+import os
 import signal
 import socket
 import threading
@@ -250,7 +251,7 @@ def _listen(family, address, port):
         listener = socket.create_server((address, port), family=family)
     except OSError as error:
         raise OSError(
-            f"The REST port {port} of {address} cannot be used: {error.strerror}. Choose "
+            f"The REST port {port} of {address} cannot be used: {os.strerror(error.errno)}. Choose "
             "another, or 0 for a free one."
         ) from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux; connections inherit it
