@@ -245,10 +245,10 @@ def test_one_long_text_does_not_widen_the_others(server):
 
 ROW = "[1, 2]"
 BODIES = {
-    "deep": ("[" * 50_000 + "]" * 50_000, "nested too deep"),
-    "deep records": ('{"instances": ' + "[" * 50_000 + "]" * 50_000 + "}", "nested too deep"),
-    "deep objects": ('{"inputs": ' + '{"a":' * 9_000 + "1" + "}" * 9_001, "nested too deep"),
-    "deep beside": ('{"a": ' + "[" * 9_000 + "]" * 9_000 + "}", "nested too deep"),
+    "deep": ("[" * 50_000 + "]" * 50_000, "nested too deeply"),
+    "deep records": ('{"instances": ' + "[" * 50_000 + "]" * 50_000 + "}", "nested too deeply"),
+    "deep objects": ('{"inputs": ' + '{"a":' * 9_000 + "1" + "}" * 9_001, "nested too deeply"),
+    "deep beside": ('{"a": ' + "[" * 9_000 + "]" * 9_000 + "}", "nested too deeply"),
     "NumPy's depth": ({"instances": [json.loads("[" * 70 + "]" * 70)]}, "must be float32"),
     "large float": ('{"instances": [[1e400, 0]]}', "too large"),
     "large whole number": (f'{{"instances": [[{10**400}, 0]]}}', "too large"),
@@ -283,14 +283,14 @@ BODIES = {
 
 
 @pytest.mark.parametrize("case", BODIES)
-def test_bodies_that_are_no_request_are_refused(server, case):
+def test_bodies_that_are_not_requests_are_refused(server, case):
     body, told = BODIES[case]
     answer = post(server, body)
     assert answer.status_code == 400
     assert told in answer.json()["error"] and len(answer.content) < 2000, answer.text
 
 
-def test_a_name_that_is_no_unicode_is_answered(server):
+def test_a_name_that_is_not_unicode_is_answered(server):
     answer = post(server, '{"signature_name": "\\ud800", "instances": [[1, 2]]}')
     assert answer.status_code == 404 and "Unknown signature" in answer.json()["error"]
 
@@ -305,7 +305,7 @@ def test_a_name_that_is_no_unicode_is_answered(server):
         {"Content_Encoding": "gzip"},
     ],
 )
-def test_what_is_no_json_by_its_headers_is_refused(server, headers):
+def test_what_is_not_json_by_its_headers_is_refused(server, headers):
     answer = post(server, {"instances": [[1, 2]]}, **headers)
     assert answer.status_code == 415
     (told,) = headers.values()
@@ -459,10 +459,10 @@ def test_a_call_without_its_message_is_cancelled(server, monkeypatch):
         POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
-def test_what_is_no_http_is_refused_in_json(server, data):
+def test_what_is_not_http_is_refused_in_json(server, data):
     with raw(server, data) as connection:
         status, told = read_all(connection)
-    assert status == 400 and "No HTTP request" in told
+    assert status == 400 and "Not a valid HTTP request" in told
 
 
 def test_connections_are_bounded(server, monkeypatch):

@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
 from alad_tf.export.serving.model import DEFAULT, RequestError, UnknownError
 
 THREADS = 32  # calls at a time
-MESSAGE_S = 30  # in which a call's message must have arrived
+MESSAGE_S = 30  # for a call's message to arrive
 IDLE_S = 60  # that a connection without calls stays open
 
 # fields of a TensorProto that holds its values one by one, by its data type
@@ -112,7 +112,7 @@ class Status(model_service_pb2_grpc.ModelServiceServicer):
 
 
 class _MessageInTime(grpc.ServerInterceptor):
-    """Cancels a call whose message does not arrive, which would hold a thread for ever."""
+    """Cancels a call whose message does not arrive, which would hold a thread forever."""
 
     def intercept_service(self, continuation, handler_call_details):
         handler = continuation(handler_call_details)
@@ -158,7 +158,7 @@ def grpc_server(model, host, port, most_bytes):
             ("grpc.so_reuseport", 0),  # else two servers share a port, and either one answers
             ("grpc.max_receive_message_length", most_bytes),
             ("grpc.max_connection_idle_ms", IDLE_S * 1000),
-            ("grpc.keepalive_time_ms", IDLE_S * 1000),  # a peer that is gone is found out
+            ("grpc.keepalive_time_ms", IDLE_S * 1000),  # notices peers that are gone
             ("grpc.server_handshake_timeout_ms", 10_000),
         ],
     )
@@ -187,14 +187,14 @@ def _array(name, proto, most_bytes):
     except TypeError:
         dtype = None
     if dtype not in _VALUES:
-        raise RequestError(f"Input {name!r} has the data type {proto.dtype}, which is not known.")
+        raise RequestError(f"Input {name!r} has the data type {proto.dtype}, which cannot be read.")
     if proto.tensor_shape.unknown_rank or min(sides, default=0) < 0 or len(sides) > 32:
         raise RequestError(f"Input {name!r} must have a shape; received {sides[:33]}.")
     size = _STRING_BYTES if dtype == tf.string else dtype.size
     held = len(getattr(proto, _VALUES[dtype]))
     if proto.tensor_content:
         if dtype == tf.string or len(proto.tensor_content) % size:
-            raise RequestError(f"Input {name!r} has a tensor_content that is no {dtype.name}.")
+            raise RequestError(f"Input {name!r} has a tensor_content that is not {dtype.name}.")
         held = len(proto.tensor_content) // size
     count = math.prod(sides)
     if count != held:
@@ -202,7 +202,9 @@ def _array(name, proto, most_bytes):
             f"Input {name!r} has the shape {sides}, which is {count:,} values; received {held:,}."
         )
     if count * size > most_bytes:
-        raise RequestError(f"Input {name!r} takes more than {most_bytes:,} bytes. Send less.")
+        raise RequestError(
+            f"Input {name!r} takes more than {most_bytes:,} bytes. Send fewer records."
+        )
     try:
         return np.asarray(tf.make_ndarray(proto))
     except (TypeError, ValueError, OverflowError) as error:

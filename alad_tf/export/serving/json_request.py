@@ -84,7 +84,7 @@ def read_request(body, specs_of):
         "instances", and are to be answered row by row.
 
     Raises:
-        RequestError: no JSON, or not what the signature takes.
+        RequestError: not JSON, or not what the signature takes.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -95,7 +95,7 @@ def read_request(body, specs_of):
         return signature, read(reader, specs), field == "instances"
     except RecursionError as error:
         raise RequestError(
-            "The body is not JSON that can be read: it is nested too deep."
+            "The body is not JSON that can be read: it is nested too deeply."
         ) from error
     except RequestError:
         raise
@@ -108,7 +108,7 @@ def _outline(reader):
     places, signature = {}, DEFAULT
     expected = "The body must be a JSON object with either 'instances' or 'inputs'."
     if not reader.next_is("{"):
-        reader.value()  # to say so if it is no JSON at all
+        reader.value()  # raises if this is not JSON
         reader.end()
         raise RequestError(expected)
     for name in reader.members():

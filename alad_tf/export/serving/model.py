@@ -1,4 +1,4 @@
-"""An exported model that answers requests: inputs are checked, and scored a block at a time."""
+"""An exported model that answers requests: it checks inputs and scores them in blocks."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ BLOCK = 1024  # records that are scored at a time: memory does not grow with a r
 BLOCK_VALUES = 2**20  # fewer records at a time, where a record has many values
 AT_ONCE = 4  # requests that are read and scored at the same time
 LARGEST = np.finfo("float32").max
-NOT_FINITE = "Records must be finite"  # what exports say of a record that is not
+NOT_FINITE = "Records must be finite"  # an export's message about other records
 
 
 class RequestError(ValueError):
@@ -42,8 +42,8 @@ class ServedModel:
         version: int.
         folder: Path of the export.
         signatures: dict of TensorFlow functions by name.
-        turns: semaphore to hold while a request is read and scored, so that many large requests do
-            not add up.
+        turns: semaphore to hold while a request is read and scored, which bounds the memory of many
+            large requests.
     """
 
     name: str
@@ -85,15 +85,15 @@ class ServedModel:
         Args:
             signature: str.
             inputs: dict by name of array-likes (N, ...).
-            wanted: function without arguments, asked before each block; False gives up.
+            wanted: function without arguments, called before each block; False stops.
 
         Returns:
             dict by name of arrays (N, ...), all finite.
 
         Raises:
             UnknownError: no such signature.
-            RequestError: names, types, shapes or records that the signature cannot take; or an
-                answer that nobody wants any more.
+            RequestError: names, types, shapes or records that the signature cannot take; or a
+                request that was abandoned.
         """
         specs = self.inputs(signature)
         if set(inputs) != set(specs):
@@ -108,7 +108,7 @@ class ServedModel:
         found = []
         for start in range(0, count, step):
             if not wanted():
-                raise RequestError("The request was given up before it was answered.")
+                raise RequestError("The request was abandoned before it was answered.")
             block = {name: array[start : start + step] for name, array in arrays.items()}
             found.append(self._score(signature, block))
         return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
@@ -136,7 +136,7 @@ class ServedModel:
         return self._finite({name: value.numpy() for name, value in found.items()})
 
     def _score_far(self, signature, block, reason):
-        """Answer records of which one is not finite, or is so far off that the graph overflows."""
+        """Answer a block with a record that is not finite, or that overflows the graph."""
         count = len(next(iter(block.values())))
         if count == 1:
             if not all(a.dtype != object and np.isfinite(a).all() for a in block.values()):
@@ -156,7 +156,7 @@ class ServedModel:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _finite(self, found):
-        """Answers that JSON can hold: a record beyond float32 is as anomalous as can be."""
+        """Make answers finite, as JSON requires: a score beyond float32 is its largest value."""
         beyond = np.zeros(len(next(iter(found.values()))), bool)
         for name, values in found.items():
             if values.dtype.kind != "f" or np.isfinite(values).all():
@@ -167,7 +167,7 @@ class ServedModel:
             found["is_anomaly"] = found["is_anomaly"] | beyond
         if "p_value" in found and beyond.any():
             held_out = self.metadata().get("held_out_rows")
-            least = 1 / (held_out + 1) if held_out else 0  # early exports do not tell
+            least = 1 / (held_out + 1) if held_out else 0  # early exports do not record it
             found["p_value"] = np.where(beyond, np.float32(least), found["p_value"])
         return found
 
@@ -202,7 +202,7 @@ def _listed(values):
     """Nested lists as an array of objects: no text is widened to the longest one's length."""
     array = np.array(values, object)
     if any(isinstance(one, (list, tuple)) for one in array.ravel()):
-        raise TypeError("received lists of different lengths, or nested too deep")
+        raise TypeError("received lists of different lengths, or nested too deeply")
     return array
 
 
@@ -260,7 +260,7 @@ def _pictures(signature, block):
         for content in block["examples"]:
             try:
                 example = tf.train.Example.FromString(content)
-            except Exception:  # protobuf's DecodeError; TensorFlow says what is wrong
+            except Exception:  # protobuf's DecodeError; TensorFlow reports it
                 continue
             yield from example.features.feature["image"].bytes_list.value
 
@@ -272,7 +272,7 @@ def _check_size(content, shape):
             size = image.size[::-1]
     except Image.DecompressionBombError:
         size = "far more"
-    except (OSError, ValueError, SyntaxError):  # no image: TensorFlow says so
+    except (OSError, ValueError, SyntaxError):  # not an image; TensorFlow reports it
         return
     if size != tuple(shape[:2]):
         raise RequestError(f"Images must have {shape[0]} x {shape[1]} pixels; received {size}.")

@@ -16,8 +16,8 @@ from alad_tf.export.serving.json_request import read_request
 from alad_tf.export.serving.model import AT_ONCE, BLOCK, BLOCK_VALUES, RequestError, UnknownError
 
 MOST_BYTES = 32 * 2**20  # of a request's body
-BODY_S = 30  # in which a body must have arrived
-BODIES = 8  # times the greatest body: what may be in memory at a time
+BODY_S = 30  # for a body to arrive
+BODIES = 8  # bodies of the greatest size that may be in memory at a time
 
 # curl and urllib send a form's type unless they are asked not to
 CONTENT_TYPES = ("application/json", "application/x-www-form-urlencoded", "text/plain", "")
@@ -32,7 +32,7 @@ class HttpError(RequestError):
 
 
 def error_response(status, text, headers=None):
-    """An error as TensorFlow Serving gives it; text that is no Unicode is escaped."""
+    """An error as TensorFlow Serving gives it; text that is not valid Unicode is escaped."""
     body = json.dumps({"error": text})
     return Response(body, status, headers, media_type="application/json")
 
@@ -49,7 +49,7 @@ def rest_app(model, most_bytes=MOST_BYTES):
 
     Errors are `{"error": "..."}` with status 400 (a bad request), 404 (another model, version,
     signature or route), 405 (another method), 408 (a body that came too slowly), 413 (too large),
-    415 (no JSON) or 503 (too busy, or stopping).
+    415 (not JSON) or 503 (too busy, or stopping).
 
     Args:
         model: `alad_tf.export.serving.model.ServedModel`.
@@ -65,15 +65,15 @@ def rest_app(model, most_bytes=MOST_BYTES):
         nonlocal held
         _check(model, request.path_params)
         _check_headers(request.headers, most_bytes)
-        body, given_up = bytearray(), threading.Event()
+        body, abandoned = bytearray(), threading.Event()
         try:
             await receive(request, body)
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(pool, _answer, model, body, given_up)
+            return await loop.run_in_executor(pool, _answer, model, body, abandoned)
         except asyncio.CancelledError as error:
-            raise HttpError(503, "The server is stopping; the request was given up.") from error
+            raise HttpError(503, "The server is stopping; the request was abandoned.") from error
         finally:
-            given_up.set()
+            abandoned.set()
             held -= len(body)
 
     async def receive(request, body):
@@ -125,13 +125,13 @@ def rest_app(model, most_bytes=MOST_BYTES):
     return Starlette(routes=routes, exception_handlers=handlers)
 
 
-def _answer(model, body, given_up):
+def _answer(model, body, abandoned):
     with model.turns:
         signature, inputs, by_row = read_request(body, model.inputs)
-        found = model.predict(signature, inputs, wanted=lambda: not given_up.is_set())
+        found = model.predict(signature, inputs, wanted=lambda: not abandoned.is_set())
     texts = _predictions(found) if by_row else _outputs(found)
     values = sum(column.size for column in found.values())
-    if values > BLOCK:  # written as it is encoded
+    if values > BLOCK:  # sent while it is encoded
         return StreamingResponse(texts, media_type="application/json")
     return Response("".join(texts), media_type="application/json")
 
@@ -211,17 +211,21 @@ def _check(model, asked):
 
 
 def _check_headers(headers, most_bytes):
-    """Refuse a body before it is read: too large by its own account, or no JSON."""
+    """Refuse a body before it is read: its declared length or type will not do."""
     if int(headers.get("content-length", 0)) > most_bytes:  # a number: h11 checks it
         raise _too_large(most_bytes)
     kind, _, parameters = headers.get("content-type", "").lower().partition(";")
     kind, charset = kind.strip(), parameters.partition("charset=")[2].strip(' "')
     if kind not in CONTENT_TYPES or charset not in ("", "utf-8", "utf8", "us-ascii"):
         told = headers["content-type"][:100]
-        raise HttpError(415, f"The body has the type {told!r}; expected application/json, UTF-8.")
+        raise HttpError(
+            415, f"The body has the content type {told!r}; expected application/json in UTF-8."
+        )
     coding = headers.get("content-encoding", "identity")
     if coding.lower() != "identity":
-        raise HttpError(415, f"The body is encoded as {coding[:100]!r}. Send it as it is.")
+        raise HttpError(
+            415, f"The body has the content encoding {coding[:100]!r}. Send it without one."
+        )
 
 
 def _too_large(most_bytes):
@@ -231,7 +235,7 @@ def _too_large(most_bytes):
 
 async def _refuse(request, error):
     status = 404 if isinstance(error, UnknownError) else getattr(error, "status", 400)
-    # what was not read of a body would be taken for the next request's, or waited for
+    # the rest of the body is not waited for
     return error_response(
         status, str(error), {"connection": "close"} if status in (408, 503) else None
     )

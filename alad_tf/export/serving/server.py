@@ -1,6 +1,7 @@
 """`alad serve`: one exported detector behind TensorFlow Serving's routes, on a workstation."""
 
 import contextlib
+import os
 import signal
 import socket
 import threading
@@ -15,10 +16,10 @@ from alad_tf.export.serving.model import ServedModel
 from alad_tf.export.serving.rest import MOST_BYTES, error_response, rest_app
 
 GRACE_S = 25  # within the 30 seconds that Kubernetes and `docker stop -t 30` leave
-HEADERS_S = 10  # in which a request's line and headers must have arrived
+HEADERS_S = 10  # for a request's line and headers to arrive
 HEADERS_BYTES = 16 * 2**10
-UNREAD_S = 30  # that an answer waits for a client who does not read it
-CONNECTIONS = 64  # open at a time; a further one is told to come back
+UNREAD_S = 30  # until a client that does not read its answer is disconnected
+CONNECTIONS = 64  # open at a time; further ones are answered with 503
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 _busy = error_response(
@@ -27,7 +28,7 @@ _busy = error_response(
 
 
 class Connection(H11Protocol):
-    """HTTP/1.1 with limits that uvicorn has not: on waiting for headers, and on connections."""
+    """HTTP/1.1 with limits that uvicorn lacks: on waiting for headers, and on connections."""
 
     _deadline = None
 
@@ -49,10 +50,12 @@ class Connection(H11Protocol):
             self._deadline.cancel()
 
     def send_400_response(self, message):
-        self._hang_up(400, f"No HTTP request, or headers beyond {HEADERS_BYTES:,} bytes.")
+        self._hang_up(
+            400, f"Not a valid HTTP request, or its headers exceed {HEADERS_BYTES:,} bytes."
+        )
 
     def _watch(self):
-        """Start the clock when a request is awaited, stop it when its headers are there."""
+        """Start the clock when a request is awaited, stop it when its headers have arrived."""
         awaited = self.cycle is None or self.cycle.response_complete
         if awaited and self._deadline is None:
             told = f"The request's headers took longer than {HEADERS_S} seconds."
@@ -71,7 +74,7 @@ class Connection(H11Protocol):
 
 
 class _Rest(uvicorn.Server):
-    """uvicorn's server, which stops the gRPC server in the moment that it begins to stop."""
+    """uvicorn's server, which also stops the gRPC server as soon as it begins to stop."""
 
     def __init__(self, config, grpc, grace_s):
         super().__init__(config)
@@ -98,7 +101,7 @@ class Server:
 
     Raises:
         FileNotFoundError: no export there.
-        OSError: a port is in use, not allowed, or of no such host.
+        OSError: a port is in use or not allowed, or the host is unknown.
 
     Example:
         >>> import json, tempfile, urllib.request
@@ -205,7 +208,7 @@ class Server:
 
 @contextlib.contextmanager
 def stopping_early():
-    """End the program with status 0 at SIGINT or SIGTERM, scratch files removed, in the body.
+    """Exit with status 0 at SIGINT or SIGTERM in the body, unwinding so that scratch files go.
 
     Around what is done before `Server.run`, which has its own way to stop.
     """
@@ -235,7 +238,7 @@ def _resolve(host):
     try:
         family, *_, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
     except OSError as error:
-        raise OSError(f"The host {host!r} has no address here: {error.strerror}.") from error
+        raise OSError(f"The host {host!r} cannot be resolved: {error.strerror}.") from error
     return family, address[0]
 
 
@@ -248,7 +251,7 @@ def _listen(family, address, port):
         listener = socket.create_server((address, port), family=family)
     except OSError as error:
         raise OSError(
-            f"The REST port {port} of {address} cannot be listened at: {error.strerror}. Choose "
+            f"The REST port {port} of {address} cannot be used: {os.strerror(error.errno)}. Choose "
             "another, or 0 for a free one."
         ) from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux; connections inherit it
