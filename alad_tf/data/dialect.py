@@ -21,6 +21,8 @@ import pyarrow as pa
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 SEPARATORS = (",", ";", "\t", "|")
+UNUSUAL = (" ", ":", "^", "~", "#", "&", "/", "\x01", "\x1f")  # only as --sep says
+OTHER_KINDS = re.compile(r"\s*(?:(<!doctype|<html|<\?xml)|[\[{]\s*[\[{\"])", re.IGNORECASE)
 SAMPLE, SAMPLE_RECORDS = 2**20, 1000  # bytes and records that are looked at
 LONGEST_CELL = 2**27
 # pandas' markers of gaps
@@ -114,6 +116,12 @@ def recognise(sample, name, options, tabs):
     encoding, text = _decoded(sample, name, options.encoding, whole)
     if not text.strip():
         raise ValueError(f"{name} is empty; expected a line of column names and rows below it.")
+    other = OTHER_KINDS.match(text)
+    if other:
+        raise ValueError(
+            f"{name} holds {'HTML or XML' if other[1] else 'JSON'}; expected a line of column "
+            "names and rows below it. Save the table as CSV."
+        )
     hint = re.match(r"sep=(.)\r?\n", text)
     if hint:
         text = text[hint.end() :]
@@ -189,11 +197,12 @@ def _separated(text, whole, base, name, sep, tabs, decimal):
             f"{name} can be read with {marks} between the columns. Say which by --sep."
         )
     # one column, it seems: the first line has no separator
-    for one in [*candidates, " "]:
+    for one in [*candidates, *UNUSUAL]:
         dialect = replace(base, sep=one, skip_space=one == " ")
         records = _reading(text, whole, dialect)[0]
         head, *widths = [sum(bool(cell) or one != " " for cell in record) for record in records]
-        if len(set(widths)) == 1 and widths[0] > 1 and (one != " " or widths[0] == head):
+        named = one in SEPARATORS or (widths and widths[0] == head)
+        if len(set(widths)) == 1 and widths[0] > 1 and named:
             decimals = " Where commas are decimal marks, say --decimal , instead."
             raise ValueError(
                 f"{name} has one column, or {widths[0]} that {one!r} separates. Say which by "

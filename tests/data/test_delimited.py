@@ -122,7 +122,11 @@ def test_quotes_are_recognised(tmp_path, content, cells):
         ('a,b\n1,"x\ny"\n1,2,3\n', r"line 4: received 3 cells"),
         ("a,b\nrow1,1,2\nrow2,3,4\n", r"line 2: received 3 cells"),  # names of rows
         ("a,b|c\n1,x|y\n2,x|y\n", r"',' or '\|' between the columns. Say which by --sep"),
-        ("a b\n1 2\n3 4\n", r"--sep"),
+        ("a b\n1 2\n3 4\n", r"2 that ' ' separates. Say which by --sep"),
+        ("a:b\n1:2\n3:4\n", r"2 that ':' separates. Say which by --sep"),
+        ("a^b^c\n1^2^3\n", r"3 that '\^' separates. Say which by --sep"),
+        ('[{"a": 1},\n {"a": 2}]\n', "holds JSON"),
+        ("<!DOCTYPE html>\n<html></html>\n", "holds HTML"),
         ("a\n1,5\n2,5\n", r"--decimal ,"),
         ("a;b\n1,234;5\n5,678;6\n", r"column 'a' holds '1,234'.*--decimal"),
         ("a;b\n1,25;0.5\n5,75;0.6\n", r"'1,25' and '0.5' in 'b'.*--decimal"),
@@ -137,6 +141,12 @@ def test_quotes_are_recognised(tmp_path, content, cells):
 def test_what_is_ragged_or_ambiguous_names_the_line_or_the_option(tmp_path, content, reason):
     with pytest.raises(ValueError, match=reason):
         read_all(write(tmp_path, content))
+
+
+def test_one_column_is_one_column(tmp_path):
+    for cells in (["1", "2"], ["12:30", "13:45"], ["a b", "c"], ["x/y", "z"], ["#1", "#2"]):
+        path = write(tmp_path, "\n".join(["cell", *cells]) + "\n")
+        assert list(map(str, read_all(path, text=["cell"])[1]["cell"])) == cells
 
 
 def test_numbers_may_name_columns(tmp_path):
