@@ -30,7 +30,7 @@ NAMED = 5  # files that an error names
 
 
 @contextlib.contextmanager
-def replacing_folder(path, earlier=None):
+def replacing_folder(path, known=None):
     """Give a temporary folder that takes the place of `path` once the body has succeeded.
 
     The temporary folder lies beside `path`, and both are exchanged in one step. Where that is
@@ -40,8 +40,8 @@ def replacing_folder(path, earlier=None):
 
     Args:
         path: str or Path, the destination.
-        earlier: function of a folder that has no manifest: the names (set of str) of the files in
-            it that earlier versions of this program are known to have written.
+        known: function of a folder: names (set of str) of files in it that are this program's,
+            whatever they hold and though no manifest lists them.
 
     Yields:
         Path of the temporary folder.
@@ -57,7 +57,7 @@ def replacing_folder(path, earlier=None):
         >>> sorted(p.name for p in target.iterdir())
         ['a.txt', 'sha256.json']
     """
-    check_place(path, earlier)
+    check_place(path, known)
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     inside = _must_stay(path)
@@ -65,19 +65,19 @@ def replacing_folder(path, earlier=None):
         yield temporary
         write_manifest(temporary)
         _keep_modes(path, temporary)
-        check_place(path, earlier)  # once more: the body may have taken hours
+        check_place(path, known)  # once more: the body may have taken hours
         if inside:
-            _move_files(temporary, path, earlier)
+            _move_files(temporary, path, known)
         else:
-            _exchange(temporary, path, earlier)
+            _exchange(temporary, path, known)
 
 
-def check_place(path, earlier=None):
+def check_place(path, known=None):
     """Refuse a destination folder that holds anything this program did not write.
 
     Args:
         path: str or Path; it may not exist yet, and its parents need not.
-        earlier: as for `replacing_folder`.
+        known: as for `replacing_folder`.
 
     Raises:
         FileExistsError: `path` is a file; or a file in it is not in its manifest, or was changed
@@ -106,7 +106,7 @@ def check_place(path, earlier=None):
             errno.EACCES, "You may not write here. Choose another folder", str(place)
         )
     if path.exists():
-        others = _undisturbed(path, lambda: _others(path, earlier)) or ()
+        others = _undisturbed(path, lambda: _others(path, known)) or ()
         if others:
             more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
             raise FileExistsError(
@@ -344,7 +344,7 @@ def _is_partial(name):
     return name.startswith(".") and name.endswith((NEW, PARTIAL))
 
 
-def _others(folder, earlier=None):
+def _others(folder, known=None):
     """Names in a folder that this program did not write, or that were changed since."""
     manifests = [p for p in (folder, *folder.glob(f".*{PARTIAL}")) if (p / MANIFEST).is_file()]
     if manifests:
@@ -356,7 +356,8 @@ def _others(folder, earlier=None):
         others = {n for n in _files(folder) if not _is_listed(folder / n, accepted.get(n, ()))}
     else:
         others = set(_files(folder))
-        others -= earlier(folder) if earlier and others else set()
+    if others and known:
+        others -= known(folder)
     others |= {f"{p.relative_to(folder).as_posix()}/" for p in folder.rglob("*") if _is_empty(p)}
     return {name for name in others if Path(name).name not in COMPANIONS}
 
@@ -456,25 +457,25 @@ def _keep_modes(old, new):
                 shutil.copymode(old / name, new / name)
 
 
-def _exchange(temporary, path, earlier):
+def _exchange(temporary, path, known):
     """Put `temporary` in the place of `path`; what others put there meanwhile stays."""
     for _ in range(100):  # another process may write there at the same moment
         with contextlib.suppress(FileNotFoundError), _locked(path) as number:
             if number and number != os.stat(path).st_ino:
                 continue  # exchanged while this process waited
             if path.exists() and _swap(temporary, path):
-                return _carry_over(temporary, path, earlier)
+                return _carry_over(temporary, path, known)
             try:
-                return _rename(temporary, path, earlier)
+                return _rename(temporary, path, known)
             except PermissionError:  # somebody else's folder in a place like /tmp
-                return _move_files(temporary, path, earlier)
+                return _move_files(temporary, path, known)
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
     raise FileExistsError(f"{path} is written by another process all the time. Try again later.")
 
 
-def _rename(temporary, path, earlier):
+def _rename(temporary, path, known):
     """Exchange two folders where the system has no single step for it."""
     if not path.exists():
         return os.rename(temporary, path)
@@ -486,7 +487,7 @@ def _rename(temporary, path, earlier):
     except OSError:
         os.rename(aside, path)
         raise
-    _carry_over(aside, path, earlier)
+    _carry_over(aside, path, known)
     shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -502,9 +503,9 @@ def _swap(one, other):
     return call(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
-def _carry_over(old, new, earlier):
+def _carry_over(old, new, known):
     """Move what appeared in `old` after the check, and file managers' files, into `new`."""
-    others = _others(old, earlier) | {n for n in _files(old) if Path(n).name in COMPANIONS}
+    others = _others(old, known) | {n for n in _files(old) if Path(n).name in COMPANIONS}
     for name in others:
         place = new / name
         if place.exists():
@@ -513,11 +514,11 @@ def _carry_over(old, new, earlier):
         os.replace(old / name, place)
 
 
-def _move_files(temporary, path, earlier=None):
+def _move_files(temporary, path, known=None):
     """Move the files of `temporary` into `path`, the manifest last; remove the old ones."""
     new, old = read_manifest(temporary), set(read_manifest(path))
-    if not old and earlier and _files(path):
-        old = earlier(path)
+    if not old and known and _files(path):
+        old = known(path)
     for name in new:
         if (temporary / name).is_file():  # not when a cut one is completed
             (path / name).parent.mkdir(parents=True, exist_ok=True)

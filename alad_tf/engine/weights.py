@@ -12,7 +12,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from alad_tf.engine.files import check_place, read_json, replacing_folder, verify, write_json
+from alad_tf.engine.files import (
+    MANIFEST,
+    check_place,
+    read_json,
+    replacing_folder,
+    verify,
+    write_json,
+)
 
 CONFIG, WEIGHTS = "config.json", "scorer.weights.h5"
 FORMAT = 1  # of a saved detector or baseline
@@ -44,6 +51,8 @@ def require_place(folder):
 
 def written_earlier(folder):
     """Names of a scorer's files in a folder without a manifest, as earlier versions wrote them."""
+    if (folder / MANIFEST).is_file():
+        return set()
     try:
         config = read_json(folder / CONFIG)
     except (OSError, ValueError):

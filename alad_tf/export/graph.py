@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.engine.files import check_place, damaged, read_json
+from alad_tf.engine.files import MANIFEST, check_place, damaged, read_json
 
 METADATA = "assets.extra/metadata.json"  # TensorFlow Serving leaves this folder alone
 FORMAT = 2
@@ -35,7 +35,7 @@ def require_place(folder):
 
 def exported_earlier(folder):
     """Names of an export's files in a folder without a manifest, as earlier versions wrote them."""
-    for name in (METADATA, Path(METADATA).name):
+    for name in (METADATA, Path(METADATA).name) if not (folder / MANIFEST).is_file() else ():
         try:
             hashes = read_json(folder / name)["sha256"]
         except (OSError, ValueError, KeyError, TypeError):

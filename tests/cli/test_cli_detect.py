@@ -221,7 +221,7 @@ def test_an_out_that_holds_the_data_is_refused(orders, tmp_path):
     result = run("fit", inside, "--out", tmp_path / "d")
     assert f"which holds {inside}" in str(result.exception)
     result = run("fit", inside, "--out", inside)
-    assert "which is a file; expected a folder" in str(result.exception)
+    assert "is a file; expected a folder" in str(result.exception)
     (tmp_path / "d2.partial").mkdir()
     (tmp_path / "d2.partial/mine.txt").write_text("mine")
     result = run("fit", inside, "--out", tmp_path / "d2")

@@ -40,7 +40,7 @@ def test_saved_and_loaded_detectors_agree(detector, tmp_path):
     assert loaded.threshold_rule == "flags 20% of normal rows on average"
     assert loaded.metadata == {"entry": "tiny"}
     files = sorted(path.name for path in (tmp_path / "detector").iterdir())
-    assert files == ["config.json", "scorer.weights.h5"]
+    assert files == ["config.json", "scorer.weights.h5", "sha256.json"]
 
 
 def test_p_values_need_held_out_scores(detector):

@@ -29,8 +29,8 @@ from alad_tf.engine.files import (
 )
 
 
-def write(path, earlier=None, **files):
-    with replacing_folder(path, earlier) as folder:
+def write(path, known=None, **files):
+    with replacing_folder(path, known) as folder:
         for name, text in files.items():
             place = folder / name.replace("__", "/")
             place.parent.mkdir(exist_ok=True)
