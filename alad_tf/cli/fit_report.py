@@ -17,7 +17,7 @@ REPORT = "report.md"
 
 
 def draw_reasons(folder, explanation, data, chosen):
-    """Draw the explanation `explanation` of the rows `chosen` of `data`; returns the pictures' Paths.
+    """Draw the explanation of the rows `chosen` of `data`; returns the pictures' Paths.
 
     A picture for each row of a table; one for every ten images.
     """
