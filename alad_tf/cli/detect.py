@@ -64,7 +64,7 @@ def fit(
     false_alarms: FalseAlarms = None,
     contamination: Annotated[
         float | None,
-        typer.Option(help="Flag this share of the given rows instead; no p-values then."),
+        typer.Option(help="Flag this share of these rows instead; no p-values then."),
     ] = None,
     label: Label = None,
     exclude: Exclude = None,
@@ -133,8 +133,8 @@ def tune(
     rows = TuningData.split(preprocessed_normal(data), seed)
 
     def report(number, values, criterion):
-        told = ", ".join(f"{name} {as_shown(value)}" for name, value in values.items())
-        err.print(f"trial {number}/{trials}  {criterion:.4f}  {told}", **PLAIN)
+        shown = ", ".join(f"{name} {as_shown(value)}" for name, value in values.items())
+        err.print(f"trial {number}/{trials}  {criterion:.4f}  {shown}", **PLAIN)
 
     kept = folder.with_name(f"{folder.name}.trials")
     found = search(rows, kept, trials, score, seed, report)
@@ -202,11 +202,11 @@ def explain(
     data = UserData.for_detector(loaded, source, said, _note)
     scores = loaded.anomaly_score(data.rows)
     chosen = _row_numbers(rows, len(scores)) if rows else list((-scores).argsort()[:count])
-    told = loaded.explain(data.take(chosen))
+    explanation = loaded.explain(data.take(chosen))
     for place, row in enumerate(chosen):
-        if told.columns:
-            out.print(reasons_table(told, place, f"row {data.ids[row]}"))
-    for picture in draw_reasons(folder, told, data, chosen):
+        if explanation.columns:
+            out.print(reasons_table(explanation, place, f"row {data.ids[row]}"))
+    for picture in draw_reasons(folder, explanation, data, chosen):
         out.print(f"picture   {picture}", **PLAIN)
 
 

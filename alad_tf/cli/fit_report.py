@@ -16,22 +16,24 @@ TOP_ROWS, TOP_IMAGES, REASONS = 5, 10, 3
 REPORT = "report.md"
 
 
-def draw_reasons(folder, told, data, chosen):
-    """Draw the explanation `told` of the rows `chosen` of `data`; returns the pictures' Paths.
+def draw_reasons(folder, explanation, data, chosen):
+    """Draw the explanation of the rows `chosen` of `data`; returns the pictures' Paths.
 
     A picture for each row of a table; one for every ten images.
     """
     folder, written = Path(folder), []
-    if told.columns:
+    if explanation.columns:
         for place, row in enumerate(chosen):
-            title = f"row {data.ids[row]}: {told.score} score {told.scores[place]:.4g}"
-            written.append(column_bars(told, place, folder / f"row_{row}.png", title=title))
+            title = (
+                f"row {data.ids[row]}: {explanation.score} score {explanation.scores[place]:.4g}"
+            )
+            written.append(column_bars(explanation, place, folder / f"row_{row}.png", title=title))
         return written
     images = data.take(chosen)
     for first in range(0, len(chosen), MOST_IMAGES):
         part = slice(first, first + MOST_IMAGES)
         path = folder / f"images_{first}.png"
-        written.append(heat_maps(told.take(part), images[part], path))
+        written.append(heat_maps(explanation.take(part), images[part], path))
     return written
 
 
@@ -43,10 +45,10 @@ def write_fit_report(folder, detector, data, console=None):
     images = not hasattr(data.rows, "columns") and data.rows.ndim == 4
     top = np.argsort(-scores, kind="stable")[: TOP_IMAGES if images else TOP_ROWS]
     with counted(1, "reasons", console) as advance:
-        told = detector.explain(data.take(top))
+        explanation = detector.explain(data.take(top))
         advance(1)
     _histogram(folder / "score_histogram.png", detector, scores, data.is_anomaly)
-    pictures = draw_reasons(folder, told, data, top)
+    pictures = draw_reasons(folder, explanation, data, top)
     flagged = int(detector.threshold.flags(scores).sum())
     share = flagged / len(scores)
     lines = [
@@ -61,8 +63,8 @@ def write_fit_report(folder, detector, data, console=None):
         "",
         "## What stands out",
         "",
-        *(_image_table(detector, told, data, top) if images else []),
-        *([] if images else _row_table(detector, told, data, top)),
+        *(_image_table(detector, explanation, data, top) if images else []),
+        *([] if images else _row_table(detector, explanation, data, top)),
         "",
         *(f"![Reasons]({picture.name})\n" for picture in pictures),
     ]
@@ -78,8 +80,8 @@ def _described(detector):
 
 
 def _histogram(path, detector, scores, is_anomaly):
-    """All given rows' scores; beside them those of the rows that were held out, or by label."""
-    title, label = "scores of the given rows", f"{detector.score} score"
+    """All rows' scores; beside them those of the rows that were held out, or by label."""
+    title, label = "scores of all rows", f"{detector.score} score"
     if is_anomaly is not None:
         score_histogram(scores, is_anomaly, path, detector.threshold, title, label)
         return
@@ -91,11 +93,11 @@ def _histogram(path, detector, scores, is_anomaly):
         detector.threshold,
         title,
         label,
-        kinds=("held out of training", "all given"),
+        kinds=("held out of training", "all rows"),
     )
 
 
-def _row_table(detector, told, data, top):
+def _row_table(detector, explanation, data, top):
     yield "| row | score | p-value | reasons: column, observed, expected |"
     yield "|---|---|---|---|"
     for place, row in enumerate(top):
@@ -104,17 +106,17 @@ def _row_table(detector, told, data, top):
                 f"{one['column']}: {as_shown(one['observed'])}, "
                 f"expected {as_shown(one['expected'])}"
             )
-            for one in told.top(place, REASONS)
+            for one in explanation.top(place, REASONS)
         )
-        score = told.scores[place]
+        score = explanation.scores[place]
         yield f"| {data.ids[row]} | {score:.4g} | {_p_value(detector, score)} | {reasons} |"
 
 
-def _image_table(detector, told, data, top):
+def _image_table(detector, explanation, data, top):
     yield "| image | score | p-value |"
     yield "|---|---|---|"
     for place, row in enumerate(top):
-        score = told.scores[place]
+        score = explanation.scores[place]
         yield f"| {_plain(data.ids[row])} | {score:.4g} | {_p_value(detector, score)} |"
 
 

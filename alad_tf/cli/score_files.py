@@ -28,21 +28,8 @@ def write_scores(detector, source, path, console=None, batch=BATCH, options=None
     the output until all are there: after a kill, the same call goes on with the first one that is
     missing. The output itself is whole or absent.
 
-    Args:
-        detector: `alad_tf.Detector`.
-        source: str or Path, as for `alad_tf.data.user_files.read_batches`.
-        path: str or Path of the file to write; a file that holds other things than scores stays.
-        console: `rich.console.Console` for the progress, or None.
-        batch: int, rows in memory at a time; see `read_batches`.
-        options: `alad_tf.data.user_files.ReadOptions`, or None.
-        note: function that is called with a line on what was assumed of the source, or None.
-
-    Returns:
-        `(rows, flagged)`: ints; flagged is None without a threshold.
-
-    Raises:
-        FileNotFoundError, ValueError: see `read_batches`; an output of another kind; rows that the
-            detector refuses, with their numbers.
+    `batch` rows are in memory at a time; `options` and `note` as for `read_batches`. Returns how many
+    rows there were, and how many are flagged: None without a threshold.
     """
     path, source = Path(path), Path(source)
     kind = path.suffix.lower()

@@ -55,6 +55,8 @@ class UserData:
         """
         source, options = Path(source), options or ReadOptions()
         left_out = [*exclude, *([label] if label else [])]
+        if categorical and source.is_dir():
+            raise ValueError(f"received --categorical for {source}, whose images have no columns.")
         mode = Mode.of(image_paths(source)) if source.is_dir() else None
         images = {"channels": mode.channels, "depth": mode.depth} if mode else {}
         ids, rows = read_all(

@@ -35,7 +35,8 @@ class Found:
             ValueError: pictures of a kind that is not read.
         """
         folder = Path(folder)
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        # a link to nothing is a picture that is missing, and a linked folder is not looked into
+        files = sorted(p for p in folder.rglob("*") if p.is_file() or p.is_symlink())
         shown = [p for p in files if not _hidden(p.relative_to(folder))]
         foreign = [path for path in shown if path.suffix.lower() in FOREIGN]
         if foreign:
@@ -43,7 +44,7 @@ class Found:
                 f"{foreign[0]} is one of {len(foreign)} pictures of a kind that is not read; "
                 f"convert them to PNG, or take them out of {folder}. Read are {', '.join(IMAGES)}."
             )
-        pictures = [path for path in shown if path.suffix.lower() in IMAGES]
+        pictures = [p for p in shown if p.suffix.lower() in IMAGES and not p.is_dir()]
         return cls(folder, pictures, sorted(set(files) - set(pictures)))
 
     def passed_over(self):
@@ -51,8 +52,10 @@ class Found:
         if not self.others:
             return None
         kinds = Counter(path.suffix.lower() or path.name for path in self.others)
-        told = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(6))
-        return f"passed over {len(self.others):,} files that are hidden or no pictures: {told}"
+        kinds_shown = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(6))
+        return (
+            f"passed over {len(self.others):,} files that are hidden or no pictures: {kinds_shown}"
+        )
 
 
 def _hidden(path):

@@ -242,11 +242,11 @@ def require_reachable(url, downloads, timeout_s=10.0):
 
 def no_tfds_error(what, error, otherwise=""):
     """The error where TensorFlow Datasets does not import, with what helps."""
-    told = str(error).splitlines()[0] if str(error) else type(error).__name__
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     remedy = "install it: pip install tensorflow-datasets importlib_resources"
-    if "protobuf" in told.lower():  # tensorflow-metadata does not say which protobuf it needs
+    if "protobuf" in reason.lower():  # tensorflow-metadata does not say which protobuf it needs
         remedy = "use an older tensorflow-metadata: pip install 'tensorflow-metadata<1.18'"
     return ImportError(
-        f"{what} needs TensorFlow Datasets, which does not import ({told}). To help, "
+        f"{what} needs TensorFlow Datasets, which does not import ({reason}). To help, "
         f"{remedy}{otherwise}."
     )

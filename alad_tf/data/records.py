@@ -86,8 +86,8 @@ class Records:
     labels: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        given = {"is_anomaly": self.is_anomaly, "labels": self.labels}
-        for what, values in given.items():
+        optional = {"is_anomaly": self.is_anomaly, "labels": self.labels}
+        for what, values in optional.items():
             if values is not None and rows(self.x) != len(values):
                 raise ValueError(
                     f"{self.name}: x has {rows(self.x)} rows and {what} has {len(values)}; "

@@ -138,11 +138,11 @@ def _delimited(path, kind, text, numbers, ignored, batch, skip, options, note):
     else:
         names = file.columns if numbers is True else numbers
         kinds = dict.fromkeys(names, NUMBER) | dict.fromkeys(text, TEXT)
-    told = [name for name in file.columns if kinds.get(name, TEXT) == TEXT and name not in ignored]
-    shown = ", ".join(told[:8]) + (", ..." if len(told) > 8 else "")
-    count = len(file.columns) - len(set(ignored) & set(file.columns))
-    texts = f"{len(told)} of text ({shown})" if told else "all of numbers"
-    note(f"{path.name}: {file.dialect}; {count} columns, {texts}")
+    kept = [name for name in file.columns if name not in ignored]
+    texts = [name for name in kept if kinds.get(name, TEXT) == TEXT]
+    listed = ", ".join(texts[:8]) + (", ..." if len(texts) > 8 else "")
+    shown = f"{len(texts)} of text ({listed})" if texts else "all of numbers"
+    note(f"{path.name}: {file.dialect}; {len(kept)} columns, {shown}")
     for piece in file.records(min(batch, BATCH), skip):
         yield piece.rows.tolist(), file.to_frame(piece, kinds)
 

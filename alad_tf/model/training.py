@@ -84,8 +84,8 @@ class SteppedModel(keras.Model):
         Raises:
             ValueError: a learning rate that is not positive.
         """
-        given = dict(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-        adam = {k: ADAM[k] if v is None else float(v) for k, v in given.items()}
+        received = dict(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        adam = {k: ADAM[k] if v is None else float(v) for k, v in received.items()}
         if not adam["learning_rate"] > 0:
             raise ValueError(f"learning_rate must be positive; received {learning_rate}.")
         # Keras resolves "auto" to no XLA on a CPU; what replicas exchange does not compile.

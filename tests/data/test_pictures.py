@@ -108,6 +108,21 @@ def test_other_files_are_passed_over_with_one_line(tmp_path):
         read_all(tmp_path)
 
 
+def test_links_are_neither_lost_nor_followed_without_a_word(tmp_path):
+    folder, other = tmp_path / "pictures", tmp_path / "other"
+    folder.mkdir(), other.mkdir()
+    Image.fromarray(gray()).save(folder / "a.png")
+    Image.fromarray(gray()).save(other / "b.png")
+    (folder / "b.png").symlink_to(other / "b.png")
+    (folder / "more").symlink_to(other)
+    noted = []
+    assert read_all(folder, note=noted.append)[0] == ["a.png", "b.png"]
+    assert "passed over 1 files that are hidden or no pictures: more (1)" in noted[0]
+    (folder / "c.png").symlink_to(other / "absent.png")
+    with pytest.raises(ValueError, match=r"c\.png cannot be read as a picture"):
+        read_all(folder)
+
+
 def _chunk(kind, data):
     content = kind + data
     return struct.pack(">I", len(data)) + content + struct.pack(">I", zlib.crc32(content))

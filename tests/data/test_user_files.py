@@ -77,7 +77,7 @@ def test_images_of_several_sizes_need_one(pictures):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "reason"),
     [
         ("t.xlsx", b"", r"expected one of \.csv"),
         ("t.csv", b"", "is empty"),
@@ -89,11 +89,11 @@ def test_images_of_several_sizes_need_one(pictures):
         ("p/a.txt", b"", "holds no images"),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path, name, content, told):
+def test_what_cannot_be_read_is_named(tmp_path, name, content, reason):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=reason):
         read_all(path.parent if name.startswith("p/") else path)
 
 

@@ -31,8 +31,8 @@ def score_rows(keyed, export):
         >>> # found = score_rows(pipeline | beam.Create([("a", {"x": row})]), "served/orders/1")
     """
     answers = keyed | RunInference(KeyedModelHandler(ExportHandler(export)))
-    told = answers | "By verdict" >> beam.ParDo(_Tell()).with_outputs(REFUSED, main=SCORED)
-    return {SCORED: told[SCORED], REFUSED: told[REFUSED]}
+    split = answers | "By verdict" >> beam.ParDo(_Verdict()).with_outputs(REFUSED, main=SCORED)
+    return {SCORED: split[SCORED], REFUSED: split[REFUSED]}
 
 
 def build(pipeline, export, source, output, options=None):
@@ -145,7 +145,7 @@ class _Read(beam.DoFn):
         return record
 
 
-class _Tell(beam.DoFn):
+class _Verdict(beam.DoFn):
     """A keyed prediction as a row of the output, or of the refused ones."""
 
     def process(self, answer):

@@ -214,8 +214,8 @@ def _array(name, proto, most_bytes):
 def _check(model, spec, context):
     version = spec.version.value if spec.HasField("version") else model.version
     if spec.name != model.name or version != model.version:
-        told = f"Model {spec.name[:100]!r}, version {version}, is not served; {model.name!r} is."
-        context.abort(grpc.StatusCode.NOT_FOUND, told)
+        message = f"Model {spec.name[:100]!r}, version {version}, is not served; {model.name!r} is."
+        context.abort(grpc.StatusCode.NOT_FOUND, message)
 
 
 def _describe(model, spec, signature):

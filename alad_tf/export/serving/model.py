@@ -186,8 +186,8 @@ def array_of(name, values, spec):
         RequestError: values of another type or shape.
     """
     try:
-        given = np.asarray(values) if isinstance(values, np.ndarray) else _listed(values)
-        array = _texts(given) if spec.dtype == tf.string else _numbers(given, spec)
+        received = np.asarray(values) if isinstance(values, np.ndarray) else _listed(values)
+        array = _texts(received) if spec.dtype == tf.string else _numbers(received, spec)
     except (TypeError, ValueError) as error:
         kind = "text" if spec.dtype == tf.string else spec.dtype.name
         raise RequestError(f"Input {name!r} must be {kind}: {error}.") from error
@@ -205,37 +205,37 @@ def _listed(values):
     return array
 
 
-def _numbers(given, spec):
-    if given.dtype == object:
-        others = set(map(type, given.ravel())) - {int, float, bool, type(None)}
+def _numbers(received, spec):
+    if received.dtype == object:
+        others = set(map(type, received.ravel())) - {int, float, bool, type(None)}
         if others:
             raise TypeError(f"received {', '.join(sorted(kind.__name__ for kind in others))}")
         try:
-            given = given.astype("float64")
+            received = received.astype("float64")
         except OverflowError:
-            given = np.array(np.inf)
-        if np.isinf(given).any():
+            received = np.array(np.inf)
+        if np.isinf(received).any():
             raise TypeError("received a number too large for a 64-bit float")
-    if given.dtype.kind not in "biuf":
-        raise TypeError(f"received {given.dtype}")
+    if received.dtype.kind not in "biuf":
+        raise TypeError(f"received {received.dtype}")
     dtype = np.dtype(spec.dtype.as_numpy_dtype)
     if dtype.kind == "f":
         most = np.finfo(dtype).max
-        if given.dtype.kind == "f" and given.dtype.itemsize > dtype.itemsize:
-            given = np.where(np.isfinite(given), np.clip(given, -most, most), given)
-        return given.astype(dtype, copy=False)
+        if received.dtype.kind == "f" and received.dtype.itemsize > dtype.itemsize:
+            received = np.where(np.isfinite(received), np.clip(received, -most, most), received)
+        return received.astype(dtype, copy=False)
     with np.errstate(invalid="ignore"):
-        array = given.astype(dtype)
-    if not np.array_equal(array, given):
+        array = received.astype(dtype)
+    if not np.array_equal(array, received):
         least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
         raise TypeError(f"received values that are not whole numbers from {least} to {most}")
     return array
 
 
-def _texts(given):
-    texts = np.empty(given.size, object)
-    texts[:] = [_bytes(value) for value in given.ravel()]
-    return texts.reshape(given.shape)
+def _texts(received):
+    texts = np.empty(received.size, object)
+    texts[:] = [_bytes(value) for value in received.ravel()]
+    return texts.reshape(received.shape)
 
 
 def _bytes(value):

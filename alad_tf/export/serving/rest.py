@@ -217,9 +217,9 @@ def _check_headers(headers, most_bytes):
     kind, _, parameters = headers.get("content-type", "").lower().partition(";")
     kind, charset = kind.strip(), parameters.partition("charset=")[2].strip(' "')
     if kind not in CONTENT_TYPES or charset not in ("", "utf-8", "utf8", "us-ascii"):
-        told = headers["content-type"][:100]
+        kind = headers["content-type"][:100]
         raise HttpError(
-            415, f"The body has the content type {told!r}; expected application/json in UTF-8."
+            415, f"The body has the content type {kind!r}; expected application/json in UTF-8."
         )
     coding = headers.get("content-encoding", "identity")
     if coding.lower() != "identity":
@@ -229,8 +229,8 @@ def _check_headers(headers, most_bytes):
 
 
 def _too_large(most_bytes):
-    told = f"The body is larger than {most_bytes:,} bytes. Send fewer records at a time."
-    return HttpError(413, told)
+    message = f"The body is larger than {most_bytes:,} bytes. Send fewer records at a time."
+    return HttpError(413, message)
 
 
 async def _refuse(request, error):

@@ -58,8 +58,8 @@ class Connection(H11Protocol):
         """Start the clock when a request is awaited, stop it when its headers have arrived."""
         awaited = self.cycle is None or self.cycle.response_complete
         if awaited and self._deadline is None:
-            told = f"The request's headers took longer than {HEADERS_S} seconds."
-            self._deadline = self.loop.call_later(HEADERS_S, self._hang_up, 408, told)
+            message = f"The request's headers took longer than {HEADERS_S} seconds."
+            self._deadline = self.loop.call_later(HEADERS_S, self._hang_up, 408, message)
         elif not awaited and self._deadline:
             self._deadline.cancel()
             self._deadline = None
