@@ -28,7 +28,7 @@ class AnoGAN(NeuralBaseline):
     the z that the search under the same w ends at.
 
     Args:
-        networks: dict with the rows of "G" and "D".
+        networks: dict with the layers of "G" and "D".
         x_shape: tuple of ints, the shape of one preprocessed sample.
         latent_dim: int, the length of z ~ N(0, 1).
         search_steps: int, Adam steps of a search.
@@ -40,9 +40,9 @@ class AnoGAN(NeuralBaseline):
     Example:
         >>> import numpy as np
         >>> from alad_tf.model.specs import dense
-        >>> rows = dict(G=[dense(8, "relu"), dense(5)], D=[dense(8, "lrelu"), dense(1)])
+        >>> networks = dict(G=[dense(8, "relu"), dense(5)], D=[dense(8, "lrelu"), dense(1)])
         >>> x = np.random.default_rng(0).normal(size=(64, 5)).astype("float32")
-        >>> model = AnoGAN(rows, (5,), 2, search_steps=5, batch_size=32, epochs=2)
+        >>> model = AnoGAN(networks, (5,), 2, search_steps=5, batch_size=32, epochs=2)
         >>> sorted(model.fit(x, verbose=0).scores(x))
         ['weight_0.1', 'weight_0.9']
         >>> model.reconstruct(x[:3]).shape, model.graph()(x[:3])["weight_0.1"].shape

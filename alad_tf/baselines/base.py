@@ -118,8 +118,8 @@ class NeuralBaseline(ScoringModel, Baseline, SteppedModel):
             **config,
             "x_shape": [int(side) for side in config["x_shape"]],
             "networks": {
-                name: [row if isinstance(row, dict) else row.to_config() for row in rows]
-                for name, rows in config["networks"].items()
+                name: [layer if isinstance(layer, dict) else layer.to_config() for layer in specs]
+                for name, specs in config["networks"].items()
             },
         }
         self.make_blocks()

@@ -23,7 +23,7 @@ class DAGMM(NeuralBaseline):
     -log p under the mixture of all training rows.
 
     Args:
-        networks: dict with the rows of "encoder", "decoder" and "estimation"; the estimation
+        networks: dict with the layers of "encoder", "decoder" and "estimation"; the estimation
             network's last row gives logits, one a component.
         x_shape: tuple of one int, the number of features.
         lambda_energy: float, weight of the mean energy.
@@ -39,9 +39,9 @@ class DAGMM(NeuralBaseline):
     Example:
         >>> import numpy as np
         >>> from alad_tf.model.specs import dense
-        >>> rows = dict(encoder=[dense(1)], decoder=[dense(5)], estimation=[dense(2)])
+        >>> networks = dict(encoder=[dense(1)], decoder=[dense(5)], estimation=[dense(2)])
         >>> x = np.random.default_rng(0).normal(size=(64, 5)).astype("float32")
-        >>> model = DAGMM(rows, (5,), batch_size=32, epochs=2).fit(x, verbose=0)
+        >>> model = DAGMM(networks, (5,), batch_size=32, epochs=2).fit(x, verbose=0)
         >>> model.anomaly_score(x).shape
         (64,)
         >>> z, x_reconstructed = model.compress(x)

@@ -13,7 +13,7 @@ class Energy(keras.layers.Layer):
     """E(x) = 0.5 ||x - b'||^2 - sum_j f_j(x).
 
     Args:
-        rows: sequence of `LayerSpec`, f's layers (softplus).
+        specs: sequence of `LayerSpec`, f's layers (softplus).
         **options: as for `Stack`.
 
     Call arguments:
@@ -23,9 +23,9 @@ class Energy(keras.layers.Layer):
         float tensor (B,).
     """
 
-    def __init__(self, rows, **options):
+    def __init__(self, specs, **options):
         super().__init__(autocast=False, name=options["name"])
-        self.f = Stack(rows, last_is_output=False, **{**options, "name": "f"})
+        self.f = Stack(specs, last_is_output=False, **{**options, "name": "f"})
 
     def build(self, input_shape):
         self.offset = self.add_weight(name="offset", shape=input_shape[1:], initializer="zeros")
@@ -46,7 +46,7 @@ class DSEBM(NeuralBaseline):
     Scores: "energy" (DSEBM-e), E(x); "reconstruction_error" (DSEBM-r), ||x - r(x)||_2.
 
     Args:
-        networks: dict with the rows of "f".
+        networks: dict with the layers of "f".
         x_shape: tuple of ints, the shape of one preprocessed sample.
         noise: float, standard deviation of the corruption.
         learning_rate, beta_1, batch_size, epochs, initializer, seed: see `NeuralBaseline`.
