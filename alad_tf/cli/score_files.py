@@ -28,8 +28,8 @@ def write_scores(detector, source, path, console=None, batch=BATCH, options=None
     the output until all are there: after a kill, the same call goes on with the first one that is
     missing. The output itself is whole or absent.
 
-    `batch` rows are in memory at a time; `options` and `note` as for `read_batches`. Returns how many
-    rows there were, and how many are flagged: None without a threshold.
+    `batch` rows are in memory at a time; `options` and `note` as for `read_batches`. Returns how
+    many rows there were, and how many are flagged: None without a threshold.
     """
     path, source = Path(path), Path(source)
     kind = path.suffix.lower()
