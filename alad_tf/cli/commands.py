@@ -22,7 +22,9 @@ app = typer.Typer(
 )
 app.add_typer(detect.app)  # the commands for anyone's data
 app.add_typer(paper.app)  # the paper's tables and figures
-out, err = Console(), Console(stderr=True)
+# without markup: users' names are printed as they are
+out = Console(markup=False, highlight=False)
+err = Console(stderr=True, markup=False, highlight=False)
 
 Entry = Annotated[str, typer.Argument(help="A zoo entry; `alad list` shows them.")]
 
@@ -46,7 +48,7 @@ def describe(entry: Entry):
     import zoo
 
     text = zoo.describe(entry)
-    out.print(Markdown(text) if out.is_terminal else text, markup=False, highlight=False)
+    out.print(Markdown(text) if out.is_terminal else text)
 
 
 @app.command()
@@ -180,7 +182,7 @@ def evaluate(
         counts = [f"{row['flagged'][name]:,}" for name in metrics]
         table.add_row(str(row["label"]), f"{row['train_rows']:,}", f"{row['test_rows']:,}", *counts)
     out.print("Test rows called anomalous, by class and score:", table)
-    out.print(f"counts    {write_flagged(results, run, flagged)}", highlight=False)
+    out.print(f"counts    {write_flagged(results, run, flagged)}", soft_wrap=True)
 
 
 @app.command()
@@ -212,9 +214,9 @@ def export(
         )
     loaded = zoo.load(detector, normal_class=normal_class)
     try:
-        out.print(f"export    {loaded.export(folder, name, version, kind)}", highlight=False)
+        out.print(f"export    {loaded.export(folder, name, version, kind)}", soft_wrap=True)
     except RuntimeError as error:  # the self-check's message says all
-        err.print(f"alad: {error}", markup=False, highlight=False, soft_wrap=True)
+        err.print(f"alad: {error}", soft_wrap=True)
         raise typer.Exit(1) from None
 
 
@@ -237,7 +239,7 @@ def demo(
     )
     out.print(metrics_table("model", result["metrics"]))
     for name, path in result["files"].items():
-        out.print(f"{name:16}{path.resolve()}", highlight=False, soft_wrap=True)
+        out.print(f"{name:16}{path.resolve()}", soft_wrap=True)
 
 
 def _seeds(seed, seeds, jobs, out_dir):
@@ -268,7 +270,7 @@ def _train_one(entry, settings, out_dir, results, data_dir, *options):
     result, folder = train(entry, settings, out_dir, results, data_dir, *options)
     out.print(metrics_table("score", result["metrics"], result["untrained"], entry))
     path = result_path(results, entry.name, settings.variant, settings.seed)
-    out.print(f"detector  {folder / DETECTOR}\nresult    {path}", highlight=False)
+    out.print(f"detector  {folder / DETECTOR}\nresult    {path}", soft_wrap=True)
 
 
 def _train_seeds(entry, settings, seeds, jobs, results, data_dir, **options):
@@ -281,10 +283,10 @@ def _train_seeds(entry, settings, seeds, jobs, results, data_dir, **options):
     if trained:
         out.print(seeds_table(entry, trained))
         path = result_path(results, entry.name, settings.variant, seeds[0])
-        out.print(f"results   {path.parent}", highlight=False)
+        out.print(f"results   {path.parent}", soft_wrap=True)
     if failed:
         names = ", ".join(f"seed {k} (exit code {code})" for k, code in failed.items())
-        err.print(f"Failed: {names}. Their lines above say why.", highlight=False)
+        err.print(f"Failed: {names}. Their lines above say why.", soft_wrap=True)
         raise typer.Exit(1)
 
 
@@ -295,5 +297,5 @@ def main():
     # DivergenceError is a FloatingPointError; importing it by name would import TensorFlow, which
     # costs seconds that `alad --help` has no need to spend
     except (ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
-        err.print(f"alad: {error}", markup=False, highlight=False, soft_wrap=True)
+        err.print(f"alad: {error}", soft_wrap=True)
         raise SystemExit(2) from None

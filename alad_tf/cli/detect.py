@@ -10,10 +10,11 @@ import typer
 from rich.console import Console
 
 app = typer.Typer()
-out, err = Console(), Console(stderr=True)
+# without markup: users' names are printed as they are
+out = Console(markup=False, highlight=False)
+err = Console(stderr=True, markup=False, highlight=False)
 # what is kept while `alad fit` trains
 MEMBER = r"\.?member\d+\.npz.*"
-PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}  # of what users named
 
 Source = Annotated[
     Path, typer.Argument(help="A .csv, .tsv, .parquet, .npy or .npz file, or a folder of images.")
@@ -134,7 +135,7 @@ def tune(
 
     def report(number, values, criterion):
         shown = ", ".join(f"{name} {as_shown(value)}" for name, value in values.items())
-        err.print(f"trial {number}/{trials}  {criterion:.4f}  {shown}", **PLAIN)
+        err.print(f"trial {number}/{trials}  {criterion:.4f}  {shown}", soft_wrap=True)
 
     kept = folder.with_name(f"{folder.name}.trials")
     found = search(rows, kept, trials, score, seed, report)
@@ -170,7 +171,7 @@ def score(
         err.print("Interrupted. The same command goes on with the batches that are missing.")
         raise typer.Exit(130) from None
     flagged = "no threshold" if counts[1] is None else f"{counts[1]:,} flagged"
-    out.print(f"rows      {counts[0]:,}, {flagged}\nscores    {path}", **PLAIN)
+    out.print(f"rows      {counts[0]:,}, {flagged}\nscores    {path}", soft_wrap=True)
 
 
 @app.command()
@@ -207,7 +208,7 @@ def explain(
         if explanation.columns:
             out.print(reasons_table(explanation, place, f"row {data.ids[row]}"))
     for picture in draw_reasons(folder, explanation, data, chosen):
-        out.print(f"picture   {picture}", **PLAIN)
+        out.print(f"picture   {picture}", soft_wrap=True)
 
 
 @app.command()
@@ -244,8 +245,8 @@ def serve(
         if not (folder / METADATA).is_file():
             folder = zoo.load(detector, normal_class=normal_class).export(scratch)
         server = Server(folder, host, port, grpc_port, most_mib * 2**20, grace)
-        out.print(f"REST      {server.url}:predict", highlight=False, soft_wrap=True)
-        out.print(f"gRPC      {server.grpc_address}", highlight=False)
+        out.print(f"REST      {server.url}:predict", soft_wrap=True)
+        out.print(f"gRPC      {server.grpc_address}", soft_wrap=True)
         server.run()
     out.print("stopped")
 
@@ -264,7 +265,7 @@ def _read(source, size, exclude, label, categorical, options):
 
 
 def _note(line):
-    err.print(f"read      {line}", **PLAIN)
+    err.print(f"read      {line}", soft_wrap=True)
 
 
 def _require_own(folder, source):
@@ -303,15 +304,15 @@ def _fit(data, folder, options):
     estimator.detector_.metadata["input"] = data.origin
     estimator.save(folder)
     shutil.rmtree(partial, ignore_errors=True)
-    out.print(f"threshold {estimator.detector_.threshold_rule}", **PLAIN)
-    out.print(f"detector  {folder}", **PLAIN)
+    out.print(f"threshold {estimator.detector_.threshold_rule}", soft_wrap=True)
+    out.print(f"detector  {folder}", soft_wrap=True)
     try:  # the detector is safe by now, whatever happens to its pictures
         with adding_to(folder, "report") as report:
             name = write_fit_report(report, estimator.detector_, data, err).name
     except Exception as error:
-        err.print(f"No report: {type(error).__name__}: {error}", style="yellow", **PLAIN)
+        err.print(f"No report: {type(error).__name__}: {error}", style="yellow", soft_wrap=True)
         raise typer.Exit(1) from error
-    out.print(f"report    {folder / 'report' / name}", **PLAIN)
+    out.print(f"report    {folder / 'report' / name}", soft_wrap=True)
 
 
 def _size(text):

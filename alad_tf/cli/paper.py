@@ -11,7 +11,9 @@ from rich.table import Table
 from alad_tf.experiments import RESULTS
 
 app = typer.Typer()
-out, err = Console(), Console(stderr=True)
+# without markup: users' names are printed as they are
+out = Console(markup=False, highlight=False)
+err = Console(stderr=True, markup=False, highlight=False)
 Results = Annotated[Path, typer.Option(help="Folder of the results JSONs.")]
 DataDir = Annotated[
     Path | None,
@@ -60,7 +62,7 @@ def reproduce(
         out.print(table)
     states = Counter(job.state for job in jobs_planned)
     counts = [f"{states[name]} {name}" for name in ("done", "stale", "to do") if states[name]]
-    out.print(f"runs      {', '.join(counts) or 'none needed'}", highlight=False)
+    out.print(f"runs      {', '.join(counts) or 'none needed'}", soft_wrap=True)
     if plan:
         return
     try:
@@ -72,10 +74,10 @@ def reproduce(
     _report(list(entries.values()), results, path)
     for what, reasons in (("run", missing), ("made", unmade)):
         for name, why in reasons.items():
-            err.print(f"not {what}: {name}: {why}", markup=False, highlight=False, soft_wrap=True)
+            err.print(f"not {what}: {name}: {why}", soft_wrap=True)
     if failed:
         labels = ", ".join(f"{label} (exit code {code})" for label, code in failed.items())
-        err.print(f"Failed: {labels}. Their lines above say why.", highlight=False)
+        err.print(f"Failed: {labels}. Their lines above say why.", soft_wrap=True)
     due = {job.entry.dataset for job in jobs_planned if job.state != "done"}
     if failed or unmade or (missing and due <= set(missing)):
         raise typer.Exit(1)
@@ -94,10 +96,10 @@ def _report(entries, results, path):
     from alad_tf.experiments.card import write_cards
     from alad_tf.experiments.report import write_readme, write_report
 
-    out.print(f"report    {write_report(entries, results, path)}", highlight=False)
+    out.print(f"report    {write_report(entries, results, path)}", soft_wrap=True)
     # the README and the cards are the project's: what someone ran elsewhere does not belong there
     project = Path(zoo.__file__).resolve().parents[1]
     if results.resolve().parent == project:
         out.print(f"readme    {write_readme(entries, results, project / 'README.md')}")
         for card in write_cards(entries, results):
-            out.print(f"card      {card}", highlight=False)
+            out.print(f"card      {card}", soft_wrap=True)
