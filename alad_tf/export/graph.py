@@ -28,9 +28,14 @@ def require_exportable(detector):
     return preprocessor
 
 
-def require_place(folder):
-    """Refuse a destination that holds anything but an export; errors as for `check_place`."""
+def require_place(folder, file):
+    """Refuse a destination that holds anything but an export of one format, known by a file."""
     check_place(folder, exported_earlier)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / file).is_file():
+        raise FileExistsError(
+            f"{folder} holds an export of another format: there is no {file} in it. Choose another "
+            "folder, name or version."
+        )
 
 
 def exported_earlier(folder):

@@ -64,7 +64,7 @@ def export_portable(detector, folder, kind):
             f"received the format {kind!r}; expected one of {sorted(CONVERTERS)} or saved_model."
         )
     preprocessor, folder = require_exportable(detector), Path(folder)
-    require_place(folder)
+    require_place(folder, f"model.{kind}")
     graph = graph_of(detector)
     function, specs = portable(detector, graph)
     content = CONVERTERS[kind](tf.function(function), specs, module_of(preprocessor, graph))

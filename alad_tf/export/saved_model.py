@@ -118,7 +118,7 @@ def export(detector, folder):
     Source: ALAD, Algorithm 1.
     """
     preprocessor, folder = require_exportable(detector), Path(folder)
-    require_place(folder)
+    require_place(folder, METADATA)
     with replacing_folder(folder, exported_earlier) as temporary:
         graph = graph_of(detector)
         module = module_of(preprocessor, graph)

@@ -28,7 +28,8 @@ def test_an_export_that_is_wrong_leaves_the_old_one(tmp_path, monkeypatch):
     scorer = Scorer.from_alad(tiny_model(jit_compile=False))
     detector = Detector(VectorPreprocessor().fit(tiny_data()), scorer)
     (tmp_path / "1" / METADATA).parent.mkdir(parents=True)
-    (tmp_path / "1" / METADATA).write_text("{}")  # an old export, as far as one is looked at
+    # an export of an earlier version, as far as one is looked at
+    (tmp_path / "1" / METADATA).write_text('{"sha256": {}}')
     right = detector.scorer.call
 
     def wrong(x, training=False):
@@ -40,7 +41,7 @@ def test_an_export_that_is_wrong_leaves_the_old_one(tmp_path, monkeypatch):
     ) as raised:
         export(detector, tmp_path / "1")
     assert f"Nothing was written to {tmp_path / '1'}" in str(raised.value)
-    assert (tmp_path / "1" / METADATA).read_text() == "{}"
+    assert (tmp_path / "1" / METADATA).read_text() == '{"sha256": {}}'
     assert [path.name for path in (tmp_path / "1").iterdir()] == ["assets.extra"]
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
