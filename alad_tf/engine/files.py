@@ -293,11 +293,15 @@ def read_json(path):
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is not JSON.
+        ValueError: the file is not JSON; NaN and infinity are none.
     """
+
+    def refuse(word):
+        raise ValueError(f"{word} is not JSON")
+
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON ({error}). Was it cut or edited?") from error
 
 
@@ -451,7 +455,7 @@ def _keep_modes(old, new):
     new.chmod(0o777 & ~umask)
     if old.exists():
         shutil.copymode(old, new)
-        for name in _files(new):
+        for name in [*_files(new), MANIFEST]:
             if (old / name).is_file():
                 shutil.copymode(old / name, new / name)
 
