@@ -12,7 +12,7 @@ from rich.console import Console
 app = typer.Typer()
 out, err = Console(), Console(stderr=True)
 # what is kept while `alad fit` trains
-MEMBER = r"\.?member\d+\.npz.*"
+MEMBER = r"(\.|damaged-)?member\d+\.npz.*"
 PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}  # of what users named
 
 Source = Annotated[

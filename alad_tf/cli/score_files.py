@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from alad_tf.data.user_files import BATCH, ReadOptions, count_rows, read_batches
-from alad_tf.engine.callbacks import identity_of
 from alad_tf.engine.files import write_text
 from alad_tf.engine.progress import counted
+from alad_tf.engine.state_file import identity_of
 
 KINDS = (".csv", ".parquet")
 _HEADERS = (b"row,score", b"row,score,p_value", b"row,score,is_anomaly")

@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 try:
@@ -303,6 +304,21 @@ def read_json(path):
         return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON ({error}). Was it cut or edited?") from error
+
+
+def set_aside(path, reason):
+    """Rename a damaged file or folder that its owner can do without, with a warning.
+
+    Args:
+        path: Path; it becomes `damaged-<name>`, in the place of an earlier one.
+        reason: str or exception, for the warning.
+    """
+    aside = path.with_name(f"damaged-{path.name}")
+    if aside.is_dir():
+        shutil.rmtree(aside)
+    os.replace(path, aside)
+    text = f"{path} is damaged ({reason}). It was renamed to {aside.name}, and work goes on without"
+    warnings.warn(f"{text} it.", stacklevel=3)
 
 
 def with_block(text, begin, end, lines, where):
