@@ -242,7 +242,7 @@ def sha256(path, sync=False):
 
 
 def write_text(path, text):
-    """Write a text file through a temporary name; an old file's mode is kept, a link is followed.
+    """Write a text file, as `write_bytes` does, in UTF-8.
 
     Args:
         path: str or Path; its folder is made.
@@ -255,12 +255,25 @@ def write_text(path, text):
         >>> write_text(Path(tempfile.mkdtemp()) / "a.txt", "a").read_text()
         'a'
     """
+    return write_bytes(path, text.encode())
+
+
+def write_bytes(path, content):
+    """Write a file through a temporary name; an old file's mode is kept, a link is followed.
+
+    Args:
+        path: str or Path; its folder is made.
+        content: bytes.
+
+    Returns:
+        Path of the file.
+    """
     place = Path(os.path.realpath(path))
     place.parent.mkdir(parents=True, exist_ok=True)
     home, prefix = _beside(place)
     temporary = home / f"{prefix}{os.getpid()}{PARTIAL}"
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
         if place.exists():
             shutil.copymode(place, temporary)
         os.replace(temporary, place)

@@ -125,9 +125,9 @@ def _at_most(most, path):
     def make(then, **options):
         nonlocal left
         value = options["initial_value"]
-        with tf.Graph().as_default():  # what it would be, without computing it
-            shape = (value() if callable(value) else value).shape
-        left -= math.prod(shape)
+        if callable(value):  # traced, for its shape, and not computed
+            value = tf.function(value, autograph=False).get_concrete_function().outputs[0]
+        left -= math.prod(value.shape)
         if left < 0:
             raise ValueError(
                 f"its networks need more than {most:,} numbers, which {path.name} does not hold"
@@ -153,7 +153,7 @@ def count_numbers(path):
                 raise ValueError(f"{name} claims {claimed:,} bytes, and {stored:,} are there")
             found.append(item.size)
 
-    with blaming(path, "hold weights"), h5py.File(path) as file:
+    with blaming(path, "hold the weights of this architecture"), h5py.File(path) as file:
         file.visititems(look)
     return sum(found)
 
