@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -122,8 +123,8 @@ def adding_to(folder, name):
     """Give a temporary folder whose files then join `folder/name`, and the manifest of `folder`.
 
     Args:
-        folder: str or Path that `replacing_folder` wrote.
-        name: str, a folder in it.
+        folder: str or Path, such as `replacing_folder` wrote; it is made. What else is in it stays.
+        name: str, a folder in it, or ".".
 
     Yields:
         Path of the temporary folder.
@@ -142,22 +143,48 @@ def adding_to(folder, name):
         ['report/fit.md']
     """
     folder = Path(os.path.realpath(folder))
+    folder.mkdir(parents=True, exist_ok=True)
     with _partial_folder(folder, ".") as temporary:
         yield temporary
         names = [Path(name, n).as_posix() for n in _files(temporary)]
-        taken = [n for n in names if n in _others(folder)]
+        listed = read_manifest(folder)
+        taken = [n for n in names if not _is_free(folder / n, {listed.get(n)})]
         if taken:
             raise FileExistsError(
                 f"{folder / taken[0]} was not written by this program, or was changed since. Move "
                 "it away first."
             )
-        listed = read_manifest(folder)
         listed |= {n: sha256(temporary / Path(n).relative_to(name)) for n in names}
         for n in names:
             place = folder / n
             place.parent.mkdir(parents=True, exist_ok=True)
             os.replace(temporary / Path(n).relative_to(name), place)
         write_json(folder / MANIFEST, listed)
+
+
+def check_adding(folder, pattern):
+    """Refuse a folder where a file that `adding_to` may write is somebody else's.
+
+    Args:
+        folder: str or Path; it may not exist yet.
+        pattern: str, a regular expression of the names that may be written.
+
+    Raises:
+        FileExistsError: such a file is not in the manifest, or was changed since; or `folder` is a
+            file.
+    """
+    folder = Path(os.path.realpath(folder))
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file; expected a folder's name. Choose another name.")
+    accepted = read_manifest(folder)
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not re.fullmatch(pattern, path.name):
+            continue
+        if not _is_listed(path, {accepted.get(path.name)}):
+            raise FileExistsError(
+                f"{path} was not written by this program, or was changed since. Nothing was "
+                "changed. Choose another folder, or move it away first."
+            )
 
 
 def write_manifest(folder):
@@ -396,6 +423,11 @@ def _others(folder, earlier=None):
 
 def _is_listed(path, digests):
     return bool(digests) and path.is_file() and not path.is_symlink() and sha256(path) in digests
+
+
+def _is_free(path, digests):
+    """Whether a file may be written at a place: nothing is there, or what this program wrote."""
+    return not (path.exists() or path.is_symlink()) or _is_listed(path, digests)
 
 
 def _is_empty(path):
