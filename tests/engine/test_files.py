@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from alad_tf.engine import files
-from alad_tf.engine.callbacks import StateFile, identity_of
 from alad_tf.engine.files import (
     MANIFEST,
     adding_to,
@@ -27,6 +26,7 @@ from alad_tf.engine.files import (
     write_json,
     write_text,
 )
+from alad_tf.engine.state_file import StateFile, identity_of
 
 
 def write(path, known=None, **files):
