@@ -21,6 +21,7 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Annotated
 
 import hypothesis
 import typer
@@ -29,6 +30,7 @@ from alad_tf.engine import machine
 from benchmarks.common import console, show, write
 
 ROOT = Path(__file__).resolve().parents[1]
+OUTCOMES = ("answered", "refused", "finding")
 CHUNK = 250  # inputs that one run of hypothesis draws
 HANG_S = 10
 DEAD_S = 120  # a process that has begun no input for so long is killed
@@ -250,8 +252,8 @@ def main(
     seed: int = 0,
     jobs: int = 0,
     save: bool = True,
-    worker: bool = typer.Option(False, hidden=True),
-    words: list[str] = typer.Argument(None, hidden=True),
+    worker: Annotated[bool, typer.Option(hidden=True)] = False,
+    words: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
 ):
     """Try inputs on all targets; write results/benchmarks/fuzz.json.
 

@@ -81,7 +81,7 @@ class Target:
 
 
 class _Files(Target):
-    """A file is read at once, in pieces, and from its middle: the same rows, or an error by name."""
+    """A file read at once, in pieces, from its middle: the same rows, or an error with its name."""
 
     def read(self, path, **how):
         from alad_tf.data.user_files import read_all, read_batches
