@@ -118,7 +118,7 @@ def test_text_and_gaps_travel(mixed):
         ({"instances": [[1.0] * 29]}, 400, r"must have shape \('N', 30\); received \(1, 29\)"),
         ({"instances": [["a"] * 30]}, 400, "'x' must be float32"),
         ({"instances": [[1.0] * 30, [1.0]]}, 400, "'x' must be float32"),
-        ({"instances": [[float("nan")] * 30]}, 400, "NaN is not JSON"),
+        ({"instances": [[float("nan")] * 30]}, 400, "Records must be finite"),
         ({"instances": [[None] * 30]}, 400, "Records must be finite"),
         ({"inputs": {"y": [[1.0] * 30]}}, 400, r"takes \['x'\]; received \['y'\]"),
         ({"instances": [[1.0] * 30], "signature_name": "none"}, 404, "Unknown signature 'none'"),

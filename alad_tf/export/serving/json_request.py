@@ -209,8 +209,13 @@ def _unique(pairs):
     return found
 
 
-def _no_constant(text):
-    raise RequestError(f"{text} is not JSON. Records are finite; a gap in a column is null.")
+def _constant(text):
+    """NaN is a gap, as TensorFlow Serving and Python's `json.dumps` write it; nothing is infinite."""
+    if text != "NaN":
+        raise RequestError(
+            f"Records are finite; received {text}. A gap in a column is null or NaN."
+        )
+    return float("nan")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)

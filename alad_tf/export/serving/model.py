@@ -12,7 +12,6 @@ import tensorflow as tf
 from PIL import Image
 
 from alad_tf.export.graph import METADATA
-from alad_tf.export.inputs import ENCODED, SERIALIZED
 
 DEFAULT = "serving_default"
 BLOCK = 1024  # records that are scored at a time: memory does not grow with a request
@@ -254,9 +253,9 @@ def _bytes(value):
 
 def _pictures(signature, block):
     """The encoded images of a block, as bytes; none where they come as arrays."""
-    if signature == ENCODED:
+    if signature == "encoded_images":
         yield from block["encoded"]
-    elif signature == SERIALIZED:
+    elif signature == "serialized_examples":
         for content in block["examples"]:
             try:
                 example = tf.train.Example.FromString(content)
