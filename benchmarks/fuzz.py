@@ -32,7 +32,7 @@ from benchmarks.common import console, show, write
 ROOT = Path(__file__).resolve().parents[1]
 OUTCOMES = ("answered", "refused", "finding")
 CHUNK = 250  # inputs that one run of hypothesis draws
-HANG_S = 10
+HANG_S, WALL_S = 10, 60  # seconds of the processor, and of the clock: others may keep it busy
 DEAD_S = 120  # a process that has begun no input for so long is killed
 SHRINK_S = 20
 MOST_GROWTH = 2**30
@@ -60,8 +60,11 @@ def problem_of(target, value):
     def hang(*_):
         raise Hang(f"longer than {HANG_S} s")
 
-    before = signal.signal(signal.SIGALRM, hang)
-    signal.setitimer(signal.ITIMER_REAL, HANG_S)
+    timers = ((signal.SIGPROF, signal.ITIMER_PROF, HANG_S),)
+    timers += ((signal.SIGALRM, signal.ITIMER_REAL, WALL_S),)
+    before = {number: signal.signal(number, hang) for number, *_ in timers}
+    for _, timer, seconds in timers:
+        signal.setitimer(timer, seconds)
     try:
         outcome, problem = target.run(value), None
     except target.errors:
@@ -71,8 +74,9 @@ def problem_of(target, value):
     except BaseException as error:  # also what no code should raise
         outcome, problem = "finding", (_kind(error), f"{type(error).__name__}: {error}"[:SHOWN])
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, timer, _ in timers:
+            signal.setitimer(timer, 0)
+            signal.signal(number, before[number])
     growth = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory)
     if problem is None and growth > MOST_GROWTH:
         outcome, problem = "finding", ("memory", f"{growth / 2**20:,.0f} MiB more memory")
@@ -153,6 +157,8 @@ def work(name, count, seed, home, first=0, until=None):
     os.dup2(2, 1)  # what else is printed is no part of the answer
     with tempfile.TemporaryDirectory(prefix="fuzz_") as scratch:
         target = TARGETS[name](home, scratch)
+        for value in target.good:  # what is imported and compiled once takes seconds
+            target.run(value)
         _limit_memory()
         with open(_state(home, name, seed), "wb", buffering=0) as state:
 

@@ -66,11 +66,12 @@ class Target:
         name: str, for the report.
         share: float, of all inputs.
         errors: tuple of exceptions by which an input is refused.
+        good: sequence of inputs that are answered, tried first.
         home: Path, where `prepare` left its samples.
         scratch: Path, a folder for this process.
     """
 
-    errors = (ValueError, OSError)
+    errors, good = (ValueError, OSError), ()
 
     def __init__(self, home, scratch):
         self.home, self.scratch = Path(home), Path(scratch)
@@ -368,6 +369,7 @@ class Artefacts(Target):
     """Saved detectors: damaged, or edited and the manifest made right again."""
 
     name, share = "saved detectors", 0.012
+    good = [((name, "config.json"), "json", [], False) for name in ("alad", "mixed", "images")]
 
     @classmethod
     def prepare(cls, home):
@@ -408,7 +410,8 @@ class Artefacts(Target):
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.home / "detectors" / name, folder)
         path, before = folder / file, (folder / file).read_bytes()
-        path.write_bytes(edit if kind == "bytes" else _edited(before, edit))
+        if edit:
+            path.write_bytes(edit if kind == "bytes" else _edited(before, edit))
         changed = path.read_bytes() != before
         if mend and file != MANIFEST:
             write_manifest(folder)
@@ -482,6 +485,20 @@ def _json_values():
     )
 
 
+FINITE = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+def _vector(number):
+    """30 numbers, of which up to four are drawn: drawing all takes long."""
+    some = st.lists(st.tuples(st.integers(0, 29), number), max_size=4)
+    return some.map(lambda pairs: [dict(pairs).get(place, 1.0) for place in range(30)])
+
+
+def _pixels(content):
+    rows = [content[begin : begin + 8] for begin in range(0, len(content), 8)]
+    return [[[value] for value in row] for row in rows]
+
+
 class Rest(_Served):
     """Bodies, routes and headers of requests, through the server's application."""
 
@@ -498,70 +515,60 @@ class Rest(_Served):
     @property
     def inputs(self):
         number = st.one_of(st.floats(width=32), st.sampled_from(VALUES), st.integers(-9, 9))
-        vector = st.one_of(
-            st.lists(number, min_size=30, max_size=30), st.lists(number, max_size=40), number
-        )
-        mixed = st.fixed_dictionaries(
-            {"size__m_": number, "kind": st.one_of(st.sampled_from(ODD), number)},
-            optional={"more": number},
-        )
-        image = st.lists(
-            st.lists(st.lists(st.integers(-1, 256), min_size=1, max_size=1)), max_size=8
-        )
-        good = {
-            "alad": {"instances": [[1.5] * 30, [-2] * 30]},
-            "mixed": {"instances": [{"size__m_": 1, "kind": "ä"}, {"size__m_": None, "kind": ""}]},
-            "images": {"instances": [[[[7]] * 8] * 8]},
+        text = st.one_of(st.sampled_from(ODD), st.text(max_size=5), number)
+        # of each export: records that it takes, and records that may be odd
+        records = {
+            "alad": (_vector(FINITE), st.one_of(_vector(number), st.lists(number, max_size=40))),
+            "mixed": (
+                st.fixed_dictionaries({"size__m_": FINITE, "kind": st.text(max_size=3)}),
+                st.fixed_dictionaries({"size__m_": number, "kind": text}, optional={"x": number}),
+            ),
+            "images": (
+                st.binary(min_size=64, max_size=64).map(_pixels),
+                st.binary(max_size=70).map(_pixels),
+            ),
         }
-        bodies = [json.dumps(body).encode() for body in good.values()]
-        bodies += [
+        signatures = ["scores", "serving_default", "reconstruct", "x", None, 1]
+        signatures += ["encoded_images", "serialized_examples"]
+        bodies = [
+            b'{"instances": [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, '
+            b"20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30]]}",
+            b'{"instances": [{"size__m_": 1, "kind": "b"}, {"size__m_": null, "kind": ""}]}',
             b'{"inputs": {"size__m_": [1, 2], "kind": ["b", "c"]}}',
-            b'{"signature_name": "reconstruct", "instances": [[1,2,3]]}',
             b'{"signature_name": "encoded_images", "instances": [{"b64": "iVBORw0KGgo="}]}',
             b'{"signature_name": "serialized_examples", "instances": [{"b64": "CgA="}]}',
         ]
-        record = st.one_of(vector, mixed, image, _json_values())
-        fields = st.fixed_dictionaries(
-            {"instances": st.one_of(st.lists(record, max_size=4), _json_values())},
-            optional={
-                "signature_name": st.sampled_from(["scores", "serving_default", "x", None, 1])
-            },
-        )
-        columns = st.fixed_dictionaries({"inputs": _json_values()})
-        valid = st.lists(
-            st.lists(
-                st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=30, max_size=30
-            ),
-            min_size=1,
-            max_size=3,
-        )
-        asked = st.one_of(
-            valid.map(lambda rows: {"instances": rows}), fields, columns, _json_values()
-        )
-        body = st.one_of(
-            asked.map(_json), asked.map(_json), mutated(bodies), st.binary(max_size=40)
-        )
-        route = st.sampled_from(
-            ["/v1/models/{}:predict"] * 12
-            + ["/v1/models/{}/versions/1:predict", "/v1/models/{}/versions/x:predict"]
-            + [
-                "/v1/models/{}",
-                "/v1/models/{}/metadata",
-                "/healthz",
-                "/",
-                "/v1/models/\udcff:predict",
-            ]
-        )
-        headers = st.sampled_from(
-            [{}] * 8
-            + [{"content-type": "application/json; charset=latin-1"}, {"content-type": "a/b"}]
-            + [{"content-encoding": "gzip"}, {"content-length": "999999999"}]
-        )
-        method = st.sampled_from(["POST"] * 9 + ["GET", "PUT"])
-        return st.tuples(st.sampled_from(sorted(self.apps)), method, route, headers, body)
+        routes = ["/v1/models/{}"] + ["/v1/models/{}/metadata", "/healthz", "/"]
+        routes += ["/v1/models/{}/versions/x:predict", "/v1/models/\udcff:predict"]
+        headers = [{"content-type": "application/json; charset=latin-1"}, {"content-type": "a/b"}]
+        headers += [{"content-encoding": "gzip"}, {"content-length": "999999999"}]
+        other = st.one_of(
+            st.fixed_dictionaries({"inputs": _json_values()}),
+            st.fixed_dictionaries({"instances": _json_values()}),
+            _json_values(),
+        ).map(_json)
+        predict = st.sampled_from(["/v1/models/{}:predict", "/v1/models/{}/versions/1:predict"])
+        made = []
+        for name, (right, odd) in records.items():
+            rows = st.lists(right, min_size=1, max_size=4)
+            asked = [rows.map(lambda rows: {"instances": rows})] * 2
+            for some in (rows, st.lists(odd, max_size=4), st.lists(st.one_of(right, odd))):
+                fields = {"instances": some, "signature_name": st.sampled_from(signatures)}
+                asked.append(st.fixed_dictionaries(fields))
+                asked.append(some.map(lambda rows: {"instances": rows}))
+            no_headers, model, body = st.just({}), st.just(name), st.one_of(asked).map(_json)
+            usual = st.tuples(model, st.just("POST"), predict)
+            made.append(st.tuples(usual, no_headers, body))
+            made.append(st.tuples(usual, no_headers, body))
+            unusual = st.one_of(other, other, mutated(bodies), st.binary(max_size=40))
+            made.append(st.tuples(usual, no_headers, unusual))
+            method, route = st.sampled_from(["GET", "POST", "PUT"]), st.sampled_from(routes)
+            first = st.one_of(usual, st.tuples(model, method, route))
+            made.append(st.tuples(first, st.sampled_from([{}, *headers]), body))
+        return st.one_of(made)
 
     def run(self, value):
-        name, method, route, headers, body = value
+        (name, method, route), headers, body = value
         path = route.format(name)
         status, answer = self.loop.run_until_complete(
             _ask(self.apps[name], method, path, headers, body)
@@ -678,22 +685,42 @@ class Grpc(_Served):
         )
         dtypes = st.one_of(st.sampled_from([1, 2, 3, 4, 7, 9, 10, 14, 19]), st.integers(0, 200))
         tensor = st.tuples(dtypes, shape, values)
-        whole = st.lists(st.floats(width=32, allow_nan=False), min_size=30, max_size=30)
-        right = whole.map(lambda row: (1, (1, 30), {"float_val": row}))
-        names = st.sampled_from(["x", "images", "kind", "size__m_", "encoded", "examples", "\0"])
-        inputs = st.dictionaries(names, st.one_of(tensor, right), max_size=3)
-        signature = st.sampled_from(
-            ["", "", "scores", "serialized_examples", "encoded_images", "?"]
+        vectors = _vector(st.floats(width=32)).map(lambda row: (1, (1, 30), {"float_val": row}))
+        numbers = st.floats(width=32).map(lambda one: (1, (1,), {"float_val": [one]}))
+        texts = st.binary(max_size=5).map(lambda one: (7, (1,), {"string_val": [one]}))
+        pixels = st.binary(min_size=64, max_size=64)
+        images = pixels.map(lambda one: (4, (1, 8, 8, 1), {"tensor_content": one}))
+        coded = (
+            st.fixed_dictionaries({"encoded": texts}),
+            st.fixed_dictionaries({"examples": texts}),
         )
-        drawn = st.tuples(st.just("fields"), inputs, signature)
+        names = st.sampled_from(["x", "images", "kind", "size__m_", "encoded", "examples", "\0"])
+        odd = st.dictionaries(names, tensor, max_size=3)
+        signature = st.sampled_from(["", "scores", "serialized_examples", "encoded_images", "?"])
+        made = []
+        for name, right in {
+            "alad": {"x": vectors},
+            "mixed": {"size__m_": numbers, "kind": texts},
+            "images": {"images": images},
+        }.items():
+            whole = st.fixed_dictionaries(right)
+            mixed = st.fixed_dictionaries(
+                {key: st.one_of(tensor, tensor, v) for key, v in right.items()}
+            )
+            fields, model = st.just("fields"), st.just(name)
+            usual = st.sampled_from(["", "", "scores"])
+            made += [
+                st.tuples(model, st.tuples(fields, whole, usual)),
+                st.tuples(model, st.tuples(fields, mixed, usual)),
+                st.tuples(model, st.tuples(fields, st.one_of(odd, mixed, *coded), signature)),
+            ]
         good = [
             _message("alad", {"x": tf.zeros((2, 30))}),
             _message("mixed", {"size__m_": [1.0], "kind": ["ä"]}),
             _message("images", {"images": tf.zeros((1, 8, 8, 1), tf.uint8)}),
         ]
         edited = st.tuples(st.just("bytes"), mutated([one.SerializeToString() for one in good]))
-        model = st.sampled_from(sorted(self.services))
-        return st.tuples(model, st.one_of(drawn, drawn, edited))
+        return st.one_of(*made, st.tuples(st.sampled_from(sorted(self.services)), edited))
 
     def run(self, value):
         import tensorflow as tf
@@ -747,6 +774,16 @@ class Commands(Target):
     """Arguments of `alad`: an answer or one line of error, and nobody's files changed."""
 
     name, share = "command lines", 0.008
+    good = (
+        ["list"],
+        ["describe", "kdd99_alad"],
+        ["score", "alad", "rows.npy", "--out", "new.csv"],
+        ["explain", "alad", "rows.npy", "--out", "new"],
+        ["fit", "table.csv", "--out", "new"],
+        ["tune", "table.csv", "--out", "new"],
+        ["export", "alad", "new"],
+        ["train", "breast_cancer_alad"],
+    )
     errors = (ValueError,)
     KEPT = ("thesis.txt", "table.csv", "odd.csv", "rows.npy", "folder/notes.md", "photos/a.png")
     LONG = (  # where commands begin work that takes long, or reach for the network

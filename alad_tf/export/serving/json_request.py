@@ -210,7 +210,7 @@ def _unique(pairs):
 
 
 def _constant(text):
-    """NaN is a gap, as TensorFlow Serving and Python's `json.dumps` write it; nothing is infinite."""
+    """NaN is a gap, as TensorFlow Serving and `json.dumps` have it; nothing is infinite."""
     if text != "NaN":
         raise RequestError(
             f"Records are finite; received {text}. A gap in a column is null or NaN."
