@@ -10,6 +10,7 @@ import contextlib
 import functools
 import hashlib
 import http.server
+import inspect
 import os
 import random
 import shutil
@@ -157,8 +158,8 @@ class Case:
         return folder
 
     def start(self, folder, more=()):
-        if self.command.output.endswith(".csv") and (folder / self.command.output).exists():
-            more = (*more, "--overwrite")
+        if self.name == "score" and (folder / self.command.output).exists():
+            more = (*more, *_overwrite())
         return start(self.command, folder, more, self.package, self.url)
 
     def end(self, process, signal_at=None, number=signal.SIGKILL):
@@ -196,6 +197,14 @@ class Case:
         if code or found != self.expected or left:
             console.print(self.name, code, found, left, errors[-500:], markup=False)
         shutil.rmtree(folder)
+
+
+@functools.cache
+def _overwrite():
+    """What `alad score` needs to replace scores, in versions that ask for it."""
+    from alad_tf.cli.detect import score
+
+    return ("--overwrite",) if "overwrite" in inspect.signature(score).parameters else ()
 
 
 def signals(case, row, count, number, seed):

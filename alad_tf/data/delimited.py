@@ -286,9 +286,9 @@ class _Seen:
         self.first_alike = None
 
     def add(self, cells, lines, decimal):
+        cells = _trimmed(cells)
         present = pc.is_valid(cells)
-        lines = lines[present.to_numpy(zero_copy_only=False)]
-        cells = _trimmed(cells.filter(present))
+        lines, cells = lines[present.to_numpy(zero_copy_only=False)], cells.filter(present)
         number = pc.match_substring_regex(cells, _number(decimal))
         numbers = cells.filter(number)
         self.cells += len(cells)

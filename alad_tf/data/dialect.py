@@ -13,7 +13,6 @@ import io
 import lzma
 import re
 import zipfile
-import zlib
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -348,8 +347,10 @@ def refusals(name, line=None):
         ) from error
     except csv.Error as error:
         raise ValueError(f"{name}, near line {line() if line else 1}: {error}.") from error
-    except (EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, OSError) as error:
-        raise ValueError(f"{name} cannot be read: {error}.") from error
+    except Exception as error:  # decompressors raise whatever damage makes happen to them
+        if isinstance(error, ValueError) and str(error).startswith(str(name)):
+            raise
+        raise ValueError(f"{name} cannot be read: {error or type(error).__name__}.") from error
 
 
 @contextlib.contextmanager

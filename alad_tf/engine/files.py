@@ -43,7 +43,8 @@ def replacing_folder(path, known=None):
     Args:
         path: str or Path, the destination.
         known: function of a folder: names (set of str) of files in it that are this program's,
-            whatever they hold and though no manifest lists them.
+            whatever they hold and though no manifest lists them; of empty folders with a slash at
+            the end.
 
     Yields:
         Path of the temporary folder.
@@ -65,6 +66,7 @@ def replacing_folder(path, known=None):
     inside = _must_stay(path)
     with _partial_folder(*((path, ".") if inside else _beside(path))) as temporary:
         yield temporary
+        _remove_empty(temporary)  # a manifest lists files: an empty folder would be somebody else's
         write_manifest(temporary)
         _keep_modes(path, temporary)
         check_place(path, known)  # once more: the body may have taken hours
@@ -406,19 +408,15 @@ def _is_partial(name):
 
 def _others(folder, known=None):
     """Names in a folder that this program did not write, or that were changed since."""
-    manifests = [p for p in (folder, *folder.glob(f".*{PARTIAL}")) if (p / MANIFEST).is_file()]
-    if manifests:
-        accepted = {}
-        for place in manifests:  # a partial folder's: of a write that was cut short
-            with contextlib.suppress(ValueError):
-                for name, digest in read_manifest(place).items():
-                    accepted.setdefault(name, set()).add(digest)
-        others = {n for n in _files(folder) if not _is_listed(folder / n, accepted.get(n, ()))}
-    else:
-        others = set(_files(folder))
+    accepted = {}
+    for place in (folder, *folder.glob(f".*{PARTIAL}")):  # a partial one's: of a write in progress
+        with contextlib.suppress(ValueError):
+            for name, digest in read_manifest(place).items():
+                accepted.setdefault(name, set()).add(digest)
+    others = {n for n in _files(folder) if not _is_listed(folder / n, accepted.get(n, ()))}
+    others |= {f"{p.relative_to(folder).as_posix()}/" for p in folder.rglob("*") if _is_empty(p)}
     if others and known:
         others -= known(folder)
-    others |= {f"{p.relative_to(folder).as_posix()}/" for p in folder.rglob("*") if _is_empty(p)}
     return {name for name in others if Path(name).name not in COMPANIONS}
 
 
@@ -429,6 +427,13 @@ def _is_listed(path, digests):
 def _is_free(path, digests):
     """Whether a file may be written at a place: nothing is there, or what this program wrote."""
     return not (path.exists() or path.is_symlink()) or _is_listed(path, digests)
+
+
+def _remove_empty(folder):
+    """Remove the empty folders in a folder, and those that are empty then."""
+    for place, *_ in os.walk(folder, topdown=False):
+        if Path(place) != folder and not os.listdir(place):
+            os.rmdir(place)
 
 
 def _is_empty(path):
@@ -589,8 +594,12 @@ def _move_files(temporary, path, known=None):
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(temporary / name, path / name)
     for name in old - set(new):
-        (path / name).unlink(missing_ok=True)
-        for folder in Path(name).parents[:-1]:
+        emptied = list(Path(name).parents[:-1])
+        if name.endswith("/"):
+            emptied.insert(0, Path(name))
+        else:
+            (path / name).unlink(missing_ok=True)
+        for folder in emptied:
             with contextlib.suppress(OSError):  # it holds other files
                 (path / folder).rmdir()
     os.replace(temporary / MANIFEST, path / MANIFEST)

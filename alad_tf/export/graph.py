@@ -46,7 +46,7 @@ def exported_earlier(folder):
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if isinstance(hashes, dict) and not damaged(folder, hashes):
-            return {*hashes, name}
+            return {*hashes, name, "assets/"}  # TensorFlow makes that folder; often it is empty
     return set()
 
 

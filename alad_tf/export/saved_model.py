@@ -1,5 +1,6 @@
 """Export: a fitted detector as a TensorFlow SavedModel, which needs nothing of this package."""
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -106,6 +107,7 @@ def export(detector, folder):
         ValueError: preprocessing that is not fitted or does not fit the scorer, or columns whose
             names would be one input's.
         FileExistsError: the destination holds something else than an export.
+        OSError: it cannot be written there.
         RuntimeError: the export's answers are not the detector's; nothing is written.
 
     Example:
@@ -119,7 +121,7 @@ def export(detector, folder):
     """
     preprocessor, folder = require_exportable(detector), Path(folder)
     require_place(folder, METADATA)
-    with replacing_folder(folder, exported_earlier) as temporary:
+    with replacing_folder(folder, exported_earlier) as temporary, _errors_of_the_disk():
         graph = graph_of(detector)
         module = module_of(preprocessor, graph)
         functions = {
@@ -134,6 +136,15 @@ def export(detector, folder):
         if wrong:
             raise RuntimeError(f"{wrong} Nothing was written to {folder.resolve()}.")
     return folder
+
+
+@contextlib.contextmanager
+def _errors_of_the_disk():
+    """TensorFlow's errors as it writes, such as of a full disk, as OSErrors."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise OSError(f"The export cannot be written: {error.message}") from error
 
 
 def write_warmup(folder, detector):

@@ -127,6 +127,33 @@ def test_a_folder_of_an_earlier_version_is_replaced_where_its_files_are_known(tm
     assert content(write(folder, lambda _: {"x"}, y="2")) == {"y": "2"}
 
 
+@pytest.mark.parametrize("made", ["assets", "assets/deep", "assets/deep/deeper"])
+def test_empty_folders_of_the_body_do_not_hinder_the_next_write(tmp_path, made):
+    def export(text):
+        with replacing_folder(tmp_path / "a") as folder:
+            (folder / made).mkdir(parents=True)
+            (folder / "x").write_text(text)
+
+    export("1")
+    assert [p.name for p in (tmp_path / "a").iterdir() if p.is_dir()] == []
+    export("2")
+    assert content(tmp_path / "a") == {"x": "2"}
+
+
+@pytest.mark.parametrize("inside", [True, False])  # file by file, or in one step
+def test_an_earlier_versions_empty_folder_is_replaced_where_it_is_known(
+    tmp_path, monkeypatch, inside
+):
+    folder = tmp_path / "a"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "x").write_text("1")
+    monkeypatch.setattr(files, "_must_stay", lambda _: inside)
+    with pytest.raises(FileExistsError, match="assets/"):
+        write(folder, lambda _: {"x"}, y="2")
+    write(folder, lambda _: {"x", "assets/"}, y="2")
+    assert sorted(p.name for p in folder.iterdir()) == [MANIFEST, "y"]
+
+
 @pytest.mark.parametrize("where", ["a", "a/b", "a/b/c"])
 def test_a_file_in_the_way_is_named(tmp_path, where):
     write_text(tmp_path / "a", "text")
