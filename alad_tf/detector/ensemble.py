@@ -83,11 +83,11 @@ class Ensemble(ScoringModel):
     rows in the members' codes E(x) and features f_xx(x, x); for images the last three have all of
     the weight. A typical normal row has 0; one unit is about a standard deviation.
 
-    Nearness needs training rows, and so up to 4,096 of them are part of the scorer, of its files and
+    Nearness needs training rows, and so up to 4,096 of them are part of the scorer, its files and
     its exports. `keep` says what is kept instead: "centroids", the centres of k-means clusters of
     five rows at least (up to 256 clusters, one for twenty rows); or "none", only the rows' mean,
-    and "combined" has no nearness: it is ||x - x'||_2 and, for tables, the distance from that mean,
-    half of the weight each.
+    and "combined" has no nearness: half of the weight has ||x - x'||_2, half the distance from that
+    mean; for images the former has all of it.
 
     Args:
         scorer: dict, the members' `Scorer.architecture()`.

@@ -41,8 +41,11 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
     It trains ALAD on the rows of `fit`, most of which should be normal, holds some out to learn
     what normal scores are, and flags what scores higher. Columns may be numbers, bools, text or
-    categories, with gaps; a record with a gap in a column that had none in `fit`, or with a number
-    that is too far off to be scored, is flagged, with the smallest p-value there is. Images are uint8 of any size whose sides can be halved.
+    categories, with gaps; images are uint8 of any size whose sides can be halved.
+
+    A record with a gap in a column that had none in `fit`, or with a number too far off to be
+    scored, has the largest float32 number as its score: it is flagged, with the smallest p-value
+    there is.
 
     Signs: `anomaly_score` is the paper's, higher is more anomalous. `score_samples` is its negative
     and `decision_function` is negative for what `predict` calls -1, as scikit-learn has it.
@@ -62,9 +65,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         missing: "flag", or "refuse": whether a gap in a column that had none in `fit` flags its
             record, or is a ValueError.
         keep_rows: bool or "centroids", what the fitted detector, its files and its exports contain
-            of the training rows: up to 4,096 of them, which the score's nearness needs (True); none,
-            and then the score has no nearness (False); or up to 256 centres of k-means clusters
-            ("centroids"). See `alad_tf.detector.ensemble.Ensemble`.
+            of the training rows: True, up to 4,096 of them, which the score's nearness needs;
+            False, none, and then "combined" has no nearness; "centroids", up to 256 centres of
+            k-means clusters. See `alad_tf.detector.ensemble.Ensemble`.
         hidden, latent_dim, batch_size, steps, learning_rate: instead of the rules of
             `alad_tf.detector.defaults.rules_for`, which depend on the data's shape and length
             alone.

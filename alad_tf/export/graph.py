@@ -76,7 +76,7 @@ def graph_of(detector):
 
 
 def judged(found, x, names):
-    """`alad_tf.detector.detector.judged` in TensorFlow; a sample with NaN is too far off as well."""
+    """`alad_tf.detector.detector.judged` in TensorFlow; a sample with NaN is too far off, too."""
     flat = tf.reshape(x, (-1, int(np.prod(x.shape[1:]))))
     # NaN compares with nothing, and a network's maxima may lose it on the way to the score
     near = tf.reduce_all(tf.abs(flat) < FAR, 1)

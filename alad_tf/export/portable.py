@@ -28,9 +28,9 @@ def export_portable(detector, folder, kind):
     """Write a detector as one file for ONNX Runtime or TensorFlow Lite.
 
     Inputs are those of a SavedModel's `serving_default` (see `alad_tf.export.saved_model.export`),
-    of float64 columns float32 ones for TensorFlow Lite, and so are the outputs, but for records that are not finite: they are not refused, they are
-    anomalous. The batch size is free; in TensorFlow Lite the signature runner resizes the inputs by
-    itself.
+    all numbers float32 for TensorFlow Lite, and so are the outputs, but for records that are not
+    finite: they are not refused, they are anomalous. The batch size is free; in TensorFlow Lite the
+    signature runner resizes the inputs by itself.
 
     Before it takes its place, a fresh process in which neither this package nor TensorFlow can be
     imported answers random records; the answers are compared with the detector's.

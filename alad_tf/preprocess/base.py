@@ -306,7 +306,7 @@ class Preprocessor(keras.layers.Layer):
         return [serialized_example(dict(zip(request, values, strict=True))) for values in each]
 
     def in_single_precision(self, inputs):
-        """What `call` gives, without double precision, which TensorFlow Lite computes nothing in."""
+        """What `call` gives, computed without float64, which TensorFlow Lite cannot compute in."""
         return self(inputs)
 
     def _own_config(self) -> dict:
@@ -533,7 +533,7 @@ def one_hot(column: tf.Tensor, known, gap: str | None = None, news: float = 0.0)
     if gap is None or gap in known:
         return block
     missing = tf.equal(column, "") | tf.equal(column, gap)
-    return tf.where(missing, tf.fill(tf.shape(block), np.float32(news)), block)
+    return tf.where(missing, np.float32(news), block)
 
 
 def input_names(columns) -> dict[str, str]:

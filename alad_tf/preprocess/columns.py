@@ -31,8 +31,8 @@ def as_numbers(values, what: str) -> np.ndarray:
     if bad.any():
         place = tuple(np.argwhere(bad)[0])
         raise ValueError(
-            f"{what} has {bad.sum()} of {bad.size} values that are NaN or infinite; expected finite "
-            f"numbers; first: {_where(place)} is {array[place]}. Fill in or drop these rows."
+            f"{what} has {bad.sum()} of {bad.size} values that are NaN or infinite; expected "
+            f"finite numbers; first: {_where(place)} is {array[place]}. Fill in or drop these rows."
         )
     return result
 

@@ -30,9 +30,9 @@ class MixedPreprocessor(ScalingPreprocessor):
     Numbers and bools are scaled; a gap gets the training rows' median, and a column that has gaps
     in the training rows gets an indicator, 1 where there is one. A gap in a column that had none is
     news, in numbers as in text: it counts as a value as far off as can be, or, by `missing`, is
-    refused. Text, pandas categories and other
-    objects become one-hot blocks of their most frequent `MOST_CATEGORIES` values; a gap is a value
-    of its own (so is empty text), and an unknown value gives zeros. Columns that never vary give 0;
+    refused. Text, pandas categories and other objects become one-hot blocks of their most frequent
+    `MOST_CATEGORIES` values; a gap is a value of its own (so is empty text), and an unknown value
+    gives zeros. Columns that never vary give 0;
     a later value c' instead of the constant c gives (c' - c) / max(1, |c|).
 
     Args:
@@ -199,19 +199,17 @@ class MixedPreprocessor(ScalingPreprocessor):
         return {"numbers": numbers, "categories": np.stack(texts, axis=1) if texts else empty}
 
     def _refuse_new_gaps(self, numbers, texts) -> None:
-        missing = dict(zip(self.numeric, np.isnan(numbers).T, strict=True))
-        missing = {
-            name: m for (name, m), g in zip(missing.items(), self.gaps, strict=True) if not g
-        }
+        columns = zip(self.numeric, np.isnan(numbers).T, self.gaps, strict=True)
+        missing = {name: rows for name, rows, seen in columns if not seen}
         for (name, known), text in zip(self.vocabularies.items(), texts, strict=True):
             if MISSING not in known:
                 missing[name] = text == MISSING
         for name, rows in missing.items():
             if np.any(rows):
                 raise ValueError(
-                    f"column {name!r} has no value in {int(np.sum(rows))} of {len(numbers)} rows, "
-                    f"the first at row {int(np.argmax(rows))}; it had no gaps in the training rows, "
-                    'and this detector was fitted with missing="refuse". Fill in or drop these rows.'
+                    f"column {name!r} has {int(np.sum(rows))} gaps, the first at row "
+                    f"{int(np.argmax(rows))}; it had none in the training rows, and "
+                    'missing="refuse" was chosen. Fill in or drop these rows.'
                 )
 
     def call(self, inputs: Mapping[str, tf.Tensor], double: bool = True) -> tf.Tensor:
@@ -221,17 +219,13 @@ class MixedPreprocessor(ScalingPreprocessor):
         need: TensorFlow Lite stacks no text.
         """
         self._require_fitted()
-        dtype, news = (
-            tf.float64 if double else tf.float32,
-            FAR if self.missing == "flag" else np.nan,
-        )
+        dtype = tf.float64 if double else tf.float32
+        news = np.float32(FAR if self.missing == "flag" else np.nan)
         numbers = tf.cast(inputs["numbers"], dtype)
         missing = tf.math.is_nan(numbers)
         filled = tf.where(missing, tf.constant(self.fill, dtype), numbers)
         scaled = self._scaled(filled, double)
-        blocks = [
-            tf.where(missing & ~self.gaps, tf.fill(tf.shape(scaled), np.float32(news)), scaled)
-        ]
+        blocks = [tf.where(missing & ~self.gaps, news, scaled)]
         if self.gaps.any():
             marks = tf.gather(missing, np.flatnonzero(self.gaps), axis=1)
             blocks.append(tf.cast(marks, tf.float32))
