@@ -9,12 +9,14 @@ import numpy as np
 
 from alad_tf.baselines import baseline_class
 from alad_tf.detector.ensemble import Ensemble
-from alad_tf.detector.threshold import Threshold
+from alad_tf.detector.threshold import LARGEST, Threshold
+from alad_tf.engine.session import own_settings
 from alad_tf.engine.weights import CONFIG, blaming, read_config, read_scorer, write_scorer
 from alad_tf.model.alad import ALAD
 from alad_tf.model.scorer import Scorer, spectral_vectors
 from alad_tf.model.scores import check_score
 from alad_tf.preprocess import preprocessor_from_state
+from alad_tf.preprocess.base import FAR
 
 
 def training_config(model):
@@ -26,8 +28,24 @@ def training_config(model):
     }
 
 
+def judged(scores, x):
+    """Scores of preprocessed samples `x`, those of records that are too far off set to `LARGEST`.
+
+    Too far off are a value that preprocessing set to `FAR` (beyond it, or a gap in a column that
+    had none in training), and a score that overflowed. Such a record is flagged, and its p-value is
+    the smallest there is.
+    """
+    near = np.ones(len(x), bool)
+    if x.ndim == 2:  # images have no such values
+        near = (np.abs(x) < np.float32(FAR)).all(1)
+    return {k: np.where(near & np.isfinite(v), v, LARGEST) for k, v in scores.items()}
+
+
 class Detector:
     """Raw records in, anomaly scores and verdicts out.
+
+    A finite record has finite scores. One that is too far off to be scored, or has a gap in a
+    column that had none in training, has the largest float32 number as its score: it is flagged.
 
     Args:
         preprocessor: a fitted preprocessor of `alad_tf.preprocess`.
@@ -83,6 +101,7 @@ class Detector:
         self._model = None
 
     @classmethod
+    @own_settings
     def from_model(cls, preprocessor, model, **kwargs):
         """A detector of a compiled, trained `ALAD`, or of a fitted baseline.
 
@@ -109,9 +128,22 @@ class Detector:
             is more anomalous.
 
         Raises:
-            ValueError: a missing column, a wrong width, no rows, NaN or infinity.
+            ValueError: a missing column, a wrong width, no rows, infinity; NaN where the
+                preprocessing takes none.
         """
-        return self.scorer.scores(self.preprocessor.transform(x))
+        return self.scores_of(self.preprocessor.transform(x))
+
+    @own_settings
+    def scores_of(self, x):
+        """The scores of preprocessed samples.
+
+        Args:
+            x: float32 array (N, ...), what the preprocessor's `transform` gave.
+
+        Returns:
+            dict of float32 arrays (N,), as `scores` has them.
+        """
+        return judged(self.scorer.scores(x), x)
 
     def anomaly_score(self, x):
         """The deciding score of raw records.
@@ -124,6 +156,7 @@ class Detector:
         """
         return self.scores(x)[self.score]
 
+    @own_settings
     def reconstruct(self, x):
         """The reconstruction x' = G(E(x)) of raw records, or what a baseline takes for it.
 
@@ -218,6 +251,7 @@ class Detector:
             )
         return self.threshold
 
+    @own_settings
     def explain(self, x, score=None, steps=32):
         """Reasons for the scores of raw records, by integrated gradients.
 
@@ -241,6 +275,7 @@ class Detector:
         return explain(self, x, score, steps)
 
     @property
+    @own_settings
     def model(self):
         """The compiled `ALAD` behind the scorer, for fine-tuning.
 
@@ -263,6 +298,7 @@ class Detector:
             self._model = model
         return self._model
 
+    @own_settings
     def adopt(self, model):
         """Score with a trained model's averaged weights from now on; the threshold is dropped.
 
@@ -295,6 +331,10 @@ class Detector:
     def save(self, folder, dtype="float32"):
         """Write the detector, config.json and the scorer's weights, whole or not at all.
 
+        The folder holds what scoring needs: the detector of an `ALADDetector` contains up to 4,096
+        of its training rows (see its `keep_rows`), a one-class SVM's its support vectors, which are
+        training rows as well; those of the paper's models contain none.
+
         Args:
             folder: str or Path; an old detector there is replaced.
             dtype: "float32"; or "float16" or "int8", which round large weights, to half or
@@ -319,8 +359,11 @@ class Detector:
             training=self.training,
         )
 
+    @own_settings
     def export(self, directory, name=None, version=1, kind="saved_model"):
         """Write a model that takes raw records and needs nothing of this package.
+
+        An export contains what a saved detector does, training rows included: see `save`.
 
         Args:
             directory: str or Path; the export is `directory/name/version`, as TensorFlow Serving
@@ -347,6 +390,7 @@ class Detector:
         return export_version(self, directory, name, version, kind)
 
     @classmethod
+    @own_settings
     def load(cls, folder):
         """Read a saved detector.
 

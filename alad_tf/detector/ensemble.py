@@ -14,6 +14,8 @@ from alad_tf.model.scores import SCORES, anomaly_scores
 K = 5  # neighbours; ADBench's and PyOD's default
 COMBINED = "combined"
 MOST_ROWS, FEWEST_ROWS, MOST_NUMBERS = 4096, 256, 2**23  # of the kept rows
+KEEPS = ("rows", "centroids", "none")
+CENTROIDS, OF_CENTROID = 256, 5  # at most so many; of so many training rows at least, each
 BATCH = 512
 LOWEST = -3.0  # one distance that is tiny beside all others must not vouch for a sample
 
@@ -81,10 +83,17 @@ class Ensemble(ScoringModel):
     rows in the members' codes E(x) and features f_xx(x, x); for images the last three have all of
     the weight. A typical normal row has 0; one unit is about a standard deviation.
 
+    Nearness needs training rows, and so up to 4,096 of them are part of the scorer, its files and
+    its exports. `keep` says what is kept instead: "centroids", the centres of k-means clusters of
+    five rows at least (up to 256 clusters, one for twenty rows); or "none", only the rows' mean,
+    and "combined" has no nearness: half of the weight has ||x - x'||_2, half the distance from that
+    mean; for images the former has all of it.
+
     Args:
         scorer: dict, the members' `Scorer.architecture()`.
         members: int.
-        rows: int, training rows that are kept for the distances.
+        rows: int, training rows (or centres) that are kept for the distances.
+        keep: "rows", "centroids" or "none".
         block: int, rows that are computed together; default as for `Scorer`.
 
     Raises:
@@ -113,8 +122,11 @@ class Ensemble(ScoringModel):
     explainable = True
     console = None
 
-    def __init__(self, scorer, members=1, rows=1, block=None, **kwargs):
+    def __init__(self, scorer, members=1, rows=1, block=None, keep="rows", **kwargs):
         super().__init__(**kwargs)
+        if keep not in KEEPS:
+            raise ValueError(f"keep is {keep!r}; expected one of {KEEPS}.")
+        self.keep = keep
         self.members = [Scorer(**scorer, name=f"member_{k}") for k in range(int(members))]
         first = self.members[0]
         self.x_shape, self.latent_dim = first.x_shape, first.latent_dim
@@ -124,7 +136,7 @@ class Ensemble(ScoringModel):
             "members": len(self.members),
             "rows": int(rows),
             "block": self.block,
-        }
+        } | ({} if keep == "rows" else {"keep": keep})  # as versions before had it
         frozen = {"trainable": False, "initializer": "zeros"}
         places = capacity(int(rows))  # the rows, then zeros: see `save_own_variables`
         self.rows = self.add_weight(name="rows", shape=(places, *self.x_shape), **frozen)
@@ -150,13 +162,16 @@ class Ensemble(ScoringModel):
     @property
     def weights_of(self):
         """The distances that "combined" is the mean of, with their weights: dict of floats."""
+        if self.keep == "none":
+            names = ("l2", "mean") if len(self.x_shape) == 1 else ("l2",)
+            return dict.fromkeys(names, 1 / len(names))
         learnt = ("l2", "E(x)", "f_xx(x, x)")
         if len(self.x_shape) > 1:  # pixels say little of nearness
             return dict.fromkeys(learnt, 1 / 3)
         return {**dict.fromkeys((*learnt, "mean"), 1 / 8), "x": 1 / 2}
 
     @classmethod
-    def of(cls, scorers, x, seed=0):
+    def of(cls, scorers, x, seed=0, keep="rows"):
         """An ensemble of trained scorers.
 
         Args:
@@ -164,6 +179,7 @@ class Ensemble(ScoringModel):
             x: float32 array (N, *x_shape), the preprocessed training rows; up to 4,096 of them are
                 kept, fewer if they are wide.
             seed: int, of their choice.
+            keep: "rows"; or "centroids" or "none", which keep no training row.
 
         Returns:
             `Ensemble`.
@@ -182,25 +198,37 @@ class Ensemble(ScoringModel):
         most = int(np.clip(MOST_NUMBERS // width, FEWEST_ROWS, MOST_ROWS))
         if len(x) > most:
             x = x[np.sort(np.random.default_rng(seed).choice(len(x), most, replace=False))]
-        made = cls(architectures[0], len(scorers), len(x))
+        kept = x
+        if keep == "centroids":
+            kept = centroids(x, seed)
+        elif keep == "none":
+            kept = x.mean(0, keepdims=True)
+        made = cls(architectures[0], len(scorers), len(kept), keep=keep)
         for member, scorer in zip(made.members, scorers, strict=True):
             member.set_weights(scorer.get_weights())
-        made.rows.assign(_filled(x, made.rows.shape[0]))
-        made.calibrate()
+        made.rows.assign(_filled(kept, made.rows.shape[0]))
+        made.calibrate(None if keep == "rows" else x)
         return made
 
-    def calibrate(self):
-        """Learn codes, floors, centers and spreads from the training rows that are kept."""
-        x = self.rows.value[: self._config["rows"]]
-        starts = range(0, x.shape[0], BATCH)
+    def calibrate(self, x=None):
+        """Learn the kept rows' codes, and floors, centers and spreads.
+
+        Args:
+            x: float32 array (N, *x_shape), the training rows that distances are learnt from;
+                default those that are kept, of which none is its own neighbour.
+        """
+        kept = self.rows.value[: self._config["rows"]]
         for member, codes in zip(self.members, self.codes, strict=True):
-            parts = [self._spaces_of(member, x[i : i + BATCH]) for i in starts]
+            parts = [
+                self._spaces_of(member, kept[i : i + BATCH]) for i in range(0, len(kept), BATCH)
+            ]
             for variable, found in zip(codes, zip(*parts, strict=True), strict=True):
                 variable.assign(_filled(tf.concat(found, 0), variable.shape[0]))
+        own, x = x is None, tf.constant(kept if x is None else x, tf.float32)
         found = []
-        for i in starts:
+        for i in range(0, len(x), BATCH):
             part = x[i : i + BATCH]
-            found.append(self._distances(part, self._reconstruct(part), skip_self=True).numpy())
+            found.append(self._distances(part, self._reconstruct(part), skip_self=own).numpy())
         values = np.concatenate(found, -1).astype("float64")  # (members, spaces, rows)
         floor = 0.1 * np.median(values, -1) + 1e-6  # log(0) must not stand out
         logs = np.log(values + floor[..., None])
@@ -259,9 +287,13 @@ class Ensemble(ScoringModel):
     def _distances(self, x, reconstruction, skip_self=False):
         """The distances that "combined" is made of: float32 tensor (members, spaces, B)."""
         common = [_norm(x - reconstruction)]
-        if "x" in self.weights_of:
+        if "mean" in self.weights_of:
             common.append(_norm(x - center_of(self.rows.value, self.count.value)))
+        if "x" in self.weights_of:
             common.append(self._nearest(x, self.rows, skip_self))
+        if self.keep == "none":
+            common = common[: len(self.weights_of)]
+            return tf.stack([tf.stack(common)] * len(self.members))
         made = []
         for member, codes in zip(self.members, self.codes, strict=True):
             spaces = zip(self._spaces_of(member, x), codes, strict=True)
@@ -272,6 +304,16 @@ class Ensemble(ScoringModel):
     def _nearest(self, x, reference, skip_self):
         padded = reference.shape[0] > K
         return nearest(x, reference.value, self.count.value if padded else None, skip_self)
+
+    @property
+    def contains(self):
+        """What of the training rows is in the scorer, its files and its exports: str."""
+        rows = self._config["rows"]
+        if self.keep == "rows":
+            return f"{rows:,} of the training rows"
+        if self.keep == "centroids":
+            return f"no training rows, but {rows:,} centres of clusters of them"
+        return "no training rows, but their mean"
 
     def program_key(self):
         """What the program of a scorer is kept under: ensembles of one architecture share it.
@@ -315,6 +357,24 @@ class Ensemble(ScoringModel):
             if value.shape != shape:
                 raise ValueError(f"{variable.path} has shape {shape}, received {value.shape}")
             variable.assign(_filled(value, variable.shape[0]))
+
+
+def centroids(x, seed=0):
+    """Centres (k, ...) of training samples (N, ...) by k-means.
+
+    Each is the mean of at least `OF_CENTROID` samples: the centre of a smaller cluster would give
+    these away, and is left out. Source: Lloyd, IEEE
+    Transactions on Information Theory 1982; Arthur and Vassilvitskii, SODA 2007, for the start.
+    """
+    from sklearn.cluster import KMeans
+
+    flat = np.asarray(x, "float32").reshape(len(x), -1)
+    most = max(1, min(CENTROIDS, len(flat) // (4 * OF_CENTROID)))
+    distinct = len(np.unique(flat, axis=0))
+    found = KMeans(min(most, distinct), n_init=1, random_state=int(seed) % 2**32).fit(flat)
+    large = np.bincount(found.labels_, minlength=len(found.cluster_centers_)) >= OF_CENTROID
+    centers = found.cluster_centers_[large] if large.any() else flat.mean(0, keepdims=True)
+    return centers.reshape(-1, *x.shape[1:]).astype("float32")
 
 
 def _filled(values, places):

@@ -1,33 +1,39 @@
 """ALADDetector: a scikit-learn outlier estimator for anyone's table or images."""
 
+import os
 import tempfile
+from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from alad_tf.detector.defaults import rules_for
 from alad_tf.detector.detector import Detector
 from alad_tf.detector.ensemble import Ensemble
 from alad_tf.detector.members import train_members
-from alad_tf.detector.threshold import by_contamination, by_false_alarms, by_labels
-from alad_tf.detector.validation import (
-    anomaly_labels,
-    check_records,
-    check_shares,
-    is_images,
-    take_rows,
+from alad_tf.detector.threshold import (
+    by_contamination,
+    by_false_alarms,
+    by_labels,
+    require_both,
+    require_enough,
 )
+from alad_tf.detector.validation import anomaly_labels, check_records, is_images, take_rows
 from alad_tf.engine.progress import counted
+from alad_tf.engine.session import own_settings
 from alad_tf.model.scorer import Scorer
-from alad_tf.model.scores import check_score
+from alad_tf.preprocess.base import SCALINGS
 from alad_tf.preprocess.fitting import for_records
+from alad_tf.preprocess.mixed import NEW_GAPS
 
 FALSE_ALARMS = 0.01  # of normal rows, where enough of them were held out to tell
 MANY_ROWS, MOST_HELD_OUT = 1000, 2000
+KEEP = {True: "rows", False: "none", "centroids": "centroids"}
 
 
 class ALADDetector(OutlierMixin, BaseEstimator):
@@ -36,6 +42,10 @@ class ALADDetector(OutlierMixin, BaseEstimator):
     It trains ALAD on the rows of `fit`, most of which should be normal, holds some out to learn
     what normal scores are, and flags what scores higher. Columns may be numbers, bools, text or
     categories, with gaps; images are uint8 of any size whose sides can be halved.
+
+    A record with a gap in a column that had none in `fit`, or with a number too far off to be
+    scored, has the largest float32 number as its score: it is flagged, with the smallest p-value
+    there is.
 
     Signs: `anomaly_score` is the paper's, higher is more anomalous. `score_samples` is its negative
     and `decision_function` is negative for what `predict` calls -1, as scikit-learn has it.
@@ -52,6 +62,12 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         calibration: float in (0, 1), the share of the rows that is held out. Default: a fifth of
             fewer than 1,000 rows, a third of more, at most 2,000 rows.
         scaling: "standard", "minmax" or "none", for columns of numbers.
+        missing: "flag", or "refuse": whether a gap in a column that had none in `fit` flags its
+            record, or is a ValueError.
+        keep_rows: bool or "centroids", what the fitted detector, its files and its exports contain
+            of the training rows: True, up to 4,096 of them, which the score's nearness needs;
+            False, none, and then "combined" has no nearness; "centroids", up to 256 centres of
+            k-means clusters. See `alad_tf.detector.ensemble.Ensemble`.
         hidden, latent_dim, batch_size, steps, learning_rate: instead of the rules of
             `alad_tf.detector.defaults.rules_for`, which depend on the data's shape and length
             alone.
@@ -71,7 +87,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         feature_names_in_: object array, names of the columns, if they had any.
 
     Raises:
-        ValueError: from `fit`, rows or arguments that it cannot take.
+        ValueError: from `fit`, rows or arguments that it cannot take, before any training.
         FloatingPointError: from `fit`, a training that diverged.
 
     Example:
@@ -111,6 +127,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         random_state=0,
         checkpoint=None,
         verbose=False,
+        missing="flag",
+        keep_rows=True,
     ):
         self.score_name = score_name
         self.n_members = n_members
@@ -127,9 +145,32 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         self.random_state = random_state
         self.checkpoint = checkpoint
         self.verbose = verbose
+        self.missing = missing
+        self.keep_rows = keep_rows
+
+    _parameter_constraints = {
+        "score_name": [StrOptions(set(Ensemble.score_names))],
+        "n_members": [Interval(Integral, 1, None, closed="left")],
+        "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
+        "false_alarms": [None, Interval(Real, 0, 1, closed="neither")],
+        "calibration": [None, Interval(Real, 0, 1, closed="neither")],
+        "scaling": [StrOptions(set(SCALINGS))],
+        "hidden": [None, Interval(Integral, 1, None, closed="left")],
+        "latent_dim": [None, Interval(Integral, 1, None, closed="left")],
+        "batch_size": [None, Interval(Integral, 1, None, closed="left")],
+        "steps": [None, Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [None, Interval(Real, 0, None, closed="neither")],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "checkpoint": [None, str, os.PathLike],
+        "verbose": ["verbose"],
+        "missing": [StrOptions(set(NEW_GAPS))],
+        "keep_rows": ["boolean", StrOptions({"centroids"})],
+    }
 
     # -------------------------------------------------------------------- fit
 
+    @own_settings
     def fit(self, X, y=None, validation_data=None):
         """Learn what normal rows look like.
 
@@ -149,8 +190,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             ValueError: rows, labels or arguments that it cannot take.
             FloatingPointError: a training that diverged.
         """
-        check_score(self.score_name, Ensemble.score_names)
-        check_shares(self)
+        self._validate_params()
         x = check_records(self, X, reset=True)
         generator = np.random.default_rng(
             check_random_state(self.random_state).randint(2**31, dtype=np.int64)
@@ -158,8 +198,13 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         train, held_out, labels = self._split(x, validation_data, generator)
         seed = int(generator.integers(2**31 - 1))
         warm = self.warm_start and hasattr(self, "_models")
-        preprocessor = self.detector_.preprocessor if warm else for_records(train, self.scaling)
+        if warm:
+            preprocessor = self.detector_.preprocessor
+        else:
+            preprocessor = for_records(train, self.scaling, self.missing, gaps_from=x)
         x_train = preprocessor.transform(train)
+        if held_out is not None:
+            preprocessor.check(held_out)  # before the training, not after it
         if not x_train[0].size:
             raise ValueError("All columns are empty; expected at least one value.")
         self.rules_ = rules_for(
@@ -173,7 +218,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         )
         models = self._models if warm else self.rules_.build_members(self.n_members, seed)
         self._train(models, x_train)
-        scorer = Ensemble.of([Scorer.from_alad(model) for model in models], x_train, seed)
+        scorers = [Scorer.from_alad(model) for model in models]
+        scorer = Ensemble.of(scorers, x_train, seed, KEEP[self.keep_rows])
         self._models = models
         self.detector_ = Detector(preprocessor, scorer, self.score_name)
         self.detector_.set_threshold(self._threshold(x, held_out, labels))
@@ -187,7 +233,12 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             pair = validation_data if isinstance(validation_data, tuple) else (validation_data,)
             held_out = check_records(self, pair[0], reset=False)
             y = pair[1] if len(pair) > 1 else None
-            return x, held_out, None if y is None else anomaly_labels(y, len(held_out))
+            if y is None:
+                self._require_enough(len(held_out))
+                return x, held_out, None
+            labels = anomaly_labels(y, len(held_out))
+            require_both(labels)
+            return x, held_out, labels
         if self.contamination != "auto":
             return x, None, None
         count = len(x)
@@ -195,9 +246,14 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         most = count - 1 if self.calibration else min(count - 1, MOST_HELD_OUT)
         order = generator.permutation(count)
         held_out = min(max(int(share * count), 1), most)
+        self._require_enough(held_out)
         # in their own order: what is held out must not shuffle the others
         parts = np.sort(order[held_out:]), np.sort(order[:held_out])
         return *(take_rows(x, part) for part in parts), None
+
+    def _require_enough(self, held_out):
+        if self.false_alarms is not None:
+            require_enough(held_out, self.false_alarms)
 
     def _train(self, models, x_train):
         rules, console = self.rules_, Console(stderr=True) if self.verbose else None
@@ -329,6 +385,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
     def save(self, folder):
         """Write the fitted detector, whole or not at all; no file is a pickle.
 
+        The folder contains up to 4,096 of the training rows, which the score's nearness needs;
+        `keep_rows` changes that.
+
         Args:
             folder: str or Path; an old detector there is replaced. `alad_tf.Detector.load` reads
                 it, too.
@@ -372,6 +431,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
     def export(self, directory, name=None, version=1, kind="saved_model"):
         """Write a SavedModel that takes raw rows; errors as for `alad_tf.Detector.export`.
+
+        Like the folder of `save`, it contains up to 4,096 of the training rows; see `keep_rows`.
 
         Args:
             directory: str or Path; the export is `directory/name/version`.

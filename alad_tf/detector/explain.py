@@ -123,7 +123,7 @@ def explain(detector, x, score=None, steps=STEPS):
         attributions = parts.sum(-1)  # (N, H, W)
     return Explanation(
         score=score,
-        scores=scorer.scores(preprocessed)[score],
+        scores=detector.scores_of(preprocessed)[score],
         baseline=baseline,
         reconstruction=preprocessor.inverse(x_reconstructed),
         columns=tuple(groups),

@@ -6,6 +6,7 @@ import numpy as np
 
 from alad_tf.detector.metrics import top_fraction_threshold
 
+LARGEST = np.finfo("float32").max  # the score of what is too far off to be scored
 KEPT = 10_000  # held-out scores that are kept; a random part of more is as valid
 
 
@@ -53,7 +54,7 @@ class Threshold(float):
         return float(self)
 
     def flags(self, scores):
-        """Whether scores are anomalous.
+        """Whether scores are anomalous; one that is NaN is.
 
         Args:
             scores: float array of any shape, or float32 tensor.
@@ -63,7 +64,7 @@ class Threshold(float):
         """
         if getattr(scores, "dtype", None) != np.float32:  # tensors, which exports trace, are
             scores = np.asarray(scores, "float32")
-        return scores >= np.float32(self)
+        return ~(scores < np.float32(self))  # a NaN is less than nothing
 
     def p_values(self, scores):
         """How likely a normal row scores so high or higher.
@@ -96,6 +97,9 @@ class Threshold(float):
 def by_contamination(scores, fraction):
     """Flag the `fraction` of highest scores, such as the training rows': the share is assumed.
 
+    Of scores that tie at the threshold all are flagged or none, so that no more than the fraction
+    are.
+
     Args:
         scores: float array (n,).
         fraction: float in (0, 1).
@@ -107,12 +111,17 @@ def by_contamination(scores, fraction):
         ValueError: a fraction outside (0, 1), no scores, or scores that are not finite.
 
     Example:
-        >>> by_contamination([0.0, 1.0, 2.0, 3.0, 4.0], 0.25).value
-        3.0
+        >>> by_contamination([0.0, 1.0, 2.0, 3.0, 4.0], 0.4).flags([2.0, 3.0, 4.0]).tolist()
+        [False, True, True]
+        >>> by_contamination([0.0, 4.0, 4.0, 4.0, 4.0], 0.4).flags([4.0, 4.1]).tolist()
+        [False, True]
 
     Source: ALAD, Section V-A, by `alad_tf.detector.metrics.top_fraction_threshold`.
     """
-    value = float(np.float32(top_fraction_threshold(scores, fraction)))
+    value = np.float32(top_fraction_threshold(scores, fraction))
+    scores = np.asarray(scores, "float32")
+    if (scores >= value).sum() > fraction * len(scores) + 1e-9:
+        value = _above(value)
     return Threshold(value, f"flags the top {fraction:g} of the rows it was set on")
 
 
@@ -128,8 +137,8 @@ def by_false_alarms(scores, budget, seed=0):
         `Threshold` with p-values; `flags(s)` is `p_values(s) <= budget`.
 
     Raises:
-        ValueError: a budget outside (0, 1), scores that are not finite, or too few of them for the
-            budget: fewer than 1 / budget - 1.
+        ValueError: a budget outside (0, 1), scores that are not finite, or too few of them; see
+            `require_enough`.
 
     Example:
         >>> threshold = by_false_alarms(np.arange(99.0), 0.05)
@@ -138,22 +147,38 @@ def by_false_alarms(scores, budget, seed=0):
 
     Source: Bates et al., "Testing for outliers with conformal p-values", Annals of Statistics 2023.
     """
-    if not 0 < budget < 1:
-        raise ValueError(f"A false-alarm budget must be in (0, 1); received {budget}.")
     reference = _finite(scores)
-    if len(reference) > KEPT:
-        reference = np.random.default_rng(seed).choice(reference, KEPT, replace=False)
+    require_enough(len(reference), budget)
+    most = max(KEPT, _fewest(budget))
+    if len(reference) > most:
+        reference = np.random.default_rng(seed).choice(reference, most, replace=False)
     reference = np.sort(reference)
     allowed = math.floor(budget * (len(reference) + 1) + 1e-9)  # held-out rows it flags, plus one
-    if allowed < 1:
-        raise ValueError(
-            f"A false-alarm budget of {budget:g} needs at least {math.ceil(1 / budget) - 1} "
-            f"held-out normal rows; received {len(reference)}. Hold out more, or allow more alarms."
-        )
     # p <= budget means: fewer than `allowed` held-out scores are as high, so beyond this one
     beyond = reference[len(reference) - allowed]
-    value = float(np.nextafter(beyond, np.float32(np.inf)))
-    return Threshold(value, f"flags {100 * budget:.3g}% of normal rows on average", reference)
+    return Threshold(
+        _above(beyond), f"flags {100 * budget:.3g}% of normal rows on average", reference
+    )
+
+
+def require_enough(rows, budget):
+    """Refuse a false-alarm budget outside (0, 1), or one that so many held-out rows cannot tell."""
+    if not 0 < budget < 1:
+        raise ValueError(f"A false-alarm budget must be in (0, 1); received {budget}.")
+    if rows < _fewest(budget):
+        raise ValueError(
+            f"A false-alarm budget of {budget:g} needs at least {_fewest(budget)} held-out normal "
+            f"rows; received {rows}. Hold out more, or allow more alarms."
+        )
+
+
+def require_both(is_anomaly):
+    """Refuse labels of one kind alone."""
+    if is_anomaly.all() or not is_anomaly.any():
+        raise ValueError(
+            f"Labelled rows of both kinds are needed; received {is_anomaly.size} labels, "
+            f"{int(is_anomaly.sum())} of them anomalous. Of normal rows alone, pass no labels."
+        )
 
 
 def by_labels(scores, is_anomaly):
@@ -176,11 +201,12 @@ def by_labels(scores, is_anomaly):
     Source: the F1 of ALAD, Section V-A; the choice by labels is this project's.
     """
     scores, is_anomaly = _finite(scores), np.asarray(is_anomaly, bool)
-    if scores.shape != is_anomaly.shape or is_anomaly.all() or not is_anomaly.any():
+    if scores.shape != is_anomaly.shape:
         raise ValueError(
-            f"Labelled rows of both kinds are needed, one label a score; received {len(scores)} "
-            f"scores and {is_anomaly.size} labels, {int(is_anomaly.sum())} of them anomalous."
+            f"One label a score is needed; received {len(scores)} scores and {is_anomaly.size} "
+            "labels."
         )
+    require_both(is_anomaly)
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(is_anomaly[order])
     flagged = np.arange(1, len(ranked) + 1)
@@ -192,6 +218,16 @@ def by_labels(scores, is_anomaly):
     value = float(middle if after < middle <= ranked[best] else ranked[best])
     rule = f"has the best F1, {f1[best]:.3f}, on {len(scores)} labelled rows"
     return Threshold(value, rule, np.sort(scores[~is_anomaly]))
+
+
+def _fewest(budget):
+    """Held-out rows without which no p-value is as small as the budget."""
+    return math.ceil(1 / budget - 1e-9) - 1
+
+
+def _above(score):
+    """The next float32 after a score; the largest is flagged whatever the rule."""
+    return float(min(np.nextafter(np.float32(score), np.float32(np.inf)), LARGEST))
 
 
 def _finite(scores):

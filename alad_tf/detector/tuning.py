@@ -11,6 +11,8 @@ from sklearn.metrics import roc_auc_score
 from alad_tf.detector.defaults import rules_for
 from alad_tf.detector.ensemble import COMBINED, Ensemble
 from alad_tf.detector.members import train_members
+from alad_tf.engine.callbacks import identity_of
+from alad_tf.engine.session import own_settings
 from alad_tf.model.scorer import Scorer
 
 try:
@@ -149,12 +151,16 @@ class ALADHyperModel(keras_tuner.HyperModel):
         return {OBJECTIVE: data.criterion(scorer, self.score_name)}
 
 
+@own_settings
 def search(data, folder, trials=20, score_name=COMBINED, seed=0, report=None):
     """Searches by Gaussian processes, each trial kept: the same call goes on after an interrupt.
 
+    Trials lie in a folder of their data's: those of another table, score or seed are not taken up.
+
     Args:
         data: `TuningData`.
-        folder: str or Path of the trials' folder, created if it is not there.
+        folder: str or Path of the trials' folder, created if it is not there; other searches' may
+            be in it.
         trials: int, how many, those done before included.
         score_name, seed: as for `ALADHyperModel`.
         report: function of a finished trial's number, values and criterion; None for none.
@@ -168,6 +174,9 @@ def search(data, folder, trials=20, score_name=COMBINED, seed=0, report=None):
     """
     if trials < 1:
         raise ValueError(f"trials must be at least 1; received {trials}.")
+    identity = identity_of(
+        data.train.shape, data.train, data.normal, data.corrupted, score_name, seed
+    )
     tuner = _Tuner(
         ALADHyperModel(data, score_name, seed),
         objective=keras_tuner.Objective(OBJECTIVE, "max"),
@@ -175,7 +184,7 @@ def search(data, folder, trials=20, score_name=COMBINED, seed=0, report=None):
         num_initial_points=min(5, trials),
         seed=seed,
         directory=str(folder),
-        project_name="trials",
+        project_name=f"trials_{identity[:16]}",
         overwrite=False,
     )
     tuner.report = report

@@ -94,16 +94,3 @@ def anomaly_labels(y, rows):
             "and 1 as scikit-learn has them."
         )
     return y == -1 if -1 in values else y.astype(bool)
-
-
-def check_shares(estimator):
-    """Checks the estimator's arguments that are shares or counts, before any training."""
-    for name, most in {"contamination": 0.5, "false_alarms": 1, "calibration": 1}.items():
-        value = getattr(estimator, name)
-        if value is None or (name == "contamination" and value == "auto"):
-            continue
-        if isinstance(value, str) or not 0 < value <= most or value == 1:
-            auto = '"auto" or ' if name == "contamination" else ""
-            raise ValueError(f"{name} is {value!r}; expected {auto}a share in (0, {most}).")
-    if not estimator.n_members >= 1:
-        raise ValueError(f"n_members is {estimator.n_members!r}; expected at least 1.")

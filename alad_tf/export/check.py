@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.detector.detector import Detector
-from alad_tf.export.graph import requests
+from alad_tf.export.graph import requests, single_precision
 from alad_tf.preprocess import preprocessor_from_state
 
 BATCHES = (1, 5)  # rows of the requests
@@ -93,6 +93,8 @@ def portable_difference(detector, path):
     samples = _samples(detector)
     # Records far off are what a detector is for, and where another runtime's functions overflow.
     samples[FAR] = detector.preprocessor.sample(64, reach=1000)
+    if Path(path).suffix == ".tflite":
+        samples = {key: _rounded(records) for key, records in samples.items()}
     request = detector.preprocessor.request
     requests_of = {k: {"serving_default": request(records)} for k, records in samples.items()}
     answers = _answers(PORTABLE_CHILD, path, requests_of)
@@ -146,6 +148,13 @@ def expected(detector, samples):
 
 def _samples(detector):
     return {str(count): detector.preprocessor.sample(count) for count in BATCHES}
+
+
+def _rounded(records):
+    """Raw records whose numbers are float32."""
+    if isinstance(records, dict):
+        return single_precision(records)
+    return single_precision({"": records})[""]
 
 
 def _digits(contents):

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from alad_tf.detector.threshold import LARGEST
 from alad_tf.engine.files import MANIFEST, check_place, damaged, read_json
+from alad_tf.preprocess.base import FAR
 
 METADATA = "assets.extra/metadata.json"  # TensorFlow Serving leaves this folder alone
 FORMAT = 2
@@ -62,6 +64,7 @@ def metadata(detector, folder):
         "threshold": None if threshold is None else threshold.value,
         "threshold_rule": detector.threshold_rule,
         "held_out_rows": len(detector.reference),  # that p_value is counted from
+        "contains": getattr(detector.scorer, "contains", None),  # of the training rows
         "feature_names": getattr(preprocessor, "feature_names", None),
         "columns": preprocessor.input_columns(),  # of each input
         "tensorflow": tf.__version__,
@@ -75,6 +78,18 @@ def graph_of(detector):
     """A detector's scorer as a function of preprocessed samples that TensorFlow can trace."""
     scorer = detector.scorer
     return scorer.graph() if hasattr(scorer, "graph") else scorer
+
+
+def judged(found, x, names):
+    """`alad_tf.detector.detector.judged` in TensorFlow; a sample with NaN is too far off, too."""
+    flat = tf.reshape(x, (-1, int(np.prod(x.shape[1:]))))
+    # NaN compares with nothing, and a network's maxima may lose it on the way to the score
+    near = tf.reduce_all(tf.abs(flat) < FAR, 1)
+    scores = {
+        name: tf.where(near & (tf.abs(found[name]) <= LARGEST), found[name], LARGEST)
+        for name in names
+    }
+    return {**found, **scores}
 
 
 def module_of(preprocessor, graph):
@@ -104,7 +119,8 @@ def signatures(detector, graph):
     def outputs(request):
         x = preprocessor(preprocessor.from_request(request))
         # without it a NaN's score would be a NaN, and a NaN is not beyond any threshold
-        return graph(tf.debugging.check_numerics(x, "Records must be finite"))
+        x = tf.debugging.check_numerics(x, "Records must be finite")
+        return judged(graph(x), x, detector.scorer.score_names)
 
     def serving_default(**request):
         score = outputs(request)[detector.score]
@@ -146,10 +162,11 @@ def requests(detector, records):
     }
 
 
-def portable(detector, graph):
+def portable(detector, graph, double=True):
     """What `serving_default` gives, of operations that other runtimes have as well.
 
-    A record that is not finite cannot be refused there; it is called anomalous.
+    A record that is not finite cannot be refused there; it is called anomalous. Without `double`
+    all numbers are float32.
 
     Returns:
         `(function, specs)`: a function of tensors in the inputs' order, which returns a dict; and
@@ -157,21 +174,29 @@ def portable(detector, graph):
     """
     preprocessor, threshold = detector.preprocessor, detector.threshold
     inputs = preprocessor.signature()
+    encode = preprocessor if double else preprocessor.in_single_precision
 
     def answer(*values):
-        x = preprocessor(preprocessor.from_request(dict(zip(inputs, values, strict=True))))
-        flat = tf.reshape(x, (-1, int(np.prod(preprocessor.output_shape))))
-        # NaN compares with nothing, and a network's maxima may lose it on the way to the score
-        finite = tf.reduce_all(tf.abs(flat) <= tf.float32.max, 1)
-        score = graph(x)[detector.score]
+        x = encode(preprocessor.from_request(dict(zip(inputs, values, strict=True))))
+        score = judged(graph(x), x, [detector.score])[detector.score]
         found = {"score": score}
         if threshold is not None:
-            found["is_anomaly"] = tf.logical_not(finite) | threshold.flags(score)
+            found["is_anomaly"] = threshold.flags(score)
         if len(detector.reference):  # no other runtime has `tf.searchsorted`
             held_out = tf.constant(detector.reference)
             above = tf.reduce_sum(tf.cast(held_out >= score[:, tf.newaxis], tf.float32), 1)
-            above *= tf.cast(finite, tf.float32)
             found["p_value"] = (above + 1) / (len(detector.reference) + 1)
         return found
 
-    return answer, [tf.TensorSpec(s.shape, s.dtype, name) for name, s in inputs.items()]
+    specs = inputs if double else single_precision(inputs)
+    return answer, [tf.TensorSpec(s.shape, s.dtype, name) for name, s in specs.items()]
+
+
+def single_precision(arrays):
+    """A dict of arrays or TensorSpecs, float64 ones as float32."""
+    found = dict(arrays)
+    for name, one in found.items():
+        if one.dtype == tf.float64:
+            spec = isinstance(one, tf.TensorSpec)
+            found[name] = tf.TensorSpec(one.shape, tf.float32) if spec else one.astype("float32")
+    return found

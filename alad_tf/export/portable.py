@@ -28,9 +28,9 @@ def export_portable(detector, folder, kind):
     """Write a detector as one file for ONNX Runtime or TensorFlow Lite.
 
     Inputs are those of a SavedModel's `serving_default` (see `alad_tf.export.saved_model.export`),
-    and so are the outputs, but for records that are not finite: they are not refused, they are
-    anomalous. The batch size is free; in TensorFlow Lite the signature runner resizes the inputs by
-    itself.
+    all numbers float32 for TensorFlow Lite, and so are the outputs, but for records that are not
+    finite: they are not refused, they are anomalous. The batch size is free; in TensorFlow Lite the
+    signature runner resizes the inputs by itself.
 
     Before it takes its place, a fresh process in which neither this package nor TensorFlow can be
     imported answers random records; the answers are compared with the detector's.
@@ -45,7 +45,8 @@ def export_portable(detector, folder, kind):
         what a SavedModel's metadata have.
 
     Raises:
-        ValueError: an unknown kind; a detector that the converter has no operations for; or see
+        ValueError: an unknown kind; a detector that the converter has no operations for; for
+            TensorFlow Lite, columns whose numbers mean nothing in float32; or see
             `alad_tf.export.saved_model.export`.
         ImportError: the converter or its runtime is not installed; the message names the extra.
         FileExistsError: the destination holds something else than such an export.
@@ -65,8 +66,10 @@ def export_portable(detector, folder, kind):
         )
     preprocessor, folder = require_exportable(detector), Path(folder)
     require_place(folder, f"model.{kind}")
+    if kind == "tflite":
+        _require_single_precision(preprocessor)
     graph = graph_of(detector)
-    function, specs = portable(detector, graph)
+    function, specs = portable(detector, graph, double=kind != "tflite")
     content = CONVERTERS[kind](tf.function(function), specs, module_of(preprocessor, graph))
     with replacing_folder(folder, exported_earlier) as temporary:
         path = temporary / f"model.{kind}"
@@ -77,6 +80,17 @@ def export_portable(detector, folder, kind):
         if wrong:
             raise RuntimeError(f"{wrong} Nothing was written to {folder.resolve()}.")
     return folder / path.name
+
+
+def _require_single_precision(preprocessor):
+    """Refuse columns that vary less than float32 can tell: TensorFlow Lite computes in no other."""
+    lost = getattr(preprocessor, "lost_in_float32", list)()
+    if lost:
+        raise ValueError(
+            f"The column {lost[0]!r} holds large numbers that vary little, which float32 rounds "
+            "away, and TensorFlow Lite computes in float32. Export to ONNX or a SavedModel, or fit "
+            "again on the column less a constant."
+        )
 
 
 def _to_onnx(function, specs, module):

@@ -15,6 +15,10 @@ import tensorflow as tf
 from alad_tf.data.records import rows, take
 
 SCALINGS = ("standard", "minmax", "none")
+FAR = 1e15  # in preprocessed space: as far off as a value can be; what lies beyond is set to it
+REST = "_rest"  # suffix of a `tf.Example`'s feature: what float32 leaves of a float64 number
+MOST_OFFSET = 100  # in units of the spread: beyond it, float32 would round a column's values
+ROUNDING = 64 * np.finfo(np.float64).eps  # of a column's largest value
 UNSEEN = "\N{EM DASH}unseen\N{EM DASH}"  # in samples: a category that no training row had
 
 
@@ -41,7 +45,8 @@ class Preprocessor(keras.layers.Layer):
     accepts_gaps = False  # whether values may be missing
 
     def __init__(self, **kwargs):
-        kwargs |= {"dtype": "float32", "trainable": False}  # whatever the global policy is
+        # whatever the global policy is; and numbers keep their digits until they are centred
+        kwargs |= {"dtype": "float32", "trainable": False, "autocast": False}
         super().__init__(**kwargs)
 
     @property
@@ -78,7 +83,7 @@ class Preprocessor(keras.layers.Layer):
         Example:
             >>> from alad_tf.preprocess import VectorPreprocessor
             >>> VectorPreprocessor("none").check([[1, 2]])
-            array([[1., 2.]], dtype=float32)
+            array([[1., 2.]])
         """
         raise NotImplementedError
 
@@ -131,7 +136,7 @@ class Preprocessor(keras.layers.Layer):
             x: raw records, as `check` takes them.
 
         Returns:
-            dict of `(N,)` arrays by name: text, or float32.
+            dict of `(N,)` arrays by name: text, or float64.
 
         Raises:
             ValueError: `check` refuses the records.
@@ -139,7 +144,7 @@ class Preprocessor(keras.layers.Layer):
         Example:
             >>> from alad_tf.preprocess import VectorPreprocessor
             >>> VectorPreprocessor("none").fit([[2.0]]).raw_columns([[3.0]])
-            {'x0': array([3.], dtype=float32)}
+            {'x0': array([3.])}
         """
         return {}
 
@@ -156,12 +161,12 @@ class Preprocessor(keras.layers.Layer):
             >>> from alad_tf.preprocess import VectorPreprocessor
             >>> layer = VectorPreprocessor("minmax").fit([[2.0], [4.0]])
             >>> layer.decode(np.float32([[0.5]]))
-            {'x0': array([3.], dtype=float32)}
+            {'x0': array([3.])}
         """
         return {}
 
     def state(self) -> dict:
-        """The fitted preprocessor as JSON-able values; float32 values survive JSON exactly.
+        """The fitted preprocessor as JSON-able values; numbers survive JSON exactly.
 
         Raises:
             RuntimeError: not fitted.
@@ -247,8 +252,8 @@ class Preprocessor(keras.layers.Layer):
                 this many times as far.
 
         Returns:
-            images: uint8 `(N, height, width, channels)`; arrays: float32 `(N, d)`; tables: dict of
-            `(N,)` columns.
+            images: uint8 `(N, height, width, channels)`; arrays: `(N, d)`; tables: dict of `(N,)`
+            columns; numbers of the signature's dtypes.
 
         Example:
             >>> from alad_tf.preprocess import ImagePreprocessor
@@ -272,18 +277,37 @@ class Preprocessor(keras.layers.Layer):
 
     def _parse(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialized `tf.Example`s as a request; an absent feature is a gap where it may be."""
-        features = {}
-        for name, spec in self.signature().items():
+        features, specs = {}, self.signature()
+        for name, spec in specs.items():
             shape = spec.shape[1:]
             gap = "" if spec.dtype == tf.string else np.full(shape, np.nan, "float32")
             default = gap if self.accepts_gaps else None
-            features[name] = tf.io.FixedLenFeature(shape, spec.dtype, default)
-        return tf.io.parse_example(examples, features)
+            dtype = tf.string if spec.dtype == tf.string else tf.float32
+            features[name] = tf.io.FixedLenFeature(shape, dtype, default)
+            if spec.dtype == tf.float64:
+                zeros = np.zeros(shape, "float32")
+                features[name + REST] = tf.io.FixedLenFeature(shape, tf.float32, zeros)
+        found = tf.io.parse_example(examples, features)
+        for name, spec in specs.items():
+            if spec.dtype == tf.float64:
+                rest = tf.cast(found.pop(name + REST), tf.float64)
+                found[name] = tf.cast(found[name], tf.float64) + rest
+        return found
 
     def _serialize(self, records) -> list[bytes]:
         request = self.request(records)
+        for name, spec in self.signature().items():
+            if spec.dtype == tf.float64:
+                exact = np.asarray(request[name], np.float64)
+                request[name] = exact.astype(np.float32)
+                request[name + REST] = exact - np.where(np.isnan(exact), 0, request[name])
+                request[name + REST][np.isnan(exact)] = 0
         each = zip(*request.values(), strict=True)
         return [serialized_example(dict(zip(request, values, strict=True))) for values in each]
+
+    def in_single_precision(self, inputs):
+        """What `call` gives, computed without float64, which TensorFlow Lite cannot compute in."""
+        return self(inputs)
 
     def _own_config(self) -> dict:
         raise NotImplementedError
@@ -298,7 +322,10 @@ class Preprocessor(keras.layers.Layer):
 class ScalingPreprocessor(Preprocessor):
     """Base of the tabular layers, which shift and scale columns.
 
-    The fitted numbers are non-trainable weights (`shift`, `scale`).
+    The fitted numbers are non-trainable float64 weights (`shift`, `scale`): a column of large
+    numbers that vary little, such as epoch seconds, keeps its meaning. What is farther off than
+    `FAR` after scaling is set to it; `alad_tf.detector.Detector` gives such a record the largest
+    score there is.
 
     Args:
         scaling: "standard", "minmax" or "none"; see `fit_scaling`.
@@ -326,7 +353,7 @@ class ScalingPreprocessor(Preprocessor):
         self.scaling = scaling
         self.shift = self.scale = None
         if shift is not None:
-            self._set_scaling(np.asarray(shift, np.float32), np.asarray(scale, np.float32))
+            self._set_scaling(np.asarray(shift, np.float64), np.asarray(scale, np.float64))
 
     @property
     def fitted(self) -> bool:
@@ -370,40 +397,81 @@ class ScalingPreprocessor(Preprocessor):
 
     def signature(self) -> dict[str, tf.TensorSpec]:
         columns = self.input_columns()
+        dtypes = dict(zip(self.numeric, self._input_dtypes(), strict=True))
         if columns is None:
-            return {"x": tf.TensorSpec((None, self.shift.shape[0]), tf.float32)}
-        text = self.vocabularies
-        dtypes = {n: tf.string if column in text else tf.float32 for n, column in columns.items()}
-        return {name: tf.TensorSpec((None,), dtype) for name, dtype in dtypes.items()}
+            dtype = tf.float64 if tf.float64 in dtypes.values() else tf.float32
+            return {"x": tf.TensorSpec((None, self.shift.shape[0]), dtype)}
+        dtypes |= dict.fromkeys(self.vocabularies, tf.string)
+        return {name: tf.TensorSpec((None,), dtypes[one]) for name, one in columns.items()}
+
+    def _input_dtypes(self) -> list[tf.DType]:
+        """For each column of numbers float32, or float64 where float32 would lose its meaning."""
+        far = np.abs(self._numbers("shift")) * self._numbers("scale") > MOST_OFFSET
+        return [tf.float64 if one else tf.float32 for one in far]
 
     def input_columns(self) -> dict[str, str] | None:
         return input_names([*self.vocabularies, *self.numeric]) if self.named else None
 
     def sample(self, count: int, reach: float = 1):
         generator = np.random.default_rng(count)
-        shift, scale = self.shift.numpy(), self.scale.numpy()
+        shift, scale = self._numbers("shift"), self._numbers("scale")
         spread = 1.0 / np.where(scale > 0, scale, 1.0)
         away = generator.uniform(-1 if reach > 1 else 0, 1, (count, len(shift)))
         away *= np.geomspace(1, reach, count)[:, np.newaxis]
-        numbers = (shift + away * spread).astype("float32")
+        numbers = shift + away * spread
         if self.accepts_gaps and count > 1:
             numbers[-1, self.gaps] = np.nan
         if not self.named:
-            return numbers
+            return numbers.astype(self.signature()["x"].dtype.as_numpy_dtype)
+        dtypes = [dtype.as_numpy_dtype for dtype in self._input_dtypes()]
+        numbers = [column.astype(dtype) for column, dtype in zip(numbers.T, dtypes, strict=True)]
         texts = {k: generator.choice(known, count) for k, known in self.vocabularies.items()}
         if count > 1:
             texts = {k: np.append(v[1:], UNSEEN) for k, v in texts.items()}
-        return {**texts, **dict(zip(self.numeric, numbers.T, strict=True))}
+        return {**texts, **dict(zip(self.numeric, numbers, strict=True))}
 
     def _unscale(self, x: np.ndarray) -> np.ndarray:
         """Scaled numbers `(N, n)` in their unit; of a constant column, the constant."""
-        shift, scale = self.shift.numpy(), self.scale.numpy()
-        return np.divide(x, scale, out=np.zeros_like(x), where=scale != 0) + shift
+        x, scale = np.asarray(x, np.float64), self._numbers("scale")
+        return np.divide(x, scale, out=np.zeros_like(x), where=scale != 0) + self._numbers("shift")
+
+    def _scaled(self, x: tf.Tensor, double: bool = True) -> tf.Tensor:
+        """(x - shift) * scale of `(N, n)` numbers as float32, beyond `FAR` set to it.
+
+        Without `double` the shift is subtracted in two float32 parts: exact for float32 numbers.
+        NaN and infinity stay what they are.
+        """
+        dtype = tf.float64 if double else tf.float32
+        x = tf.cast(x, dtype)
+        if double:
+            away, scale = x - tf.cast(self.shift, dtype), tf.cast(self.scale, dtype)
+        else:
+            shift = self._numbers("shift")
+            high = shift.astype(np.float32)
+            away = (x - high) - (shift - high).astype(np.float32)
+            scale = tf.constant(self._numbers("scale").astype(np.float32))
+        away = tf.clip_by_value(away, dtype.min, dtype.max)  # infinity times 0 would be NaN
+        scaled = tf.clip_by_value(away * scale, -FAR, FAR)
+        finite = tf.abs(x) <= dtype.max
+        return tf.cast(tf.where(finite, scaled, x), tf.float32)
+
+    def in_single_precision(self, inputs):
+        return self(inputs, double=False)
+
+    def lost_in_float32(self) -> list[str]:
+        """The columns of numbers that float32 would round by a hundredth of their spread."""
+        error = np.abs(self._numbers("shift")) * self._numbers("scale") * 2.0**-24
+        return [name for name, one in zip(self.numeric, error, strict=True) if one > 0.01]
+
+    def _numbers(self, name: str) -> np.ndarray:
+        """`shift` or `scale` as float64, also while a graph is traced."""
+        with tf.init_scope():
+            return getattr(self, name).numpy()
 
     def _own_config(self) -> dict:
         fitted = {"shift": None, "scale": None}
         if self.fitted:
-            fitted = {name: getattr(self, name).numpy().tolist() for name in fitted}
+            fitted = {name: self._numbers(name).tolist() for name in fitted}
         return {"scaling": self.scaling, **fitted}
 
     def _set_scaling(self, shift: np.ndarray, scale: np.ndarray) -> None:
@@ -411,6 +479,7 @@ class ScalingPreprocessor(Preprocessor):
             raise ValueError(f"shift {shift.shape} and scale {scale.shape}: expected equal (d,).")
         if not self.fitted:
             frozen = {"shape": shift.shape, "initializer": "zeros", "trainable": False}
+            frozen |= {"dtype": "float64", "autocast": False}
             self.shift = self.add_weight(name="shift", **frozen)
             self.scale = self.add_weight(name="scale", **frozen)
         self.shift.assign(shift)
@@ -419,23 +488,27 @@ class ScalingPreprocessor(Preprocessor):
 
 
 def fit_scaling(x: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
-    """Shift and scale `(d,)` of each column of `(N, d)` float32 rows, for `(x - shift) * scale`.
+    """Shift and scale `(d,)` of each column of `(N, d)` float64 rows, for `(x - shift) * scale`.
 
     "standard" gives mean 0 and (population) standard deviation 1, "minmax" the range [0, 1], "none"
     leaves x alone. Constant columns get scale 0 under "standard" and "minmax": they are 0 whatever
     comes later, since nothing was learnt about another value.
     """
     if scaling == "none":
-        return np.zeros(x.shape[1], np.float32), np.ones(x.shape[1], np.float32)
-    # float64 sums of float32 values are exact (up to 2**29 rows): constant columns deviate by 0
-    if scaling == "minmax":
-        shift = x.min(axis=0).astype(np.float64)
-        spread = x.max(axis=0) - shift
-    else:
-        shift, spread = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
-    varies = spread > 1.0 / np.finfo(np.float32).max  # the inverse must fit into float32
-    scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
-    return shift.astype(np.float32), scale.astype(np.float32)
+        return np.zeros(x.shape[1]), np.ones(x.shape[1])
+    x = np.asarray(x, np.float64)
+    least, most = x.min(axis=0), x.max(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers near the end of float64
+        if scaling == "minmax":
+            shift, spread = least, most - least
+        else:  # from the least value on: a constant column deviates by exactly 0
+            above = x - least
+            shift, spread = least + above.mean(axis=0), above.std(axis=0)
+    # what differs by rounding alone, 0.3 and 0.1 + 0.2, is constant
+    noise = ROUNDING * np.maximum(np.abs(least), np.abs(most))
+    varies = (spread > 1.0 / np.finfo(np.float32).max) & (spread > noise)
+    scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=varies & np.isfinite(spread))
+    return np.where(np.isfinite(shift), shift, 0.0), scale
 
 
 def likeliest(block: np.ndarray, known: list[str]) -> np.ndarray:
@@ -445,17 +518,22 @@ def likeliest(block: np.ndarray, known: list[str]) -> np.ndarray:
     return np.array(known)[block.argmax(axis=1)]
 
 
-def one_hot(column: tf.Tensor, known, gap: str | None = None) -> tf.Tensor:
+def one_hot(column: tf.Tensor, known, gap: str | None = None, news: float = 0.0) -> tf.Tensor:
     """`(N,)` text as a float32 block `(N, len(known))`; an unknown value gives zeros.
 
     Comparing needs no lookup table, which a SavedModel would have to initialise and which no
-    `tf.function` could create. Empty text counts as the category `gap`.
+    `tf.function` could create. Empty text counts as the category `gap`; where that is none of the
+    known ones, the whole block is `news`.
     """
     column = tf.reshape(column, (-1, 1))  # (N, 1)
     same = tf.equal(column, tf.constant([list(known)]))
     if gap in known:
         same = same | (tf.equal(column, "") & tf.constant([[value == gap for value in known]]))
-    return tf.cast(same, tf.float32)
+    block = tf.cast(same, tf.float32)
+    if gap is None or gap in known:
+        return block
+    missing = tf.equal(column, "") | tf.equal(column, gap)
+    return tf.where(missing, np.float32(news), block)
 
 
 def input_names(columns) -> dict[str, str]:

@@ -13,8 +13,8 @@ import pandas as pd
 MISSING = "(missing)"  # the category of a gap
 
 
-def as_float32(values, what: str) -> np.ndarray:
-    """Numbers of any real dtype as float32, all finite; `what` names them in errors."""
+def as_numbers(values, what: str) -> np.ndarray:
+    """Numbers of any real dtype as float64, all finite; `what` names them in errors."""
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         objects = array.astype(object)
@@ -25,15 +25,14 @@ def as_float32(values, what: str) -> np.ndarray:
                     f"{objects[place]!r}. Encode text as numbers, or declare the column "
                     "categorical."
                 )
-    with np.errstate(over="ignore"):  # beyond float32 becomes inf, reported below
-        result = array.astype(np.float32)
+    with np.errstate(over="ignore"):  # beyond float64 becomes inf, reported below
+        result = array.astype(np.float64)
     bad = ~np.isfinite(result)
     if bad.any():
         place = tuple(np.argwhere(bad)[0])
         raise ValueError(
-            f"{what} has {bad.sum()} of {bad.size} values that are NaN, infinite or beyond float32;"
-            f" expected finite numbers; first: {_where(place)} is {array[place]}. Fill in or drop "
-            "these rows."
+            f"{what} has {bad.sum()} of {bad.size} values that are NaN or infinite; expected "
+            f"finite numbers; first: {_where(place)} is {array[place]}. Fill in or drop these rows."
         )
     return result
 
@@ -66,7 +65,7 @@ def as_text(values, what: str) -> np.ndarray:
 
 
 def as_columns(x, categorical: Sequence[str], continuous: Sequence[str]) -> dict[str, np.ndarray]:
-    """The named columns of a table, cleaned: text for `categorical`, float32 for `continuous`.
+    """The named columns of a table, cleaned: text for `categorical`, float64 for `continuous`.
 
     `x` maps names to `(N,)` or `(N, 1)` columns, or is a DataFrame; other columns are ignored.
     """
@@ -100,7 +99,7 @@ def as_columns(x, categorical: Sequence[str], continuous: Sequence[str]) -> dict
     if not next(iter(lengths.values())):
         raise ValueError("the table is empty: received 0 rows, expected at least 1.")
     clean = {name: as_text(raw[name], f"column {name!r}") for name in categorical}
-    return clean | {name: as_float32(raw[name], f"column {name!r}") for name in continuous}
+    return clean | {name: as_numbers(raw[name], f"column {name!r}") for name in continuous}
 
 
 def columns_with_gaps(x) -> dict[str, np.ndarray]:
@@ -170,17 +169,15 @@ def as_categories(column, name) -> np.ndarray:
 
 
 def side_by_side(numbers, length) -> np.ndarray:
-    """Numeric columns by name as one float32 block `(length, n)`, NaN for gaps."""
-    block = np.empty((length, len(numbers)), np.float32)
+    """Numeric columns by name as one float64 block `(length, n)`, NaN for gaps."""
+    block = np.empty((length, len(numbers)), np.float64)
     for i, (name, column) in enumerate(numbers.items()):
-        with np.errstate(over="ignore"):
-            block[:, i] = column
+        block[:, i] = column
         bad = np.isinf(block[:, i])
         if bad.any():
             raise ValueError(
-                f"column {name!r} has {int(bad.sum())} of {length} values that are infinite or "
-                f"beyond float32, the first at row {int(np.argmax(bad))}; expected finite numbers, "
-                "or NaN for gaps."
+                f"column {name!r} has {int(bad.sum())} of {length} values that are infinite, the "
+                f"first at row {int(np.argmax(bad))}; expected finite numbers, or NaN for gaps."
             )
     return block
 

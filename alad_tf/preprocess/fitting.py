@@ -70,11 +70,16 @@ def for_dataset(
     return layer.fit(train, vocabulary_from=records.x)
 
 
-def for_records(x, scaling: str = "standard") -> Preprocessor:
-    """The preprocessor of anyone's images `(N, H, W, C)` or table, fitted on them."""
+def for_records(
+    x, scaling: str = "standard", missing: str = "flag", gaps_from=None
+) -> Preprocessor:
+    """The preprocessor of anyone's images `(N, H, W, C)` or table, fitted on them.
+
+    `missing` and `gaps_from` as for `MixedPreprocessor`.
+    """
     if getattr(x, "ndim", 2) == 4:
         return ImagePreprocessor(x.shape[1:])
-    return MixedPreprocessor(scaling).fit(x)
+    return MixedPreprocessor(scaling, missing=missing).fit(x, gaps_from)
 
 
 def preprocessor_from_state(state: dict) -> Preprocessor:

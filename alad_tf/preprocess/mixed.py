@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling, one_hot
+from alad_tf.preprocess.base import FAR, ScalingPreprocessor, fit_scaling, one_hot
 from alad_tf.preprocess.columns import (
     MISSING,
     as_categories,
@@ -19,6 +19,7 @@ from alad_tf.preprocess.columns import (
     side_by_side,
 )
 
+NEW_GAPS = ("flag", "refuse")  # what is done with a gap in a column that had none
 MOST_CATEGORIES = 64  # of a column; rarer values are "none of the known ones"
 
 
@@ -27,9 +28,11 @@ class MixedPreprocessor(ScalingPreprocessor):
     """Finds out what each column is, fills gaps, encodes and scales.
 
     Numbers and bools are scaled; a gap gets the training rows' median, and a column that has gaps
-    in the training rows gets an indicator, 1 where there is one. Text, pandas categories and other
-    objects become one-hot blocks of their most frequent `MOST_CATEGORIES` values; a gap is a value
-    of its own (so is empty text), and an unknown value gives zeros. Columns that never vary give 0;
+    in the training rows gets an indicator, 1 where there is one. A gap in a column that had none is
+    news, in numbers as in text: it counts as a value as far off as can be, or, by `missing`, is
+    refused. Text, pandas categories and other objects become one-hot blocks of their most frequent
+    `MOST_CATEGORIES` values; a gap is a value of its own (so is empty text), and an unknown value
+    gives zeros. Columns that never vary give 0;
     a later value c' instead of the constant c gives (c' - c) / max(1, |c|).
 
     Args:
@@ -39,10 +42,11 @@ class MixedPreprocessor(ScalingPreprocessor):
         fill: `(n,)` medians of the numeric columns, likewise.
         gaps: list of bool `(n,)`, which of them have an indicator, likewise.
         shift, scale: `(n,)`, likewise.
+        missing: "flag" or "refuse": what a gap is in a column that had none in the training rows.
         **kwargs: `name` of the layer.
 
     Raises:
-        ValueError: unknown scaling.
+        ValueError: unknown scaling, or unknown `missing`.
 
     Example:
         >>> table = pd.DataFrame({"size": [1.0, None, 3.0], "kind": ["a", "b", None]})
@@ -65,12 +69,16 @@ class MixedPreprocessor(ScalingPreprocessor):
         gaps=None,
         shift=None,
         scale=None,
+        missing="flag",
         **kwargs,
     ):
         super().__init__(scaling, shift, scale, **kwargs)
+        if missing not in NEW_GAPS:
+            raise ValueError(f"unknown missing {missing!r}; expected one of {NEW_GAPS}.")
+        self.missing = missing
         self.names = None if names is None else [str(name) for name in names]
         self.vocabularies = {k: list(v) for k, v in (vocabularies or {}).items()}
-        self.fill = np.asarray([] if fill is None else fill, np.float32)
+        self.fill = np.asarray([] if fill is None else fill, np.float64)
         self.gaps = np.asarray([] if gaps is None else gaps, bool)
 
     @property
@@ -104,7 +112,7 @@ class MixedPreprocessor(ScalingPreprocessor):
         numbers = [columns[name] for name in self.numeric]
         count = tf.shape(next(iter(columns.values())))[0]
         return {
-            "numbers": tf.stack(numbers, 1) if numbers else tf.zeros((count, 0)),
+            "numbers": _side_by_side(numbers) if numbers else tf.zeros((count, 0)),
             "categories": [columns[name] for name in self.vocabularies],
         }
 
@@ -114,12 +122,14 @@ class MixedPreprocessor(ScalingPreprocessor):
         found |= dict(zip(self.vocabularies, clean["categories"].T, strict=True))
         return {name: found[name] for name in self.names}
 
-    def fit(self, x) -> MixedPreprocessor:
+    def fit(self, x, gaps_from=None) -> MixedPreprocessor:
         """Learns columns, medians, vocabularies and scaling from the training rows.
 
         Args:
             x: `(N, d)` array of numbers, NaN for gaps; or a pandas or Polars DataFrame, or a dict
                 of `(N,)` columns.
+            gaps_from: more rows of the same columns, such as those that are held out of training:
+                columns with gaps there count as columns with gaps, too.
 
         Returns:
             The layer itself.
@@ -132,17 +142,20 @@ class MixedPreprocessor(ScalingPreprocessor):
             raise RuntimeError("this MixedPreprocessor is fitted; make a new one for a new table.")
         columns = columns_with_gaps(x)
         self.names = list(columns)
+        more = set() if gaps_from is None else with_gaps(columns_with_gaps(gaps_from))
         numbers = {name: c for name, c in columns.items() if not is_categorical(c)}
         for name, column in columns.items():
             if name not in numbers:
                 values = pd.Series(as_categories(column, name))
-                most = values.value_counts().index[:MOST_CATEGORIES]
-                self.vocabularies[name] = sorted(most)
+                most = list(values.value_counts().index)
+                if MISSING in most or name in more:  # gaps that were seen are not news, if rare
+                    most = [MISSING, *(value for value in most if value != MISSING)]
+                self.vocabularies[name] = sorted(most[:MOST_CATEGORIES])
         block = side_by_side(numbers, len(next(iter(columns.values()))))
         missing = np.isnan(block)
-        self.gaps = missing.any(axis=0)
+        self.gaps = missing.any(axis=0) | np.array([name in more for name in numbers], bool)
         present = np.where(missing.all(axis=0), 0, block)
-        self.fill = np.nanmedian(present, axis=0).astype(np.float32)
+        self.fill = np.nanmedian(present, axis=0)
         shift, scale = fit_scaling(np.where(missing, self.fill, block), self.scaling)
         # another value in a column that never varied is news: it counts in the column's own unit
         self._set_scaling(shift, np.where(scale > 0, scale, 1 / np.maximum(1, np.abs(shift))))
@@ -155,7 +168,7 @@ class MixedPreprocessor(ScalingPreprocessor):
             x: rows, as for `fit`.
 
         Returns:
-            dict: "numbers" `(N, n)` float32 with NaN for gaps, "categories" `(N, c)` text.
+            dict: "numbers" `(N, n)` float64 with NaN for gaps, "categories" `(N, c)` text.
 
         Raises:
             ValueError: as for `fit`; columns that are missing, or hold text instead of numbers.
@@ -180,22 +193,39 @@ class MixedPreprocessor(ScalingPreprocessor):
                 )
         texts = [as_categories(columns[name], name) for name in self.vocabularies]
         empty = np.zeros((length, 0), dtype="<U1")
-        return {
-            "numbers": side_by_side({name: columns[name] for name in self.numeric}, length),
-            "categories": np.stack(texts, axis=1) if texts else empty,
-        }
+        numbers = side_by_side({name: columns[name] for name in self.numeric}, length)
+        if self.missing == "refuse":
+            self._refuse_new_gaps(numbers, texts)
+        return {"numbers": numbers, "categories": np.stack(texts, axis=1) if texts else empty}
 
-    def call(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def _refuse_new_gaps(self, numbers, texts) -> None:
+        columns = zip(self.numeric, np.isnan(numbers).T, self.gaps, strict=True)
+        missing = {name: rows for name, rows, seen in columns if not seen}
+        for (name, known), text in zip(self.vocabularies.items(), texts, strict=True):
+            if MISSING not in known:
+                missing[name] = text == MISSING
+        for name, rows in missing.items():
+            if np.any(rows):
+                raise ValueError(
+                    f"column {name!r} has {int(np.sum(rows))} gaps, the first at row "
+                    f"{int(np.argmax(rows))}; it had none in the training rows, and "
+                    'missing="refuse" was chosen. Fill in or drop these rows.'
+                )
+
+    def call(self, inputs: Mapping[str, tf.Tensor], double: bool = True) -> tf.Tensor:
         """Encodes what `check` returned; pure TensorFlow.
 
         "categories" may be a list of `(N,)` columns as well, which other runtimes than TensorFlow
         need: TensorFlow Lite stacks no text.
         """
         self._require_fitted()
-        numbers = tf.cast(inputs["numbers"], tf.float32)
+        dtype = tf.float64 if double else tf.float32
+        news = np.float32(FAR if self.missing == "flag" else np.nan)
+        numbers = tf.cast(inputs["numbers"], dtype)
         missing = tf.math.is_nan(numbers)
-        filled = tf.where(missing, tf.constant(self.fill), numbers)
-        blocks = [(filled - self.shift) * self.scale]
+        filled = tf.where(missing, tf.constant(self.fill, dtype), numbers)
+        scaled = self._scaled(filled, double)
+        blocks = [tf.where(missing & ~self.gaps, news, scaled)]
         if self.gaps.any():
             marks = tf.gather(missing, np.flatnonzero(self.gaps), axis=1)
             blocks.append(tf.cast(marks, tf.float32))
@@ -203,7 +233,7 @@ class MixedPreprocessor(ScalingPreprocessor):
         if not isinstance(texts, (list, tuple)):
             texts = tf.unstack(texts, len(self.vocabularies), axis=1)
         for column, known in zip(texts, self.vocabularies.values(), strict=True):
-            blocks.append(one_hot(column, known, MISSING))  # empty text is a gap in served requests
+            blocks.append(one_hot(column, known, MISSING, news))  # in requests "" is a gap
         return tf.concat(blocks, axis=1)  # (N, output_dim)
 
     def _own_config(self) -> dict:
@@ -212,5 +242,25 @@ class MixedPreprocessor(ScalingPreprocessor):
             "vocabularies": self.vocabularies if self.fitted else None,
             "fill": self.fill.tolist(),
             "gaps": self.gaps.tolist(),
+            "missing": self.missing,
             **super()._own_config(),
         }
+
+
+def with_gaps(columns) -> set[str]:
+    """Names of the columns that have gaps; empty text is one."""
+    found = set()
+    for name, column in columns.items():
+        if is_categorical(column):
+            missing = as_categories(column, name) == MISSING
+        else:
+            missing = np.isnan(column)
+        if np.any(missing):
+            found.add(name)
+    return found
+
+
+def _side_by_side(columns: list[tf.Tensor]) -> tf.Tensor:
+    """Columns `(N,)` as `(N, n)`, of float64 if one of them is."""
+    dtype = tf.float64 if any(c.dtype == tf.float64 for c in columns) else columns[0].dtype
+    return tf.stack([tf.cast(column, dtype) for column in columns], 1)

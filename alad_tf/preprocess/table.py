@@ -136,7 +136,7 @@ class TablePreprocessor(ScalingPreprocessor):
                 "use; create a new one for the new table."
             )
         n = len(next(iter(clean.values())))
-        numbers = np.empty((n, len(self.continuous)), np.float32)
+        numbers = np.empty((n, len(self.continuous)))
         for i, name in enumerate(self.continuous):
             numbers[:, i] = clean[name]
         self._set_scaling(*fit_scaling(numbers, self.scaling))
@@ -151,7 +151,7 @@ class TablePreprocessor(ScalingPreprocessor):
                 preprocessor does not use are ignored.
 
         Returns:
-            dict of `(N,)` columns: text for categorical ones, float32 for continuous ones.
+            dict of `(N,)` columns: text for categorical ones, float64 for continuous ones.
 
         Raises:
             ValueError: missing column, several lengths, no rows, missing or infinite values, text
@@ -176,14 +176,15 @@ class TablePreprocessor(ScalingPreprocessor):
             )
         return clean
 
-    def call(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def call(self, inputs: Mapping[str, tf.Tensor], double: bool = True) -> tf.Tensor:
         """Encodes a dict of `(N,)` columns that `check` returned; pure TensorFlow."""
         blocks = [one_hot(inputs[name], known) for name, known in self.vocabularies.items()]
         if self.continuous:
+            dtype = tf.float64 if double else tf.float32
             numbers = [
-                tf.cast(tf.reshape(inputs[name], (-1, 1)), tf.float32) for name in self.continuous
+                tf.cast(tf.reshape(inputs[name], (-1, 1)), dtype) for name in self.continuous
             ]
-            blocks.append((tf.concat(numbers, axis=1) - self.shift) * self.scale)
+            blocks.append(self._scaled(tf.concat(numbers, axis=1), double))
         return tf.concat(blocks, axis=1)  # (N, output_dim)
 
     def _own_config(self) -> dict:

@@ -8,7 +8,7 @@ import pandas as pd
 import tensorflow as tf
 
 from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling
-from alad_tf.preprocess.columns import as_float32, describe
+from alad_tf.preprocess.columns import as_numbers, describe
 
 
 @keras.saving.register_keras_serializable(package="alad_tf")
@@ -16,7 +16,8 @@ class VectorPreprocessor(ScalingPreprocessor):
     """Scales each column of `(N, d)` numbers by what the training rows had: (x - shift) * scale.
 
     Columns that are constant in the training rows always give 0 (but pass under "none"). Values
-    beyond the training range are not clipped: being far out is what an anomaly score looks for.
+    beyond the training range are not clipped, up to 1e15 in the scaled unit: being far out is what
+    an anomaly score looks for.
 
     Args:
         scaling: "standard" (mean 0, standard deviation 1), "minmax" ([0, 1]) or "none".
@@ -75,13 +76,13 @@ class VectorPreprocessor(ScalingPreprocessor):
         return self
 
     def check(self, x) -> np.ndarray:
-        """Checks raw rows and casts them to float32.
+        """Checks raw rows and casts them to float64.
 
         Args:
             x: `(N, d)` array-like or DataFrame of finite numbers, N >= 1.
 
         Returns:
-            `(N, d)` float32.
+            `(N, d)` float64.
 
         Raises:
             ValueError: not two-dimensional, empty, another width than the fitted one, or values
@@ -89,9 +90,9 @@ class VectorPreprocessor(ScalingPreprocessor):
         """
         if isinstance(x, pd.DataFrame):
             columns = [
-                as_float32(x.iloc[:, i], f"column {name!r}") for i, name in enumerate(x.columns)
+                as_numbers(x.iloc[:, i], f"column {name!r}") for i, name in enumerate(x.columns)
             ]
-            x = np.stack(columns, axis=1) if columns else np.zeros((len(x), 0), np.float32)
+            x = np.stack(columns, axis=1) if columns else np.zeros((len(x), 0))
         try:
             array = np.asarray(x)
         except ValueError as error:
@@ -109,9 +110,9 @@ class VectorPreprocessor(ScalingPreprocessor):
                 f"received {array.shape[1]} columns (shape {array.shape}), expected "
                 f"{self.output_dim}: the columns that the preprocessor was fitted on."
             )
-        return as_float32(array, "x")
+        return as_numbers(array, "x")
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, double: bool = True) -> tf.Tensor:
         """Scales `(N, d)` numbers that `check` would take; pure TensorFlow."""
         self._require_fitted()
-        return (tf.cast(inputs, tf.float32) - self.shift) * self.scale
+        return self._scaled(inputs, double)

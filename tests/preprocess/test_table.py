@@ -140,7 +140,7 @@ def test_state_survives_json_exactly():
 def specs(layer):
     return {
         **{name: tf.TensorSpec((None,), tf.string, name) for name in layer.categorical},
-        **{name: tf.TensorSpec((None,), tf.float32, name) for name in layer.continuous},
+        **{name: tf.TensorSpec((None,), tf.float64, name) for name in layer.continuous},
     }
 
 

@@ -87,7 +87,7 @@ def _shaped(record, specs):
         try:
             if kind is object and not isinstance(record[name], (str, bytes)):
                 raise TypeError(f"received {type(record[name]).__name__}")
-            made[name] = np.asarray(record[name], kind)
+            made[name] = _as(kind, record[name])
         except (TypeError, ValueError) as error:
             return Refused(f"{name!r} must be {spec.dtype.name}: {error}.")
         if not spec.shape[1:].is_compatible_with(made[name].shape):
@@ -95,3 +95,11 @@ def _shaped(record, specs):
                 f"{name!r} must have shape {tuple(spec.shape[1:])}; received {made[name].shape}."
             )
     return made
+
+
+def _as(kind, value):
+    """A value as an array; a finite number beyond the type's range is its largest."""
+    if kind is object or np.dtype(kind).kind != "f":
+        return np.asarray(value, kind)
+    value, most = np.asarray(value, "float64"), np.finfo(kind).max
+    return np.where(np.isfinite(value), np.clip(value, -most, most), value).astype(kind)
