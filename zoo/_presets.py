@@ -12,7 +12,7 @@ from pathlib import Path
 
 import keras
 
-from alad_tf.engine.files import MANIFEST, damaged, read_json, replacing_folder
+from alad_tf.engine.files import damaged, read_json, replacing_folder
 
 HERE = Path(__file__).resolve().parent
 REGISTRY, BUNDLED = HERE / "registry.json", HERE / "weights"
@@ -75,8 +75,7 @@ def find(entry, variant):
 
 def _download(base, files, folder):
     """Fetch all files beside `folder`, verify them, and only then put them in its place."""
-    # what is in the cache under a preset's names is this program's, damaged as it is
-    (folder / MANIFEST).unlink(missing_ok=True)
+    # what is in the cache under a preset's names is this program's, damaged or not
     with replacing_folder(folder, lambda _: set(files)) as temporary, _timeout(TIMEOUT_S):
         for name, expected in files.items():
             address = f"{base}/{name}"

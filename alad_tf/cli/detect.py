@@ -2,7 +2,6 @@
 
 import csv
 import re
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -303,7 +302,7 @@ def _fit(data, folder, options):
     from alad_tf.cli.fit_report import write_fit_report
     from alad_tf.cli.user_data import labelled_split
     from alad_tf.detector.estimator import ALADDetector
-    from alad_tf.engine.files import adding_to
+    from alad_tf.engine.files import adding_to, remove_own
 
     partial = _partial(folder)
     estimator = ALADDetector(**options, checkpoint=str(partial), verbose=True)
@@ -317,7 +316,7 @@ def _fit(data, folder, options):
         raise typer.Exit(130) from None
     estimator.detector_.metadata["input"] = data.origin
     estimator.save(folder)
-    shutil.rmtree(partial, ignore_errors=True)
+    remove_own(partial, re.compile(MEMBER).fullmatch)
     say(f"threshold {estimator.detector_.threshold_rule}", out)
     say(f"detector  {folder}", out)
     try:  # the detector is safe by now, whatever happens to its pictures

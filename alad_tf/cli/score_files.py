@@ -2,6 +2,7 @@
 
 import os
 import queue
+import re
 import shutil
 import threading
 from dataclasses import replace
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from alad_tf.data.user_files import BATCH, ReadOptions, count_rows, read_batches
-from alad_tf.engine.files import write_text
+from alad_tf.engine.files import remove_own, write_text
 from alad_tf.engine.progress import counted
 from alad_tf.engine.state_file import identity_of
 
@@ -258,4 +259,4 @@ class _Parts:
         return flagged
 
     def remove(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_own(self.folder, re.compile(rf"identity|\.?\d+-\d+{re.escape(self.kind)}").fullmatch)

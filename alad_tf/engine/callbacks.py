@@ -1,14 +1,21 @@
 """What a long training needs around it: checkpoints, a stop at divergence, a rule for its end."""
 
 import math
-import shutil
 import time
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from alad_tf.engine.files import read_json, replacing_folder, set_aside, verify, write_json
+from alad_tf.engine.files import (
+    MANIFEST,
+    read_json,
+    remove_own,
+    replacing_folder,
+    set_aside,
+    verify,
+    write_json,
+)
 
 WEIGHTS, STATE = "model.weights.h5", "state.json"
 # paper: "Patience 10"; the authors' code stops by it and restores nothing
@@ -163,7 +170,7 @@ class Checkpoint(keras.callbacks.Callback):
             }
             write_json(temporary / STATE, state)
         if previous is not None and previous != path:
-            shutil.rmtree(previous)
+            remove_own(previous, {WEIGHTS, STATE, MANIFEST}.__contains__)
 
 
 def _divergence(epoch, what, checkpoint):

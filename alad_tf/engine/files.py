@@ -375,6 +375,23 @@ def with_block(text, begin, end, lines, where):
     return "\n".join([before + begin, "", *lines, "", end + rest.split(end)[1]])
 
 
+def remove_own(folder, is_own):
+    """Remove the files of a folder whose names are this program's, then the folder, if empty.
+
+    Args:
+        folder: str or Path; it may be missing.
+        is_own: function of a file's name, relative to the folder, that returns a bool.
+    """
+    folder = Path(folder)
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and not path.is_symlink() and is_own(path.name):
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it holds other files, which stay
+        folder.rmdir()
+
+
 def _undisturbed(folder, look):
     """What `look` finds in a folder while nobody exchanges it; None if it is gone."""
     for _ in range(100):

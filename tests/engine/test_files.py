@@ -1,6 +1,7 @@
 """Files and folders are whole or absent, nobody else's are replaced, and damage is noticed."""
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -374,3 +375,20 @@ def test_a_state_is_read_by_its_identity_alone(tmp_path):
     assert StateFile(path, "b").read() is None and StateFile(None, "a").read() is None
     assert identity_of("a", np.ones(2)) == identity_of("a", np.ones(2))
     assert len({identity_of(*parts) for parts in (("a", "b"), ("ab",), ("a", np.ones(2)))}) == 3
+
+
+@pytest.mark.parametrize("other", ["thesis.txt", "sub/part-1", "link"])
+def test_what_is_removed_is_this_programs_alone(tmp_path, other):
+    folder = write(tmp_path / "a", **{"part-1": "1", "part-2": "2"})
+    place = folder / other
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to("/etc") if other == "link" else place.write_text("mine")
+    is_own = re.compile(rf"part-\d|link|{re.escape(MANIFEST)}").fullmatch
+    files.remove_own(folder, is_own)
+    assert [p for p in folder.rglob("*") if not p.is_dir() or p.is_symlink()] == [place]
+    place.unlink()
+    if other == "sub/part-1":
+        place.parent.rmdir()
+    files.remove_own(folder, is_own)
+    files.remove_own(folder, is_own)  # it is gone
+    assert not folder.exists()
