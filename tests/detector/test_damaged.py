@@ -14,7 +14,7 @@ import pytest
 
 import zoo
 from alad_tf import Detector
-from alad_tf.engine.files import write_manifest
+from alad_tf.engine.files import adding_to, write_manifest
 
 NAME = "breast_cancer_alad"
 
@@ -161,3 +161,14 @@ def test_a_folder_of_an_earlier_version_loads_with_the_same_scores(folder):
     np.testing.assert_array_equal(Detector.load(folder).anomaly_score(x), scores)
     shutil.copytree(folder, folder.with_name("copy"))
     np.testing.assert_array_equal(zoo.load(folder.with_name("copy")).anomaly_score(x), scores)
+
+
+def test_a_report_may_be_edited_or_missing(folder):
+    with adding_to(folder, "report") as report:
+        (report / "report.md").write_text("fine")
+        (report / "row_1.png").write_text("a picture")
+    (folder / "report/report.md").write_text("with my notes")
+    (folder / "report/row_1.png").unlink()
+    assert Detector.load(folder).metadata["entry"] == NAME
+    with pytest.raises(FileExistsError, match="report/report.md"):  # the notes are not lost
+        Detector.load(folder).save(folder)
