@@ -210,11 +210,13 @@ def read_manifest(folder):
     return listed
 
 
-def verify(folder):
+def verify(folder, pattern=".*"):
     """Compare the files of a folder with its manifest.
 
     Args:
         folder: str or Path; without a manifest, as earlier versions wrote it, nothing is compared.
+        pattern: str, a regular expression of the names that count. What nobody loads, such as a
+            report, may be missing or edited.
 
     Raises:
         ValueError: a listed file is missing, or is not what was written.
@@ -230,7 +232,12 @@ def verify(folder):
         ...
         ValueError: /... is damaged: a.txt has sha256 ...
     """
-    wrong = _undisturbed(folder, lambda: damaged(folder, read_manifest(folder)))
+
+    def look():
+        listed = read_manifest(folder)
+        return damaged(folder, {n: listed[n] for n in listed if re.fullmatch(pattern, n)})
+
+    wrong = _undisturbed(folder, look)
     if wrong:
         raise ValueError(
             f"{folder} is damaged: {wrong}. Copy or write it again; what was changed on purpose is "

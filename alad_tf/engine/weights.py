@@ -24,6 +24,7 @@ from alad_tf.engine.files import (
 from alad_tf.engine.schema import check_config
 
 CONFIG, WEIGHTS = "config.json", "scorer.weights.h5"
+LOADED = r"config\.json|scorer\..*"
 FORMAT = 1  # of a saved detector or baseline
 # What versions without a manifest wrote into a detector's folder
 OWN = r"config\.json|scorer\.(weights\.h5|skops)|report|report/(report\.md|score_histogram\.png"
@@ -83,7 +84,7 @@ def read_config(folder, what):
             f"No {what} in {folder.resolve()}: expected {CONFIG} and the scorer's weights. Give "
             "the folder that `save` wrote; in a run of `alad train` it is named 'detector'."
         )
-    verify(folder)
+    verify(folder, LOADED)
     config = read_json(path)
     if isinstance(config, dict) and config.get("format") != FORMAT:
         raise ValueError(
