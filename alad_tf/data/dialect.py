@@ -191,6 +191,8 @@ def _separated(text, whole, base, name, sep, tabs, decimal):
     for one in [*candidates, " "]:
         dialect = replace(base, sep=one, skip_space=one == " ")
         records = _reading(text, whole, dialect)[0]
+        if not records:
+            continue  # its quotes are not closed, or are followed by more
         head, *widths = [sum(bool(cell) or one != " " for cell in record) for record in records]
         if len(set(widths)) == 1 and widths[0] > 1 and (one != " " or widths[0] == head):
             decimals = " Where commas are decimal marks, say --decimal , instead."
