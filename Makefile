@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-all lint docs notebooks clean
+.PHONY: demo test test-all lint docs notebooks fuzz faults licences audit clean
 
 demo: $(VENV)/installed
 	$(BIN)/alad demo
@@ -27,6 +27,23 @@ docs: $(VENV)/installed
 # Runs all notebooks in place and keeps what they show.
 notebooks: $(VENV)/installed
 	$(BIN)/python notebooks/execute.py
+
+# 100,000 inputs drawn from a seed; half an hour at most on two cores. Writes the JSON and the page.
+FUZZ_INPUTS ?= 100000
+fuzz: $(VENV)/installed
+	$(BIN)/python -m benchmarks.fuzz --inputs $(FUZZ_INPUTS); \
+	  status=$$?; $(BIN)/python -m benchmarks.report && exit $$status
+
+# Every command killed, interrupted, on full and read-only disks, twice at once; some hours. Linux.
+faults: $(VENV)/installed
+	$(BIN)/python -m benchmarks.faults; status=$$?; $(BIN)/python -m benchmarks.report && exit $$status
+
+licences: $(VENV)/installed
+	$(BIN)/python -m benchmarks.packages
+
+# Known vulnerabilities, where pip-audit's database can be reached.
+audit: $(VENV)/installed
+	$(BIN)/python -m benchmarks.packages --audit
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

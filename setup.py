@@ -60,6 +60,7 @@ setup(
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.6",
+            "hypothesis>=6.120",
             "ruff>=0.9",
             "import-linter>=2",
             "polars>=1",

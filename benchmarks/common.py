@@ -78,6 +78,15 @@ def write(name, results, packages=()):
     return path
 
 
+def origin(data):
+    """What a benchmark's JSON came from, as a sentence: command, commit, machine, versions."""
+    machine = data["hardware"]
+    where = f"{machine['processor']}, {machine['cores']} cores"
+    where += "".join(f", {gpu}" for gpu in machine["gpus"])
+    versions = ", ".join(f"{key} {value}" for key, value in data["versions"].items())
+    return f"`{data['command']}` at commit {data['commit']} on {where}; {versions}."
+
+
 def show(title, header, rows):
     """Print a table.
 

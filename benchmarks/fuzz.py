@@ -149,7 +149,7 @@ def fuzz(target, count, seed, note=lambda text: None):
     return outcomes, list(findings.values())
 
 
-def work(name, count, seed, home, first=0, until=None):
+def work(name, count, seed, home, first=0, until=0):
     """Fuzz one target in this process, chunk by chunk; a line of JSON on stdout for each."""
     from benchmarks.fuzz_targets import TARGETS
 
@@ -190,11 +190,12 @@ def _state(home, name, seed):
     return Path(home) / f"{name} {seed}.state"
 
 
-def supervise(name, count, seed, home, until=None):
+def supervise(name, count, seed, home, most_s=0):
     """Fuzz one target in another process, and in a new one if that dies; what was found."""
     told, first = [], 0
+    until = time.time() + most_s if most_s else 0
     while first * CHUNK < count and not (until and time.time() > until):
-        words = [str(count), str(seed), str(home), str(first), str(until or 0)]
+        words = [str(count), str(seed), str(home), str(first), str(until)]
         env = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "ALAD_XLA": "0"}
         env["COLUMNS"] = "200"
         with tempfile.TemporaryFile() as errors:
@@ -265,7 +266,7 @@ def main(
 
     Args:
         inputs: how many, over all targets.
-        minutes: after which no further inputs are tried; 0: until all were.
+        minutes: at most, in equal parts for all targets; 0: until all inputs were tried.
         only: targets, separated by commas; default all, and then the JSON is written.
         seed: of the inputs.
         jobs: processes at a time; default one a core.
@@ -277,8 +278,8 @@ def main(
     from benchmarks.fuzz_targets import TARGETS
 
     begun, jobs = time.time(), jobs or machine.cores()
-    until = begun + 60 * minutes if minutes else None
     names = only.split(",") if only else list(TARGETS)
+    most_s = 60 * minutes / len(names)
     total = sum(TARGETS[name].share for name in names)
     told = {name: [] for name in names}
     with tempfile.TemporaryDirectory(prefix="fuzz_") as home, ThreadPoolExecutor(jobs) as pool:
@@ -289,7 +290,7 @@ def main(
             count = round(inputs * TARGETS[name].share / total)
             for part in range(jobs):
                 share = count // jobs + (part < count % jobs)
-                job = pool.submit(supervise, name, share, seed * 1000 + part, home, until)
+                job = pool.submit(supervise, name, share, seed * 1000 + part, home, most_s)
                 running[job] = name
         for job, name in running.items():
             told[name] += job.result()

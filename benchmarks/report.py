@@ -1,10 +1,11 @@
-"""Render BENCHMARKS.md from results/benchmarks alone: `python -m benchmarks.report`."""
+"""`python -m benchmarks.report`: BENCHMARKS.md and docs/reliability.md from results/benchmarks."""
 
 from pathlib import Path
 
 from alad_tf.engine.files import read_json, write_text
 from alad_tf.engine.markdown import markdown_table
-from benchmarks.common import beside, median_range
+from benchmarks.common import beside, median_range, origin
+from benchmarks.reliability import render_reliability
 
 FOLDER = Path("results/benchmarks")
 HEAD = """# Benchmarks
@@ -31,12 +32,7 @@ def render(folder=FOLDER):
             parts.append(f"## {name}\n\nnot measured: `python -m benchmarks.{name}`\n")
             continue
         data = read_json(path)
-        machine = data["hardware"]
-        where = f"{machine['processor']}, {machine['cores']} cores"
-        where += "".join(f", {gpu}" for gpu in machine["gpus"])
-        versions = ", ".join(f"{key} {value}" for key, value in data["versions"].items())
-        foot = f"`{data['command']}` at commit {data['commit']} on {where}; {versions}."
-        parts.append("\n".join([*section(data), "", foot, ""]))
+        parts.append("\n".join([*section(data), "", origin(data), ""]))
     return "\n".join(parts)
 
 
@@ -188,3 +184,4 @@ SECTIONS = {
 
 if __name__ == "__main__":
     print(write_text("BENCHMARKS.md", render()))
+    print(write_text("docs/reliability.md", render_reliability(FOLDER)))

@@ -199,6 +199,8 @@ def _separated(text, whole, base, name, sep, tabs, decimal):
     for one in [*candidates, *UNUSUAL]:
         dialect = replace(base, sep=one, skip_space=one == " ")
         records = _reading(text, whole, dialect)[0]
+        if not records:
+            continue  # its quotes are not closed, or are followed by more
         head, *widths = [sum(bool(cell) or one != " " for cell in record) for record in records]
         named = one in SEPARATORS or (widths and widths[0] == head)
         if len(set(widths)) == 1 and widths[0] > 1 and named:

@@ -453,13 +453,6 @@ def _is_free(path, digests):
     return not (path.exists() or path.is_symlink()) or _is_listed(path, digests)
 
 
-def _remove_empty(folder):
-    """Remove the empty folders in a folder, and those that are empty then."""
-    for place, *_ in os.walk(folder, topdown=False):
-        if Path(place) != folder and not os.listdir(place):
-            os.rmdir(place)
-
-
 def _is_empty(path):
     is_folder = path.is_dir() and not path.is_symlink() and not _is_partial(path.name)
     return is_folder and not any(path.iterdir())
@@ -549,6 +542,13 @@ def _keep_modes(old, new):
         for name in [*_files(new), MANIFEST]:
             if (old / name).is_file():
                 shutil.copymode(old / name, new / name)
+
+
+def _remove_empty(folder):
+    """Remove the empty folders in a folder, and those that are empty then."""
+    for place, *_ in os.walk(folder, topdown=False):
+        if Path(place) != folder and not os.listdir(place):
+            os.rmdir(place)
 
 
 def _exchange(temporary, path, known):

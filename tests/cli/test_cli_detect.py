@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from alad_tf.cli.printed import reasons_table
 from PIL import Image
 from rich.console import Console
 from test_demo import is_png
@@ -210,7 +211,7 @@ def test_an_out_with_other_files_is_refused_before_any_work(orders, tmp_path, na
     before = _files(tmp_path)
     for command in ("fit", "tune"):
         result = run(command, orders, "--out", folder)
-        assert "did not write there" in str(result.exception)
+        assert "would be deleted. Name another folder" in str(result.exception)
     assert _files(tmp_path) == before
 
 
