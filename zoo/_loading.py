@@ -63,6 +63,7 @@ def entry(name):
 find_entry = entry  # where a local variable is an entry
 
 
+@own_settings
 def load(name, weights="pretrained", normal_class=None, seed=0):
     """A ready detector of an entry, or of a folder.
 
