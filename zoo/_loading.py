@@ -7,6 +7,7 @@ from pathlib import Path
 from alad_tf.data import class_names, class_number
 from alad_tf.data.records import unknown_name_error
 from alad_tf.detector.detector import Detector
+from alad_tf.engine.session import own_settings
 from alad_tf.engine.weights import CONFIG
 from alad_tf.preprocess import ImagePreprocessor
 from zoo import _presets as presets
@@ -63,6 +64,7 @@ def entry(name):
 find_entry = entry  # where a local variable is an entry
 
 
+@own_settings
 def load(name, weights="pretrained", normal_class=None, seed=0):
     """A ready detector of an entry, or of a folder.
 

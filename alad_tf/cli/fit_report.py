@@ -57,7 +57,8 @@ def write_fit_report(folder, detector, data, console=None):
         f"{len(scores):,} {'images' if images else 'rows'} of {_described(detector)}. "
         f"The detector {detector.threshold_rule}: from a {detector.score} score of "
         f"{detector.threshold.value:.4g} on. It flags {flagged:,} of these ({share:.2%}). Most "
-        "of them trained it, and so look a little more normal to it than new ones will.",
+        "of them trained it, and so look a little more normal to it than new ones will. "
+        f"The detector and its exports contain {detector.scorer.contains}.",
         "",
         "![Scores](score_histogram.png)",
         "",

@@ -227,7 +227,8 @@ def _fewest(budget):
 
 def _above(score):
     """The next float32 after a score; the largest is flagged whatever the rule."""
-    return float(min(np.nextafter(np.float32(score), np.float32(np.inf)), LARGEST))
+    score = np.float32(score)
+    return float(np.nextafter(score, np.float32(np.inf)) if score < LARGEST else LARGEST)
 
 
 def _finite(scores):

@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from alad_tf.cli.printed import reasons_table
 from PIL import Image
 from rich.console import Console
 from test_demo import is_png

@@ -2,6 +2,7 @@
 
 import pickle
 
+import h5py
 import numpy as np
 import pandas as pd
 import polars
@@ -13,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from alad_tf import ALADDetector, Detector
+from alad_tf.detector.ensemble import centroids
 from alad_tf.detector.validation import anomaly_labels, check_records
 
 FEW = {"steps": 40, "n_members": 1}
@@ -203,24 +205,6 @@ def test_too_few_rows_for_a_budget_are_named(rows):
     assert "4.76% of normal rows" in rule
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"score_name": "best"}, "Unknown score 'best'"),
-        ({"contamination": 0.7}, "contamination is 0.7"),
-        ({"contamination": "some"}, "contamination is 'some'"),
-        ({"calibration": 1.0}, "calibration is 1.0"),
-        ({"false_alarms": 0.0}, "false_alarms is 0.0"),
-        ({"n_members": 0}, "n_members is 0"),
-        ({"steps": 0}, "steps must be positive"),
-        ({"scaling": "log"}, "unknown scaling 'log'"),
-    ],
-)
-def test_arguments_are_checked(rows, options, message):
-    with pytest.raises(ValueError, match=message):
-        ALADDetector(**{**FEW, **options}).fit(rows)
-
-
 @pytest.mark.parametrize("count", [2, 7])  # one row trains; six do, in batches of four
 def test_few_rows_are_fitted(rows, count):
     estimator = ALADDetector(**FEW).fit(rows[:count])
@@ -367,3 +351,86 @@ def test_a_detector_of_another_maker_is_not_loaded(tmp_path):
 def test_progress_is_shown_when_asked(rows, capsys):
     ALADDetector(steps=50, n_members=1, verbose=True).fit(rows)
     assert "training steps 50/50" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "fit", "message"),
+    [
+        ({"false_alarms": 0.001}, {}, "needs at least 999 held-out normal rows; received 100"),
+        ({"false_alarms": 0.0}, {}, "'false_alarms' parameter"),
+        ({"false_alarms": 1.0}, {}, "'false_alarms' parameter"),
+        ({"contamination": None}, {}, "'contamination' parameter"),
+        ({"contamination": "some"}, {}, "'contamination' parameter"),
+        ({"contamination": 0.6}, {}, "'contamination' parameter"),
+        ({"calibration": 1}, {}, "'calibration' parameter"),
+        ({"n_members": 1.5}, {}, "'n_members' parameter"),
+        ({"n_members": 0}, {}, "'n_members' parameter"),
+        ({"steps": 0}, {}, "'steps' parameter"),
+        ({"steps": "many"}, {}, "'steps' parameter"),
+        ({"hidden": -1}, {}, "'hidden' parameter"),
+        ({"latent_dim": 2.5}, {}, "'latent_dim' parameter"),
+        ({"batch_size": 0}, {}, "'batch_size' parameter"),
+        ({"batch_size": 4000}, {}, "batch_size is 4000, but only 400 rows train"),
+        ({"learning_rate": 0}, {}, "'learning_rate' parameter"),
+        ({"scaling": "robust"}, {}, "'scaling' parameter"),
+        ({"score_name": "best"}, {}, "'score_name' parameter"),
+        ({"missing": "drop"}, {}, "'missing' parameter"),
+        ({"keep_rows": "some"}, {}, "'keep_rows' parameter"),
+        ({"random_state": "x"}, {}, "'random_state' parameter"),
+        ({"checkpoint": 3}, {}, "'checkpoint' parameter"),
+        ({"warm_start": "yes"}, {}, "'warm_start' parameter"),
+        ({}, {"validation_data": (np.zeros((20, 4)), np.zeros(20))}, "rows of both kinds"),
+        ({}, {"validation_data": (np.zeros((20, 4)), np.ones(20))}, "rows of both kinds"),
+        ({}, {"validation_data": (np.zeros((20, 4)), np.arange(20))}, "received labels"),
+        ({"false_alarms": 0.01}, {"validation_data": np.zeros((20, 4))}, "received 20"),
+        ({}, {"validation_data": np.full((20, 4), "a", object)}, "held numbers in the training"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_the_training(rows, monkeypatch, options, fit, message):
+    monkeypatch.setattr("alad_tf.detector.estimator.train_members", pytest.fail)
+    with pytest.raises(ValueError, match=message):
+        ALADDetector(**options).fit(rows, **fit)
+
+
+@pytest.mark.parametrize("keep", [True, False, "centroids"])
+@pytest.mark.parametrize("images", [False, True])
+def test_what_a_detector_contains_of_the_training_rows(rows, odd, tmp_path, keep, images):
+    if images:
+        x = np.random.default_rng(0).integers(0, 256, (200, 8, 8, 1), "uint8")
+        odd = x[:3]
+    else:
+        x = rows
+    estimator = ALADDetector(steps=20, n_members=1, keep_rows=keep).fit(x)
+    folder = estimator.save(tmp_path / "detector")
+    again = ALADDetector.load(folder)
+    assert again.keep_rows == keep
+    np.testing.assert_array_equal(again.anomaly_score(odd), estimator.anomaly_score(odd))
+    if not images:
+        assert estimator.predict(odd).tolist() == [-1, -1, 1]
+    preprocessed = estimator.detector_.preprocessor.transform(x).reshape(len(x), -1)
+    held = set()
+    with h5py.File(folder / "scorer.weights.h5") as file:
+
+        def look(name, one):
+            if isinstance(one, h5py.Dataset) and one.size % preprocessed.shape[1] == 0:
+                for row in one[()].reshape(-1, preprocessed.shape[1]):
+                    near = np.abs(preprocessed - row).max(1)
+                    held.update(np.flatnonzero(near < 1e-5))
+
+        file.visititems(look)
+    assert len(held) == ((160 if images else 400) if keep is True else 0)
+    contains = estimator.detector_.scorer.contains
+    if keep is True:
+        assert contains == f"{len(held)} of the training rows"
+    else:
+        assert contains.startswith("no training rows, but")
+
+
+def test_centres_of_small_clusters_are_not_kept():
+    """Far rows are clusters of their own: their centres would be the rows."""
+    generator = np.random.default_rng(0)
+    x = np.concatenate([generator.normal(size=(300, 2)), 100 * generator.normal(size=(8, 2))])
+    centers = centroids(x.astype("float32"))
+    assert len(centers) > 1
+    assert min(np.abs(x - center).max(1).min() for center in centers) > 1e-5
+    assert (np.abs(centers) < 10).all()

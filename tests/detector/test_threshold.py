@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.metrics import f1_score
 
-from alad_tf.detector.threshold import KEPT, by_contamination, by_false_alarms, by_labels
+from alad_tf.detector.threshold import (
+    KEPT,
+    LARGEST,
+    Threshold,
+    by_contamination,
+    by_false_alarms,
+    by_labels,
+)
 
 
 def test_a_budget_is_kept_in_the_mean_for_few_held_out_rows_and_any_distribution():
@@ -88,3 +96,41 @@ def test_labels_give_the_best_f1_of_all_thresholds():
 def test_bad_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("scores", "share", "flagged"),
+    [
+        ([0.0] * 90 + [1.0] * 10, 0.2, 10),
+        ([0.0] * 90 + [1.0] * 10, 0.05, 0),
+        ([3.0] * 200, 0.01, 0),  # as of a constant table
+        ([LARGEST] * 3 + [0.0] * 97, 0.05, 3),
+        ([0.0, 1.0, 2.0, 3.0, 4.0], 0.25, 1),
+    ],
+)
+def test_contamination_flags_at_most_its_share_of_ties(scores, share, flagged):
+    threshold = by_contamination(scores, share)
+    assert threshold.flags(scores).sum() == flagged and np.isfinite(threshold)
+
+
+def test_a_score_that_is_nan_is_flagged_with_the_smallest_p_value():
+    for threshold in (
+        by_false_alarms(np.arange(99.0), 0.05),
+        by_labels([0.0, 1.0], [False, True]),
+        Threshold(-1.0, "by hand", [0.0]),
+    ):
+        scores = np.float32([np.nan, np.inf, LARGEST])
+        assert threshold.flags(scores).all() and threshold.flags(tf.constant(scores)).numpy().all()
+        least = 1 / (len(threshold.reference) + 1)
+        assert threshold.p_values(scores).tolist() == [least] * 3
+    assert by_contamination([0.0, 1.0], 0.5).flags([np.nan]).all()
+
+
+def test_the_largest_score_is_flagged_even_if_held_out_rows_have_it():
+    threshold = by_false_alarms([0.0] * 50 + [LARGEST] * 50, 0.05)
+    assert threshold.flags([LARGEST]).all() and np.isfinite(threshold)
+
+
+def test_a_budget_smaller_than_the_kept_part_could_tell():
+    threshold = by_false_alarms(np.arange(60_000.0), 2e-5)
+    assert threshold.flags(np.arange(60_000.0)).sum() <= 2 and len(threshold.reference) == 49_999

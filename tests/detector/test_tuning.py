@@ -92,6 +92,28 @@ def test_a_search_goes_on_where_it_stopped(rows, tmp_path, short):
     assert detector.rules_.latent_dim == found[0][0]["latent_dim"]
 
 
+@pytest.mark.parametrize("other", ["rows", "columns", "score", "seed"])
+def test_trials_of_another_search_are_not_taken_up(rows, tmp_path, monkeypatch, other):
+    trained = []
+
+    def fit(self, hp, model, *args, **kwargs):
+        trained.append(self.data.train.shape)
+        return {"corruption_auroc": 0.5}
+
+    monkeypatch.setattr(ALADHyperModel, "fit", fit)
+    first = TuningData.split(rows, 0)
+    search(first, tmp_path, trials=2)
+    search(first, tmp_path, trials=2)
+    assert len(trained) == 2  # the same search has them
+    wider = TuningData.split(np.tile(rows, 2), 0)
+    data = {"rows": TuningData.split(rows + 1, 0), "columns": wider}.get(other, first)
+    options = {"score": {"score_name": "l1"}, "seed": {"seed": 1}}.get(other, {})
+    search(data, tmp_path, trials=2, **options)
+    assert len(trained) == 4
+    search(first, tmp_path, trials=2)
+    assert len(trained) == 4  # and has them still
+
+
 def test_a_training_that_diverges_is_the_worst(rows, tmp_path):
     values = keras_tuner.HyperParameters()
     values.Fixed("learning_rate", 1e30)

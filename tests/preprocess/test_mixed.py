@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from alad_tf.preprocess import MixedPreprocessor, preprocessor_from_state
+from alad_tf.preprocess.base import FAR
 from alad_tf.preprocess.mixed import MOST_CATEGORIES
 
 
@@ -99,13 +100,13 @@ def test_unknown_values_and_new_gaps(table):
     layer = MixedPreprocessor().fit(table)
     other = table.copy()
     other.loc[0, ["colour", "size"]] = ["green", np.nan]
-    other["always"] = np.nan  # had no gaps in the training rows: filled, without a mark
+    other["always"] = np.nan  # had no gaps in the training rows
     encoded = dict(zip(layer.feature_names, layer.transform(other).T, strict=True))
     assert (
         encoded["colour=red"][0] == encoded["colour=blue"][0] == encoded["colour=(missing)"][0] == 0
     )
     assert encoded["size (missing)"].tolist() == [1, 1, 0, 0]
-    assert not encoded["always"].any()
+    assert (encoded["always"] == np.float32(FAR)).all()
 
 
 def test_only_the_most_frequent_categories_are_encoded():
@@ -185,3 +186,53 @@ def test_decimals_are_numbers():
         layer = MixedPreprocessor("none").fit(pd.DataFrame({"amount": values}))
         assert layer.numeric == ["amount"]
         assert layer.transform(pd.DataFrame({"amount": values}))[:2, 0].tolist() == [1.5, -2]
+
+
+WHOLE = pd.DataFrame(
+    {"n": [1.0, 2.0, 4.0, 5.0], "on": [True, False, True, True], "kind": list("abab")}
+)
+
+
+@pytest.mark.parametrize("column", ["n", "on", "kind"])
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA])
+def test_a_gap_in_a_column_that_had_none_is_far_off_or_refused(column, gap):
+    gappy = WHOLE.astype(object)
+    gappy.loc[2, column] = gap
+    encoded = MixedPreprocessor().fit(WHOLE).transform(gappy)
+    far = (encoded == np.float32(FAR)).any(1)
+    assert far.tolist() == [False, False, True, False] and np.isfinite(encoded).all()
+    strict = MixedPreprocessor(missing="refuse").fit(WHOLE)
+    assert preprocessor_from_state(strict.state()).missing == "refuse"
+    with pytest.raises(ValueError, match=f"column '{column}' has 1 gaps, the first at row 2"):
+        strict.transform(gappy)
+    np.testing.assert_array_equal(
+        strict.transform(WHOLE),
+        MixedPreprocessor().fit(WHOLE)(MixedPreprocessor().fit(WHOLE).check(WHOLE)),
+    )
+
+
+@pytest.mark.parametrize("column", ["n", "on", "kind"])
+def test_gaps_that_were_seen_when_fitting_are_no_news(column):
+    gappy = WHOLE.astype(object)
+    gappy.loc[3, column] = None
+    for layer in (
+        MixedPreprocessor(missing="refuse").fit(gappy),
+        MixedPreprocessor(missing="refuse").fit(WHOLE, gaps_from=gappy),  # among the held-out rows
+    ):
+        encoded = layer.transform(gappy)
+        assert np.abs(encoded).max() < 10
+        marks = [i for i, name in enumerate(layer.feature_names) if "(missing)" in name]
+        assert encoded[:, marks].tolist() == [[0], [0], [0], [1]]
+
+
+def test_a_rare_gap_is_known_among_many_categories():
+    values = [f"often{i}" for i in range(MOST_CATEGORIES)] * 2 + [None]
+    layer = MixedPreprocessor().fit(pd.DataFrame({"name": values}))
+    assert layer.output_dim == MOST_CATEGORIES and "name=(missing)" in layer.feature_names
+    asked = pd.DataFrame({"name": [None, "often0"]})
+    assert layer.transform(asked).sum(1).tolist() == [1, 1]
+
+
+def test_an_unknown_rule_for_gaps_is_refused():
+    with pytest.raises(ValueError, match="unknown missing 'drop'; expected one of"):
+        MixedPreprocessor(missing="drop")
