@@ -12,25 +12,29 @@ import tensorflow as tf
 from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling, one_hot
 from alad_tf.preprocess.columns import (
     MISSING,
+    MOST_CATEGORIES,
     as_categories,
-    columns_with_gaps,
-    describe,
+    as_numbers,
     is_categorical,
+    learn_columns,
     side_by_side,
 )
-
-MOST_CATEGORIES = 64  # of a column; rarer values are "none of the known ones"
+from alad_tf.preprocess.containers import read_table
 
 
 @keras.saving.register_keras_serializable(package="alad_tf")
 class MixedPreprocessor(ScalingPreprocessor):
     """Finds out what each column is, fills gaps, encodes and scales.
 
-    Numbers and bools are scaled; a gap gets the training rows' median, and a column that has gaps
-    in the training rows gets an indicator, 1 where there is one. Text, pandas categories and other
-    objects become one-hot blocks of their most frequent `MOST_CATEGORIES` values; a gap is a value
-    of its own (so is empty text), and an unknown value gives zeros. Columns that never vary give 0;
-    a later value c' instead of the constant c gives (c' - c) / max(1, |c|).
+    What a column is, the training rows decide, and later rows are read as that: numbers and bools
+    are numbers (also Decimals and those among objects); text, intervals and pandas categories of
+    whatever kind are categories. Dates and durations are refused. Columns are matched by name in
+    any order; what has no names is taken by position, with scikit-learn's warning.
+
+    Numbers are scaled; a gap gets the training rows' median, and a column that has gaps in the
+    training rows gets an indicator, 1 where there is one. Categories become one-hot blocks of their
+    most frequent `MOST_CATEGORIES` values; a gap is a value of its own (so is empty text), and an
+    unknown value gives zeros. Columns that never vary give 0; a later value c' instead of the constant c gives (c' - c) / max(1, |c|).
 
     Args:
         scaling: "standard", "minmax" or "none", for the numbers.
@@ -118,19 +122,20 @@ class MixedPreprocessor(ScalingPreprocessor):
         """Learns columns, medians, vocabularies and scaling from the training rows.
 
         Args:
-            x: `(N, d)` array of numbers, NaN for gaps; or a pandas or Polars DataFrame, or a dict
-                of `(N,)` columns.
+            x: `(N, d)` array or list of rows, NaN or None for gaps; or with names: a DataFrame of
+                pandas or Polars, a dict of `(N,)` columns, a list of dicts, a structured array.
 
         Returns:
             The layer itself.
 
         Raises:
-            ValueError: not a table, no rows or columns, infinite numbers, two columns of one name.
+            ValueError: not a table, no rows or columns, infinite numbers, two columns of one name,
+                a column of dates, or one of numbers in which a few cells are text.
             RuntimeError: fitted before.
         """
         if self.fitted:
             raise RuntimeError("this MixedPreprocessor is fitted; make a new one for a new table.")
-        columns = columns_with_gaps(x)
+        columns = learn_columns(x)
         self.names = list(columns)
         numbers = {name: c for name, c in columns.items() if not is_categorical(c)}
         for name, column in columns.items():
@@ -159,29 +164,20 @@ class MixedPreprocessor(ScalingPreprocessor):
 
         Raises:
             ValueError: as for `fit`; columns that are missing, or hold text instead of numbers.
+
+        Warns:
+            UserWarning: columns that the training rows did not have, which are ignored; names on
+                one side alone.
             RuntimeError: not fitted.
         """
         self._require_fitted()
-        columns = columns_with_gaps(x)
-        absent = [name for name in self.names if name not in columns]
-        named = isinstance(x, (Mapping, pd.DataFrame)) or hasattr(x, "columns")
-        if absent or (not named and len(columns) != len(self.names)):
-            lacking = f", of which {absent[:8]} are missing" if named else ""
-            raise ValueError(
-                f"received {describe(x)} with {len(columns)} columns; expected the "
-                f"{len(self.names)} that the training rows had{lacking}."
-            )
+        columns = read_table(x).select(self.names, type(self).__name__)
         length = len(next(iter(columns.values())))
-        for name in self.numeric:
-            if is_categorical(columns[name]):
-                raise ValueError(
-                    f"column {name!r} held numbers in the training rows; received "
-                    f"{columns[name].dtype}, first value {columns[name][0]!r}."
-                )
-        texts = [as_categories(columns[name], name) for name in self.vocabularies]
+        numbers = {name: as_numbers(columns[name], name) for name in self.numeric}
+        texts = [as_categories(columns[k], k, known) for k, known in self.vocabularies.items()]
         empty = np.zeros((length, 0), dtype="<U1")
         return {
-            "numbers": side_by_side({name: columns[name] for name in self.numeric}, length),
+            "numbers": side_by_side(numbers, length),
             "categories": np.stack(texts, axis=1) if texts else empty,
         }
 
