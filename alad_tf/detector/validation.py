@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
 
+from alad_tf.preprocess.columns import CODE
 from alad_tf.preprocess.containers import as_array, is_named, listed, read_table
 
 
@@ -86,20 +87,29 @@ def _has_names(frame):
 def _cells(estimator, x, reset):
     """An array of numbers; or of objects, if there is text among the cells."""
     checks = {"ensure_all_finite": "allow-nan", "ensure_min_samples": 2 if reset else 1}
-    if getattr(x, "dtype", None) == object:
+    kind = getattr(getattr(x, "dtype", None), "kind", None)
+    x = x.astype(object) if kind in ("U", "S") else x  # scikit-learn refuses arrays of text
+    if kind == "O":
         gaps = pd.isna(x)
         x = np.where(gaps, np.nan, x) if gaps.any() else x  # pandas.NA is no number to NumPy
-    try:
-        return validate_data(estimator, x, reset=reset, dtype="numeric", **checks)
-    except ValueError as error:
-        if "could not convert string to float" not in str(error):
-            raise
-    except TypeError:
-        # dates and the like: the preprocessor says what to do about them
-        if not all(isinstance(cell, Hashable) for cell in np.ravel(x)):
-            raise
+    if kind not in ("O", "U", "S") or not _has_codes(x):
+        try:
+            return validate_data(estimator, x, reset=reset, dtype="numeric", **checks)
+        except ValueError as error:
+            if "could not convert string to float" not in str(error):
+                raise
+        except TypeError:
+            # dates and the like: the preprocessor says what to do about them
+            if not all(isinstance(cell, Hashable) for cell in np.ravel(x)):
+                raise
     # the preprocessor looks at the columns one by one
     return validate_data(estimator, np.asarray(x, object), reset=reset, dtype=None, **checks)
+
+
+def _has_codes(x):
+    """Whether there is text such as "007", which is no number."""
+    texts = (c.decode(errors="replace") if isinstance(c, bytes) else c for c in x.flat)
+    return any(isinstance(text, str) and CODE.fullmatch(text) for text in texts)
 
 
 def _images(estimator, x, reset):

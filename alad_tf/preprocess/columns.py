@@ -328,4 +328,3 @@ def _advice(value) -> str:
 
 def _where(place: tuple[int, ...]) -> str:
     return " ".join(f"{axis} {i}" for axis, i in zip(("row", "column"), place, strict=False))
-

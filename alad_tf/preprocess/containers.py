@@ -145,8 +145,9 @@ def read_table(x) -> Table:
 def as_array(x) -> np.ndarray:
     """An array-like without names as an array: cells keep their types, masked ones are gaps."""
     if isinstance(x, np.ma.MaskedArray):
-        number = x.dtype.kind in "biuf"
-        return x.astype(np.float64 if number else object).filled(np.nan if number else None)
+        if x.dtype.kind in "biuf":
+            return x.astype(np.float64).filled(np.nan)
+        return np.where(np.ma.getmaskarray(x), None, x.data.astype(object))
     if isinstance(x, (Iterator, set, frozenset)):
         raise ValueError(f"received {describe(x)}; expected a table. Pass list(x), with its rows.")
     try:

@@ -12,9 +12,9 @@ import tensorflow as tf
 from PIL import Image
 
 from alad_tf.export.graph import METADATA
-from alad_tf.export.inputs import ENCODED, SERIALIZED
 
 DEFAULT = "serving_default"
+SERIALIZED, ENCODED = "serialized_examples", "encoded_images"  # signatures that take bytes
 BLOCK = 1024  # records that are scored at a time: memory does not grow with a request
 BLOCK_VALUES = 2**20  # fewer records at a time, where a record has many values
 AT_ONCE = 4  # requests that are read and scored at the same time
