@@ -5,6 +5,7 @@ import queue
 import re
 import shutil
 import threading
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def write_scores(
     done = parts.rows()
     shown = console if total else None
     fresh = done == 0
-    with counted(total or 1, "rows", shown) as advance:
+    with warnings.catch_warnings(), counted(total or 1, "rows", shown) as advance:
+        warnings.filterwarnings("once", category=UserWarning, append=True)  # not for each batch
         advance(done)
         try:
             batches = read_batches(source, **read, batch=batch, skip=done, note=note)

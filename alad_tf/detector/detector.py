@@ -70,7 +70,7 @@ class Detector:
         >>> bool((detector.p_value(records) == detector.p_values_of(score)).all())
         True
         >>> detector.reconstruct(records).shape, detector.explain(records).top(0, 1)[0]["column"]
-        ((3, 30), 'x14')
+        ((3, 30), 'smoothness error')
         >>> other = Detector.from_model(detector.preprocessor, detector.model)
         >>> other.set_threshold(by_false_alarms(np.arange(99.0), 0.05)).threshold.value > 94
         True

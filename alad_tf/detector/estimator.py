@@ -303,7 +303,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         Returns:
             float64 array (N,), lower is more anomalous.
         """
-        return -self.anomaly_score(X).astype("float64")
+        return -self._fitted().anomaly_score(self._checked(X, ordered=True)).astype("float64")
 
     def decision_function(self, X):
         """`score_samples` minus `offset_`.
@@ -325,7 +325,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         Returns:
             int array (N,), -1 for what is flagged, 1 for the rest.
         """
-        return np.where(self._fitted().predict(self._checked(X)), -1, 1)
+        return np.where(self._fitted().predict(self._checked(X, ordered=True)), -1, 1)
 
     def p_value(self, X):
         """How likely a normal row scores so high or higher.
@@ -372,8 +372,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         """
         return self._fitted().explain(self._checked(X), score, steps)
 
-    def _checked(self, X):
-        return check_records(self, X, reset=False)
+    def _checked(self, X, ordered=False):
+        return check_records(self, X, reset=False, ordered=ordered)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,5 +1,6 @@
 """Reasons for a score: how much each column or pixel of a sample adds to it."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,6 +122,9 @@ def explain(detector, x, score=None, steps=STEPS):
         attributions = np.stack([parts[:, indices].sum(1) for indices in groups.values()], 1)
     else:
         attributions = parts.sum(-1)  # (N, H, W)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `transform` has warned
+        observed = preprocessor.raw_columns(x)
     return Explanation(
         score=score,
         scores=detector.scores_of(preprocessed)[score],
@@ -128,7 +132,7 @@ def explain(detector, x, score=None, steps=STEPS):
         reconstruction=preprocessor.inverse(x_reconstructed),
         columns=tuple(groups),
         attributions=attributions,
-        observed=preprocessor.raw_columns(x),
+        observed=observed,
         expected=preprocessor.decode(x_reconstructed),
     )
 

@@ -1,50 +1,115 @@
 """What the estimator accepts: tables or images of many types, checked as scikit-learn does."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Hashable
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
 
+from alad_tf.preprocess.columns import CODE
+from alad_tf.preprocess.containers import as_array, is_named, listed, read_table
 
-def check_records(estimator, x, reset):
+
+def check_records(estimator, x, reset, ordered=False):
     """Rows as the preprocessors take them; `n_features_in_` is learnt or compared.
 
     Args:
         estimator: the scikit-learn estimator, which gets `n_features_in_` and, for named columns,
             `feature_names_in_`.
-        x: array-like (N, d), NaN for gaps; a pandas or Polars DataFrame or dict of columns; or
-            images (N, H, W) or (N, H, W, C), uint8 or whole numbers from 0 to 255.
+        x: array-like (N, d), NaN or None for gaps; with names, a pandas or Polars DataFrame, a dict
+            of columns, a list of dicts or a structured array; or images (N, H, W) or (N, H, W, C),
+            uint8 or whole numbers from 0 to 255.
         reset: bool, True to learn the columns, False to compare them.
+        ordered: bool, refuse a DataFrame whose columns are in another order, as scikit-learn's
+            contract demands of `predict`; else they are matched by name.
 
     Returns:
         `pandas.DataFrame`, float64 or object array (N, d), or uint8 array (N, H, W, C).
     """
-    if isinstance(x, Mapping) and not hasattr(x, "toarray"):  # some sparse arrays are dicts
-        x = pd.DataFrame(dict(x))
-    elif hasattr(x, "to_pandas"):  # Polars
-        x = x.to_pandas()
-    if isinstance(x, pd.DataFrame):
-        if len(x) < (2 if reset else 1) or not x.shape[1]:
-            raise ValueError(
-                f"received a table of shape {x.shape}; expected at least one column and "
-                f"{'two rows to train on' if reset else 'one row'}."
-            )
-        validate_data(estimator, x, reset=reset, skip_check_array=True)
-        return x
+    if is_named(x):
+        return _named(estimator, x, reset, ordered and hasattr(x, "columns"))
     if not hasattr(x, "toarray"):  # scikit-learn explains sparse ones
-        x = x if hasattr(x, "shape") else np.asarray(x)
-        if len(x.shape) in (3, 4):
-            return _images(estimator, np.asarray(x), reset)
+        x = as_array(x)
+        if x.ndim in (3, 4):
+            return _images(estimator, x, reset)
+    x = _cells(estimator, x, reset)
+    if not reset and hasattr(estimator, "feature_names_in_"):  # scikit-learn has warned
+        return pd.DataFrame(x, columns=list(estimator.feature_names_in_))
+    return x
+
+
+check_given = check_records  # its name in earlier versions
+
+
+def _named(estimator, x, reset, ordered):
+    frame = x if isinstance(x, pd.DataFrame) else pd.DataFrame(_columns_of(x))
+    if len(frame) < (2 if reset else 1) or not frame.shape[1]:
+        raise ValueError(
+            f"received a table of shape {frame.shape}; expected at least one column and "
+            f"{'two rows to train on' if reset else 'one row'}."
+        )
+    if not all(isinstance(name, (int, np.integer)) for name in frame.columns):
+        frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    known = list(getattr(estimator, "feature_names_in_", ()))
+    if not reset and known and frame.columns.is_unique and set(known) <= set(frame.columns):
+        extra = [name for name in frame.columns if name not in set(known)]
+        if extra:
+            warnings.warn(
+                f"ignored {len(extra)} columns that the training rows did not have: "
+                f"{listed(extra)}.",
+                stacklevel=4,
+            )
+        frame = frame[[name for name in frame.columns if name in set(known)] if ordered else known]
+    counted = list(frame.columns) == list(range(frame.shape[1]))
+    if not reset and known and not counted and not _has_names(frame):
+        frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    validate_data(estimator, frame, reset=reset, skip_check_array=True)
+    if not reset and known and counted:  # by position: scikit-learn has warned
+        frame = frame.set_axis(known, axis=1)
+    elif not reset and not known and _has_names(frame):
+        frame = frame.set_axis(range(frame.shape[1]), axis=1)
+    return frame
+
+
+def _columns_of(x):
+    table = read_table(x)
+    return {
+        name: column.reset_index(drop=True) if isinstance(column, pd.Series) else column
+        for name, column in table.named().items()
+    }
+
+
+def _has_names(frame):
+    return all(isinstance(name, str) for name in frame.columns)
+
+
+def _cells(estimator, x, reset):
+    """An array of numbers; or of objects, if there is text among the cells."""
     checks = {"ensure_all_finite": "allow-nan", "ensure_min_samples": 2 if reset else 1}
-    try:
-        return validate_data(estimator, x, reset=reset, dtype="numeric", **checks)
-    except ValueError as error:
-        if "could not convert string to float" not in str(error):
-            raise
-    # text among the cells: an object array, whose columns the preprocessor looks at one by one
-    array = np.asarray(x, object)
-    return validate_data(estimator, array, reset=reset, dtype=None, **checks)
+    kind = getattr(getattr(x, "dtype", None), "kind", None)
+    x = x.astype(object) if kind in ("U", "S") else x  # scikit-learn refuses arrays of text
+    if kind == "O":
+        gaps = pd.isna(x)
+        x = np.where(gaps, np.nan, x) if gaps.any() else x  # pandas.NA is no number to NumPy
+    if kind not in ("O", "U", "S") or not _has_codes(x):
+        try:
+            return validate_data(estimator, x, reset=reset, dtype="numeric", **checks)
+        except ValueError as error:
+            if "could not convert string to float" not in str(error):
+                raise
+        except TypeError:
+            # dates and the like: the preprocessor says what to do about them
+            if not all(isinstance(cell, Hashable) for cell in np.ravel(x)):
+                raise
+    # the preprocessor looks at the columns one by one
+    return validate_data(estimator, np.asarray(x, object), reset=reset, dtype=None, **checks)
+
+
+def _has_codes(x):
+    """Whether there is text such as "007", which is no number."""
+    texts = (c.decode(errors="replace") if isinstance(c, bytes) else c for c in x.flat)
+    return any(isinstance(text, str) and CODE.fullmatch(text) for text in texts)
 
 
 def _images(estimator, x, reset):

@@ -74,6 +74,11 @@ def metadata(detector, folder):
     }
 
 
+def inputs_of(preprocessor):
+    """An export's inputs, TensorSpecs by name; "columns" in the metadata says which is which."""
+    return preprocessor.signature()
+
+
 def graph_of(detector):
     """A detector's scorer as a function of preprocessed samples that TensorFlow can trace."""
     scorer = detector.scorer

@@ -76,8 +76,8 @@ def export(detector, folder):
     Preprocessing, weights and threshold are inside the graph. The batch size is free. Inputs of
     every signature: `x` float32 (N, d); or `images` uint8 (N, H, W, C); or, of a table, one (N,)
     for each column, string for a categorical and float32 for a continuous one, by the column's own
-    name. What TensorFlow takes for no name is replaced ("mean radius": `mean_radius`); "columns" in
-    the metadata has both. Categories are text: "1", not 1. Gaps, where the preprocessing takes
+    name. What TensorFlow takes for no name is replaced ("mean radius": `mean_radius`), and inputs
+    that would be alike get numbers; "columns" in the metadata has both. Categories are text: "1", not 1. Gaps, where the preprocessing takes
     them, are NaN and "". Records that are not finite otherwise are an InvalidArgumentError.
     Outputs:
 
@@ -104,8 +104,7 @@ def export(detector, folder):
         `assets.extra/metadata.json`.
 
     Raises:
-        ValueError: preprocessing that is not fitted or does not fit the scorer, or columns whose
-            names would be one input's.
+        ValueError: preprocessing that is not fitted or does not fit the scorer.
         FileExistsError: the destination holds something else than an export.
         OSError: it cannot be written there.
         RuntimeError: the export's answers are not the detector's; nothing is written.

@@ -200,9 +200,6 @@ class Preprocessor(keras.layers.Layer):
         Returns:
             dict of `tf.TensorSpec` by the input's name.
 
-        Raises:
-            ValueError: two columns whose names would be one input's.
-
         Example:
             >>> from alad_tf.preprocess import ImagePreprocessor
             >>> ImagePreprocessor((8, 8, 3)).signature()["images"].shape
@@ -537,19 +534,25 @@ def one_hot(column: tf.Tensor, known, gap: str | None = None, news: float = 0.0)
 
 
 def input_names(columns) -> dict[str, str]:
-    """Columns by their names as inputs of an export, which have ASCII letters, digits and "_"."""
-    found = {}
+    """Columns by their names as inputs of an export, which have ASCII letters, digits and "_".
+
+    Columns that would be one input get a number: "x%" and "x$" are `x_` and `x__2`.
+    """
+    named = {}
     for column in columns:
         name = re.sub(r"\W", "_", str(column), flags=re.ASCII)
         if not name[:1].isalpha() or keyword.iskeyword(name) or name == "self":
             name = f"column_{name}"
-        if name in found:
-            raise ValueError(
-                f"The columns {found[name]!r} and {column!r} would both be the input {name!r}: "
-                "an input's name has ASCII letters, digits and underscores. Rename one of them and "
-                "fit again."
-            )
-        found[name] = column
+        named[column] = name
+    # a column whose name needs no change keeps it; where others would be one input, they are counted
+    taken, found = {name for column, name in named.items() if name == str(column)}, {}
+    for column, name in named.items():
+        fresh, number = name, 1
+        while name != str(column) and fresh in taken:
+            number += 1
+            fresh = f"{name}_{number}"
+        taken.add(fresh)
+        found[fresh] = column
     return found
 
 

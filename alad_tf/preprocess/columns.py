@@ -1,19 +1,30 @@
-"""Edge validation of raw values: what users pass in, to clean arrays or a clear ValueError."""
+"""What a column holds, numbers or categories: decided at `fit`, checked ever after."""
 
 from __future__ import annotations
 
+import datetime
 import numbers
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import re
+import warnings
+from collections.abc import Sequence
 from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 
+from alad_tf.preprocess.containers import describe, is_named, listed, read_table
+
 MISSING = "(missing)"  # the category of a gap
+MOST_CATEGORIES = 64  # of a column; rarer values are "none of the known ones"
+GAPS = ("", "nan", "none", "null", "na", "n/a", "<na>", "nat")  # as text, in a column of numbers
+WORDS = {"true": 1.0, "false": 0.0}
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+CODE = re.compile(r"[+-]?0\d+", re.ASCII)  # 007 is no number
+DATES = (datetime.date, np.datetime64, pd.Period)
+DURATIONS = (datetime.timedelta, np.timedelta64)
 
 
-def as_numbers(values, what: str) -> np.ndarray:
+def finite_numbers(values, what: str) -> np.ndarray:
     """Numbers of any real dtype as float64, all finite; `what` names them in errors."""
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
@@ -42,6 +53,7 @@ def as_text(values, what: str) -> np.ndarray:
 
     An array of objects: in one of fixed width, one long text would widen all others.
     """
+    refuse_times(values, what)
     array = np.asarray(values)
     if array.dtype.kind == "U":
         return array
@@ -57,99 +69,211 @@ def as_text(values, what: str) -> np.ndarray:
             places = np.flatnonzero([_category(value) is None for value in array])
             raise ValueError(
                 f"{what} has {len(places)} of {len(array)} values that are no category; expected "
-                f"text or finite numbers; first: row {places[0]} is {array[places[0]]!r}. Fill in "
-                "or drop these rows."
+                f"text or finite numbers; first: row {places[0]} is {array[places[0]]!r}. "
+                f"{_advice(array[places[0]])}"
             )
         texts.append(text)
     return np.array(texts, dtype=object)[codes]
 
 
-def as_columns(x, categorical: Sequence[str], continuous: Sequence[str]) -> dict[str, np.ndarray]:
+def as_columns(x, categorical: Sequence[str], continuous: Sequence[str], quiet=True):
     """The named columns of a table, cleaned: text for `categorical`, float64 for `continuous`.
 
-    `x` maps names to `(N,)` or `(N, 1)` columns, or is a DataFrame; other columns are ignored.
+    `x` is what `read_table` takes, with names; other columns are ignored, unless `quiet` with a
+    warning.
     """
     names = [*categorical, *continuous]
-    if not isinstance(x, (Mapping, pd.DataFrame)):
+    if not is_named(x):
         raise ValueError(
             f"received {describe(x)}; expected a dict of named columns or a pandas DataFrame with "
-            f"the columns {_listed(names)}."
+            f"the columns {listed(names)}."
         )
-    missing = [name for name in names if name not in x]
-    if missing:
-        raise ValueError(
-            f"{len(missing)} of {len(names)} columns are missing: {_listed(missing)}; received "
-            f"{_listed(list(x))}. Add them, under these names."
-        )
-    raw = {name: np.asarray(x[name]) for name in names}
-    for name, column in raw.items():
-        if column.ndim == 2 and column.shape[1] == 1:
-            raw[name] = column[:, 0]
-        elif column.ndim != 1:
-            raise ValueError(
-                f"column {name!r} has shape {column.shape}; expected (N,), one value per row."
-            )
-    lengths = {name: len(column) for name, column in raw.items()}
-    if len(set(lengths.values())) > 1:
-        name, other = min(lengths, key=lengths.get), max(lengths, key=lengths.get)
-        raise ValueError(
-            f"the columns differ in length: {name!r} has {lengths[name]} rows, {other!r} has "
-            f"{lengths[other]}; expected one value per row in each."
-        )
-    if not next(iter(lengths.values())):
-        raise ValueError("the table is empty: received 0 rows, expected at least 1.")
+    raw = read_table(x).select(names, "", quiet=quiet)
     clean = {name: as_text(raw[name], f"column {name!r}") for name in categorical}
-    return clean | {name: as_numbers(raw[name], f"column {name!r}") for name in continuous}
+    return clean | {name: finite_numbers(raw[name], f"column {name!r}") for name in continuous}
 
 
-def columns_with_gaps(x) -> dict[str, np.ndarray]:
-    """The columns of a table by name: float64 with NaN for gaps, or objects where there is text.
+def learn_columns(x) -> dict[str, np.ndarray]:
+    """The columns of training rows by name: float64 with NaN for gaps, or objects for categories.
 
-    `x` is a DataFrame of pandas or Polars, a mapping from names to columns, or an array `(N, d)`.
+    Numbers and bools are numbers, whatever holds them; pandas categories are categories, whatever
+    they are; so are text and intervals. `x` is what `read_table` takes.
     """
-    if hasattr(x, "toarray"):
-        raise ValueError(f"received the sparse {describe(x)}; densify it with x.toarray().")
-    if hasattr(x, "to_pandas"):  # Polars
-        x = x.to_pandas()
-    if isinstance(x, pd.DataFrame):
-        names = [str(name) for name in x.columns]
-        if len(set(names)) < len(names):
-            twice, _ = Counter(names).most_common(1)[0]
-            raise ValueError(f"received two columns of the name {twice!r}; rename one of them.")
-        columns = {name: _column(x.iloc[:, i]) for i, name in enumerate(names)}
-    elif isinstance(x, Mapping):
-        columns = {str(name): _column(pd.Series(column)) for name, column in x.items()}
-    else:
-        array = np.asarray(x)
-        if array.ndim != 2:
-            hint = " For one row, pass x[None, :]." if array.ndim == 1 else ""
-            raise ValueError(f"received {describe(x)}; expected a table of shape (N, d).{hint}")
-        columns = {f"x{i}": _column(pd.Series(array[:, i])) for i in range(array.shape[1])}
-    lengths = {len(column) for column in columns.values()}
-    if len(lengths) != 1 or not min(lengths):
-        raise ValueError(
-            f"received {describe(x)} with columns of {sorted(lengths)} rows; expected at least one "
-            "column and one row, and columns of one length."
-        )
-    return columns
+    return {name: _learn(column, name) for name, column in read_table(x).named().items()}
 
 
-def _column(series) -> np.ndarray:
-    """One column as float64 numbers (NaN for gaps) or as objects."""
-    if pd.api.types.is_bool_dtype(series) or pd.api.types.is_numeric_dtype(series):
-        if pd.api.types.is_complex_dtype(series):
-            raise ValueError(f"received complex numbers ({series.dtype}); expected real ones.")
-        return series.to_numpy(np.float64, na_value=np.nan)
-    if pd.api.types.is_datetime64_any_dtype(series):
-        raise ValueError(
-            f"column {series.name!r} holds dates; expected numbers or categories. Turn it into "
-            "what matters of it: the hour, the weekday, the seconds since an event."
-        )
-    array = series.to_numpy(object)
-    kinds = {type(value) for value in array if not _is_gap(value)}
-    if all(issubclass(kind, (bool, int, float, np.number, np.bool_, Decimal)) for kind in kinds):
-        return np.array([np.nan if _is_gap(value) else float(value) for value in array])
+def _learn(column, name) -> np.ndarray:
+    refuse_times(column, f"column {name!r}")
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.to_numpy(object)
+    if _is_numeric(column):
+        return _floats(column, name)
+    array = np.asarray(column, object)
+    blank = np.array([_is_gap(value) or value == "" for value in array], bool)
+    kinds = {type(value) for value in array[~blank]}
+    if all(_is_number(kind) for kind in kinds) and (kinds or not (array == "").any()):
+        return np.array([np.nan if b else float(v) for v, b in zip(array, blank, strict=True)])
+    if any(_is_number(kind) for kind in kinds) and any(issubclass(k, (str, bytes)) for k in kinds):
+        _refuse_bad_cells(array, name)
+    elif kinds == {str}:
+        _mention_numbers(array, name)
     return array
+
+
+def _refuse_bad_cells(array, name):
+    """An error for a column of numbers in which a few cells are text."""
+    values = [value for value in array if not _is_gap(value)]
+    texts = {str(value) for value in values if not _is_number(type(value))}
+    found = [float(value) for value in values if _is_number(type(value))]
+    share, many = len(found) / len(values), len(set(found)) > 20 or any(v % 1 for v in found)
+    if share < 0.9 and (share < 0.5 or len(texts) > 5 or not many):
+        return
+    row = next(i for i, v in enumerate(array) if not _is_gap(v) and not _is_number(type(v)))
+    raise ValueError(
+        f"column {name!r}: {len(found):,} of {len(values):,} values are numbers, the others are "
+        f"text; row {row} is {array[row]!r}. Correct it, give it as None for a gap, or make the "
+        "column a category: column.astype(str).astype('category')."
+    )
+
+
+def _mention_numbers(array, name):
+    """A warning for numbers that are written as text, of which one-hot columns keep a few."""
+    values = [value.strip() for value in array if not _is_gap(value)]
+    found = [value for value in values if NUMBER.fullmatch(value)]
+    whole = all(value.lstrip("+-").isdigit() for value in found)
+    codes = any(CODE.fullmatch(value) for value in found) or (whole and len(found) == len(values))
+    if len(found) < 0.9 * len(values) or codes or len(set(found)) <= MOST_CATEGORIES:
+        return
+    row = next((i for i, v in enumerate(array) if not NUMBER.fullmatch(str(v).strip())), None)
+    other = "" if row is None else f" (row {row} is {array[row]!r})"
+    warnings.warn(
+        f"column {name!r} holds text, and is taken for categories, of which the "
+        f"{MOST_CATEGORIES} most frequent count; but {len(found):,} of {len(values):,} values are "
+        f"numbers{other}. If it is one of numbers, convert it by pandas.to_numeric.",
+        stacklevel=2,
+    )
+
+
+def as_numbers(column, name) -> np.ndarray:
+    """A column that held numbers in the training rows, as float64 with NaN for gaps."""
+    what = f"column {name!r}"
+    refuse_times(column, what)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.to_numpy(object)
+    if _is_numeric(column):
+        return _floats(column, name)
+    array = np.asarray(column, object)
+    found = np.empty(len(array))
+    for row, value in enumerate(array):
+        number = _number(value)
+        if number is None:
+            raise ValueError(
+                f"{what} held numbers in the training rows; row {row} is {value!r}. Correct it, or "
+                "give it as None for a gap."
+            )
+        found[row] = number
+    return found
+
+
+def as_categories(column, name, known=()) -> np.ndarray:
+    """A column as text, `MISSING` for gaps.
+
+    Numbers and bools, which have no spelling, stand for the one `known` text of their value: 1.0
+    for "01", or for "1.0", if no "1" is known.
+    """
+    if isinstance(getattr(column, "dtype", None), pd.CategoricalDtype):
+        column = column.to_numpy(object)
+    refuse_times(column, f"column {name!r}")
+    cells = np.asarray(column, object)
+    gaps = np.array([_is_gap(value) or (isinstance(value, str) and not value) for value in cells])
+    texts = as_text(np.where(gaps, MISSING, cells), f"column {name!r}")
+    unseen = set(pd.unique(texts)) - {MISSING, *known}
+    if not unseen or not known:
+        return texts
+    spellings: dict[float, list[str]] = {}
+    for text in known:
+        value = _value(text)
+        if value is not None:
+            spellings.setdefault(value, []).append(text)
+    if not spellings:
+        return texts
+    texts = texts.copy()
+    for row, (cell, text) in enumerate(zip(cells, texts, strict=True)):
+        if text not in unseen:
+            continue
+        spelt = isinstance(cell, (str, bytes)) and text.lower() not in WORDS
+        same = [] if spelt else spellings.get(_value(text), [])
+        if len(same) == 1:
+            texts[row] = same[0]
+    return texts
+
+
+def _value(text) -> float | None:
+    word = WORDS.get(text.lower())
+    return word if word is not None else float(text) if NUMBER.fullmatch(text) else None
+
+
+def _number(value) -> float | None:
+    """A cell as a float, NaN for a gap; None for what is no number."""
+    if _is_gap(value):
+        return np.nan
+    if _is_number(type(value)):
+        return float(value)
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", errors="replace")
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    if text.lower() in GAPS:
+        return np.nan
+    return _value(text)
+
+
+def _floats(column, name) -> np.ndarray:
+    if pd.api.types.is_complex_dtype(column.dtype):
+        raise ValueError(
+            f"column {name!r} holds complex numbers ({column.dtype}); expected real ones. Make it "
+            "two columns, the real and the imaginary parts."
+        )
+    if isinstance(column, np.ndarray):
+        return column.astype(np.float64)
+    return column.to_numpy(np.float64, na_value=np.nan)
+
+
+def _is_numeric(column) -> bool:
+    return pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype)
+
+
+def _is_number(kind) -> bool:
+    return issubclass(kind, (numbers.Real, np.bool_, Decimal))
+
+
+def refuse_times(column, what):
+    """An error for a column of dates or durations, which says what to make of them."""
+    dtype = getattr(column, "dtype", None)
+    if isinstance(dtype, pd.CategoricalDtype):
+        column, dtype = column.cat.categories, column.cat.categories.dtype
+    first, row = None, 0
+    if dtype is None or dtype == object:
+        cells = np.asarray(column, object).ravel()
+        times = (*DATES, *DURATIONS, datetime.time)
+        found = ((i, v) for i, v in enumerate(cells) if isinstance(v, times) and not _is_gap(v))
+        row, first = next(found, (0, None))
+    text = str(dtype)
+    dates = isinstance(dtype, pd.PeriodDtype) or pd.api.types.is_datetime64_any_dtype(dtype)
+    if dates or text.startswith(("date32", "date64")) or isinstance(first, DATES):
+        shown = "" if first is None else f" (row {row} is {first!r})"
+        raise ValueError(
+            f"{what} holds dates{shown}; expected numbers or categories. Turn it into what matters "
+            "of it: the hour, the weekday, the seconds since an event."
+        )
+    durations = text.startswith(("timedelta", "duration")) or isinstance(first, DURATIONS)
+    if durations or text.startswith("time") or isinstance(first, datetime.time):
+        kind = "durations" if durations else "times"
+        raise ValueError(
+            f"{what} holds {kind}; expected numbers or categories. Turn it into numbers: "
+            f"{'column.dt.total_seconds()' if durations else 'the seconds since midnight'}."
+        )
 
 
 def _is_gap(value) -> bool:
@@ -157,15 +281,8 @@ def _is_gap(value) -> bool:
 
 
 def is_categorical(column) -> bool:
-    """Whether a column of `columns_with_gaps` holds categories."""
+    """Whether a column of `learn_columns` holds categories."""
     return column.dtype == object
-
-
-def as_categories(column, name) -> np.ndarray:
-    """A column as text, `MISSING` for gaps; also numbers, where the training rows held text."""
-    gaps = np.array([_is_gap(value) or value == "" for value in column])
-    filled = np.where(gaps, MISSING, column.astype(object))
-    return as_text(filled, f"column {name!r}")
 
 
 def side_by_side(numbers, length) -> np.ndarray:
@@ -182,12 +299,6 @@ def side_by_side(numbers, length) -> np.ndarray:
     return block
 
 
-def describe(x) -> str:
-    """What `x` is, for messages: its type, and its shape if it has one."""
-    shape = getattr(x, "shape", None)
-    return type(x).__name__ + (f" of shape {tuple(shape)}" if shape is not None else "")
-
-
 def _category(value) -> str | None:
     """Text of one category, or None for what is no category (missing, infinite, a list, ...)."""
     if isinstance(value, bytes):
@@ -196,15 +307,21 @@ def _category(value) -> str | None:
         return value
     if isinstance(value, (bool, np.bool_, numbers.Integral)):
         return str(int(value))
-    if isinstance(value, numbers.Real) and np.isfinite(value):
+    if isinstance(value, (numbers.Real, Decimal)) and np.isfinite(float(value)):
         return str(int(value)) if float(value).is_integer() else str(value)
+    if isinstance(value, pd.Interval):
+        return str(value)
     return None
+
+
+def _advice(value) -> str:
+    if _is_gap(value) or isinstance(value, numbers.Real):
+        return "Fill in or drop these rows."
+    return (
+        f"Turn values of the type {type(value).__name__} into text or numbers, such as by "
+        "column.map(str)."
+    )
 
 
 def _where(place: tuple[int, ...]) -> str:
     return " ".join(f"{axis} {i}" for axis, i in zip(("row", "column"), place, strict=False))
-
-
-def _listed(names: list, most: int = 8) -> str:
-    more = f", ... ({len(names)} in all)" if len(names) > most else ""
-    return ", ".join(map(repr, names[:most])) + more if names else "none"

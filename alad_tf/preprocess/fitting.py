@@ -63,11 +63,20 @@ def for_dataset(
     scaling = scaling or _SCALING[dataset]
     train = take(records.x, train_indices)
     if not isinstance(train, dict):
-        return VectorPreprocessor(scaling).fit(train)
+        return VectorPreprocessor(scaling, names=_names(dataset), from_arrays=True).fit(train)
     categorical = [name for name, column in train.items() if column.dtype.kind not in "biuf"]
     continuous = [name for name in train if name not in categorical]
     layer = TablePreprocessor(categorical, continuous, scaling)
     return layer.fit(train, vocabulary_from=records.x)
+
+
+def _names(dataset):
+    """What the columns of a data set's array are called, where that is known."""
+    if dataset != "breast_cancer":
+        return None
+    from sklearn.datasets import load_breast_cancer  # only this set needs it
+
+    return load_breast_cancer().feature_names
 
 
 def for_records(

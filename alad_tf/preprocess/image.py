@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.preprocess.base import Encoding, Preprocessor, serialized_example
-from alad_tf.preprocess.columns import describe
+from alad_tf.preprocess.containers import describe
 
 
 @keras.saving.register_keras_serializable(package="alad_tf")

@@ -12,28 +12,33 @@ import tensorflow as tf
 from alad_tf.preprocess.base import FAR, ScalingPreprocessor, fit_scaling, one_hot
 from alad_tf.preprocess.columns import (
     MISSING,
+    MOST_CATEGORIES,
     as_categories,
-    columns_with_gaps,
-    describe,
+    as_numbers,
     is_categorical,
+    learn_columns,
     side_by_side,
 )
+from alad_tf.preprocess.containers import read_table
 
 NEW_GAPS = ("flag", "refuse")  # what is done with a gap in a column that had none
-MOST_CATEGORIES = 64  # of a column; rarer values are "none of the known ones"
 
 
 @keras.saving.register_keras_serializable(package="alad_tf")
 class MixedPreprocessor(ScalingPreprocessor):
     """Finds out what each column is, fills gaps, encodes and scales.
 
-    Numbers and bools are scaled; a gap gets the training rows' median, and a column that has gaps
-    in the training rows gets an indicator, 1 where there is one. A gap in a column that had none is
-    news, in numbers as in text: it counts as a value as far off as can be, or, by `missing`, is
-    refused. Text, pandas categories and other objects become one-hot blocks of their most frequent
-    `MOST_CATEGORIES` values; a gap is a value of its own (so is empty text), and an unknown value
-    gives zeros. Columns that never vary give 0;
-    a later value c' instead of the constant c gives (c' - c) / max(1, |c|).
+    What a column is, the training rows decide, and later rows are read as that: numbers and bools
+    are numbers (also Decimals and those among objects); text, intervals and pandas categories of
+    whatever kind are categories. Dates and durations are refused. Columns are matched by name in
+    any order; what has no names is taken by position, with scikit-learn's warning.
+
+    Numbers are scaled; a gap gets the training rows' median, and a column that has gaps in the
+    training rows gets an indicator, 1 where there is one. A gap in a column that had none is news,
+    in numbers as in text: it counts as a value as far off as can be, or, by `missing`, is refused.
+    Categories become one-hot blocks of their most frequent `MOST_CATEGORIES` values; a gap is a
+    value of its own (so is empty text), and an unknown value gives zeros. Columns that never vary
+    give 0; a later value c' instead of the constant c gives (c' - c) / max(1, |c|).
 
     Args:
         scaling: "standard", "minmax" or "none", for the numbers.
@@ -126,8 +131,8 @@ class MixedPreprocessor(ScalingPreprocessor):
         """Learns columns, medians, vocabularies and scaling from the training rows.
 
         Args:
-            x: `(N, d)` array of numbers, NaN for gaps; or a pandas or Polars DataFrame, or a dict
-                of `(N,)` columns.
+            x: `(N, d)` array or list of rows, NaN or None for gaps; or with names: a DataFrame of
+                pandas or Polars, a dict of `(N,)` columns, a list of dicts, a structured array.
             gaps_from: more rows of the same columns, such as those that are held out of training:
                 columns with gaps there count as columns with gaps, too.
 
@@ -135,14 +140,15 @@ class MixedPreprocessor(ScalingPreprocessor):
             The layer itself.
 
         Raises:
-            ValueError: not a table, no rows or columns, infinite numbers, two columns of one name.
+            ValueError: not a table, no rows or columns, infinite numbers, two columns of one name,
+                a column of dates, or one of numbers in which a few cells are text.
             RuntimeError: fitted before.
         """
         if self.fitted:
             raise RuntimeError("this MixedPreprocessor is fitted; make a new one for a new table.")
-        columns = columns_with_gaps(x)
+        columns = learn_columns(x)
         self.names = list(columns)
-        more = set() if gaps_from is None else with_gaps(columns_with_gaps(gaps_from))
+        more = set() if gaps_from is None else with_gaps(learn_columns(gaps_from))
         numbers = {name: c for name, c in columns.items() if not is_categorical(c)}
         for name, column in columns.items():
             if name not in numbers:
@@ -172,28 +178,19 @@ class MixedPreprocessor(ScalingPreprocessor):
 
         Raises:
             ValueError: as for `fit`; columns that are missing, or hold text instead of numbers.
+
+        Warns:
+            UserWarning: columns that the training rows did not have, which are ignored; names on
+                one side alone.
             RuntimeError: not fitted.
         """
         self._require_fitted()
-        columns = columns_with_gaps(x)
-        absent = [name for name in self.names if name not in columns]
-        named = isinstance(x, (Mapping, pd.DataFrame)) or hasattr(x, "columns")
-        if absent or (not named and len(columns) != len(self.names)):
-            lacking = f", of which {absent[:8]} are missing" if named else ""
-            raise ValueError(
-                f"received {describe(x)} with {len(columns)} columns; expected the "
-                f"{len(self.names)} that the training rows had{lacking}."
-            )
+        columns = read_table(x).select(self.names, type(self).__name__)
         length = len(next(iter(columns.values())))
-        for name in self.numeric:
-            if is_categorical(columns[name]):
-                raise ValueError(
-                    f"column {name!r} held numbers in the training rows; received "
-                    f"{columns[name].dtype}, first value {columns[name][0]!r}."
-                )
-        texts = [as_categories(columns[name], name) for name in self.vocabularies]
+        numbers = {name: as_numbers(columns[name], name) for name in self.numeric}
+        texts = [as_categories(columns[k], k, known) for k, known in self.vocabularies.items()]
         empty = np.zeros((length, 0), dtype="<U1")
-        numbers = side_by_side({name: columns[name] for name in self.numeric}, length)
+        numbers = side_by_side(numbers, length)
         if self.missing == "refuse":
             self._refuse_new_gaps(numbers, texts)
         return {"numbers": numbers, "categories": np.stack(texts, axis=1) if texts else empty}

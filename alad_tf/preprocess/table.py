@@ -148,7 +148,7 @@ class TablePreprocessor(ScalingPreprocessor):
 
         Args:
             x: dict of `(N,)` or `(N, 1)` columns, or a DataFrame, N >= 1; columns that the
-                preprocessor does not use are ignored.
+                preprocessor does not use are ignored, with a warning.
 
         Returns:
             dict of `(N,)` columns: text for categorical ones, float64 for continuous ones.
@@ -159,7 +159,7 @@ class TablePreprocessor(ScalingPreprocessor):
             RuntimeError: not fitted.
         """
         self._require_fitted()
-        clean = as_columns(x, self.categorical, self.continuous)
+        clean = as_columns(x, self.categorical, self.continuous, quiet=False)
         notes = []
         for name, known in self.vocabularies.items():
             unknown = sorted(_unique(clean[name]) - set(known))

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling
-from alad_tf.preprocess.columns import as_numbers, describe
+from alad_tf.preprocess.columns import finite_numbers
+from alad_tf.preprocess.containers import (
+    WITHOUT_NAMES,
+    as_array,
+    by_position,
+    describe,
+    is_counted,
+    is_named,
+    read_table,
+)
 
 
 @keras.saving.register_keras_serializable(package="alad_tf")
@@ -23,6 +33,9 @@ class VectorPreprocessor(ScalingPreprocessor):
         scaling: "standard" (mean 0, standard deviation 1), "minmax" ([0, 1]) or "none".
         shift: `(d,)` fitted shift, from a state or config; None before `fit`.
         scale: `(d,)` fitted scale, likewise.
+        names: list of str, the columns' names, likewise; None where they have none.
+        from_arrays: bool, whether the training rows were an array all the same, so that later ones
+            may be without a warning.
         **kwargs: `name` of the layer.
 
     Raises:
@@ -39,9 +52,19 @@ class VectorPreprocessor(ScalingPreprocessor):
     kind = "vector"
     named = False
 
-    def __init__(self, scaling: str = "standard", shift=None, scale=None, **kwargs):
+    def __init__(
+        self,
+        scaling: str = "standard",
+        shift=None,
+        scale=None,
+        names=None,
+        from_arrays=False,
+        **kwargs,
+    ):
         super().__init__(scaling, shift, scale, **kwargs)
         self.vocabularies = {}
+        self.names = None if names is None else [str(name) for name in names]
+        self.from_arrays = from_arrays
 
     @property
     def output_dim(self) -> int:
@@ -51,8 +74,8 @@ class VectorPreprocessor(ScalingPreprocessor):
 
     @property
     def numeric(self) -> list[str]:
-        """`["x0", "x1", ...]`, a name for each column."""
-        return [f"x{i}" for i in range(self.output_dim)]
+        """A name for each column: "x0", "x1", ... where they have none."""
+        return self.names or by_position(self.output_dim)
 
     def _blocks(self) -> list[tuple[str, list[str]]]:
         return [(name, [name]) for name in self.numeric]
@@ -73,13 +96,18 @@ class VectorPreprocessor(ScalingPreprocessor):
             ValueError: see `check`; or fitted before to another number of columns.
         """
         self._set_scaling(*fit_scaling(self.check(x), self.scaling))
+        if is_named(x) and not self.names:
+            names = list(read_table(x).named())
+            self.names = None if is_counted(names) else names
         return self
 
     def check(self, x) -> np.ndarray:
         """Checks raw rows and casts them to float64.
 
         Args:
-            x: `(N, d)` array-like or DataFrame of finite numbers, N >= 1.
+            x: `(N, d)` array-like of finite numbers, N >= 1, or with names: a DataFrame or a dict
+                of columns. Where names were learnt, columns are matched by them; names of which
+                none is known are ignored with a warning.
 
         Returns:
             `(N, d)` float64.
@@ -88,17 +116,19 @@ class VectorPreprocessor(ScalingPreprocessor):
             ValueError: not two-dimensional, empty, another width than the fitted one, or values
                 that are no finite numbers.
         """
-        if isinstance(x, pd.DataFrame):
-            columns = [
-                as_numbers(x.iloc[:, i], f"column {name!r}") for i, name in enumerate(x.columns)
-            ]
-            x = np.stack(columns, axis=1) if columns else np.zeros((len(x), 0))
-        try:
-            array = np.asarray(x)
-        except ValueError as error:
-            raise ValueError(
-                f"received a {type(x).__name__} with rows of unequal length; expected (N, d)."
-            ) from error
+        if is_named(x):
+            table = read_table(x)
+            own = columns = table.named()
+            if self.fitted:
+                columns = table.select(self.numeric, type(self).__name__, strangers=True)
+            names = columns if set(columns) <= set(own) else own  # for messages
+            named = zip(names, columns.values(), strict=True)
+            x = np.stack(
+                [finite_numbers(values, f"column {name!r}") for name, values in named], axis=1
+            )
+        elif self.fitted and self.names and not self.from_arrays:
+            warnings.warn(WITHOUT_NAMES.format(type(self).__name__), stacklevel=2)
+        array = as_array(x)
         if array.ndim != 2:
             hint = " For one row, pass x[None, :]." if array.ndim == 1 else ""
             hint = hint or (" Densify with x.toarray()." if hasattr(x, "toarray") else "")
@@ -110,9 +140,13 @@ class VectorPreprocessor(ScalingPreprocessor):
                 f"received {array.shape[1]} columns (shape {array.shape}), expected "
                 f"{self.output_dim}: the columns that the preprocessor was fitted on."
             )
-        return as_numbers(array, "x")
+        return finite_numbers(array, "x")
 
     def call(self, inputs: tf.Tensor, double: bool = True) -> tf.Tensor:
         """Scales `(N, d)` numbers that `check` would take; pure TensorFlow."""
         self._require_fitted()
         return self._scaled(inputs, double)
+
+    def _own_config(self) -> dict:
+        named = {"names": self.names, "from_arrays": self.from_arrays} if self.names else {}
+        return {**super()._own_config(), **named}

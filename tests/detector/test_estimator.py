@@ -1,6 +1,8 @@
 """ALADDetector keeps its contracts; scikit-learn's are in `test_estimator_checks`."""
 
+import datetime
 import pickle
+import warnings
 
 import h5py
 import numpy as np
@@ -15,7 +17,8 @@ from sklearn.preprocessing import StandardScaler
 
 from alad_tf import ALADDetector, Detector
 from alad_tf.detector.ensemble import centroids
-from alad_tf.detector.validation import anomaly_labels, check_records
+from alad_tf.detector.validation import anomaly_labels, check_given, check_records
+from alad_tf.preprocess import MixedPreprocessor
 
 FEW = {"steps": 40, "n_members": 1}
 
@@ -138,6 +141,81 @@ def test_mixed_columns_gaps_and_types(table):
     assert expected["kind"][0] in "abc"
     with pytest.raises(ValueError, match="feature names"):
         estimator.predict(table.drop(columns="size"))
+
+
+def test_columns_are_matched_by_name(rows):
+    frame = pd.DataFrame(rows, columns=list("abcd"))
+    estimator = ALADDetector(**FEW).fit(frame)
+    score, turned = estimator.anomaly_score(frame), frame[list("dbca")]
+    records = frame.iloc[:50].to_dict("records")
+    np.testing.assert_array_equal(estimator.anomaly_score(records), score[:50])
+    np.testing.assert_array_equal(estimator.anomaly_score(frame.iloc[0].to_dict()), score[:1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(estimator.anomaly_score(turned), score)
+        np.testing.assert_array_equal(
+            estimator.anomaly_score(turned.to_records(index=False)), score
+        )
+        np.testing.assert_array_equal(estimator.score_samples(dict(turned)), -score)
+    # scikit-learn's contract of `predict` and `score_samples`
+    for method in (estimator.predict, estimator.decision_function, estimator.score_samples):
+        with pytest.raises(ValueError, match="must be in the same order as they were in fit"):
+            method(turned)
+    with pytest.warns(UserWarning, match="ignored 1 columns .*: 'e'") as caught:
+        np.testing.assert_array_equal(estimator.anomaly_score(turned.assign(e=1)), score)
+    assert len(caught) == 1
+    with pytest.raises(ValueError, match="seen at fit time, yet now missing:\n- d"):
+        estimator.anomaly_score(frame[list("abc")])
+
+
+def test_names_on_one_side_alone_are_warned_about_once(rows):
+    frame, numbered = pd.DataFrame(rows, columns=list("abcd")), pd.DataFrame(rows)
+    for x, asked, text in (
+        (frame, rows, "X does not have valid feature names, but ALADDetector was fitted with"),
+        (frame, rows.tolist(), "X does not have valid feature names"),
+        (frame, numbered, "X does not have valid feature names"),
+        (rows, frame, "X has feature names, but ALADDetector was fitted without"),
+        (numbered, frame, "X has feature names, but ALADDetector was fitted without"),
+        (rows, numbered, None),
+        (numbered, rows, None),
+    ):
+        estimator = ALADDetector(**FEW).fit(x)
+        score = estimator.decision_function(x)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            np.testing.assert_array_equal(estimator.decision_function(asked), score)
+        assert [text in str(one.message) for one in caught] == [True] * (text is not None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "names"),
+    [
+        ([["ab"[i % 2], float(i)] for i in range(40)], ["x1", "x0=a", "x0=b"]),
+        ([("ab"[i % 2], None if i == 3 else i) for i in range(40)],
+         ["x1", "x1 (missing)", "x0=a", "x0=b"]),
+        (np.array([["ab"[i % 2], "xy"[i % 2]] for i in range(40)]),
+         ["x0=a", "x0=b", "x1=x", "x1=y"]),
+        (np.array([["3", "1.5"], ["4", "2"]] * 20), ["x0", "x1"]),
+        (np.array([[b"01", b"1"], [b"02", b"1"]] * 20), ["x0=01", "x0=02", "x1=1"]),
+        ([["01", "1"], ["02", "1"]] * 20, ["x0=01", "x0=02", "x1=1"]),
+        (pd.DataFrame({"n": pd.array([None, *range(39)], "Int64"), "x": 1.5}).to_numpy(),
+         ["x0", "x1", "x0 (missing)"]),
+        (np.ma.masked_less(np.arange(80.0).reshape(40, 2), 1), ["x0", "x1", "x0 (missing)"]),
+    ],
+)  # fmt: skip
+def test_lists_and_arrays_of_cells_of_all_kinds(rows, names):
+    checked = check_records(ALADDetector(), rows, reset=True)
+    layer = MixedPreprocessor().fit(checked)
+    assert layer.feature_names == names and check_given is check_records
+    for i in (0, 3):
+        one = check_records(ALADDetector(), rows[i : i + 1], reset=False)
+        np.testing.assert_array_equal(layer.transform(one), layer.transform(checked)[i : i + 1])
+
+
+def test_dates_among_the_cells_are_refused_as_dates():
+    rows = np.array([[datetime.date(2024, 1, 1), 1.0]] * 4, object)
+    with pytest.raises(ValueError, match="column 'x0' holds dates"):
+        ALADDetector(**FEW).fit(rows)
 
 
 def test_a_polars_frame_says_what_its_pandas_twin_says(table):

@@ -136,7 +136,7 @@ def test_ten_thousand_columns():
         (np.zeros((3, 0)), "at least one column and one row"),
         ([[1.0, np.inf]], "column 'x1' has 1 of 1 values that are infinite"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "two columns of the name 'a'"),
-        ({"a": [1, 2], "b": [1]}, r"columns of \[1, 2\] rows"),
+        ({"a": [1, 2], "b": [1]}, "differ in length: 'b' has 1 rows, 'a' has 2"),
         (pd.DataFrame({"t": pd.to_datetime(["2020-01-01"])}), "column 't' holds dates"),
         (np.array([[1j]]), "complex"),
         (pd.DataFrame({"a": [[1], [2]]}), "column 'a' has 2 of 2 values that are no category"),
@@ -151,11 +151,11 @@ def test_what_is_no_table_is_refused(x, message):
 
 def test_rows_that_do_not_fit_the_training_rows_are_refused(table):
     layer = MixedPreprocessor().fit(table)
-    with pytest.raises(ValueError, match=r"expected the 7 .*, of which \['size'\] are missing"):
+    with pytest.raises(ValueError, match="1 of 7 columns are missing: 'size'; received 'colour'"):
         layer.transform(table.drop(columns="size"))
     with pytest.raises(ValueError, match="expected the 7 that the training rows had"):
         layer.transform(np.zeros((2, 3)))
-    with pytest.raises(ValueError, match="column 'size' held numbers in the training rows"):
+    with pytest.raises(ValueError, match="'size' held numbers in the training rows; row 0 is 'a'"):
         layer.transform(table.assign(size=["a", "b", "c", "d"]))
     with pytest.raises(RuntimeError, match="not fitted"):
         MixedPreprocessor().transform(table)

@@ -192,7 +192,7 @@ def test_refit_on_the_same_categories_only():
         (first(4, land=[0, 1]), "'land' has 2 rows, 'service' has 4"),
         (first(4, bytes=np.zeros((4, 2))), r"column 'bytes' has shape \(4, 2\); expected \(N,\)"),
         (first(4, rate=[0, np.inf, 0, np.nan]), "'rate' has 2 of 4 values .* first: row 1 is inf"),
-        (first(4, bytes=["1", "2", "3", "4"]), "'bytes' has dtype <U1, expected numbers; row 0"),
+        (first(4, bytes=["1", "2", "3", "4"]), "'bytes' has dtype object, expected numbers; row 0"),
         (first(4, service=["a", None, "b", None]), "'service' has 2 of 4 .* row 1 is None"),
         (first(4, land=[0, 1, 0, np.nan]), "'land' has 1 of 4 values that are no category"),
         (first(4, land=[0, 1, -np.inf, 0]), "first: row 2 is -inf"),

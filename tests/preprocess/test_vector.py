@@ -145,7 +145,7 @@ def test_dataframes_and_integers_are_accepted(x):
         (np.zeros((2, 4)), r"received 4 columns \(shape \(2, 4\)\), expected 3"),
         ([[1, 2, 3], [1, 2]], "rows of unequal length"),
         ([[1, 2, 3], [1, np.nan, np.inf]], "2 of 6 values .* first: row 1 column 1 is nan"),
-        ([["1", "2", "x"]], "dtype <U1, expected numbers; row 0 column 0 is .*'1'"),
+        ([["1", "2", "x"]], "dtype object, expected numbers; row 0 column 0 is '1'"),
         (np.array([[1, None, 2]], object), "row 0 column 1 is None"),
         (np.zeros((1, 3), complex), "dtype complex128, expected numbers"),
         (pd.DataFrame({"a": [1.0], "b": ["u"], "c": [2]}), "column 'b' has dtype .* row 0 is 'u'"),

@@ -4,9 +4,11 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from tiny import tiny_data, tiny_model
 
@@ -15,7 +17,7 @@ from alad_tf.detector.detector import Detector
 from alad_tf.detector.metrics import evaluate
 from alad_tf.experiments.card import BEGIN, with_results
 from alad_tf.model.scorer import Scorer
-from alad_tf.preprocess import ImagePreprocessor, VectorPreprocessor
+from alad_tf.preprocess import ImagePreprocessor, VectorPreprocessor, for_dataset
 from zoo import _presets as presets
 from zoo._describe import card_path
 
@@ -224,6 +226,40 @@ def test_arguments_that_do_not_fit_are_refused(tmp_path):
         zoo.load("kdd99_alad", weights=other)
     with pytest.raises(FileNotFoundError, match="No detector in"):
         zoo.load("kdd99_alad", weights=tmp_path)
+
+
+def test_the_pretrained_table_knows_the_names_of_its_columns(breast_cancer):
+    """Another order of the columns is another order, and not another table."""
+    from sklearn.datasets import load_breast_cancer
+
+    frame = load_breast_cancer(as_frame=True).data
+    detector, x = zoo.load("breast_cancer_alad"), np.asarray(breast_cancer.x)
+    score = detector.anomaly_score(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for same in (x, frame, frame[frame.columns[::-1]], dict(frame), pd.DataFrame(x)):
+            np.testing.assert_array_equal(detector.anomaly_score(same), score)
+    with pytest.warns(UserWarning, match="ignored 1 column .*: 'target'"):
+        np.testing.assert_array_equal(detector.anomaly_score(frame.assign(target=1)), score)
+    with pytest.warns(UserWarning, match="'c0', 'c1', .* are taken by position"):
+        other = frame.set_axis([f"c{i}" for i in range(30)], axis=1)
+        np.testing.assert_array_equal(detector.anomaly_score(other), score)
+    with pytest.raises(ValueError, match="1 of 30 columns are missing: 'mean area'"):
+        detector.anomaly_score(frame.rename(columns={"mean area": "area"}))
+    reasons = detector.explain(frame.iloc[:2]).top(0, 30)
+    assert {one["column"] for one in reasons} == set(frame.columns)
+    trained_anew = for_dataset("breast_cancer", breast_cancer, np.arange(100))
+    assert trained_anew.feature_names == detector.preprocessor.feature_names == list(frame.columns)
+
+
+def test_a_preset_without_names_takes_columns_by_position():
+    detector, x = zoo.load("arrhythmia_alad"), np.random.default_rng(0).normal(size=(3, 274))
+    frame = pd.DataFrame(x)
+    np.testing.assert_array_equal(
+        detector.anomaly_score(frame[frame.columns[::-1]]), detector.anomaly_score(x)
+    )
+    with pytest.warns(UserWarning, match="X has feature names, but VectorPreprocessor was fitted"):
+        detector.anomaly_score(frame.add_prefix("v"))
 
 
 def test_nothing_in_the_zoo_is_a_pickle():

@@ -1,0 +1,170 @@
+"""What a column is, is decided by the training rows, and later cells are read as that."""
+
+import datetime
+import decimal
+import enum
+import fractions
+import uuid
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars
+import pyarrow
+import pytest
+
+from alad_tf.preprocess import MixedPreprocessor
+
+DAY = datetime.date(2024, 1, 31)
+Colour = enum.Enum("Colour", "RED BLUE")
+
+
+def fitted(column):
+    return MixedPreprocessor("none").fit(pd.DataFrame({"c": column}))
+
+
+def encoded(layer, column):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return layer.transform(pd.DataFrame({"c": column})).tolist()
+
+
+@pytest.mark.parametrize(
+    ("column", "known"),
+    [
+        (pd.Categorical([101, 205, 101]), ["101", "205"]),
+        (pd.Categorical([1.5, 2.0, 1.5]), ["1.5", "2"]),
+        (pd.Categorical([True, False, True]), ["0", "1"]),
+        (pd.Categorical(["a", "b", None], categories=["b", "a", "never"]), ["(missing)", "a", "b"]),
+        (pd.Categorical([2**53, 2**53 + 1, 2**53]), ["9007199254740992", "9007199254740993"]),
+        (pd.cut([0.0, 1.0, 2.0], [-1, 0, 2]), ["(-1, 0]", "(0, 2]"]),
+        (pd.qcut([0.0, 1.0, 2.0], 2), ["(-0.001, 1.0]", "(1.0, 2.0]"]),
+        (pd.interval_range(0, 3), ["(0, 1]", "(1, 2]", "(2, 3]"]),
+        ([b"x", b"y", "x"], ["x", "y"]),
+        (pd.Series(["x", None, np.nan, pd.NA, pd.NaT, ""], dtype=object), ["(missing)", "x"]),
+        (pd.Series([1, "x", "y", True], dtype=object), ["1", "x", "y"]),
+        (["01", "02", "A1"], ["01", "02", "A1"]),
+        (polars.Series(["x", "y"], dtype=polars.Categorical).to_pandas(), ["x", "y"]),
+    ],
+)
+def test_categories(column, known):
+    layer = fitted(column)
+    assert layer.vocabularies == {"c": known}
+    rows = encoded(layer, column)
+    assert [sum(row) for row in rows] == [1] * len(rows)
+    assert encoded(layer, column[:1]) == rows[:1]  # a row by itself
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [decimal.Decimal("1.5"), decimal.Decimal("-2"), None],
+        [fractions.Fraction(3, 2), -2, None],
+        pd.array([decimal.Decimal("1.5"), decimal.Decimal("-2"), None],
+                 dtype=pd.ArrowDtype(pyarrow.decimal128(6, 2))),
+        pd.Series([1.5, np.int8(-2), pd.NA], dtype=object),
+        pd.Series([1.5, -2, ""], dtype=object),
+        pd.array([1.5, -2, None], dtype="Float32"),
+        pd.arrays.SparseArray([1.5, -2, np.nan]),
+    ],
+)  # fmt: skip
+def test_numbers(column):
+    layer = fitted(column)
+    assert layer.numeric == ["c"]
+    assert encoded(layer, column) == [[1.5, 0], [-2, 0], [-0.25, 1]]
+
+
+@pytest.mark.parametrize(
+    ("column", "asked", "same"),
+    [
+        ([1.5, 2.0, 7.0], ["1.5", " 2 ", "7e0"], True),
+        ([1.5, 2.0, 7.0], pd.Categorical([1.5, 2.0, 7.0]), True),
+        ([1.5, 2.0, 7.0], [decimal.Decimal("1.5"), "2.0", 7], True),
+        ([True, False, True], ["True", "false", "TRUE"], True),
+        ([True, False, True], [1, 0, 1.0], True),
+        (["True", "False", "True"], [True, False, True], True),
+        (["01", "02", "01"], [1, 2, 1.0], True),
+        (["1.0", "2.0", "1.0"], [1, 2, 1], True),
+        (["1", "2", "1"], [1.0, 2.0, 1.0], True),
+        (pd.Categorical([1, 2, 1]), ["1", "2", "1"], True),
+        (pd.Categorical([True, False, True]), ["True", "False", "True"], True),
+        (pd.Categorical(["a", "b", "a"]), np.array([b"a", b"b", b"a"]), True),
+        (["1", "2", "1"], ["01", "02", "01"], False),  # other codes
+        (["01", "1", "001"], [2, 2, 2], False),
+        (["01", "001", "x"], [1, 1, 1], False),  # which of them is meant, nobody knows
+    ],
+)
+def test_the_same_value_is_the_same_sample_however_it_is_written(column, asked, same):
+    layer = fitted(column)
+    expected = encoded(layer, column)
+    assert (encoded(layer, asked) == expected) is same
+    if not same:
+        assert not np.any(encoded(layer, asked))
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ([DAY] * 3, r"column 'c' holds dates \(row 0 is datetime.date\(2024, 1, 31\)\).*weekday"),
+        (["x", None, DAY], "holds dates .row 2 is"),
+        (pd.to_datetime([DAY] * 3).tz_localize("UTC"), "holds dates; .* the hour"),
+        (pd.period_range("2024", periods=3), "holds dates"),
+        (pd.Categorical(pd.to_datetime([DAY, DAY])), "holds dates"),
+        (polars.Series([DAY]).to_pandas(), "holds dates"),
+        (pd.array([DAY], dtype="date32[pyarrow]"), "holds dates"),
+        (pd.array([DAY], dtype="timestamp[s][pyarrow]"), "holds dates"),
+        (pd.to_timedelta([1, 2], "s"), r"holds durations; .* column.dt.total_seconds\(\)"),
+        (pd.Series([datetime.timedelta(1)], dtype=object), "holds durations"),
+        ([datetime.time(12)], "holds times; .* the seconds since midnight"),
+        ([1j, 2j], "column 'c' holds complex numbers .* two columns"),
+        ([uuid.UUID(int=1)] * 2, r"'c' has 2 of 2 values .*row 0 is UUID.* type UUID .*map\(str\)"),
+        ([Colour.RED, Colour.BLUE], "values of the type Colour into text or numbers"),
+        ([{"a": 1}, "x"], "row 0 is {'a': 1}. Turn values of the type dict"),
+        (pd.Series([*np.arange(0.5, 30), "?"], dtype=object),
+         "column 'c': 30 of 31 values are numbers, .*; row 30 is '\\?'. Correct it"),
+        (pd.Series(["n.a.", *range(50)], dtype=object), "50 of 51 values .*; row 0 is 'n.a.'"),
+        (pd.Series([1.25, 2.5, "low", 3.5, "high"], dtype=object), "3 of 5 values are numbers"),
+    ],
+)  # fmt: skip
+def test_columns_that_are_neither_are_named_with_the_remedy(column, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        fitted(column)
+    assert "drop these rows" not in str(caught.value)
+
+
+@pytest.mark.parametrize("bad", ["n.a.", "1,5", "0x10", "1_000", [1], DAY])
+def test_a_bad_cell_in_a_column_of_numbers_is_named(bad):
+    layer = fitted([1.5, 2.5, 3.5])
+    with pytest.raises(
+        ValueError, match="column 'c' held numbers .*; row 1 is|'c' holds dates .row 1"
+    ):
+        encoded(layer, pd.Series([1.5, bad, 2.5], dtype=object))
+    with pytest.raises(ValueError, match="column 'c' held numbers in the training rows; row 0"):
+        encoded(layer, ["a", "b", "c"])
+
+
+def test_gaps_as_text_are_gaps_in_a_column_of_numbers():
+    layer = fitted([1.0, None, 3.0])
+    assert encoded(layer, ["", "NaN", "null"]) == [[2, 1]] * 3
+
+
+@pytest.mark.parametrize(
+    ("column", "warned"),
+    [
+        ([*map(str, np.arange(0.5, 100)), "?"], "row 100 is '\\?'"),
+        (list(map(str, np.arange(0.5, 100))), "100 of 100 values are numbers."),
+        (["-", *map(str, range(100))], "100 of 101 values are numbers .row 0 is '-'"),
+        (list(map(str, range(10000, 10100))), None),  # postal codes
+        ([f"{i:04}" for i in range(100)] + ["A1"], None),
+        (["1.5", "2.5"] * 50, None),  # few values: all of them are kept
+    ],
+)
+def test_numbers_written_as_text_are_mentioned(column, warned):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        layer = fitted(column)
+    assert list(layer.vocabularies) == ["c"]
+    assert len(caught) == (warned is not None)
+    if warned:
+        with pytest.warns(UserWarning, match=f"column 'c' holds text, .*{warned}.*to_numeric"):
+            fitted(column)
