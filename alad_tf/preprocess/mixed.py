@@ -34,7 +34,8 @@ class MixedPreprocessor(ScalingPreprocessor):
     Numbers are scaled; a gap gets the training rows' median, and a column that has gaps in the
     training rows gets an indicator, 1 where there is one. Categories become one-hot blocks of their
     most frequent `MOST_CATEGORIES` values; a gap is a value of its own (so is empty text), and an
-    unknown value gives zeros. Columns that never vary give 0; a later value c' instead of the constant c gives (c' - c) / max(1, |c|).
+    unknown value gives zeros. Columns that never vary give 0; a later value c' instead of the
+    constant c gives (c' - c) / max(1, |c|).
 
     Args:
         scaling: "standard", "minmax" or "none", for the numbers.
