@@ -77,8 +77,9 @@ def export(detector, folder):
     every signature: `x` float32 (N, d); or `images` uint8 (N, H, W, C); or, of a table, one (N,)
     for each column, string for a categorical and float32 for a continuous one, by the column's own
     name. What TensorFlow takes for no name is replaced ("mean radius": `mean_radius`), and inputs
-    that would be alike get numbers; "columns" in the metadata has both. Categories are text: "1", not 1. Gaps, where the preprocessing takes
-    them, are NaN and "". Records that are not finite otherwise are an InvalidArgumentError.
+    that would be alike get numbers; "columns" in the metadata has both. Categories are text: "1",
+    not 1. Gaps, where the preprocessing takes them, are NaN and "". Records that are not finite
+    otherwise are an InvalidArgumentError.
     Outputs:
 
     - `serving_default`: `score` float32 (N,), the deciding one; `is_anomaly` bool (N,), if the

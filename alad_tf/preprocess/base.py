@@ -544,7 +544,7 @@ def input_names(columns) -> dict[str, str]:
         if not name[:1].isalpha() or keyword.iskeyword(name) or name == "self":
             name = f"column_{name}"
         named[column] = name
-    # a column whose name needs no change keeps it; where others would be one input, they are counted
+    # a column whose name needs no change keeps it; others that would be one input are counted
     taken, found = {name for column, name in named.items() if name == str(column)}, {}
     for column, name in named.items():
         fresh, number = name, 1

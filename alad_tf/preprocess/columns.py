@@ -254,7 +254,7 @@ def refuse_times(column, what):
     if isinstance(dtype, pd.CategoricalDtype):
         column, dtype = column.cat.categories, column.cat.categories.dtype
     first, row = None, 0
-    if dtype is None or dtype == object:
+    if dtype is None or getattr(dtype, "kind", None) == "O":
         cells = np.asarray(column, object).ravel()
         times = (*DATES, *DURATIONS, datetime.time)
         found = ((i, v) for i, v in enumerate(cells) if isinstance(v, times) and not _is_gap(v))

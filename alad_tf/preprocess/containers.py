@@ -42,8 +42,8 @@ class Table:
         """The columns that the training rows had, by the names they had there.
 
         By name where both have names, in any order; others are ignored with a warning. By position
-        where one side has none, or only numbers, with scikit-learn's warning. `who` was fitted. With `strangers`,
-        names of which none is known are ignored as well.
+        where one side has none, or only numbers, with scikit-learn's warning. `who` was fitted.
+        With `strangers`, names of which none is known are ignored as well.
         """
         names, count = list(names), len(names)
         unnamed = is_counted(names)
