@@ -56,7 +56,7 @@ _MOVED = {
         "estimator": "detector.estimator",
         "evaluate": "detector.metrics",
         "explain": "detector.explain",
-        "export_inputs": "export.inputs",
+        "export_inputs": "export.graph",
         "files": "engine.files",
         "fit_report": "cli.fit_report",
         "given": "detector.validation",

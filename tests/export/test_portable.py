@@ -157,7 +157,8 @@ def test_the_command_writes_files_and_metadata(tmp_path):
     status, printed = alad("export", "breast_cancer_alad", tmp_path, "--format", "onnx")
     path = tmp_path / "breast_cancer_alad/1/model.onnx"
     assert (status, printed.replace("\n", "")) == (0, f"export    {path}")
-    assert sorted(p.name for p in path.parent.iterdir()) == ["metadata.json", "model.onnx"]
+    names = ["metadata.json", "model.onnx", "sha256.json"]
+    assert sorted(p.name for p in path.parent.iterdir()) == names
     assert alad("export", "breast_cancer_alad", tmp_path, "--format", "onnx")[0] == 0  # replaced
     status, printed = alad("export", "breast_cancer_alad", tmp_path, "--format", "tflite")
     assert status == 2 and "is not an export" in printed.replace("\n", " ") and path.is_file()

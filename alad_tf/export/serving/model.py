@@ -11,8 +11,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from alad_tf.export.graph import METADATA
-from alad_tf.export.inputs import ENCODED, SERIALIZED
+from alad_tf.export.graph import ENCODED, METADATA, SERIALIZED
 
 DEFAULT = "serving_default"
 BLOCK = 1024  # records that are scored at a time: memory does not grow with a request
