@@ -328,6 +328,7 @@ class Detector:
         self.threshold = None
         return self
 
+    @own_settings
     def save(self, folder, dtype="float32"):
         """Write the detector, config.json and the scorer's weights, whole or not at all.
 

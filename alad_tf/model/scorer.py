@@ -1,6 +1,6 @@
 """A trained model as a scorer: averaged weights, spectral norms folded in, compiled blocks."""
 
-import copy
+import json
 from pathlib import Path
 
 import keras
@@ -53,7 +53,9 @@ class ScoringModel(InBlocks, keras.Model):
 
     def architecture(self):
         """What the constructor takes, as a JSON-able dict: a twin is made of it."""
-        return copy.deepcopy(self._config)
+        return json.loads(
+            json.dumps(self._config)
+        )  # a deep copy of what Keras tracks copies models
 
     def write_state(self, folder, dtype="float32"):
         """Write the weights into a folder; `dtype` as for `alad_tf.engine.weights.save_scorer`."""

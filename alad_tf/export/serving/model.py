@@ -15,9 +15,7 @@ from alad_tf.engine.files import verify
 from alad_tf.engine.weights import blaming
 from alad_tf.export.graph import METADATA
 
-ENCODED, SERIALIZED = "encoded_images", "serialized_examples"  # signatures of `encodings`
 DEFAULT = "serving_default"
-SERIALIZED, ENCODED = "serialized_examples", "encoded_images"  # signatures that take bytes
 BLOCK = 1024  # records that are scored at a time: memory does not grow with a request
 BLOCK_VALUES = 2**20  # fewer records at a time, where a record has many values
 AT_ONCE = 4  # requests that are read and scored at the same time
