@@ -355,6 +355,20 @@ def read_json(path):
         raise ValueError(f"{path} is not valid JSON ({error}). Was it cut or edited?") from error
 
 
+def read_record(path, keys):
+    """Read a JSON file that holds a dict with certain keys.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is not JSON, or lacks a key.
+    """
+    record = read_json(path)
+    missing = [key for key in keys if not isinstance(record, dict) or key not in record]
+    if missing:
+        raise ValueError(f"{path} has no {missing[0]!r}. Was it cut or edited? Write it again.")
+    return record
+
+
 def set_aside(path, reason):
     """Rename a damaged file or folder that its owner can do without, with a warning.
 

@@ -115,7 +115,7 @@ def flip(path):
     ],
 )
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken(tmp_path, damage):
-    model = tiny_model(jit_compile=False)
+    model = tiny_model()
     checkpoint = Checkpoint(tmp_path, every_s=0)
     options = dict(batch_size=16, verbose=0, callbacks=[checkpoint])
     model.fit(tiny_data(), epochs=1, **options)
@@ -123,7 +123,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken(tmp_path,
     first = weights_of(model)
     model.fit(tiny_data(), epochs=2, initial_epoch=1, **options)
     damage(tmp_path / "epoch-000002")
-    fresh = tiny_model(seed=9, jit_compile=False)
+    fresh = tiny_model(seed=9)
     before = weights_of(fresh)
     with pytest.warns(UserWarning, match="epoch-000002 is damaged .*renamed to damaged-epoch"):
         assert Checkpoint(tmp_path).restore(fresh) == 0

@@ -20,6 +20,7 @@ from alad_tf.engine.files import (
     check_place,
     read_json,
     read_manifest,
+    read_record,
     replacing_folder,
     sha256,
     verify,
@@ -339,6 +340,13 @@ def test_the_mode_of_every_file_is_kept(tmp_path, mode):
         path.chmod(mode)
     write(folder, x="2")
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {mode}
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "3", '{"entry": 1}'])
+def test_a_record_that_lacks_a_key_is_named(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(ValueError, match="run.json has no '(entry|seed)'. Was it cut or edited"):
+        read_record(tmp_path / "run.json", ("entry", "seed"))
 
 
 @pytest.mark.parametrize("text", ["NaN", "[1, Infinity]", '{"a": -Infinity}', "9" * 5000])
