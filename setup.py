@@ -38,6 +38,7 @@ setup(
         "importlib_resources>=6",  # tensorflow-datasets imports it and does not declare it
         "matplotlib>=3.9,<4",
         "typer>=0.15,<1",
+        "pydantic>=2.7,<3",  # checks config.json
         "rich>=13,<16",
     ],
     extras_require={

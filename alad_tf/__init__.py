@@ -50,7 +50,7 @@ _MOVED = {
         "alad": "model.alad",
         "architecture": "model.networks",
         "callbacks": "engine.callbacks",
-        "checkpoint": "engine.callbacks",
+        "checkpoint": "engine.state_file",
         "discriminators": "model.networks",
         "ensemble": "detector.ensemble",
         "estimator": "detector.estimator",

@@ -4,15 +4,13 @@
 package; the others are downloaded once, into Keras's folder, and verified before they are used.
 """
 
-import contextlib
 import errno
+import http.client
 import os
-import socket
+import urllib.request
 from pathlib import Path
 
-import keras
-
-from alad_tf.engine.files import damaged, read_json, replacing_folder
+from alad_tf.engine.files import MANIFEST, damaged, read_json, replacing_folder
 
 HERE = Path(__file__).resolve().parent
 REGISTRY, BUNDLED = HERE / "registry.json", HERE / "weights"
@@ -75,22 +73,28 @@ def find(entry, variant):
 
 def _download(base, files, folder):
     """Fetch all files beside `folder`, verify them, and only then put them in its place."""
-    with replacing_folder(folder, lambda _: set(files)) as temporary, _timeout(TIMEOUT_S):
+    # what is in the cache under a preset's names is this program's, damaged as it is
+    (folder / MANIFEST).unlink(missing_ok=True)
+    with replacing_folder(folder, lambda _: set(files)) as temporary:
         for name, expected in files.items():
             address = f"{base}/{name}"
             try:
-                keras.utils.get_file(name, address, cache_dir=temporary, cache_subdir="")
-            except Exception as error:  # get_file raises bare Exception for failed requests
-                if getattr(error, "errno", None) in DISK_ERRORS:
-                    raise OSError(
-                        error.errno,
-                        f"{error.strerror}, while {address} was written below {folder.parent}. "
-                        "Nothing was changed there. Free some space, or set KERAS_HOME to "
-                        "another disk",
-                    ) from error
+                with urllib.request.urlopen(address, timeout=TIMEOUT_S) as response:
+                    content = response.read()
+            except (OSError, ValueError, http.client.HTTPException) as error:
                 raise ConnectionError(
                     f"{address} could not be fetched: {error}. {folder} is as it was. Check the "
                     f"connection and {BASE_ENV}, or copy the preset's files there by hand."
+                ) from error
+            try:
+                (temporary / name).write_bytes(content)
+            except OSError as error:
+                if error.errno not in DISK_ERRORS:
+                    raise
+                raise OSError(
+                    error.errno,
+                    f"{error.strerror}, while {address} was written below {folder.parent}. "
+                    "Nothing was changed there. Free some space, or set KERAS_HOME to another disk",
                 ) from error
             wrong = damaged(temporary, {name: expected})
             if wrong:
@@ -98,14 +102,3 @@ def _download(base, files, folder):
                     f"{address} is not the file that this version expects: {wrong}. It was cut or "
                     f"changed on its way, or belongs to another version. {folder} is as it was."
                 )
-
-
-@contextlib.contextmanager
-def _timeout(seconds):
-    """Let no request of this block wait for ever; get_file has no such argument."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from alad_tf.engine.programs import check_finite
-from alad_tf.engine.weights import read_config, write_scorer
+from alad_tf.engine.weights import read_config, read_scorer, write_scorer
 from alad_tf.model.scorer import ScoringModel
 from alad_tf.model.training import SteppedModel
 
@@ -94,9 +94,7 @@ class Baseline:
                 f"{folder} holds {config.get('method')!r}; {cls.__name__} reads {cls.method!r}. "
                 "Use alad_tf.baselines.load for any method."
             )
-        baseline = cls(**config["scorer"])
-        baseline.read_state(folder)
-        return baseline
+        return read_scorer(folder, cls, config["scorer"])
 
 
 class NeuralBaseline(ScoringModel, Baseline, SteppedModel):

@@ -1,6 +1,8 @@
 """One-class SVM and isolation forest: scikit-learn's, behind the baselines' contract."""
 
+import json
 import math
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,9 +11,11 @@ import numpy as np
 from alad_tf.baselines.base import Baseline, distinct_rows
 from alad_tf.engine.machine import cores
 from alad_tf.engine.programs import check_finite, check_samples
+from alad_tf.engine.weights import blaming
 
 STATE = "scorer.skops"  # arrays and parameters, no code: not a pickle
-TREE = "sklearn.tree._tree.Tree"  # trusted, because `_check_trees` looks at what it points to
+# trusted, because `_check_file` looks at what makes one, and `_check_forest` at where it points
+TREE = "sklearn.tree._tree.Tree"
 ROWS = 1024  # of a thread's task
 
 
@@ -31,6 +35,10 @@ class _Classical(Baseline):
 
     def _fit(self, estimator, x):
         estimator.fit(x)
+
+    def _check(self, estimator):
+        """Raise ValueError if a loaded estimator would read outside its own arrays."""
+        raise NotImplementedError
 
     def fit(self, x):
         x = np.asarray(x, "float32")
@@ -73,14 +81,17 @@ class _Classical(Baseline):
         import skops.io
 
         path = Path(folder) / STATE
-        try:
-            self.estimator = skops.io.load(path, trusted=[TREE])
-            _check_trees(self.estimator)
-        except Exception as error:  # zip, JSON and type errors, whose texts name no file
-            raise ValueError(
-                f"{path} does not hold a {type(self).__name__} ({error}). It is damaged, cut "
-                "short, or of another version of scikit-learn: fit and save again."
-            ) from error
+        with blaming(path, f"hold {_a(type(self).__name__)}"):
+            _check_file(path)
+            estimator = skops.io.load(path, trusted=[TREE])
+            if type(estimator) is not type(self._make()):
+                raise ValueError(f"it holds {_a(type(estimator).__name__)}")
+            if estimator.n_features_in_ != math.prod(self.x_shape):
+                raise ValueError(
+                    f"it takes {estimator.n_features_in_} features, its config {self.x_shape}"
+                )
+            self._check(estimator)
+            self.estimator = estimator
 
 
 class OneClassSVM(_Classical):
@@ -125,6 +136,21 @@ class OneClassSVM(_Classical):
         rows, _, counts = distinct_rows(x)
         estimator.fit(rows, sample_weight=counts)
 
+    def _check(self, estimator):
+        vectors, weights = estimator.support_vectors_, estimator._dual_coef_
+        count = len(vectors)
+        fits = (
+            estimator.kernel == "rbf"
+            and vectors.shape == (count, estimator.n_features_in_)
+            and weights.shape == estimator.dual_coef_.shape == (1, count)
+            and estimator.support_.shape == (count,)
+            and estimator._n_support[0] == count
+            and estimator.intercept_.shape == estimator._intercept_.shape == (1,)
+        )
+        numbers = (vectors, weights, estimator.intercept_, estimator._gamma)
+        if not fits or not all(np.isfinite(part).all() for part in numbers):
+            raise ValueError("its support vectors and weights do not belong together")
+
     def architecture(self):
         return {"nu": self.nu, "gamma": self.gamma, "x_shape": self.x_shape}
 
@@ -156,16 +182,70 @@ class IsolationForest(_Classical):
 
         return Estimator(random_state=self.seed)
 
+    def _check(self, estimator):
+        _check_forest(estimator)
+
     def architecture(self):
         return {"seed": self.seed, "x_shape": self.x_shape}
 
 
-def _check_trees(estimator):
-    """Raise ValueError if a loaded tree points out of its own nodes or of a row's features."""
-    for tree in (member.tree_ for member in getattr(estimator, "estimators_", ())):
-        for links in (tree.children_left, tree.children_right):
-            if (links >= tree.node_count).any() or (links < -1).any():
-                raise ValueError("a tree's node points at one that is not there")
-        inner = tree.children_left >= 0
-        if (tree.feature[inner] >= tree.n_features).any() or (tree.feature[inner] < 0).any():
+def _check_forest(forest):
+    """Raise ValueError if a loaded tree leaves its own nodes or a row's features, or has a cycle.
+
+    scikit-learn walks the trees in C, where such a tree reads foreign memory or never ends.
+    """
+    lists = (forest.estimators_features_, forest._decision_path_lengths)
+    lists += (forest._average_path_length_per_tree,)
+    if not forest.estimators_ or any(len(part) != len(forest.estimators_) for part in lists):
+        raise ValueError("its trees and their tables differ in number")
+    if forest._max_features != forest.n_features_in_ or not forest._max_samples >= 1:
+        raise ValueError("its trees are of parts of the features, or of no rows")
+    for member, features, *tables in zip(forest.estimators_, *lists, strict=True):
+        tree = member.tree_
+        # before any of its arrays is looked at: they are this long whatever there is
+        if not 1 <= tree.node_count <= tree.capacity or not 0 <= tree.max_depth < tree.node_count:
+            raise ValueError(f"a tree claims {tree.node_count} nodes and has {tree.capacity}")
+        if not tree.n_features == len(features) == forest.n_features_in_:
+            raise ValueError("a tree has another number of features")
+        if (features < 0).any() or (features >= forest.n_features_in_).any():
+            raise ValueError("a tree asks for a feature that is not there")
+        if any(len(table) != tree.node_count for table in tables):
+            raise ValueError("a tree and its table differ in length")
+        number = np.arange(tree.node_count)
+        inner = tree.children_left != -1
+        for links in (tree.children_left[inner], tree.children_right[inner]):
+            # children come after their parents, so that every way ends
+            if (links <= number[inner]).any() or (links >= tree.node_count).any():
+                raise ValueError("a tree has a cycle, or a node points at one that is not there")
+        if (tree.feature[inner] < 0).any() or (tree.feature[inner] >= tree.n_features).any():
             raise ValueError("a tree's node asks for a feature that is not there")
+
+
+def _check_file(path):
+    """Raise ValueError for a file that would take much memory, or trees of several outputs.
+
+    scikit-learn makes a tree of the numbers that are here before anyone can look at it.
+    """
+    with zipfile.ZipFile(path) as file:
+        if sum(part.file_size for part in file.infolist()) > path.stat().st_size:
+            raise ValueError("it is compressed, which this package does not do")
+        waiting, said = [json.loads(file.read("schema.json"))], {}
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, list):
+            waiting += part
+        elif isinstance(part, dict):
+            content = part.get("content")
+            if isinstance(content, str):  # what was said under a number stands for it everywhere
+                kind = (part.get("__class__"), content)
+                if said.setdefault(part.get("__id__"), kind) != kind:
+                    raise ValueError("two of its values have one number")
+            if "__reduce__" in part:
+                _, _, outputs = part["__reduce__"]["args"]["content"]
+                if outputs["content"] != "1":
+                    raise ValueError("a tree has several outputs")
+            waiting += part.values()
+
+
+def _a(name):
+    return f"an {name}" if name[0] in "AEIOU" else f"a {name}"

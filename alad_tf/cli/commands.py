@@ -13,6 +13,7 @@ from rich.markdown import Markdown  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from alad_tf.cli import detect, paper  # noqa: E402
+from alad_tf.cli.lines import say  # noqa: E402
 from alad_tf.experiments import RESULTS  # noqa: E402
 
 app = typer.Typer(
@@ -180,7 +181,7 @@ def evaluate(
         counts = [f"{row['flagged'][name]:,}" for name in metrics]
         table.add_row(str(row["label"]), f"{row['train_rows']:,}", f"{row['test_rows']:,}", *counts)
     out.print("Test rows called anomalous, by class and score:", table)
-    out.print(f"counts    {write_flagged(results, run, flagged)}", highlight=False)
+    say(f"counts    {write_flagged(results, run, flagged)}", out)
 
 
 @app.command()
@@ -212,9 +213,9 @@ def export(
         )
     loaded = zoo.load(detector, normal_class=normal_class)
     try:
-        out.print(f"export    {loaded.export(folder, name, version, kind)}", highlight=False)
+        say(f"export    {loaded.export(folder, name, version, kind)}", out)
     except RuntimeError as error:  # the self-check's message says all
-        err.print(f"alad: {error}", markup=False, highlight=False, soft_wrap=True)
+        say(f"alad: {error}", err)
         raise typer.Exit(1) from None
 
 
@@ -237,7 +238,7 @@ def demo(
     )
     out.print(metrics_table("model", result["metrics"]))
     for name, path in result["files"].items():
-        out.print(f"{name:16}{path.resolve()}", highlight=False, soft_wrap=True)
+        say(f"{name:16}{path.resolve()}", out)
 
 
 def _seeds(seed, seeds, jobs, out_dir):
@@ -268,7 +269,8 @@ def _train_one(entry, settings, out_dir, results, data_dir, *options):
     result, folder = train(entry, settings, out_dir, results, data_dir, *options)
     out.print(metrics_table("score", result["metrics"], result["untrained"], entry))
     path = result_path(results, entry.name, settings.variant, settings.seed)
-    out.print(f"detector  {folder / DETECTOR}\nresult    {path}", highlight=False)
+    say(f"detector  {folder / DETECTOR}", out)
+    say(f"result    {path}", out)
 
 
 def _train_seeds(entry, settings, seeds, jobs, results, data_dir, **options):
@@ -281,10 +283,10 @@ def _train_seeds(entry, settings, seeds, jobs, results, data_dir, **options):
     if trained:
         out.print(seeds_table(entry, trained))
         path = result_path(results, entry.name, settings.variant, seeds[0])
-        out.print(f"results   {path.parent}", highlight=False)
+        say(f"results   {path.parent}", out)
     if failed:
         names = ", ".join(f"seed {k} (exit code {code})" for k, code in failed.items())
-        err.print(f"Failed: {names}. Their lines above say why.", highlight=False)
+        say(f"Failed: {names}. Their lines above say why.", err)
         raise typer.Exit(1)
 
 
@@ -295,5 +297,5 @@ def main():
     # DivergenceError is a FloatingPointError; importing it by name would import TensorFlow, which
     # costs seconds that `alad --help` has no need to spend
     except (ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
-        err.print(f"alad: {error}", markup=False, highlight=False, soft_wrap=True)
+        say(f"alad: {' '.join(str(error).splitlines()) or type(error).__name__}", err)
         raise SystemExit(2) from None

@@ -43,10 +43,11 @@ def run_demo(entry, out="runs/demo", seed=0, console=None):
         "Isolation Forest": -forest.score_samples(x_test),
     }
     metrics = data.evaluate(scores)
+    saved = detector.save(out / DETECTOR)  # before anything is drawn
     histogram, label = out / "score_histogram.png", "ALAD features score A(x)"
     score_histogram(scores["ALAD"], is_anomaly, histogram, detector.threshold, title, label)
     files = {
-        "detector": detector.save(out / DETECTOR),
+        "detector": saved,
         "metrics": write_json(out / "metrics.json", metrics),
         "score histogram": histogram,
         "ROC curve": roc(scores, is_anomaly, out / "roc.png", title),

@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from alad_tf.cli.lines import say
+
 app = typer.Typer()
 out, err = Console(), Console(stderr=True)
 # what is kept while `alad fit` trains
-MEMBER = r"\.?member\d+\.npz.*"
-PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}  # of what users named
+MEMBER = r"(\.|damaged-)?member\d+\.npz.*"
+PICTURES = r"(row|images)_\d+\.png"  # of `alad explain`
 
 Source = Annotated[
     Path, typer.Argument(help="A .csv, .tsv, .parquet, .npy or .npz file, or a folder of images.")
@@ -134,7 +136,7 @@ def tune(
 
     def report(number, values, criterion):
         told = ", ".join(f"{name} {as_shown(value)}" for name, value in values.items())
-        err.print(f"trial {number}/{trials}  {criterion:.4f}  {told}", **PLAIN)
+        say(f"trial {number}/{trials}  {criterion:.4f}  {told}", err)
 
     kept = folder.with_name(f"{folder.name}.trials")
     found = search(rows, kept, trials, score, seed, report)
@@ -154,23 +156,30 @@ def score(
     encoding: Encoding = None,
     missing: Missing = None,
     skip_damaged: SkipDamaged = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace OUT even if it holds no scores.")
+    ] = False,
 ):
     """Score every row: row, score, p_value, is_anomaly, in the order of the input.
 
     The rows are streamed; after an interrupt or a kill the same command goes on where it stopped.
     """
     import zoo
-    from alad_tf.cli.score_files import write_scores
+    from alad_tf.cli.score_files import require_output, write_scores
 
+    require_output(path, source, overwrite)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
     loaded = zoo.load(detector, normal_class=normal_class)
     try:
-        counts = write_scores(loaded, source, path, err, options=said, note=_note)
+        counts = write_scores(
+            loaded, source, path, err, options=said, note=_note, overwrite=overwrite
+        )
     except KeyboardInterrupt:
         err.print("Interrupted. The same command goes on with the batches that are missing.")
         raise typer.Exit(130) from None
     flagged = "no threshold" if counts[1] is None else f"{counts[1]:,} flagged"
-    out.print(f"rows      {counts[0]:,}, {flagged}\nscores    {path}", **PLAIN)
+    say(f"rows      {counts[0]:,}, {flagged}", out)
+    say(f"scores    {path}", out)
 
 
 @app.command()
@@ -196,7 +205,9 @@ def explain(
     from alad_tf.cli.fit_report import draw_reasons
     from alad_tf.cli.tables import reasons_table
     from alad_tf.cli.user_data import UserData
+    from alad_tf.engine.files import adding_to, check_adding
 
+    check_adding(folder, PICTURES)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
     loaded = zoo.load(detector, normal_class=normal_class)
     data = UserData.for_detector(loaded, source, said, _note)
@@ -206,8 +217,10 @@ def explain(
     for place, row in enumerate(chosen):
         if told.columns:
             out.print(reasons_table(told, place, f"row {data.ids[row]}"))
-    for picture in draw_reasons(folder, told, data, chosen):
-        out.print(f"picture   {picture}", **PLAIN)
+    with adding_to(folder, ".") as temporary:
+        names = [picture.name for picture in draw_reasons(temporary, told, data, chosen)]
+    for name in names:
+        say(f"picture   {folder / name}", out)
 
 
 @app.command()
@@ -244,8 +257,8 @@ def serve(
         if not (folder / METADATA).is_file():
             folder = zoo.load(detector, normal_class=normal_class).export(scratch)
         server = Server(folder, host, port, grpc_port, most_mib * 2**20, grace)
-        out.print(f"REST      {server.url}:predict", highlight=False, soft_wrap=True)
-        out.print(f"gRPC      {server.grpc_address}", highlight=False)
+        say(f"REST      {server.url}:predict", out)
+        say(f"gRPC      {server.grpc_address}", out)
         server.run()
     out.print("stopped")
 
@@ -264,7 +277,7 @@ def _read(source, size, exclude, label, categorical, options):
 
 
 def _note(line):
-    err.print(f"read      {line}", **PLAIN)
+    say(f"read      {line}", err)
 
 
 def _require_own(folder, source):
@@ -303,15 +316,15 @@ def _fit(data, folder, options):
     estimator.detector_.metadata["input"] = data.origin
     estimator.save(folder)
     shutil.rmtree(partial, ignore_errors=True)
-    out.print(f"threshold {estimator.detector_.threshold_rule}", **PLAIN)
-    out.print(f"detector  {folder}", **PLAIN)
+    say(f"threshold {estimator.detector_.threshold_rule}", out)
+    say(f"detector  {folder}", out)
     try:  # the detector is safe by now, whatever happens to its pictures
         with adding_to(folder, "report") as report:
             name = write_fit_report(report, estimator.detector_, data, err).name
     except Exception as error:
-        err.print(f"No report: {type(error).__name__}: {error}", style="yellow", **PLAIN)
+        say(f"No report: {type(error).__name__}: {error}", err)
         raise typer.Exit(1) from error
-    out.print(f"report    {folder / 'report' / name}", **PLAIN)
+    say(f"report    {folder / 'report' / name}", out)
 
 
 def _size(text):

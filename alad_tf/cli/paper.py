@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from alad_tf.cli.lines import say
 from alad_tf.experiments import RESULTS
 
 app = typer.Typer()
@@ -72,10 +73,10 @@ def reproduce(
     _report(list(entries.values()), results, path)
     for what, reasons in (("run", missing), ("made", unmade)):
         for name, why in reasons.items():
-            err.print(f"not {what}: {name}: {why}", markup=False, highlight=False, soft_wrap=True)
+            say(f"not {what}: {name}: {why}", err)
     if failed:
         labels = ", ".join(f"{label} (exit code {code})" for label, code in failed.items())
-        err.print(f"Failed: {labels}. Their lines above say why.", highlight=False)
+        say(f"Failed: {labels}. Their lines above say why.", err)
     due = {job.entry.dataset for job in jobs_planned if job.state != "done"}
     if failed or unmade or (missing and due <= set(missing)):
         raise typer.Exit(1)
@@ -94,10 +95,10 @@ def _report(entries, results, path):
     from alad_tf.experiments.card import write_cards
     from alad_tf.experiments.report import write_readme, write_report
 
-    out.print(f"report    {write_report(entries, results, path)}", highlight=False)
+    say(f"report    {write_report(entries, results, path)}", out)
     # the README and the cards are the project's: what someone ran elsewhere does not belong there
     project = Path(zoo.__file__).resolve().parents[1]
     if results.resolve().parent == project:
-        out.print(f"readme    {write_readme(entries, results, project / 'README.md')}")
+        say(f"readme    {write_readme(entries, results, project / 'README.md')}", out)
         for card in write_cards(entries, results):
-            out.print(f"card      {card}", highlight=False)
+            say(f"card      {card}", out)

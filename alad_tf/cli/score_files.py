@@ -1,5 +1,6 @@
 """Scores for the rows of a file or folder: streaming, in order, resumed, written whole."""
 
+import os
 import queue
 import shutil
 import threading
@@ -10,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from alad_tf.data.user_files import BATCH, ReadOptions, count_rows, read_batches
-from alad_tf.engine.callbacks import identity_of
 from alad_tf.engine.files import write_text
 from alad_tf.engine.progress import counted
+from alad_tf.engine.state_file import identity_of
 
 KINDS = (".csv", ".parquet")
 _HEADERS = (b"row,score", b"row,score,p_value", b"row,score,is_anomaly")
@@ -20,7 +21,16 @@ _HEADERS += (b"row,score,p_value,is_anomaly",)
 AHEAD = 2  # batches that are read while one is scored
 
 
-def write_scores(detector, source, path, console=None, batch=BATCH, options=None, note=None):
+def write_scores(
+    detector,
+    source,
+    path,
+    console=None,
+    batch=BATCH,
+    options=None,
+    note=None,
+    overwrite=False,
+):
     """Score the rows of a file or folder, batch by batch, into a CSV or Parquet file.
 
     Rows keep their order; columns are "row" (number from 0, or the image's path), "score", and
@@ -36,6 +46,7 @@ def write_scores(detector, source, path, console=None, batch=BATCH, options=None
         batch: int, rows in memory at a time; see `read_batches`.
         options: `alad_tf.data.user_files.ReadOptions`, or None.
         note: function that is called with a line on what was assumed of the source, or None.
+        overwrite: bool, replace a file that holds other things, too.
 
     Returns:
         `(rows, flagged)`: ints; flagged is None without a threshold.
@@ -44,11 +55,8 @@ def write_scores(detector, source, path, console=None, batch=BATCH, options=None
         FileNotFoundError, ValueError: see `read_batches`; an output of another kind; rows that the
             detector refuses, with their numbers.
     """
-    path, source = Path(path), Path(source)
+    path, source = require_output(path, source, overwrite), Path(source)
     kind = path.suffix.lower()
-    if kind not in KINDS:
-        raise ValueError(f"received --out {path.name}; expected a .csv or .parquet file.")
-    _require_scores(path, kind)
     total = count_rows(source) if source.exists() else None
     read = as_fitted(detector, options)
     identity = _identity(detector, source, batch, read)
@@ -109,24 +117,36 @@ def as_fitted(detector, options=None):
     return read | {"numbers": True}
 
 
-def _require_scores(path, kind):
-    """Refuse to replace what `write_scores` did not write."""
-    if not path.exists():
-        return
+def require_output(path, source, overwrite=False):
+    """The place of an --out, links followed; ValueError if something would be lost there."""
+    kind = Path(path).suffix.lower()
+    if kind not in KINDS:
+        raise ValueError(f"received --out {path}; expected a .csv or .parquet file.")
+    place = Path(os.path.realpath(path))
+    if place.is_dir():
+        raise ValueError(f"--out {path} is a folder; name a file.")
+    if place.exists():
+        if os.path.exists(source) and os.path.samefile(place, source):
+            raise ValueError(f"--out {path} is the file to be scored. Name another file.")
+        if not overwrite and not _are_scores(place, kind):
+            raise ValueError(
+                f"--out {path} holds other things than scores, which would be lost. Name another "
+                "file, or add --overwrite."
+            )
+    return place
+
+
+def _are_scores(path, kind):
+    """Whether `write_scores` wrote a file, by its columns."""
     try:
         if kind == ".csv":
             with open(path, "rb") as file:
-                ours = file.readline().rstrip() in _HEADERS
-        else:
-            import pyarrow.parquet
+                return file.readline(100).rstrip() in _HEADERS
+        import pyarrow.parquet
 
-            ours = ",".join(pyarrow.parquet.read_schema(path).names).encode() in _HEADERS
+        return ",".join(pyarrow.parquet.read_schema(path).names).encode() in _HEADERS
     except (OSError, ValueError):
-        ours = False
-    if not ours:
-        raise ValueError(
-            f"--out {path} holds other things than scores, which would be lost. Name another file."
-        )
+        return False
 
 
 def _identity(detector, source, batch, read):
@@ -218,6 +238,8 @@ class _Parts:
         temporary.unlink(missing_ok=True)
         try:
             flagged = (self._join_csv if self.kind == ".csv" else self._join_parquet)(temporary)
+            if path.exists():
+                shutil.copymode(path, temporary)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

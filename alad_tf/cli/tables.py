@@ -5,6 +5,7 @@ from rich.text import Text
 
 from alad_tf.detector.explain import as_shown
 from alad_tf.detector.metrics import METRICS
+from alad_tf.engine.texts import as_is
 from alad_tf.experiments.results import TITLES
 
 
@@ -40,8 +41,7 @@ def reasons_table(explanation, row, title, count=5):
 
 
 def _plain(text):
-    """Text as it is, but for characters that would steer the terminal."""
-    return Text("".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text)))
+    return Text(as_is(text))
 
 
 def trials_table(found, count=5):

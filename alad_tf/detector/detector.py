@@ -3,12 +3,14 @@
 A detector of an `ALAD` also gives its model back, to go on training.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from alad_tf.baselines import baseline_class
 from alad_tf.detector.ensemble import Ensemble
 from alad_tf.detector.threshold import Threshold
-from alad_tf.engine.weights import read_config, write_scorer
+from alad_tf.engine.weights import CONFIG, blaming, read_config, read_scorer, write_scorer
 from alad_tf.model.alad import ALAD
 from alad_tf.model.scorer import Scorer, spectral_vectors
 from alad_tf.model.scores import check_score
@@ -359,19 +361,26 @@ class Detector:
             ValueError: a damaged file, or one of another format.
         """
         config = read_config(folder, "detector")
-        threshold = None
-        if config["threshold"] is not None:
-            reference = np.asarray(config.get("reference", ()), "float32")
-            threshold = Threshold(config["threshold"], config["threshold_rule"], reference)
-        method = config.get("method", Scorer.method)
+        threshold, method = None, config.get("method", Scorer.method)
         ours = {Scorer.method: Scorer, Ensemble.method: Ensemble}
-        scorer = (ours.get(method) or baseline_class(method))(**config["scorer"])
-        scorer.read_state(folder)
-        return cls(
-            preprocessor_from_state(config["preprocessor"]),
-            scorer,
-            config["score"],
-            threshold,
-            config["metadata"],
-            config.get("training"),
-        )
+        with blaming(Path(folder) / CONFIG, "describe a detector"):
+            if config["threshold"] is not None:
+                rule, reference = config.get("threshold_rule", "none"), config.get("reference", ())
+                threshold = Threshold(config["threshold"], rule, reference)
+            preprocessor = preprocessor_from_state(config["preprocessor"])
+            made = ours.get(method) or baseline_class(method)
+        scorer = read_scorer(folder, made, config["scorer"])
+        with blaming(Path(folder) / CONFIG, "describe a detector"):
+            if tuple(scorer.x_shape) != tuple(preprocessor.output_shape):
+                raise ValueError(
+                    f"its preprocessing makes samples of shape {preprocessor.output_shape}, its "
+                    f"scorer takes {scorer.x_shape}"
+                )
+            return cls(
+                preprocessor,
+                scorer,
+                config["score"],
+                threshold,
+                config["metadata"],
+                config.get("training"),
+            )

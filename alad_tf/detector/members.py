@@ -5,10 +5,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from alad_tf.engine.callbacks import StateFile, identity_of
 from alad_tf.engine.feed import PairedBatches
 from alad_tf.engine.machine import cores
 from alad_tf.engine.random import derive_seed
+from alad_tf.engine.state_file import StateFile, identity_of
 
 
 def train_members(models, x, batch_size, steps, report=None, checkpoint=None):

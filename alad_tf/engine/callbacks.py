@@ -1,8 +1,6 @@
 """What a long training needs around it: checkpoints, a stop at divergence, a rule for its end."""
 
-import hashlib
 import math
-import os
 import shutil
 import time
 from pathlib import Path
@@ -10,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from alad_tf.engine.files import read_json, replacing_folder, write_json
+from alad_tf.engine.files import read_json, replacing_folder, set_aside, verify, write_json
 
 WEIGHTS, STATE = "model.weights.h5", "state.json"
 # paper: "Patience 10"; the authors' code stops by it and restores nothing
@@ -24,6 +22,10 @@ MONITOR = "val_score"
 
 class DivergenceError(FloatingPointError):
     """Training produced NaN or infinity; the message names the last good checkpoint."""
+
+
+class _OfAnotherRun(ValueError):
+    """A checkpoint of other settings: whole, and not to be set aside."""
 
 
 class StopOnDivergence(keras.callbacks.Callback):
@@ -77,11 +79,14 @@ class Checkpoint(keras.callbacks.Callback):
     @property
     def newest(self):
         """Path of the newest whole checkpoint, or None."""
-        found = sorted(self.folder.glob("epoch-*"))
+        found = sorted(p for p in self.folder.glob("epoch-*") if p.name[6:].isdigit())
         return found[-1] if found else None
 
     def restore(self, model):
-        """Load the newest checkpoint into a compiled model.
+        """Load the newest checkpoint that is whole into a compiled model.
+
+        A damaged one, which a crash of the machine or a full disk may leave, is renamed with a
+        warning, and the one before it is taken, if there is one.
 
         Returns:
             int, the number of finished epochs (0 if there is no checkpoint).
@@ -89,10 +94,28 @@ class Checkpoint(keras.callbacks.Callback):
         Raises:
             ValueError: the checkpoint is of other settings.
         """
-        newest = self.newest
-        if newest is None:
-            return 0
+        while self.newest is not None:
+            before = [variable.numpy() for variable in model.variables]
+            try:
+                state = self._read(self.newest)
+                model.load_weights(self.newest / WEIGHTS)
+            except _OfAnotherRun:
+                raise
+            except Exception as error:  # whatever Keras and h5py say of a damaged file
+                for variable, value in zip(model.variables, before, strict=True):
+                    variable.assign(value)
+                set_aside(self.newest, error)
+                continue
+            self.history, self.wall_s = state["history"], state["wall_s"]
+            return state["epoch"]
+        return 0
+
+    def _read(self, newest):
+        """The state of a checkpoint, verified."""
+        verify(newest)
         state = read_json(newest / STATE)
+        if not {"identity", "history", "wall_s", "epoch"} <= set(state):
+            raise ValueError(f"{newest / STATE} holds {sorted(state)}")
         different = {
             key: (state["identity"].get(key), value)
             for key, value in self.identity.items()
@@ -102,13 +125,11 @@ class Checkpoint(keras.callbacks.Callback):
             differences = "; ".join(
                 f"{k}: saved {old!r}, now {new!r}" for k, (old, new) in different.items()
             )
-            raise ValueError(
+            raise _OfAnotherRun(
                 f"The checkpoint {newest} is of another run ({differences}). Resume with the "
                 "settings it was started with, or choose another --out."
             )
-        model.load_weights(newest / WEIGHTS)
-        self.history, self.wall_s = state["history"], state["wall_s"]
-        return state["epoch"]
+        return state
 
     def on_train_begin(self, logs=None):
         self._saved_at = self._started_at = time.monotonic()
@@ -204,6 +225,7 @@ class Stopping(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         if self.rule == "best":
+            verify(self.best_folder)
             self.model.load_weights(self.best_folder / WEIGHTS)
 
     def kept_epoch(self, history):
@@ -227,54 +249,3 @@ def stop_epoch(history, patience):
         if since >= patience:
             return number
     return None
-
-
-class StateFile:
-    """One file with a list of arrays, replaced every so often.
-
-    Args:
-        path: str or Path of the `.npz` file, or None to keep nothing.
-        identity: str, what the state belongs to; a file of another identity is not read.
-        every_s: float, seconds between writes.
-    """
-
-    def __init__(self, path, identity, every_s=30.0):
-        self.path = None if path is None else Path(path)
-        self.identity = identity
-        self.every_s = float(every_s)
-        self._written_at = time.monotonic()
-
-    def read(self):
-        """The arrays, or None if there are none of this identity, or only damaged ones."""
-        if self.path is None or not self.path.is_file():
-            return None
-        try:
-            with np.load(self.path, allow_pickle=False) as arrays:
-                if str(arrays["identity"]) != self.identity:
-                    return None
-                return [arrays[f"a{i}"] for i in range(len(arrays.files) - 1)]
-        except (OSError, ValueError, KeyError, EOFError):
-            return None
-
-    def write(self, arrays):
-        """Replace the file, if there is one to keep and enough time has passed."""
-        now = time.monotonic()
-        if self.path is None or now - self._written_at < self.every_s:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.tmp.npz")
-        named = {f"a{i}": np.asarray(array) for i, array in enumerate(arrays)}
-        np.savez(temporary, identity=self.identity, **named)
-        os.replace(temporary, self.path)
-        self._written_at = time.monotonic()
-
-
-def identity_of(*parts):
-    """A sha256 of strings and arrays together, as hexadecimal digits."""
-    digest = hashlib.sha256()
-    for part in parts:
-        array = isinstance(part, np.ndarray)
-        content = np.ascontiguousarray(part).tobytes() if array else str(part).encode()
-        digest.update(f"{len(content)}:".encode())
-        digest.update(content)
-    return digest.hexdigest()

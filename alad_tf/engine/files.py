@@ -11,10 +11,12 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 try:
@@ -123,8 +125,8 @@ def adding_to(folder, name):
     """Give a temporary folder whose files then join `folder/name`, and the manifest of `folder`.
 
     Args:
-        folder: str or Path that `replacing_folder` wrote.
-        name: str, a folder in it.
+        folder: str or Path, such as `replacing_folder` wrote; it is made. What else is in it stays.
+        name: str, a folder in it, or ".".
 
     Yields:
         Path of the temporary folder.
@@ -143,22 +145,48 @@ def adding_to(folder, name):
         ['report/fit.md']
     """
     folder = Path(os.path.realpath(folder))
+    folder.mkdir(parents=True, exist_ok=True)
     with _partial_folder(folder, ".") as temporary:
         yield temporary
         names = [Path(name, n).as_posix() for n in _files(temporary)]
-        taken = [n for n in names if n in _others(folder)]
+        listed = read_manifest(folder)
+        taken = [n for n in names if not _is_free(folder / n, {listed.get(n)})]
         if taken:
             raise FileExistsError(
                 f"{folder / taken[0]} was not written by this program, or was changed since. Move "
                 "it away first."
             )
-        listed = read_manifest(folder)
         listed |= {n: sha256(temporary / Path(n).relative_to(name)) for n in names}
         for n in names:
             place = folder / n
             place.parent.mkdir(parents=True, exist_ok=True)
             os.replace(temporary / Path(n).relative_to(name), place)
         write_json(folder / MANIFEST, listed)
+
+
+def check_adding(folder, pattern):
+    """Refuse a folder where a file that `adding_to` may write is somebody else's.
+
+    Args:
+        folder: str or Path; it may not exist yet.
+        pattern: str, a regular expression of the names that may be written.
+
+    Raises:
+        FileExistsError: such a file is not in the manifest, or was changed since; or `folder` is a
+            file.
+    """
+    folder = Path(os.path.realpath(folder))
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file; expected a folder's name. Choose another name.")
+    accepted = read_manifest(folder)
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not re.fullmatch(pattern, path.name):
+            continue
+        if not _is_listed(path, {accepted.get(path.name)}):
+            raise FileExistsError(
+                f"{path} was not written by this program, or was changed since. Nothing was "
+                "changed. Choose another folder, or move it away first."
+            )
 
 
 def write_manifest(folder):
@@ -182,11 +210,13 @@ def read_manifest(folder):
     return listed
 
 
-def verify(folder):
+def verify(folder, pattern=".*"):
     """Compare the files of a folder with its manifest.
 
     Args:
         folder: str or Path; without a manifest, as earlier versions wrote it, nothing is compared.
+        pattern: str, a regular expression of the names that count. What nobody loads, such as a
+            report, may be missing or edited.
 
     Raises:
         ValueError: a listed file is missing, or is not what was written.
@@ -202,7 +232,12 @@ def verify(folder):
         ...
         ValueError: /... is damaged: a.txt has sha256 ...
     """
-    wrong = _undisturbed(folder, lambda: damaged(folder, read_manifest(folder)))
+
+    def look():
+        listed = read_manifest(folder)
+        return damaged(folder, {n: listed[n] for n in listed if re.fullmatch(pattern, n)})
+
+    wrong = _undisturbed(folder, look)
     if wrong:
         raise ValueError(
             f"{folder} is damaged: {wrong}. Copy or write it again; what was changed on purpose is "
@@ -243,7 +278,7 @@ def sha256(path, sync=False):
 
 
 def write_text(path, text):
-    """Write a text file through a temporary name; an old file's mode is kept, a link is followed.
+    """Write a text file, as `write_bytes` does, in UTF-8.
 
     Args:
         path: str or Path; its folder is made.
@@ -256,12 +291,25 @@ def write_text(path, text):
         >>> write_text(Path(tempfile.mkdtemp()) / "a.txt", "a").read_text()
         'a'
     """
+    return write_bytes(path, text.encode())
+
+
+def write_bytes(path, content):
+    """Write a file through a temporary name; an old file's mode is kept, a link is followed.
+
+    Args:
+        path: str or Path; its folder is made.
+        content: bytes.
+
+    Returns:
+        Path of the file.
+    """
     place = Path(os.path.realpath(path))
     place.parent.mkdir(parents=True, exist_ok=True)
     home, prefix = _beside(place)
     temporary = home / f"{prefix}{os.getpid()}{PARTIAL}"
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
         if place.exists():
             shutil.copymode(place, temporary)
         os.replace(temporary, place)
@@ -295,12 +343,45 @@ def read_json(path):
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is not JSON.
+        ValueError: the file is not JSON; NaN and infinity are none.
     """
+
+    def refuse(word):
+        raise ValueError(f"{word} is not JSON")
+
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON ({error}). Was it cut or edited?") from error
+
+
+def read_record(path, keys):
+    """Read a JSON file that holds a dict with certain keys.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is not JSON, or lacks a key.
+    """
+    record = read_json(path)
+    missing = [key for key in keys if not isinstance(record, dict) or key not in record]
+    if missing:
+        raise ValueError(f"{path} has no {missing[0]!r}. Was it cut or edited? Write it again.")
+    return record
+
+
+def set_aside(path, reason):
+    """Rename a damaged file or folder that its owner can do without, with a warning.
+
+    Args:
+        path: Path; it becomes `damaged-<name>`, in the place of an earlier one.
+        reason: str or exception, for the warning.
+    """
+    aside = path.with_name(f"damaged-{path.name}")
+    if aside.is_dir():
+        shutil.rmtree(aside)
+    os.replace(path, aside)
+    text = f"{path} is damaged ({reason}). It was renamed to {aside.name}, and work goes on without"
+    warnings.warn(f"{text} it.", stacklevel=3)
 
 
 def with_block(text, begin, end, lines, where):
@@ -362,6 +443,11 @@ def _others(folder, earlier=None):
 
 def _is_listed(path, digests):
     return bool(digests) and path.is_file() and not path.is_symlink() and sha256(path) in digests
+
+
+def _is_free(path, digests):
+    """Whether a file may be written at a place: nothing is there, or what this program wrote."""
+    return not (path.exists() or path.is_symlink()) or _is_listed(path, digests)
 
 
 def _is_empty(path):
@@ -450,7 +536,7 @@ def _keep_modes(old, new):
     new.chmod(0o777 & ~umask)
     if old.exists():
         shutil.copymode(old, new)
-        for name in _files(new):
+        for name in [*_files(new), MANIFEST]:
             if (old / name).is_file():
                 shutil.copymode(old / name, new / name)
 

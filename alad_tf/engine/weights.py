@@ -5,6 +5,7 @@ Weights are float32, or large arrays are rounded to 16 or 8 bits.
 
 import contextlib
 import functools
+import math
 import re
 import tempfile
 from pathlib import Path
@@ -13,8 +14,10 @@ import h5py
 import numpy as np
 
 from alad_tf.engine.files import check_place, read_json, replacing_folder, verify, write_json
+from alad_tf.engine.schema import check_config
 
 CONFIG, WEIGHTS = "config.json", "scorer.weights.h5"
+LOADED = r"config\.json|scorer\..*"
 FORMAT = 1  # of a saved detector or baseline
 # What versions without a manifest wrote into a detector's folder
 OWN = r"config\.json|scorer\.(weights\.h5|skops)|report|report/(report\.md|score_histogram\.png"
@@ -26,6 +29,10 @@ GROUP, SCALE = 64, "_scale"
 # Arrays of up to so many numbers stay exact: they are a thousandth of an image scorer's room, and
 # E's first convolution among them is what moves its scores most.
 EXACT_UP_TO = 20_000
+PACKED = 1100  # bytes that one byte of gzip may stand for: 1,032 by its format
+# Variables may hold so many times the numbers of their file, and some more: places of an ensemble
+# are a power of two
+SPARE, MORE = 4, 100_000
 
 
 def write_scorer(folder, scorer, dtype="float32", **about):
@@ -55,21 +62,101 @@ def written_earlier(folder):
 
 
 def read_config(folder, what):
-    """The config.json that `write_scorer` wrote; `what` the folder should hold, for the error."""
+    """The config.json that `write_scorer` wrote, checked; `what` is "detector" or "baseline".
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: a damaged file, or one of another format.
+    """
     folder = Path(folder)
-    if not (folder / CONFIG).is_file() or not any(folder.glob("scorer.*")):
+    path = folder / CONFIG
+    if not path.is_file() or not any(folder.glob("scorer.*")):
         raise FileNotFoundError(
             f"No {what} in {folder.resolve()}: expected {CONFIG} and the scorer's weights. Give "
             "the folder that `save` wrote; in a run of `alad train` it is named 'detector'."
         )
-    verify(folder)
-    config = read_json(folder / CONFIG)
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
+    verify(folder, LOADED)
+    config = read_json(path)
+    if isinstance(config, dict) and config.get("format") != FORMAT:
         raise ValueError(
-            f"{folder / CONFIG} has format {config.get('format')!r}; this version reads {FORMAT}. "
+            f"{path} has format {config.get('format')!r}; this version reads {FORMAT}. "
             "Upgrade the package, or save again."
         )
+    check_config(config, what, path)
     return config
+
+
+def read_scorer(folder, make, config):
+    """A scorer built by `make`, a class, from its part of config.json, with its state read.
+
+    Raises:
+        ValueError: a config that describes no such scorer, or a larger one than its weights fill;
+            a damaged file.
+    """
+    weights = Path(folder) / WEIGHTS
+    most = SPARE * count_numbers(weights) + MORE if weights.is_file() else MORE
+    with blaming(Path(folder) / CONFIG, "describe a scorer"), _at_most(most, weights):
+        scorer = make(**config)
+    scorer.read_state(folder)
+    return scorer
+
+
+@contextlib.contextmanager
+def blaming(path, what):
+    """Make every error of the body a ValueError that says that a file does not do `what`."""
+    try:
+        yield
+    # a damaged file makes libraries raise whatever they do where they first stumble
+    except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(str(path)):
+            raise
+        raise ValueError(
+            f"{path} does not {what} ({_first_line(error)}). It is damaged, cut short, or of "
+            "another version: fetch or write it again."
+        ) from error
+
+
+@contextlib.contextmanager
+def _at_most(most, path):
+    """Refuse to make variables of more than `most` numbers, before memory is taken for them."""
+    import tensorflow as tf  # seconds that `alad fit` has no need to spend on checking its --out
+
+    left = most
+
+    def make(then, **options):
+        nonlocal left
+        value = options["initial_value"]
+        if callable(value):  # traced, for its shape, and not computed
+            value = tf.function(value, autograph=False).get_concrete_function().outputs[0]
+        left -= math.prod(value.shape)
+        if left < 0:
+            raise ValueError(
+                f"its networks need more than {most:,} numbers, which {path.name} does not hold"
+            )
+        return then(**options)
+
+    with tf.variable_creator_scope(make):
+        yield
+
+
+def count_numbers(path):
+    """How many numbers a file of weights holds.
+
+    Raises:
+        ValueError: not a file of weights; or arrays that claim more than the file can hold.
+    """
+    found = []
+
+    def look(name, item):
+        if isinstance(item, h5py.Dataset):
+            stored, claimed = item.id.get_storage_size(), item.size * item.dtype.itemsize
+            if item.external or claimed > PACKED * stored:
+                raise ValueError(f"{name} claims {claimed:,} bytes, and {stored:,} are there")
+            found.append(item.size)
+
+    with blaming(path, "hold the weights of this architecture"), h5py.File(path) as file:
+        file.visititems(look)
+    return sum(found)
 
 
 def save_scorer(scorer, path, dtype="float32"):
@@ -105,14 +192,9 @@ def load_scorer(scorer, path):
     Raises:
         ValueError: the file is damaged, is of another architecture, or holds NaN or infinity.
     """
-    try:
-        with _readable(path) as readable:
-            scorer.load_weights(readable)
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(
-            f"{path} does not hold the weights of this architecture ({_first_line(error)}). It is "
-            "damaged, cut short, or of another version: fetch or write it again."
-        ) from error
+    count_numbers(path)
+    with blaming(path, "hold the weights of this architecture"), _readable(path) as readable:
+        scorer.load_weights(readable)
     for variable in scorer.variables:
         if not np.isfinite(variable.numpy()).all():
             raise ValueError(f"{path} holds weights that are not finite ({variable.path}).")

@@ -6,11 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from alad_tf.detector.metrics import METRICS
-from alad_tf.engine.files import read_json, write_json
+from alad_tf.engine.files import read_json, read_record, write_json
 from alad_tf.experiments import RESULTS
 
 DEFAULT = "default"  # the variant in which nothing was changed
 TITLES = {"f1": "F1", "auroc": "AUROC", "auprc": "AUPRC"}  # of metrics in tables
+_NEEDED = ("entry", "variant", "seed", "metrics", "untrained")  # for a result to be read
 FIELDS = (
     "entry",
     "dataset",
@@ -70,7 +71,7 @@ def write_history(folder, run, history):
 def read_results(folder, entry, variant=DEFAULT):
     """All runs of an entry's variant, ordered by seed: list of dicts."""
     found = (Path(folder) / entry / variant).glob("seed*.json")
-    return sorted((read_json(path) for path in found), key=lambda run: run["seed"])
+    return sorted((read_record(path, _NEEDED) for path in found), key=lambda run: run["seed"])
 
 
 def read_histories(folder, entry, variant=DEFAULT):
@@ -100,7 +101,7 @@ def read_frame(folder=RESULTS, entry="*"):
     """
     rows = []
     for path in Path(folder).glob(f"{entry}/*/seed*.json"):
-        run = read_json(path)
+        run = read_record(path, _NEEDED)
         of_class = _CLASS.fullmatch(run["variant"])
         number, changes = of_class.groups() if of_class else (None, run["variant"])
         keys = (run["entry"], run["variant"], number and int(number), changes or DEFAULT)

@@ -13,7 +13,7 @@ from alad_tf.detector.threshold import Threshold, by_contamination, by_false_ala
 from alad_tf.engine import machine
 from alad_tf.engine.callbacks import Checkpoint, StopOnDivergence, Stopping
 from alad_tf.engine.distributed import make_strategy, worker_index
-from alad_tf.engine.files import read_json, write_json
+from alad_tf.engine.files import read_record, write_json
 from alad_tf.engine.progress import TrainingProgress
 from alad_tf.experiments import RESULTS
 from alad_tf.experiments.errors import flagged_by_label, write_examples
@@ -205,7 +205,7 @@ def read_run(folder):
             f"No run in {Path(folder).resolve()}: expected {RUN}. Give the folder that "
             "`alad train` printed."
         )
-    return read_json(path)
+    return read_record(path, ("entry", "settings"))
 
 
 def evaluate_run(folder, entry, data_dir=None, console=None, results_dir=None):

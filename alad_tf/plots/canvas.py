@@ -1,6 +1,8 @@
 """Empty figures without a display, their colours, and how they are written."""
 
-from pathlib import Path
+import io
+
+from alad_tf.engine.files import write_bytes
 
 NORMAL, ANOMALOUS, GREY = "#2b6cb0", "#c53030", "#4a5568"
 
@@ -48,13 +50,17 @@ def show_images(line, images, label):
 
 
 def save_figure(figure, path):
-    """Write a figure as a PNG, through a temporary name; the Path. Its folder is made."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png")
-    temporary.replace(path)
-    return path
+    """Write a figure as a PNG, whole or not at all; the Path. Its folder is made.
+
+    All texts are drawn as they are: a $ is a dollar, and no mathematics.
+    """
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    return write_bytes(path, picture.getvalue())
 
 
 def short(value):

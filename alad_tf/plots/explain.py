@@ -3,6 +3,7 @@
 import numpy as np
 
 from alad_tf.detector.explain import as_shown
+from alad_tf.engine.texts import as_is
 from alad_tf.plots.canvas import (
     ANOMALOUS,
     GREY,
@@ -14,6 +15,8 @@ from alad_tf.plots.canvas import (
     short,
     show_images,
 )
+
+LONGEST = 48  # characters of a name or text: two in a line leave room for the bars
 
 
 def column_bars(explanation, row, path, count=10, title=""):
@@ -49,16 +52,19 @@ def column_bars(explanation, row, path, count=10, title=""):
     colors = [ANOMALOUS if value > 0 else NORMAL for value in values]
     places = np.arange(len(ranked))
     axes.barh(places, values, color=colors, height=0.7)
-    labels = [
-        f"{r['column']}: {as_shown(r['observed'])} (expected {as_shown(r['expected'])})"
-        for r in ranked
-    ]
+    labels = []
+    for reason in ranked:
+        column, *values = (
+            as_is(text, LONGEST)
+            for text in (reason["column"], *map(as_shown, (reason["observed"], reason["expected"])))
+        )
+        labels.append("{}: {} (expected {})".format(column, *values))
     axes.set_yticks(places, labels)
     axes.invert_yaxis()
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.set_xlabel(f"added to the {explanation.score} score")
     figure.suptitle(
-        title or f"record {row}: {explanation.score} score {explanation.scores[row]:.4g}"
+        as_is(title) or f"record {row}: {explanation.score} score {explanation.scores[row]:.4g}"
     )
     return save_figure(figure, path)
 
@@ -102,5 +108,5 @@ def heat_maps(explanation, images, path, title=""):
         grid[0, column].set_title(short(explanation.scores[column]), fontsize=8)
         drawn = grid[2, column].imshow(heat, cmap="RdBu_r", vmin=-limit, vmax=limit)
     figure.colorbar(drawn, ax=grid[2, :], shrink=0.9)
-    figure.suptitle(title or f"{explanation.score} score above each image", fontsize=10)
+    figure.suptitle(as_is(title) or f"{explanation.score} score above each image", fontsize=10)
     return save_figure(figure, path)

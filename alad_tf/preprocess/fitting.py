@@ -87,7 +87,7 @@ def preprocessor_from_state(state: dict) -> Preprocessor:
         the preprocessor, fitted.
 
     Raises:
-        ValueError: unknown kind.
+        ValueError: unknown kind, or a state that describes no such preprocessor.
 
     Example:
         >>> state = VectorPreprocessor("none").fit([[1.0]]).state()
@@ -97,4 +97,14 @@ def preprocessor_from_state(state: dict) -> Preprocessor:
     kind = state.get("kind")
     if kind not in _KINDS:
         raise unknown_name_error("preprocessor kind", kind, _KINDS)
-    return _KINDS[kind].from_state(state)
+    try:
+        preprocessor = _KINDS[kind].from_state(state)
+        if not (preprocessor.fitted and all(preprocessor.output_shape)):
+            raise ValueError("it says nothing of what was fitted")
+    # a damaged state makes constructors raise whatever they do where they first stumble
+    except Exception as error:
+        raise ValueError(
+            f"received a state that describes no {kind!r} preprocessor "
+            f"({type(error).__name__}: {error}); expected what `state()` returned."
+        ) from error
+    return preprocessor

@@ -6,14 +6,14 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from alad_tf.cli.printed import reasons_table
 from PIL import Image
 from rich.console import Console
 from test_demo import is_png
 from typer.testing import CliRunner
 
 from alad_tf import ALADDetector, Detector
-from alad_tf.cli import app, detect, fit_report
+from alad_tf.cli import app, detect, fit_report, main
+from alad_tf.cli.tables import reasons_table
 from alad_tf.detector.explain import Explanation, as_shown
 
 FEW = ["--steps", "40", "--members", "1"]
@@ -109,7 +109,7 @@ def test_explain_tells_and_draws(orders, fitted, tmp_path):
     told = result.output
     first = told[told.index("row 7") : told.index("row 20")]
     assert first.index("weight") < min(first.find(c) for c in ("items", "code") if c in first)
-    assert {p.name for p in tmp_path.iterdir()} == {"row_7.png", "row_20.png"}
+    assert {p.name for p in tmp_path.iterdir()} == {"row_7.png", "row_20.png", "sha256.json"}
     result = run("explain", folder, orders, "--out", tmp_path, "--top", "1")
     assert "row 7" in result.output or "row 9" in result.output
     wrong = run("explain", folder, orders, "--out", tmp_path, "--rows", "400")
@@ -345,8 +345,17 @@ def test_scores_replace_nothing_but_scores(orders, fitted, tmp_path, name):
         table.to_parquet(tmp_path / name)
     before = _files(tmp_path)
     result = run("score", fitted[0], source, "--out", tmp_path / name)
-    assert "holds other things than scores" in str(result.exception)
+    reason = (
+        "is the file to be scored" if name == "orders.csv" else "holds other things than scores"
+    )
+    assert reason in str(result.exception)
     assert _files(tmp_path) == before
+    result = run("score", fitted[0], source, "--out", tmp_path / name, "--overwrite")
+    if name == "orders.csv":  # never the input
+        assert "is the file to be scored" in str(result.exception)
+        assert _files(tmp_path) == before
+    else:
+        assert result.exit_code == 0 and _files(tmp_path) != before
     for _ in range(2):  # scores are replaced
         assert run("score", fitted[0], source, "--out", tmp_path / "s.parquet").exit_code == 0
 
@@ -373,3 +382,54 @@ def test_deep_pictures_are_scored_as_they_were_fitted(tmp_path):
         pixels = np.round(np.array(image) * (255 / 4095)).astype("uint8")[None, ..., None]
     score = pd.read_csv(tmp_path / "s.csv")["score"][0]
     np.testing.assert_allclose(score, detector.anomaly_score(pixels)[0], rtol=1e-5)
+
+
+def test_scores_follow_a_link_and_keep_a_files_mode(orders, fitted, tmp_path):
+    target = tmp_path / "disk/scores.csv"
+    target.parent.mkdir()
+    target.write_text("row,score\n")
+    target.chmod(0o600)
+    (tmp_path / "s.csv").symlink_to(target)
+    assert run("score", fitted[0], orders, "--out", tmp_path / "s.csv").exit_code == 0
+    assert (tmp_path / "s.csv").is_symlink() and target.stat().st_mode & 0o777 == 0o600
+    assert len(pd.read_csv(target)) == 400
+    assert [p.name for p in target.parent.iterdir()] == ["scores.csv"]
+
+
+@pytest.mark.parametrize("name", ["row_7.png", "row_0.png", "images_0.png"])
+def test_explain_leaves_users_pictures_alone(orders, fitted, tmp_path, name):
+    (tmp_path / name).write_bytes(b"mine")
+    result = run("explain", fitted[0], orders, "--out", tmp_path, "--rows", "7")
+    assert f"{name} was not written by this program" in str(result.exception)
+    assert {str(place): content for place, content in _files(tmp_path).items()} == {name: b"mine"}
+
+
+@pytest.mark.parametrize("file", ["config.json", "scorer.weights.h5", "sha256.json"])
+@pytest.mark.parametrize("command", ["score", "explain", "export", "serve"])
+def test_a_damaged_detector_is_one_line(
+    fitted, orders, tmp_path, file, command, capsys, monkeypatch
+):
+    folder = tmp_path / "d"
+    shutil.copytree(fitted[0], folder)
+    (folder / file).write_bytes((folder / file).read_bytes()[:-9])
+    words = {
+        "score": [folder, orders, "--out", tmp_path / "s.csv"],
+        "explain": [folder, orders, "--out", tmp_path / "p"],
+        "export": [folder, tmp_path / "e"],
+        "serve": [folder, "--port", "0", "--grpc-port", "0"],
+    }[command]
+    monkeypatch.setattr("sys.argv", ["alad", command, *map(str, words)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("alad: ") and file in line and str(folder) in line
+
+
+def test_a_commands_line_steers_no_terminal(tmp_path, capsys, monkeypatch):
+    name = str(tmp_path / "a[bold]\x1b[31m\nb.csv")
+    monkeypatch.setattr("sys.argv", ["alad", "score", "breast_cancer_alad", name, "--out", "s.csv"])
+    with pytest.raises(SystemExit):
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "\x1b" not in line and r"a[bold]\x1b[31m" in line

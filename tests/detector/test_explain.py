@@ -10,6 +10,8 @@ from alad_tf.data import split
 from alad_tf.detector.detector import Detector
 from alad_tf.detector.explain import Explanation, explain
 from alad_tf.model.specs import dense
+from alad_tf.plots import explain as plots
+from alad_tf.plots.canvas import save_figure
 from alad_tf.plots.explain import column_bars, heat_maps
 from alad_tf.preprocess import ImagePreprocessor, MixedPreprocessor, VectorPreprocessor
 
@@ -145,3 +147,36 @@ def test_reasons_are_drawn(breast, benign, tmp_path):
     with pytest.raises(ValueError, match="Images have no columns"):
         column_bars(maps, 0, tmp_path / "none.png")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bars.png", "maps.png"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("US$_mio_$", 9.0),
+        ("price", "$50K_$100K"),
+        ("$%$", 1.0),
+        ("path", "C:\\a$b_$"),
+        ("\\frac{", "$\\frac{1}{$"),
+        ("log\x1b[31m", "a\nb\x00c"),
+        ("wide", "x" * 5000),
+    ],
+)
+def test_texts_are_drawn_as_they_are(tmp_path, monkeypatch, column, value):
+    drawn = []
+
+    def look(figure, path):
+        drawn.extend(label.get_text() for label in figure.axes[0].get_yticklabels())
+        return save_figure(figure, path)
+
+    monkeypatch.setattr(plots, "save_figure", look)
+    one, found = np.ones(1), {column: np.array([value])}
+    width = np.full((1, 1), 8.0)
+    explanation = Explanation("l1", 8 * one, 0 * one, width, (column,), width, found, found)
+    path = column_bars(explanation, 0, tmp_path / "bars.png", title=f"{column} $_$")
+    assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    (label,) = drawn
+    assert label.isprintable() and len(label) < 200
+    if column.isprintable():
+        assert label.startswith(f"{column}: ")
+    if isinstance(value, str) and value.isprintable() and len(value) < 40:
+        assert label == f"{column}: {value} (expected {value})"

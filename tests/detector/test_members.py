@@ -139,7 +139,7 @@ def test_a_model_that_was_patched_shares_no_program():
 def test_a_killed_training_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
     """Interrupted in the third call of the program; another table's states are not taken."""
     monkeypatch.setattr("alad_tf.engine.feed.STEPS", 2)
-    monkeypatch.setattr("alad_tf.engine.callbacks.StateFile.__init__.__defaults__", (0.0,))
+    monkeypatch.setattr("alad_tf.engine.state_file.StateFile.__init__.__defaults__", (0.0,))
     x, calls = tiny_data(), []
 
     def interrupt(count):

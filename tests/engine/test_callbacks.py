@@ -1,5 +1,7 @@
 """Checkpoints are whole and finite, and a divergence stops with the last good one in place."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -89,3 +91,47 @@ def test_the_last_epoch_is_saved_whatever_the_interval(tmp_path):
     checkpoint = Checkpoint(tmp_path, every_s=1e6)
     tiny_model().fit(tiny_data(), batch_size=16, epochs=3, verbose=0, callbacks=[checkpoint])
     assert checkpoint.newest.name == "epoch-000003"
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda p: flip(p / "model.weights.h5"),
+        lambda p: flip(p / "state.json"),
+        lambda p: (p / "state.json").write_text("{"),
+        lambda p: (p / "model.weights.h5").unlink(),
+        # as an earlier version wrote it, without a manifest
+        lambda p: [
+            (p / "sha256.json").unlink(),
+            (p / "model.weights.h5").write_bytes((p / "model.weights.h5").read_bytes()[:-500]),
+        ],
+        lambda p: [(p / "sha256.json").unlink(), (p / "state.json").write_text("[]")],
+    ],
+)
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken(tmp_path, damage):
+    model = tiny_model()
+    checkpoint = Checkpoint(tmp_path, every_s=0)
+    options = dict(batch_size=16, verbose=0, callbacks=[checkpoint])
+    model.fit(tiny_data(), epochs=1, **options)
+    shutil.copytree(tmp_path / "epoch-000001", tmp_path / "kept")
+    first = weights_of(model)
+    model.fit(tiny_data(), epochs=2, initial_epoch=1, **options)
+    damage(tmp_path / "epoch-000002")
+    fresh = tiny_model(seed=9)
+    before = weights_of(fresh)
+    with pytest.warns(UserWarning, match="epoch-000002 is damaged .*renamed to damaged-epoch"):
+        assert Checkpoint(tmp_path).restore(fresh) == 0
+    assert equal(weights_of(fresh), before)  # what was read in part is undone
+    (tmp_path / "damaged-epoch-000002").rename(tmp_path / "epoch-000002")
+    (tmp_path / "kept").rename(tmp_path / "epoch-000001")
+    with pytest.warns(UserWarning, match="epoch-000002 is damaged"):
+        assert Checkpoint(tmp_path).restore(fresh) == 1
+    assert equal(weights_of(fresh), first)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["damaged-epoch-000002", "epoch-000001"]

@@ -9,17 +9,17 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from alad_tf.engine import files
-from alad_tf.engine.callbacks import StateFile, identity_of
 from alad_tf.engine.files import (
     MANIFEST,
     adding_to,
+    check_adding,
     check_place,
     read_json,
     read_manifest,
+    read_record,
     replacing_folder,
     sha256,
     verify,
@@ -306,6 +306,55 @@ def test_added_files_join_the_manifest_and_are_replaced_with_the_folder(tmp_path
     assert content(folder)["report/fit.md"] == "mine"
 
 
+def test_files_are_added_beside_others_and_replace_none_of_them(tmp_path):
+    """Pictures among a user's own files: theirs stay, and one of the same name is refused."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "row_1.png").write_text("a photograph")
+    (folder / "notes.txt").write_text("n")
+    with adding_to(folder, ".") as new:
+        (new / "row_2.png").write_text("drawn")
+    check_adding(folder, "row_2.png")
+    with pytest.raises(FileExistsError, match="row_1.png was not written by this program"):
+        check_adding(folder, r"row_\d+\.png")
+    with pytest.raises(FileExistsError, match="row_1.png"), adding_to(folder, ".") as new:
+        (new / "row_1.png").write_text("drawn")
+    (folder / "row_2.png").write_text("retouched")
+    with pytest.raises(FileExistsError, match="row_2.png was .* changed since"):
+        check_adding(folder, "row_2.png")
+    assert content(folder) == {
+        "notes.txt": "n",
+        "row_1.png": "a photograph",
+        "row_2.png": "retouched",
+    }
+    check_adding(tmp_path / "absent", ".*")
+    with pytest.raises(FileExistsError, match="is a file"):
+        check_adding(folder / "notes.txt", ".*")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_the_mode_of_every_file_is_kept(tmp_path, mode):
+    folder = write(tmp_path / "a", x="1")
+    for path in folder.iterdir():
+        path.chmod(mode)
+    write(folder, x="2")
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {mode}
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "3", '{"entry": 1}'])
+def test_a_record_that_lacks_a_key_is_named(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(ValueError, match="run.json has no '(entry|seed)'. Was it cut or edited"):
+        read_record(tmp_path / "run.json", ("entry", "seed"))
+
+
+@pytest.mark.parametrize("text", ["NaN", "[1, Infinity]", '{"a": -Infinity}', "9" * 5000])
+def test_numbers_that_json_has_not_are_refused(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match="a.json is not valid JSON"):
+        read_json(tmp_path / "a.json")
+
+
 @pytest.mark.parametrize("flip", range(0, 24, 5))
 def test_a_flipped_bit_a_cut_and_a_missing_file_are_named(tmp_path, flip):
     folder = write(tmp_path / "a", x="abc", y="def")
@@ -365,12 +414,3 @@ def test_a_block_between_marks_is_renewed():
     assert with_block("a [old] b", "[", "]", ["new"], "the text") == "a [\n\nnew\n\n] b"
     with pytest.raises(ValueError, match=r"the text needs one line '\[' and one '\]'"):
         with_block("a [old b", "[", "]", ["new"], "the text")
-
-
-def test_a_state_is_read_by_its_identity_alone(tmp_path):
-    path = tmp_path / "state.npz"
-    StateFile(path, "a", every_s=0).write([np.ones(2), np.int64(3)])
-    assert [array.tolist() for array in StateFile(path, "a").read()] == [[1, 1], 3]
-    assert StateFile(path, "b").read() is None and StateFile(None, "a").read() is None
-    assert identity_of("a", np.ones(2)) == identity_of("a", np.ones(2))
-    assert len({identity_of(*parts) for parts in (("a", "b"), ("ab",), ("a", np.ones(2)))}) == 3

@@ -101,7 +101,7 @@ def test_a_preset_is_downloaded_once_and_then_used_offline(server, detector, mon
     scores = zoo.load(ENTRY).anomaly_score(RAW)
     np.testing.assert_array_equal(scores, detector.anomaly_score(RAW))
     assert server.requests == 2
-    assert set(content(presets.cache_folder(ENTRY, VARIANT))) == {CONFIG, WEIGHTS}
+    assert set(content(presets.cache_folder(ENTRY, VARIANT))) == {CONFIG, WEIGHTS, MANIFEST}
     monkeypatch.setenv(presets.BASE_ENV, "http://127.0.0.1:9/")  # nobody listens there
     np.testing.assert_array_equal(zoo.load(ENTRY).anomaly_score(RAW), scores)
     assert server.requests == 2
@@ -136,7 +136,7 @@ def test_a_failed_download_leaves_the_cache_as_it_was(server, file, how, error, 
     assert content(cache.parents[2]) == before
     server.spoil.clear()
     zoo.load(ENTRY)
-    assert set(content(cache)) == {CONFIG, WEIGHTS}
+    assert set(content(cache)) == {CONFIG, WEIGHTS, MANIFEST}
 
 
 def test_a_dead_server_and_one_that_hangs(server, monkeypatch):

@@ -3,6 +3,8 @@
 import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
+from alad_tf.engine.files import verify
+
 MOST, FEWEST = 512, 16  # records of a batch
 
 
@@ -30,6 +32,7 @@ class ExportHandler(ModelHandler):
         """The export's module, loaded once in each process."""
         import tensorflow as tf
 
+        verify(self.folder)
         return tf.saved_model.load(self.folder)
 
     def run_inference(self, batch, model, inference_args=None):

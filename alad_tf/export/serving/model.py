@@ -11,8 +11,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from alad_tf.engine.files import verify
+from alad_tf.engine.weights import blaming
 from alad_tf.export.graph import METADATA
 
+ENCODED, SERIALIZED = "encoded_images", "serialized_examples"  # signatures of `encodings`
 DEFAULT = "serving_default"
 BLOCK = 1024  # records that are scored at a time: memory does not grow with a request
 BLOCK_VALUES = 2**20  # fewer records at a time, where a record has many values
@@ -58,11 +61,14 @@ class ServedModel:
 
         Raises:
             FileNotFoundError: no export there.
+            ValueError: a damaged one.
         """
         folder = Path(folder).resolve()
         if not (folder / METADATA).is_file() or not folder.name.isdigit():
             raise FileNotFoundError(f"No export NAME/VERSION in {folder}; `alad export` writes it.")
-        module = tf.saved_model.load(str(folder))
+        verify(folder)
+        with blaming(folder, "hold a SavedModel"):
+            module = tf.saved_model.load(str(folder))
         turns = threading.BoundedSemaphore(AT_ONCE)
         signatures = dict(module.signatures)
         return cls(folder.parent.name, int(folder.name), folder, signatures, turns, module)
