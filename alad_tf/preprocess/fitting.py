@@ -115,6 +115,10 @@ def preprocessor_from_state(state: dict) -> Preprocessor:
         preprocessor = _KINDS[kind].from_state(state)
         if not (preprocessor.fitted and all(preprocessor.output_shape)):
             raise ValueError("it says nothing of what was fitted")
+        for name in ("shift", "scale", "fill"):  # one for each column of numbers
+            values = getattr(preprocessor, name, None)
+            if values is not None and values.shape != (len(preprocessor.numeric),):
+                raise ValueError(f"{name} does not have a number for each of its columns")
     # a damaged state makes constructors raise whatever they do where they first stumble
     except Exception as error:
         raise ValueError(

@@ -59,6 +59,20 @@ CONFIGS = {
         "Infinity is not JSON",
     ),
     "a shorter shift": (lambda c: part(c, "preprocessor", shift=[1.0]), "expected equal"),
+    "medians of other columns": (
+        lambda c: c.update(
+            preprocessor={
+                "kind": "mixed",
+                "names": [f"x{i}" for i in range(30)],
+                "vocabularies": {},
+                "fill": [0.0],
+                "gaps": [False] * 30,
+                "shift": [0.0] * 30,
+                "scale": [1.0] * 30,
+            }
+        ),
+        "fill does not have a number",
+    ),
     "nothing fitted": (
         lambda c: c.update(preprocessor={"kind": "vector", "scaling": "none"}),
         "describes no 'vector'",
