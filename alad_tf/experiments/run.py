@@ -90,7 +90,6 @@ def train(
     own = {"normal_class": settings.normal_class, "kept_epoch": kept, "metrics": metrics}
     detector.metadata = {**identity, **own}
     detector.save(folder / DETECTOR)
-    write_pictures(folder, data.part("test"), detector, test_scores, history)
 
     result = {
         "entry": entry.name,
@@ -114,6 +113,8 @@ def train(
         write_examples(results_dir, result, data, detector, test_scores)
     if 0 < len(history) <= HISTORY_EPOCHS:
         write_history(results_dir, result, history)
+    # last: a picture that fails costs no result
+    write_pictures(folder, data.part("test"), detector, test_scores, history)
     return result, folder
 
 
