@@ -11,8 +11,8 @@ from sklearn.metrics import roc_auc_score
 from alad_tf.detector.defaults import rules_for
 from alad_tf.detector.ensemble import COMBINED, Ensemble
 from alad_tf.detector.members import train_members
-from alad_tf.engine.callbacks import identity_of
 from alad_tf.engine.session import own_settings
+from alad_tf.engine.state_file import identity_of
 from alad_tf.model.scorer import Scorer
 
 try:
