@@ -102,7 +102,9 @@ class _Moved(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def get_code(self, name):
         """For `python -m` with an earlier name."""
-        run = f"import runpy; runpy.run_module({_MOVED[name]!r}, run_name='__main__')"
+        run = (
+            f"import runpy; runpy.run_module({_MOVED[name]!r}, run_name='__main__', alter_sys=True)"
+        )
         return compile(run, name, "exec")
 
     def exec_module(self, module):
