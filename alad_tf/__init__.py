@@ -49,6 +49,7 @@ _MOVED = {
     for old, new in {
         "alad": "model.alad",
         "architecture": "model.networks",
+        "batch": "export.batch",
         "callbacks": "engine.callbacks",
         "checkpoint": "engine.state_file",
         "discriminators": "model.networks",
@@ -98,6 +99,13 @@ class _Moved(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module = importlib.import_module(home)
         spec.loader_state = module.__spec__
         return module
+
+    def get_code(self, name):
+        """For `python -m` with an earlier name."""
+        run = (
+            f"import runpy; runpy.run_module({_MOVED[name]!r}, run_name='__main__', alter_sys=True)"
+        )
+        return compile(run, name, "exec")
 
     def exec_module(self, module):
         module.__spec__ = module.__spec__.loader_state  # its own; it is loaded already

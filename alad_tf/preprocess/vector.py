@@ -120,7 +120,9 @@ class VectorPreprocessor(ScalingPreprocessor):
             table = read_table(x)
             own = columns = table.named()
             if self.fitted:
-                columns = table.select(self.numeric, type(self).__name__, strangers=True)
+                quiet = self.from_arrays and is_counted(own)
+                who = type(self).__name__
+                columns = table.select(self.numeric, who, strangers=True, quiet=quiet)
             names = columns if set(columns) <= set(own) else own  # for messages
             named = zip(names, columns.values(), strict=True)
             x = np.stack(
