@@ -53,9 +53,8 @@ class ScoringModel(InBlocks, keras.Model):
 
     def architecture(self):
         """What the constructor takes, as a JSON-able dict: a twin is made of it."""
-        return json.loads(
-            json.dumps(self._config)
-        )  # a deep copy of what Keras tracks copies models
+        # Keras tracks what a model holds, and `deepcopy` would copy the model with it
+        return json.loads(json.dumps(self._config))
 
     def write_state(self, folder, dtype="float32"):
         """Write the weights into a folder; `dtype` as for `alad_tf.engine.weights.save_scorer`."""
