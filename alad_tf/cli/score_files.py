@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from alad_tf.data.user_files import BATCH, ReadOptions, count_rows, read_batches
-from alad_tf.engine.files import write_text
+from alad_tf.engine.files import claimed, write_text
 from alad_tf.engine.progress import counted
 from alad_tf.engine.state_file import identity_of
 
@@ -54,8 +54,14 @@ def write_scores(
     Raises:
         FileNotFoundError, ValueError: see `read_batches`; an output of another kind; rows that the
             detector refuses, with their numbers.
+        BlockingIOError: another process writes scores there.
     """
     path, source = require_output(path, source, overwrite), Path(source)
+    with claimed(path.with_name(f".{path.name}.parts"), path):
+        return _write_scores(detector, source, path, console, batch, options, note)
+
+
+def _write_scores(detector, source, path, console, batch, options, note):
     kind = path.suffix.lower()
     total = count_rows(source) if source.exists() else None
     read = as_fitted(detector, options)
@@ -212,7 +218,8 @@ class _Parts:
                 f"{folder} is where scores are kept, but holds other files; move them."
             )
         if not mark.is_file() or mark.read_text() != identity:
-            self.remove()
+            for path in folder.iterdir():  # the folder itself is claimed
+                path.unlink()
             write_text(mark, identity)
 
     def paths(self):

@@ -17,6 +17,7 @@ from alad_tf.engine.files import (
     adding_to,
     check_adding,
     check_place,
+    claimed,
     read_json,
     read_manifest,
     read_record,
@@ -414,3 +415,28 @@ def test_a_block_between_marks_is_renewed():
     assert with_block("a [old] b", "[", "]", ["new"], "the text") == "a [\n\nnew\n\n] b"
     with pytest.raises(ValueError, match=r"the text needs one line '\[' and one '\]'"):
         with_block("a [old b", "[", "]", ["new"], "the text")
+
+
+@pytest.mark.parametrize("left", [[], ["part"]])
+def test_a_claimed_folder_is_one_processs_until_it_ends(tmp_path, left):
+    folder = tmp_path / "parts"
+    code = f"""
+import sys
+from alad_tf.engine.files import claimed
+with claimed({str(folder)!r}, "scores.csv"):
+    for name in {left}:
+        open({str(folder)!r} + "/" + name, "w").close()
+    print("claimed", flush=True)
+    sys.stdin.read()
+"""
+    words = [sys.executable, "-c", code]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    for end in (lambda p: p.communicate(""), lambda p: (p.kill(), p.wait())):
+        with subprocess.Popen(words, **pipes) as process:
+            assert process.stdout.readline() == "claimed\n"
+            with pytest.raises(BlockingIOError, match="Another process writes scores.csv"):
+                claimed(folder, "scores.csv").__enter__()
+            end(process)
+        with claimed(folder, "scores.csv") as mine:
+            assert [p.name for p in mine.iterdir()] == left
+        assert folder.exists() == bool(left)
