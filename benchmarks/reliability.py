@@ -56,6 +56,18 @@ MENDED = (
         "It is replaced, file by file.",
     ),
     (
+        "faults",
+        "Of two `alad score` with one output, the first to end took the other's parts away; the "
+        "other could write an output without rows.",
+        "The second is refused while the first is at work.",
+    ),
+    (
+        "fuzzing",
+        "A saved detector whose config.json was edited, and its manifest too, ended in errors of "
+        "Python's own, or in an allocation without bound.",
+        "It is refused by the name of the file and the key.",
+    ),
+    (
         "fuzzing",
         "A CSV with cells of nothing but blanks in a column of numbers ended in a TypeError.",
         "Such cells are gaps.",

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from alad_tf.data.user_files import BATCH, ReadOptions, count_rows, read_batches
-from alad_tf.engine.files import remove_own, write_text
+from alad_tf.engine.files import claimed, remove_own, write_text
 from alad_tf.engine.progress import counted
 from alad_tf.engine.state_file import identity_of
 
@@ -43,8 +43,14 @@ def write_scores(
     `batch` rows are in memory at a time; `options` and `note` as for `read_batches`. Returns how
     many rows there were, and how many are flagged: None without a threshold.
     `overwrite` replaces a file that holds other things than scores.
+    Two processes with one output are a BlockingIOError.
     """
     path, source = require_output(path, source, overwrite), Path(source)
+    with claimed(path.with_name(f".{path.name}.parts"), path):
+        return _write_scores(detector, source, path, console, batch, options, note)
+
+
+def _write_scores(detector, source, path, console, batch, options, note):
     kind = path.suffix.lower()
     total = count_rows(source) if source.exists() else None
     read = as_fitted(detector, options)
@@ -202,7 +208,8 @@ class _Parts:
                 f"{folder} is where scores are kept, but holds other files; move them."
             )
         if not mark.is_file() or mark.read_text() != identity:
-            self.remove()
+            for path in folder.iterdir():  # the folder itself is claimed
+                path.unlink()
             write_text(mark, identity)
 
     def paths(self):

@@ -189,6 +189,51 @@ def check_adding(folder, pattern):
             )
 
 
+@contextlib.contextmanager
+def claimed(folder, output):
+    """Make a folder that this process alone works in; it is removed at the end if it is empty.
+
+    Args:
+        folder: str or Path.
+        output: what is being written, for the error.
+
+    Raises:
+        BlockingIOError: another process works there.
+
+    Example:
+        >>> folder = Path(tempfile.mkdtemp()) / "parts"
+        >>> with claimed(folder, "scores.csv"), claimed(folder, "scores.csv"):
+        ...     pass
+        Traceback (most recent call last):
+        ...
+        BlockingIOError: Another process writes scores.csv. Wait for it, or name another output.
+    """
+    folder = Path(folder)
+    with contextlib.ExitStack() as stack:
+        while True:
+            folder.mkdir(parents=True, exist_ok=True)
+            if fcntl is None:
+                break
+            with contextlib.suppress(FileNotFoundError):  # the other process has just removed it
+                descriptor = os.open(folder, os.O_RDONLY)
+                stack.callback(os.close, descriptor)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise BlockingIOError(
+                        f"Another process writes {output}. Wait for it, or name another output."
+                    ) from None
+                except OSError:  # a file system without locks
+                    break
+                if os.fstat(descriptor).st_ino == os.stat(folder).st_ino:
+                    break
+        try:
+            yield folder
+        finally:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
 def write_manifest(folder):
     """Write `sha256.json` for all files of a folder, and force them to the disk."""
     listed = {name: sha256(Path(folder) / name, sync=True) for name in _files(folder)}

@@ -212,3 +212,27 @@ def test_the_measured_million_was_resumed_and_small():
     assert measured["killed"]["equal_to_unbroken"]
     assert 0 < measured["killed"]["rows_kept"] < 1_000_000
     assert measured["additional_bytes"] < 2**30
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("moment", [1, 6, 11])
+def test_a_second_process_is_refused_while_one_writes(
+    detector, source, tmp_path, suffix, moment, monkeypatch
+):
+    """It would take the other's parts away, and write an output without rows."""
+    path, right, calls = tmp_path / f"scores{suffix}", detector.anomaly_score, []
+    whole = tmp_path / f"whole{suffix}"
+    write_scores(detector, source, whole, batch=100)
+    write_scores(detector, source, path, batch=100)
+
+    def score(x):
+        calls.append(len(x))
+        if len(calls) == moment:
+            with pytest.raises(BlockingIOError, match=f"Another process writes .*scores{suffix}"):
+                write_scores(detector, source, path, batch=100)
+        return right(x)
+
+    monkeypatch.setattr(detector, "anomaly_score", score)
+    assert write_scores(detector, source, path, batch=100)[0] == 1037
+    pd.testing.assert_frame_equal(_read(path), _read(whole))
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["rows.npy", whole.name, path.name])

@@ -310,3 +310,59 @@ def test_pieces_and_skips_agree_with_the_whole(tmp_path):
         assert [i for some, _ in parts for i in some] == ids[skip:]
         found = pd.concat([rows for _, rows in parts], ignore_index=True)
         pd.testing.assert_frame_equal(found, whole[skip:].reset_index(drop=True))
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\u00a0", " \t "])
+def test_cells_of_nothing_but_blanks_are_gaps(tmp_path, blank):
+    path = write(tmp_path, f"speed,town\n{blank},Ulm\n3.25,Bern\n{blank},Graz\n")
+    _, rows = read_all(path)
+    assert rows["speed"].isna().tolist() == [True, False, True] and rows["speed"][1] == 3.25
+    only = write(tmp_path, f"speed,town\n{blank},Ulm\n{blank},Bern\n")
+    assert read_all(only)[1]["speed"].isna().all()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'","b"\n"1","x, ""y"""\n"2","line\nbreak"\n',
+        b'a,"b\n1,2\n3,4\n',
+        b'"a,b\n1,2\n',
+        b'"\n1\n',
+    ],
+)
+def test_broken_quotes_in_the_first_line_are_refused_by_name(tmp_path, content):
+    path = write(tmp_path, content)
+    with pytest.raises(ValueError, match=f"^{path}, "):
+        read_all(path)
+
+
+def _zip(mark=b"PK", place=0, value=0):
+    """A ZIP archive with one byte changed, counted from a mark."""
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("t.csv", lines(","))
+    content = bytearray(whole.getvalue())
+    content[content.index(mark) + place] ^= value
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _zip(b"PK\x01\x02", 10, 0x0F),  # a method of compression that is not known
+        _zip(b"PK\x01\x02", 42, 0xFF),  # the file begins elsewhere
+        _zip(b"t.csv", 0, 0x01),  # another name than in the directory
+        _zip(b"PK\x05\x06", 19, 0x01),  # the directory begins before the archive
+        _zip()[:-20],
+        _zip().replace(b"PK\x05\x06", b"PK\x05\x06\xff", 1),
+        b"PK\x03\x04" + bytes(40),
+        gzip.compress(lines(",").encode())[:-12],
+        gzip.compress(lines(",").encode())[:10] + b"\xff" * 20,
+        bz2.compress(lines(",").encode())[:-5],
+        lzma.compress(lines(",").encode())[:-9],
+    ],
+)
+def test_damaged_archives_are_refused_by_name(tmp_path, content):
+    path = write(tmp_path, content, "t.csv.zip")
+    with pytest.raises(ValueError, match=f"^{path} "):
+        read_all(path)

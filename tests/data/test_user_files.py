@@ -135,9 +135,26 @@ def _flipped(path):
     path.write_bytes(bytes(content))
 
 
+def _header(old, new):
+    """An NPY whose header says something else, in as many bytes."""
+
+    def write(path):
+        np.save(path, np.ones((5, 3)))
+        content = path.read_bytes()
+        assert old in content and len(old) == len(new)
+        path.write_bytes(content.replace(old, new, 1))
+
+    return write
+
+
 @pytest.mark.parametrize(
     ("name", "write", "reason"),
     [
+        ("a.npy", _header(b"False, 'shape': (5", b"Fa(((, 'shape': (5"), "cannot be read"),
+        ("a.npy", _header(b"'<f8'", b"'<X8'"), "cannot be read"),
+        ("a.npy", _header(b"(5, 3)", b"(-5,3)"), "cannot be read"),
+        ("a.npy", _header(b"(5, 3), }  ", b"(10**9, 3)}"), "cannot be read"),
+        ("a.npy", _header(b"{", b"\xff"), "cannot be read"),
         ("a.npy", _zero_d, r"array of shape \(\); expected rows"),
         ("a.npy", _one_d, r"array of shape \(5,\); expected rows"),
         ("a.npy", _fields, r"with the fields \['a', 'b'\]"),

@@ -18,6 +18,7 @@ from alad_tf.engine.files import (
     adding_to,
     check_adding,
     check_place,
+    claimed,
     read_json,
     read_manifest,
     read_record,
@@ -432,3 +433,28 @@ def test_what_is_removed_is_this_programs_alone(tmp_path, other):
     files.remove_own(folder, is_own)
     files.remove_own(folder, is_own)  # it is gone
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("left", [[], ["part"]])
+def test_a_claimed_folder_is_one_processs_until_it_ends(tmp_path, left):
+    folder = tmp_path / "parts"
+    code = f"""
+import sys
+from alad_tf.engine.files import claimed
+with claimed({str(folder)!r}, "scores.csv"):
+    for name in {left}:
+        open({str(folder)!r} + "/" + name, "w").close()
+    print("claimed", flush=True)
+    sys.stdin.read()
+"""
+    words = [sys.executable, "-c", code]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    for end in (lambda p: p.communicate(""), lambda p: (p.kill(), p.wait())):
+        with subprocess.Popen(words, **pipes) as process:
+            assert process.stdout.readline() == "claimed\n"
+            with pytest.raises(BlockingIOError, match="Another process writes scores.csv"):
+                claimed(folder, "scores.csv").__enter__()
+            end(process)
+        with claimed(folder, "scores.csv") as mine:
+            assert [p.name for p in mine.iterdir()] == left
+        assert folder.exists() == bool(left)
