@@ -263,6 +263,7 @@ def test_metadata_say_where_the_detector_is_from(exports):
         "metrics": kdd99.metadata["metrics"],
         "estimator": None,
         "held_out_rows": len(kdd99.reference),
+        "contains": None,
         "warmup_requests": 8,
         "entry": "kdd99_alad",
         "variant": "default",
