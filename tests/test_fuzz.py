@@ -171,7 +171,7 @@ def test_damage_that_is_not_noticed_is_found(home, tmp_path, monkeypatch):
     path = home / "detectors" / "mixed" / "config.json"
     damage = ("mixed", "config.json"), "bytes", path.read_bytes().replace(b'"', b' "', 1), False
     assert fuzzing.problem_of(target, damage) == ("refused", None)
-    monkeypatch.setattr("alad_tf.engine.weights.verify", lambda folder: None)
+    monkeypatch.setattr("alad_tf.engine.weights.verify", lambda *_: None)
     assert "damaged file is loaded" in fuzzing.problem_of(target, damage)[1][1]
 
 
