@@ -30,7 +30,9 @@ FalseAlarms = Annotated[
 ]
 Label = Annotated[
     str | None,
-    typer.Option(help="Column that is 1 for anomalies: they do not train, they set the line."),
+    typer.Option(
+        help="Column that is 1 for anomalies. They are not trained on; they set the threshold."
+    ),
 ]
 Exclude = Annotated[str | None, typer.Option(help="Columns to leave out, such as row ids: a,b,c.")]
 Size = Annotated[
@@ -60,6 +62,22 @@ NormalClass = Annotated[
 ]
 
 
+NewGaps = Annotated[
+    str,
+    typer.Option(
+        help="What to do with a gap in a column that had none here: flag its row, or refuse it."
+    ),
+]
+KeepRows = Annotated[
+    str,
+    typer.Option(
+        help="Training rows that the detector's files contain: all (at most 4,096), centroids, or "
+        "none; nearness to them is part of the combined score."
+    ),
+]
+KEPT = {"all": True, "centroids": "centroids", "none": False}
+
+
 @app.command()
 def fit(
     source: Source,
@@ -76,7 +94,10 @@ def fit(
         str, typer.Option(help="combined, features (the paper's), l1, l2 or logits.")
     ] = "combined",
     members: Annotated[int, typer.Option(min=1, help="Networks whose scores are averaged.")] = 3,
-    steps: Annotated[int | None, typer.Option(min=1, help="Of training; default by rule.")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Training steps; chosen from the data's size by default."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     categorical: Categorical = None,
     sep: Sep = None,
@@ -84,6 +105,8 @@ def fit(
     encoding: Encoding = None,
     missing: Missing = None,
     skip_damaged: SkipDamaged = False,
+    new_gaps: NewGaps = "flag",
+    keep_rows: KeepRows = "all",
 ):
     """Learn what the rows of a table or the images of a folder look like; report the odd ones."""
     options = {
@@ -93,6 +116,7 @@ def fit(
         "n_members": members,
         "steps": steps,
         "random_state": seed,
+        **_choices(new_gaps, keep_rows),
     }
     _require_own(folder, source)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
@@ -119,10 +143,12 @@ def tune(
     encoding: Encoding = None,
     missing: Missing = None,
     skip_damaged: SkipDamaged = False,
+    new_gaps: NewGaps = "flag",
+    keep_rows: KeepRows = "all",
 ):
     """Search for hyper-parameters, without anomalies, then fit with the best: see `fit`.
 
-    A trial's criterion: how well held-out rows are told from their corruptions (AUROC). Trials are
+    A trial's criterion is how well it tells held-out rows from corrupted copies (AUROC). Trials are
     kept beside the detector, in OUT.trials; the same command goes on with them.
     """
     from alad_tf.cli.tables import trials_table
@@ -130,20 +156,21 @@ def tune(
     from alad_tf.detector.explain import as_shown
     from alad_tf.detector.tuning import TuningData, search
 
+    chosen = _choices(new_gaps, keep_rows)
     _require_own(folder, source)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
     data = _read(source, size, exclude, label, categorical, said)
     rows = TuningData.split(preprocessed_normal(data), seed)
 
     def report(number, values, criterion):
-        told = ", ".join(f"{name} {as_shown(value)}" for name, value in values.items())
-        say(f"trial {number}/{trials}  {criterion:.4f}  {told}", err)
+        shown = ", ".join(f"{name} {as_shown(value)}" for name, value in values.items())
+        say(f"trial {number}/{trials}  {criterion:.4f}  {shown}", err)
 
     kept = folder.with_name(f"{folder.name}.trials")
     found = search(rows, kept, trials, score, seed, report)
     out.print(trials_table(found))
     options = {"score_name": score, "n_members": members, "false_alarms": false_alarms}
-    _fit(data, folder, {**options, "random_state": seed, **found[0][0]})
+    _fit(data, folder, {**options, **chosen, "random_state": seed, **found[0][0]})
 
 
 @app.command()
@@ -262,6 +289,17 @@ def serve(
         say(f"gRPC      {server.grpc_address}", out)
         server.run()
     out.print("stopped")
+
+
+def _choices(new_gaps, keep_rows):
+    """The estimator's arguments of two options, checked."""
+    for option, value, known in (
+        ("--new-gaps", new_gaps, ("flag", "refuse")),
+        ("--keep-rows", keep_rows, tuple(KEPT)),
+    ):
+        if value not in known:
+            raise ValueError(f"received {option} {value}; expected one of {', '.join(known)}.")
+    return {"missing": new_gaps, "keep_rows": KEPT[keep_rows]}
 
 
 def _options(sep, decimal, encoding, missing, skip_damaged):

@@ -433,3 +433,15 @@ def test_a_commands_line_steers_no_terminal(tmp_path, capsys, monkeypatch):
         main()
     (line,) = capsys.readouterr().err.splitlines()
     assert "\x1b" not in line and r"a[bold]\x1b[31m" in line
+
+
+def test_kept_rows_and_new_gaps_are_chosen_before_any_work(orders, tmp_path):
+    for option, value in (("--keep-rows", "some"), ("--new-gaps", "ignore")):
+        result = run("fit", orders, "--out", tmp_path / "d", option, value)
+        assert f"received {option} {value}; expected one of" in str(result.exception)
+        assert not (tmp_path / "d").exists()
+    words = ["--keep-rows", "none", "--new-gaps", "refuse"]
+    assert run("fit", orders, "--out", tmp_path / "d", *FEW, *words).exit_code == 0
+    detector = Detector.load(tmp_path / "d")
+    assert detector.scorer.rows.shape[0] == 1  # the mean alone
+    assert detector.preprocessor.missing == "refuse"
