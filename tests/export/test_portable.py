@@ -212,8 +212,8 @@ def test_far_records_are_tried(tmp_path, monkeypatch):
     honest = portable.portable
     near = float(np.abs(raw_records(detector.preprocessor)).max())
 
-    def overflowing(detector, graph):
-        function, specs = honest(detector, graph)
+    def overflowing(detector, graph, **options):
+        function, specs = honest(detector, graph, **options)
 
         def answer(x):
             far = tf.reduce_any(tf.abs(x) > near, 1)
@@ -232,8 +232,8 @@ def test_a_model_that_answers_otherwise_is_not_written(tmp_path, monkeypatch):
     detector = tiny_vector()
     honest = portable.portable
 
-    def shifted(detector, graph):
-        function, specs = honest(detector, graph)
+    def shifted(detector, graph, **options):
+        function, specs = honest(detector, graph, **options)
         return lambda *x: {"score": function(*x)["score"] + 0.01}, specs
 
     monkeypatch.setattr(portable, "portable", shifted)
