@@ -233,7 +233,7 @@ def test_the_pretrained_table_knows_the_names_of_its_columns(breast_cancer):
     from sklearn.datasets import load_breast_cancer
 
     frame = load_breast_cancer(as_frame=True).data
-    detector, x = zoo.load("breast_cancer_alad"), np.asarray(breast_cancer.x)
+    detector, x = zoo.load("breast_cancer_alad"), frame.to_numpy()
     score = detector.anomaly_score(x)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
