@@ -9,5 +9,6 @@ Example:
 
 from zoo._describe import describe
 from zoo._loading import entry, list, load, save_preset  # noqa: A004 - as zoo.list()
+from zoo._presets import variants
 
-__all__ = ["describe", "entry", "list", "load", "save_preset"]
+__all__ = ["describe", "entry", "list", "load", "save_preset", "variants"]

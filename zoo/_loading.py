@@ -8,11 +8,10 @@ from alad_tf.data import class_names, class_number
 from alad_tf.data.records import unknown_name_error
 from alad_tf.detector.detector import Detector
 from alad_tf.engine.session import own_settings
-from alad_tf.engine.weights import CONFIG
+from alad_tf.engine.weights import CONFIG, DETECTOR
 from alad_tf.preprocess import ImagePreprocessor
 from zoo import _presets as presets
 
-DETECTOR = "detector"  # the folder of a run's detector
 _MODULES = pkgutil.iter_modules([str(Path(__file__).parent)])
 _NAMES = tuple(sorted(module.name for module in _MODULES if not module.name.startswith("_")))
 

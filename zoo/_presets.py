@@ -25,7 +25,18 @@ def registry():
 
 
 def variants(entry):
-    """Names of an entry's presets, sorted."""
+    """Names of an entry's pretrained variants.
+
+    Args:
+        entry: str, an entry's name.
+
+    Returns:
+        sorted list of str: "default" of a table, "class0" to "class9" of images.
+
+    Example:
+        >>> variants("breast_cancer_alad")
+        ['default']
+    """
     return sorted(registry()["presets"].get(entry, {}))
 
 

@@ -34,11 +34,10 @@ Entry = Annotated[str, typer.Argument(help="A zoo entry; `alad list` shows them.
 def list_entries():
     """List the zoo's entries."""
     import zoo
-    from zoo._presets import variants
 
     table = Table("entry", "source", "dataset", "pretrained", "summary")
     for name in zoo.list():
-        entry, pretrained = zoo.entry(name), ", ".join(variants(name))
+        entry, pretrained = zoo.entry(name), ", ".join(zoo.variants(name))
         table.add_row(name, entry.source, entry.dataset, pretrained, entry.summary)
     out.print(table)
 

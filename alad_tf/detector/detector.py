@@ -142,6 +142,12 @@ class Detector:
 
         Returns:
             dict of float32 arrays (N,), as `scores` has them.
+
+        Example:
+            >>> import zoo
+            >>> detector = zoo.load("breast_cancer_alad")
+            >>> sorted(detector.scores_of(np.zeros((2, 30), "float32")))
+            ['features', 'l1', 'l2', 'logits']
         """
         return judged(self.scorer.scores(x), x)
 

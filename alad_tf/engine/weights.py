@@ -25,6 +25,7 @@ from alad_tf.engine.schema import check_config
 
 CONFIG, WEIGHTS = "config.json", "scorer.weights.h5"
 LOADED = r"config\.json|scorer\..*"
+DETECTOR = "detector"  # the folder of a detector in a run's
 FORMAT = 1  # of a saved detector or baseline
 # What versions without a manifest wrote into a detector's folder
 OWN = r"config\.json|scorer\.(weights\.h5|skops)|report|report/(report\.md|score_histogram\.png"

@@ -1,12 +1,15 @@
 """Model cards: prose by hand, with a block of results that `alad report` renders."""
 
+from pathlib import Path
+
+import zoo
 from alad_tf.engine.files import read_json, with_block, write_text
 from alad_tf.engine.weights import CONFIG, WEIGHTS
 from alad_tf.experiments import RESULTS
 from alad_tf.experiments.report import entry_sections
 from alad_tf.experiments.results import DEFAULT, read_frame
-from zoo import _presets as presets
-from zoo._describe import card_path
+
+HOME = Path(zoo.__file__).parent
 
 BEGIN = "<!-- rendered by `alad report` from results/ and the presets; do not edit -->"
 END = "<!-- end of the rendered part -->"
@@ -17,7 +20,7 @@ def with_results(text, entry, results=RESULTS):
 
     Example:
         >>> import zoo
-        >>> card = card_path("kdd99_alad").read_text()
+        >>> card = _card("kdd99_alad").read_text()
         >>> with_results(card, zoo.entry("kdd99_alad"), "/nowhere").count("No run yet.")
         1
     """
@@ -32,7 +35,7 @@ def with_results(text, entry, results=RESULTS):
 
 def write_cards(entries, results=RESULTS):
     """Renew the rendered block of each entry's card; the cards' Paths."""
-    paths = [card_path(entry.name) for entry in entries]
+    paths = [_card(entry.name) for entry in entries]
     return [
         write_text(path, with_results(path.read_text(encoding="utf-8"), entry, results))
         for path, entry in zip(paths, entries, strict=True)
@@ -42,8 +45,8 @@ def write_cards(entries, results=RESULTS):
 def _pretrained(entry):
     """One line a preset, from the preset's own config."""
     lines = []
-    for variant in presets.variants(entry.name):
-        folder = presets.BUNDLED / entry.name / variant
+    for variant in zoo.variants(entry.name):
+        folder = HOME / "weights" / entry.name / variant
         if not folder.is_dir():
             lines.append(f"Pretrained weights, {variant}: downloaded on first use.")
             continue
@@ -67,3 +70,7 @@ def _rounding(moved):
         f" Large weights are stored as {moved['weights']}, which moves a test score by "
         f"{100 * moved['score']:.2g}% at most and an AUROC by {moved['auroc']:.1g}."
     )
+
+
+def _card(name):
+    return HOME / "cards" / f"{name}.md"

@@ -14,25 +14,26 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+import zoo
 from alad_tf.detector.detector import Detector
 from alad_tf.engine.files import MANIFEST, read_json, sha256, write_json
-from alad_tf.engine.weights import DTYPES
+from alad_tf.engine.weights import DETECTOR, DTYPES
 from alad_tf.experiments.run import read_run, set_threshold
 from alad_tf.experiments.settings import Settings, prepare
-from zoo import _presets as presets
-from zoo._loading import DETECTOR, find_entry, save_preset
+
+HOME = Path(zoo.__file__).parent
 
 SCORE_MOVES, AUROC_MOVES = 1e-2, 5e-4
 
 
-def publish(run_folder, data_dir=None, weights=presets.BUNDLED, registry=presets.REGISTRY):
+def publish(run_folder, data_dir=None, weights=HOME / "weights", registry=HOME / "registry.json"):
     """Write a run's detector into the package and its hashes into the registry.
 
     Returns `(folder, dtype, moved)`: Path of the preset, its weights' dtype, and a dict with the
     largest relative move of a test score, "score", and of an AUROC, "auroc".
     """
     run = read_run(run_folder)
-    entry, settings = find_entry(run["entry"]), Settings(**run["settings"])
+    entry, settings = zoo.entry(run["entry"]), Settings(**run["settings"])
     detector = Detector.load(Path(run_folder) / DETECTOR)
     data = prepare(entry, settings, data_dir)
     before = detector.scores(data.part("test").x)
@@ -43,7 +44,7 @@ def publish(run_folder, data_dir=None, weights=presets.BUNDLED, registry=presets
             break
     set_threshold(rounded, data, scores)
     rounded.metadata["rounding"] = {"weights": dtype, **moved}
-    folder = save_preset(rounded, Path(weights) / entry.name / run["variant"], dtype)
+    folder = zoo.save_preset(rounded, Path(weights) / entry.name / run["variant"], dtype)
     (folder / MANIFEST).unlink()  # the registry has the hashes of what is published
     registry = Path(registry)
     listed = read_json(registry) if registry.is_file() else {"release": None, "presets": {}}

@@ -15,6 +15,7 @@ from alad_tf.engine.callbacks import Checkpoint, StopOnDivergence, Stopping
 from alad_tf.engine.distributed import make_strategy, worker_index
 from alad_tf.engine.files import read_record, write_json
 from alad_tf.engine.progress import TrainingProgress
+from alad_tf.engine.weights import DETECTOR
 from alad_tf.experiments import RESULTS
 from alad_tf.experiments.errors import flagged_by_label, write_examples
 from alad_tf.experiments.results import write_history, write_result
@@ -22,7 +23,6 @@ from alad_tf.experiments.settings import Settings, prepare
 from alad_tf.model.alad import ALAD
 from alad_tf.model.scorer import Scorer
 from alad_tf.plots.pictures import write_pictures
-from zoo._loading import DETECTOR
 
 RUN, HISTORY, CHECKPOINTS = "run.json", "history.json", "checkpoints"
 CHECKPOINT_S = 30.0  # seconds between checkpoints

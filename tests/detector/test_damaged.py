@@ -78,7 +78,7 @@ CONFIGS = {
         "describes no 'vector'",
     ),
     "other columns": (
-        lambda c: part(c, "preprocessor", shift=[0.0] * 7, scale=[1.0] * 7),
+        lambda c: part(c, "preprocessor", shift=[0.0] * 7, scale=[1.0] * 7, names=list("abcdefg")),
         r"samples of shape \(7,\), its scorer takes \(30,\)",
     ),
     "no such method": (lambda c: c.update(method="alat"), "unknown method 'alat'"),

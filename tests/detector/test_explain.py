@@ -63,7 +63,7 @@ def test_a_planted_fault_ranks_first(breast, benign):
     assert len(benign) > 150
     assert (explanation.attributions.argmax(1) == columns).mean() >= 0.9
     first = explanation.top(3, 1)[0]
-    assert first["column"] == f"x{columns[3]}"
+    assert first["column"] == breast.preprocessor.feature_names[columns[3]]
     assert first["observed"] == np.float32(planted[3, columns[3]])
     # what was expected there is nearer to the value before the fault
     before = benign[3, columns[3]]
