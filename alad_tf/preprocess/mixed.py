@@ -133,8 +133,8 @@ class MixedPreprocessor(ScalingPreprocessor):
         Args:
             x: `(N, d)` array or list of rows, NaN or None for gaps; or with names: a DataFrame of
                 pandas or Polars, a dict of `(N,)` columns, a list of dicts, a structured array.
-            gaps_from: None, or more rows as in x, of the same columns, such as those that are held out of training:
-                columns with gaps there count as columns with gaps, too.
+            gaps_from: None, or more rows as in x, of the same columns, such as those that are held
+                out of training: columns with gaps there count as columns with gaps, too.
 
         Returns:
             The layer itself.
