@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -86,16 +87,29 @@ def graph_of(detector):
     return scorer.graph() if hasattr(scorer, "graph") else scorer
 
 
-def judged(found, x, names):
-    """`alad_tf.detector.detector.judged` in TensorFlow; a sample with NaN is too far off, too."""
-    flat = tf.reshape(x, (-1, int(np.prod(x.shape[1:]))))
-    # NaN compares with nothing, and a network's maxima may lose it on the way to the score
-    near = tf.reduce_all(tf.abs(flat) < FAR, 1)
-    scores = {
-        name: tf.where(near & (tf.abs(found[name]) <= LARGEST), found[name], LARGEST)
-        for name in names
-    }
-    return {**found, **scores}
+class Judged(Mapping):
+    """`alad_tf.detector.detector.judged` in TensorFlow; a sample with NaN is too far off, too.
+
+    Each answer is computed when it is read: AnoGAN's take a search each.
+    """
+
+    def __init__(self, found, x, names):
+        self.found, self.names = found, names
+        flat = tf.reshape(x, (-1, int(np.prod(x.shape[1:]))))
+        # NaN compares with nothing, and a network's maxima may lose it on the way to the score
+        self.near = tf.reduce_all(tf.abs(flat) < FAR, 1)
+
+    def __getitem__(self, name):
+        value = self.found[name]
+        if name not in self.names:
+            return value
+        return tf.where(self.near & (tf.abs(value) <= LARGEST), value, LARGEST)
+
+    def __iter__(self):
+        return iter(self.found)
+
+    def __len__(self):
+        return len(self.found)
 
 
 def module_of(preprocessor, graph):
@@ -126,7 +140,7 @@ def signatures(detector, graph):
         x = preprocessor(preprocessor.from_request(request))
         # without it a NaN's score would be a NaN, and a NaN is not beyond any threshold
         x = tf.debugging.check_numerics(x, "Records must be finite")
-        return judged(graph(x), x, detector.scorer.score_names)
+        return Judged(graph(x), x, detector.scorer.score_names)
 
     def serving_default(**request):
         score = outputs(request)[detector.score]
@@ -184,7 +198,7 @@ def portable(detector, graph, double=True):
 
     def answer(*values):
         x = encode(preprocessor.from_request(dict(zip(inputs, values, strict=True))))
-        score = judged(graph(x), x, [detector.score])[detector.score]
+        score = Judged(graph(x), x, [detector.score])[detector.score]
         found = {"score": score}
         if threshold is not None:
             found["is_anomaly"] = threshold.flags(score)
