@@ -86,8 +86,11 @@ class Checkpoint(keras.callbacks.Callback):
     @property
     def newest(self):
         """Path of the newest whole checkpoint, or None."""
-        found = sorted(p for p in self.folder.glob("epoch-*") if p.name[6:].isdigit())
+        found = self._all()
         return found[-1] if found else None
+
+    def _all(self):
+        return sorted(p for p in self.folder.glob("epoch-*") if p.name[6:].isdigit())
 
     def restore(self, model):
         """Load the newest checkpoint that is whole into a compiled model.
@@ -158,7 +161,6 @@ class Checkpoint(keras.callbacks.Callback):
                 raise DivergenceError(
                     _divergence(epoch - 1, f"{variable.path} is not finite", self)
                 )
-        previous = self.newest
         path = self.folder / f"epoch-{epoch:06d}"
         with replacing_folder(path) as temporary:
             self.model.save_weights(temporary / WEIGHTS)
@@ -169,8 +171,9 @@ class Checkpoint(keras.callbacks.Callback):
                 "history": self.history,
             }
             write_json(temporary / STATE, state)
-        if previous is not None and previous != path:
-            remove_own(previous, {WEIGHTS, STATE, MANIFEST}.__contains__)
+        for other in self._all():  # more than one, if a process was killed while it removed one
+            if other != path:
+                remove_own(other, {WEIGHTS, STATE, MANIFEST}.__contains__)
 
 
 def _divergence(epoch, what, checkpoint):

@@ -135,3 +135,17 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken(tmp_path,
     assert equal(weights_of(fresh), first)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["damaged-epoch-000002", "epoch-000001"]
+
+
+def test_what_a_kill_left_of_an_older_checkpoint_goes_with_the_next(tmp_path):
+    """Killed while it removed one, whole or half; a file of somebody else's stays."""
+    x = tiny_data()
+    tiny_model().fit(x, batch_size=32, callbacks=[Checkpoint(tmp_path, every_s=0)], verbose=0)
+    shutil.copytree(tmp_path / "epoch-000001", tmp_path / "epoch-000000")
+    (tmp_path / "epoch-000000/state.json").unlink()
+    shutil.copytree(tmp_path / "epoch-000001", tmp_path / "epoch-000002")
+    (tmp_path / "epoch-000002/notes.txt").write_text("mine")
+    tiny_model().fit(x, batch_size=32, callbacks=[Checkpoint(tmp_path, every_s=0)], verbose=0)
+    names = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*"))
+    assert [name for name in names if "000001" not in name] == ["epoch-000002/notes.txt"]
+    assert (tmp_path / "epoch-000001").is_dir()
