@@ -73,6 +73,7 @@ def test_tables_of_all_lengths_are_trained_by_one_program(monkeypatch):
     assert len(made) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.xla
 def test_image_members_are_what_fit_makes():
     x = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 2)).astype("float32")

@@ -388,6 +388,7 @@ def test_examples_that_lack_a_feature_are_refused_or_gaps(exports):
         serve(examples=tf.constant([tf.train.Example().SerializeToString()]))
 
 
+@pytest.mark.slow
 def test_saved_model_cli_shows_names(exports):
     command = [Path(sys.executable).parent / "saved_model_cli", "show", "--all", "--dir"]
     message = subprocess.run(
