@@ -7,8 +7,8 @@ Example:
     >>> # zoo.load("cifar10_alad").anomaly_score(images), images uint8 (N, 32, 32, 3)
 """
 
-from zoo._describe import describe
+from zoo._describe import card_path, describe
 from zoo._loading import entry, list, load, save_preset  # noqa: A004 - as zoo.list()
 from zoo._presets import variants
 
-__all__ = ["describe", "entry", "list", "load", "save_preset", "variants"]
+__all__ = ["card_path", "describe", "entry", "list", "load", "save_preset", "variants"]

@@ -11,7 +11,18 @@ HEAD = ("block", "operation", "output", "non-linearity", "batch norm", "dropout"
 
 
 def card_path(name):
-    """Where an entry's model card lies: `zoo/cards/<name>.md`."""
+    """Where an entry's model card lies.
+
+    Args:
+        name: str, one of `zoo.list()`.
+
+    Returns:
+        Path, `zoo/cards/<name>.md`.
+
+    Example:
+        >>> card_path("kdd99_alad").name
+        'kdd99_alad.md'
+    """
     return CARDS / f"{name}.md"
 
 

@@ -1,13 +1,13 @@
 """What a long job keeps so that it can go on: arrays in a file that knows what it belongs to."""
 
 import hashlib
-import os
+import io
 import time
 from pathlib import Path
 
 import numpy as np
 
-from alad_tf.engine.files import set_aside
+from alad_tf.engine.files import set_aside, write_bytes
 
 
 class StateFile:
@@ -47,11 +47,10 @@ class StateFile:
         now = time.monotonic()
         if self.path is None or now - self._written_at < self.every_s:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.tmp.npz")
         named = {f"a{i}": np.asarray(array) for i, array in enumerate(arrays)}
-        np.savez(temporary, identity=self.identity, **named)
-        os.replace(temporary, self.path)
+        content = io.BytesIO()
+        np.savez(content, identity=self.identity, **named)
+        write_bytes(self.path, content.getvalue())
         self._written_at = time.monotonic()
 
 

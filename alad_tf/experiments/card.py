@@ -20,7 +20,7 @@ def with_results(text, entry, results=RESULTS):
 
     Example:
         >>> import zoo
-        >>> card = _card("kdd99_alad").read_text()
+        >>> card = zoo.card_path("kdd99_alad").read_text()
         >>> with_results(card, zoo.entry("kdd99_alad"), "/nowhere").count("No run yet.")
         1
     """
@@ -35,7 +35,7 @@ def with_results(text, entry, results=RESULTS):
 
 def write_cards(entries, results=RESULTS):
     """Renew the rendered block of each entry's card; the cards' Paths."""
-    paths = [_card(entry.name) for entry in entries]
+    paths = [zoo.card_path(entry.name) for entry in entries]
     return [
         write_text(path, with_results(path.read_text(encoding="utf-8"), entry, results))
         for path, entry in zip(paths, entries, strict=True)
@@ -70,7 +70,3 @@ def _rounding(moved):
         f" Large weights are stored as {moved['weights']}, which moves a test score by "
         f"{100 * moved['score']:.2g}% at most and an AUROC by {moved['auroc']:.1g}."
     )
-
-
-def _card(name):
-    return HOME / "cards" / f"{name}.md"

@@ -18,10 +18,9 @@ import zoo
 from alad_tf.detector.detector import Detector
 from alad_tf.engine.files import MANIFEST, read_json, sha256, write_json
 from alad_tf.engine.weights import DETECTOR, DTYPES
+from alad_tf.experiments.card import HOME
 from alad_tf.experiments.run import read_run, set_threshold
 from alad_tf.experiments.settings import Settings, prepare
-
-HOME = Path(zoo.__file__).parent
 
 SCORE_MOVES, AUROC_MOVES = 1e-2, 5e-4
 
