@@ -209,7 +209,8 @@ class _Parts:
             )
         if not mark.is_file() or mark.read_text() != identity:
             for path in folder.iterdir():  # the folder itself is claimed
-                path.unlink()
+                if self._is_own(path.name):
+                    path.unlink()
             write_text(mark, identity)
 
     def paths(self):
@@ -268,4 +269,8 @@ class _Parts:
         return flagged
 
     def remove(self):
-        remove_own(self.folder, re.compile(rf"identity|\.?\d+-\d+{re.escape(self.kind)}").fullmatch)
+        remove_own(self.folder, self._is_own)
+
+    def _is_own(self, name):
+        parts = rf"\.?\d+-\d+{re.escape(self.kind)}"
+        return re.fullmatch(rf"identity|\.identity\.\d+\.partial|{parts}", name) is not None

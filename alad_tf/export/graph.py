@@ -14,7 +14,6 @@ from alad_tf.preprocess.base import FAR
 
 METADATA = "assets.extra/metadata.json"  # TensorFlow Serving leaves this folder alone
 FORMAT = 2
-SERIALIZED, ENCODED = "serialized_examples", "encoded_images"  # signatures that take bytes
 ORIGIN = ("entry", "variant", "seed", "normal_class", "metrics", "estimator")  # of a detector
 
 
