@@ -236,3 +236,15 @@ def test_a_second_process_is_refused_while_one_writes(
     assert write_scores(detector, source, path, batch=100)[0] == 1037
     pd.testing.assert_frame_equal(_read(path), _read(whole))
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["rows.npy", whole.name, path.name])
+
+
+def test_kept_scores_of_another_input_go_and_a_strangers_file_stays(tmp_path):
+    folder = tmp_path / ".scores.csv.parts"
+    folder.mkdir()
+    score_files._Parts(folder, ".csv", "one").add(0, pd.DataFrame({"row": [0], "score": [1.0]}))
+    (folder / "notes.txt").write_text("mine")
+    parts = score_files._Parts(folder, ".csv", "another")
+    assert parts.rows() == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["identity", "notes.txt"]
+    parts.remove()
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
