@@ -26,9 +26,12 @@ from pathlib import Path
 import numpy as np
 import typer
 
+from alad_tf.engine import machine
+from alad_tf.engine.files import read_json
 from benchmarks.common import console, write
 
 ROOT = Path(__file__).resolve().parents[1]
+JSON = ROOT / "results/benchmarks/faults.json"
 ENTRY = "breast_cancer_alad"
 FULL_KIB = (4, 16, 64, 128, 256)  # sizes of disks that are too small
 BYSTANDERS = {"thesis.txt": "years of work", "notes/todo.md": "mine"}
@@ -324,22 +327,35 @@ def without_presets(folder):
     return package, f"http://127.0.0.1:{server.server_port}"
 
 
+def _measured(arguments):
+    """The rows in the JSON, if this commit measured them with these arguments."""
+    found = read_json(JSON) if JSON.is_file() else {"commit": ""}
+    same = all(found.get(key) == value for key, value in arguments.items())
+    # the JSON itself, written anew, is a change to the checkout
+    return (
+        found["rows"] if same and found["commit"].strip("+") == machine.commit().strip("+") else []
+    )
+
+
 def main(kills: int = 20, interrupts: int = 5, only: str = "", seed: int = 0, save: bool = True):
     """Run all faults on all commands; write results/benchmarks/faults.json.
 
     Args:
         kills: SIGKILLs a command, each at a random moment.
         interrupts: SIGINTs (Ctrl-C) a command, likewise.
-        only: commands, separated by commas; default all, and then the JSON is written.
+        only: commands, separated by commas; default all. Rows of the others are kept, if they are
+            of the same commit and arguments.
         seed: of the moments.
-        save: whether to write the JSON.
+        save: whether to write the JSON, after each command.
     """
     mounts = can_mount()
-    rows = []
+    arguments = {"kills": kills, "interrupts": interrupts, "seed": seed}
+    names = only.split(",") if only else list(ALAD)
+    rows = [row for row in _measured(arguments) if row["command"] not in names]
     with tempfile.TemporaryDirectory(prefix="faults_") as home:
         home = Path(home)
         server = without_presets(home)
-        for name in only.split(",") if only else ALAD:
+        for name in names:
             case = Case(name, home, server)
             faults = {
                 "SIGKILL at a random moment": lambda c, r: signals(
@@ -361,9 +377,10 @@ def main(kills: int = 20, interrupts: int = 5, only: str = "", seed: int = 0, sa
                 run(case, row)
                 rows.append({"command": name, "fault": fault, **row})
                 console.print(rows[-1], markup=False)
+            if save:
+                rows.sort(key=lambda row: list(ALAD).index(row["command"]))
+                write("faults", {**arguments, "rows": rows})
     wrong = sum(row[key] for row in rows for key in row if key not in ("command", "fault", "tried"))
-    if save and not only:
-        write("faults", {"kills": kills, "interrupts": interrupts, "seed": seed, "rows": rows})
     raise SystemExit(1 if wrong else 0)
 
 
