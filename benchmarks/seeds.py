@@ -40,7 +40,7 @@ class Together:
 
             def body(i):
                 for model, z in zip(models, noise, strict=True):
-                    model._one_step(x_d[i], x_g[i], z[i])
+                    model.train_step((x_d[i], x_g[i], z[i]))
                 return (i + 1,)
 
             tf.while_loop(lambda i: i < limit, body, (tf.constant(0),))

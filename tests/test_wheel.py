@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("alad_tf", "zoo", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 CODE = """
@@ -66,7 +68,6 @@ def test_everything_that_the_zoo_promises_is_in_the_wheel(installed, tmp_path):
     assert len(told["loaded"]) == 3 and told["image"] == "class0"
 
 
-@pytest.mark.slow
 @pytest.mark.xla
 def test_the_command_runs_the_demo(installed, tmp_path):
     told = run(installed, [str(installed / "bin/alad"), "demo"], tmp_path)

@@ -94,13 +94,13 @@ class AnoGAN(NeuralBaseline):
         """Shape of a step's noise: z for D's update, z for G's."""
         return (2, batch_size, self.latent_dim)
 
-    def learn(self, x, noise):
+    def train_step(self, data):
         """D learns to tell x from G(z), then G to pass for x.
 
         Args:
-            x: float32 tensor (B, *x_shape).
-            noise: float32 tensor (2, B, latent_dim).
+            data: tuple of x, float32 (B, *x_shape), and of noise, float32 (2, B, latent_dim).
         """
+        x, noise = self.with_noise(data)
         z_d, z_g = tf.unstack(noise)
         call = Calls(self, first=1, frozen=("G",))
         generated = tf.reshape(call.run(self.G, z_d), x.shape)
@@ -114,7 +114,7 @@ class AnoGAN(NeuralBaseline):
             loss_g = losses.cross_entropy(call.run(self.D, generated)[0], 1)
         self.apply_gradients(tape, loss_g, ("G",))
         self.update_ema()
-        return {"G": loss_g, "D": loss_d}
+        return self.counted({"G": loss_g, "D": loss_d})
 
     def call(self, inputs, training=False):
         """D's logits (B,) of preprocessed samples under the averaged weights."""

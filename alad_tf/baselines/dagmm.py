@@ -123,13 +123,13 @@ class DAGMM(NeuralBaseline):
         cosine = product / (length * length_reconstructed)
         return tf.concat([code, distance, cosine], -1), x_reconstructed
 
-    def learn(self, x, noise):
+    def train_step(self, data):
         """One step of all three networks.
 
         Args:
-            x: float32 tensor (B, d).
-            noise: tensor of no numbers: a step takes none.
+            data: tuple of x, float32 (B, d), and of noise, which a step does not use.
         """
+        x, *_ = data
         with tf.GradientTape() as tape:
             z, x_reconstructed = self.compress(x)
             logits = self.estimation(z, training=True, seed=self.call_seed(1))
@@ -142,7 +142,7 @@ class DAGMM(NeuralBaseline):
             }
             total = tf.add_n(list(parts.values()))
         self.apply_gradients(tape, total, self.optimized)
-        return parts
+        return self.counted(parts)
 
     def calibrate(self, x):
         """Fit the mixture that scores to all training rows, in float64.

@@ -114,19 +114,20 @@ class DSEBM(NeuralBaseline):
         """Shape of a step's noise: the corruption of a batch."""
         return (batch_size, *self.x_shape)
 
-    def learn(self, x, noise):
+    def train_step(self, data):
         """One step of E: r(x + noise) towards x, in squared distance.
 
         Args:
-            x, noise: float32 tensors (B, *x_shape).
+            data: tuple of x and of noise, float32 tensors (B, *x_shape).
         """
+        x, noise = self.with_noise(data)
         noisy = x + self.sigma * noise
         with tf.GradientTape() as tape:
             slope = self.field(noisy)[1]
             miss = tf.reshape(noisy - slope - x, (x.shape[0], -1))
             loss = tf.reduce_mean(tf.reduce_sum(tf.square(miss), -1))
         self.apply_gradients(tape, loss, self.optimized)
-        return {"denoising": loss}
+        return self.counted({"denoising": loss})
 
     def call(self, inputs, training=False):
         """Both scores (B,) and the reconstruction r(x) of preprocessed samples."""

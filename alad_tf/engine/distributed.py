@@ -111,12 +111,12 @@ def require_shareable(strategy, x, batch_size):
         )
 
 
-def replicated(strategy, train_step):
-    """A model's `train_step` as a function that shares each batch among a strategy's replicas.
+def replicated(strategy, train_steps):
+    """A model's `train_steps` as a function that shares each batch among a strategy's replicas.
 
     Args:
         strategy: `tf.distribute.Strategy` in whose scope the model was built.
-        train_step: function of a tuple of tensors (1, B, ...), the same in every worker, and a
+        train_steps: function of a tuple of tensors (1, B, ...), the same in every worker, and a
             count; it returns a dict of a replica's means.
 
     Returns:
@@ -130,7 +130,7 @@ def replicated(strategy, train_step):
         first = tf.distribute.get_replica_context().replica_id_in_sync_group * rows
         with sharing(rows):
             own = [tf.gather(x, first + tf.range(rows), axis=1) for x in batches]
-            return train_step((*own, count))
+            return train_steps((*own, count))
 
     @tf.function
     def program(*data):

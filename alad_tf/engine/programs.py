@@ -67,15 +67,15 @@ def kept(model, name, function, compiled):
 
 
 def training_program(model, data, variables):
-    """A model's `train_step` as a compiled function of its data, shared by models of one kind.
+    """A model's `train_steps` as a compiled function of its data, shared by models of one kind.
 
     Args:
         model: a compiled `alad_tf.model.training.SteppedModel`.
-        data: tuple of tensors that `train_step` takes; their shapes become the program's.
+        data: tuple of tensors that `train_steps` takes; their shapes become the program's.
         variables: list of the `tf.Variable`s that a step reads or changes.
 
     Returns:
-        a function of such tensors, which trains this model and returns what `train_step` does.
+        a function of such tensors, which trains this model and returns what `train_steps` does.
     """
     seeds = model.draw_seeds()
     specs = [tf.TensorSpec(part.shape, part.dtype) for part in (*data, seeds)]
@@ -83,7 +83,7 @@ def training_program(model, data, variables):
     def steps(*arguments):
         *data, seeds, others = arguments
         with _standing_in(variables, others), model.drawing_by(seeds):
-            return model.train_step(tuple(data))
+            return model.train_steps(tuple(data))
 
     def make():
         program = tf.function(steps, jit_compile=model.jit_compile, autograph=False)

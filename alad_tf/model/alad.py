@@ -137,26 +137,27 @@ class ALAD(SteppedModel):
         """Shape of a step's noise: z for the discriminators, z for G and E."""
         return (2, batch_size, self.latent_dim)
 
-    def learn(self, x_d, x_g, noise):
+    def train_step(self, data):
         """A training step: D_xz, D_xx and D_zz on one batch, then G and E together on the other.
 
         Args:
-            x_d, x_g: float32 tensors (B, *x_shape), from two independently shuffled orders.
-            noise: float32 tensor (2, B, latent_dim).
+            data: tuple of two float32 tensors (B, *x_shape), from two independently shuffled
+                orders, and of the step's noise, float32 (2, B, latent_dim), drawn if it is missing.
 
         Returns:
-            dict of each network's loss before its update. G's and E's hold the cycle terms, each in
-            full; the terms of (x, x) and (z, z), which have no gradient into G and E, are those of
-            the discriminators' batch.
+            dict of each network's loss before its update, on average over the epoch so far. G's
+            and E's hold the cycle terms, each in full; the terms of (x, x) and (z, z), which have
+            no gradient into G and E, are those of the discriminators' batch.
 
         Source: ALAD, Section IV; two batches a step as in the authors' released code.
         """
+        x_d, x_g, noise = self.with_noise(data)
         z_d, z_g = tf.unstack(noise)  # (B, z) each
         parts, constant = train_discriminators(self, x_d, z_d)
         found = train_generator_encoder(self, x_g, z_g)
         self.update_ema()
         cycles = constant + found["cycle_x"] + found.get("cycle_z", 0.0)
-        return {**parts, "G": found["G"] + cycles, "E": found["E"] + cycles}
+        return self.counted({**parts, "G": found["G"] + cycles, "E": found["E"] + cycles})
 
     def test_step(self, data):
         """Mean features score of validation rows under the averaged weights."""

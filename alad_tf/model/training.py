@@ -42,7 +42,7 @@ class StepMeans(keras.metrics.Metric):
 class SteppedModel(keras.Model):
     """A Keras model that trains by chunks of steps, each a function of weights, seed and step.
 
-    A subclass builds its networks, calls `make_steps`, and says in `learn` what a step does.
+    A subclass builds its networks, calls `make_steps`, and says in `train_step` what a step does.
 
     Attributes:
         orders: int, independently shuffled batches of a step.
@@ -57,7 +57,7 @@ class SteppedModel(keras.Model):
     optimized = ema_networks = ()
 
     def make_steps(self, seed, losses):
-        """Create the step count and the epoch's means of `losses`, the names `learn` returns."""
+        """Create the step count and the epoch's means of `losses`, a tuple of names."""
         self.seed = int(seed)
         self._salts, self._own_programs = None, {}
         self._strategy = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
@@ -79,7 +79,8 @@ class SteppedModel(keras.Model):
 
         Args:
             learning_rate, beta_1, beta_2, epsilon: floats; default 1e-5, 0.5, 0.999, 1e-8.
-            **kwargs: `jit_compile`, `run_eagerly`, `steps_per_execution` of `keras.Model.compile`.
+            **kwargs: `jit_compile` and `run_eagerly` of `keras.Model.compile`. What it calls
+                `steps_per_execution` is ignored: a call takes a chunk of steps anyway.
 
         Raises:
             ValueError: a learning rate that is not positive.
@@ -91,6 +92,7 @@ class SteppedModel(keras.Model):
         # Keras resolves "auto" to no XLA on a CPU; what replicas exchange does not compile.
         by_xla = xla() and not kwargs.get("run_eagerly", False) and self._strategy is None
         kwargs.setdefault("jit_compile", by_xla)
+        kwargs.pop("steps_per_execution", None)
         super().compile(optimizer=None, **kwargs)
         self._compile_config_, self._own_programs = {**adam, **kwargs}, {}
         for name in self.optimized:
@@ -151,18 +153,17 @@ class SteppedModel(keras.Model):
 
     def make_train_function(self, force=False):
         """Keras's hook: what `fit` calls with its iterator, here `advance`."""
-        if self.run_eagerly or self.steps_per_execution > 1:
-            return super().make_train_function(force)
 
         def train_function(iterator):
             data = next(iterator)
-            return self.advance(*(data if isinstance(data, tuple) else (data,)))
+            data = data if isinstance(data, tuple) else (data,)
+            return self.train_steps(data) if self.run_eagerly else self.advance(*data)
 
         self.train_function = train_function
         return train_function
 
     def advance(self, *data):
-        """`train_step(data)`, compiled: by one program for all models of this architecture.
+        """`train_steps(data)`, compiled: by one program for all models of this architecture.
 
         The program takes what a model consists of as arguments: its variables, which it updates in
         place, and the seeds of its draws. Another model of the same networks, such as a member of
@@ -171,7 +172,7 @@ class SteppedModel(keras.Model):
         shapes = (self.jit_compile, *(tuple(part.shape) for part in data))
         if shapes not in self._own_programs:
             if self._strategy is not None:
-                program = distributed.replicated(self._strategy, self.train_step)
+                program = distributed.replicated(self._strategy, self.train_steps)
             else:
                 variables = [v.value for v in self.state_variables()]
                 program = training_program(self, data, variables)
@@ -230,21 +231,22 @@ class SteppedModel(keras.Model):
 
     # ------------------------------------------------------------------ steps
 
-    def learn(self, *batches):
-        """One step's updates of the weights.
+    def train_step(self, data):
+        """One step: a subclass updates its weights, and returns `counted` of its losses.
 
         Args:
-            *batches: `orders` float32 tensors (B, *x_shape), then the step's noise.
+            data: tuple of `orders` float32 tensors (B, *x_shape), and of the step's noise, which is
+                drawn if it is missing: `with_noise`.
 
         Returns:
-            dict of float32 scalars by the names that `make_steps` took, the losses before the
-            updates; "loss" is added, their sum.
+            dict of float32 scalars, the losses' means over the epoch so far, taken before the
+            updates, by the names that `make_steps` took; "loss" is added, their sum.
 
         Example:
             >>> import zoo
             >>> model = zoo.entry("kdd99_dsebm").build()
-            >>> sorted(model.learn(tf.zeros((4, 121)), model.noise(4)))
-            ['denoising']
+            >>> sorted(model.train_step((tf.zeros((4, 121)),)))
+            ['denoising', 'loss']
         """
         raise NotImplementedError
 
@@ -264,42 +266,43 @@ class SteppedModel(keras.Model):
         """
         return (0,)
 
-    def train_step(self, data):
-        """One training step, or a chunk of them inside one compiled program.
+    def with_noise(self, data):
+        """A step's batches and its noise, drawn if `data` holds the batches alone."""
+        data = data if isinstance(data, (tuple, list)) else (data,)
+        return data if len(data) > self.orders else (*data, self.noise(data[0].shape[0]))
+
+    def counted(self, losses):
+        """Count a step and its losses, a dict by name: see `train_step`."""
+        self.step.assign_add(1)
+        self._loss_means.update_state({**losses, "loss": tf.add_n(list(losses.values()))})
+        return self._loss_means.result()
+
+    def train_steps(self, data):
+        """`train_step` once, or for each batch of a chunk inside one compiled program.
 
         Args:
-            data: float32 tensors (B, *x_shape), one for each order, for one step; or tensors
-                (K, B, *x_shape) and a `count`, of which the first `count` batches are used: their
-                number, unlike K, is no part of the program.
+            data: what `train_step` takes; or tensors (K, B, *x_shape) and a `count`, of which the
+                first `count` batches are used: their number, unlike K, is no part of the program.
 
         Returns:
             dict of the losses' means over the epoch so far.
         """
         if len(data) == self.orders:
-            self._one_step(*data, self.noise(data[0].shape[0]))
-        elif data[0].shape[0] == 1:
-            *batches, _ = data
-            self._one_step(*(x[0] for x in batches), self.noise(data[0].shape[1]))
-        else:
-            *batches, count = data
-            steps, size = batches[0].shape[:2]
-            # drawn before the loop: inside it XLA would compute the draws again for each user
-            noise = self.noise(size, tf.range(steps))
-            # a loop inside the program, because to launch it costs more than a tabular step
-            tf.while_loop(
-                lambda i: i < count,
-                lambda i: (self._one_step(*(x[i] for x in batches), noise[i], after=i),),
-                (tf.constant(0),),
-            )
-        return self._loss_means.result()
+            return self.train_step(data)
+        *batches, count = data
+        steps, size = batches[0].shape[:2]
+        if steps == 1:
+            return self.train_step(tuple(x[0] for x in batches))
+        # drawn before the loop: inside it XLA would compute the draws again for each user
+        noise = self.noise(size, tf.range(steps))
 
-    def _one_step(self, *batches, after=0):
-        """Learn from one batch of each order and the noise; count the step."""
-        values = self.learn(*batches)
-        self.step.assign_add(1)
-        values["loss"] = tf.add_n(list(values.values()))
-        self._loss_means.update_state(values)
-        return after + 1
+        def body(i):
+            self.train_step((*(x[i] for x in batches), noise[i]))
+            return (i + 1,)
+
+        # a loop inside the program, because to launch it costs more than a tabular step
+        tf.while_loop(lambda i: i < count, body, (tf.constant(0),))
+        return self._loss_means.result()
 
     @contextlib.contextmanager
     def tape(self, names):

@@ -58,7 +58,7 @@ def test_a_step_updates_d_then_g_down_their_losses():
         real, fake = forward(x, d, 0.2), forward(forward(z_d, g, 0), d, 0.2)
         return softplus(-real).mean() + softplus(fake).mean()
 
-    values = model.learn(tf.constant(x, tf.float32), tf.constant(noise, tf.float32))
+    values = model.train_step((tf.constant(x, tf.float32), tf.constant(noise, tf.float32)))
     assert float(values["D"]) == pytest.approx(loss_d(d), rel=1e-5)
     new_d = weights(model.D)
 

@@ -97,7 +97,7 @@ def test_the_loss_is_the_papers():
     logits = model.estimation(z.astype("float32")).numpy().astype("float64")
     log_gamma = logits - np.logaddexp.reduce(logits, -1, keepdims=True)
     mixture = fit_mixture(tf.constant(z, tf.float64), tf.constant(log_gamma))
-    parts = model.learn(tf.constant(x), None)
+    parts = model.train_step((tf.constant(x),))
     assert float(parts["reconstruction"]) == pytest.approx(
         ((x - made) ** 2).sum(1).mean(), rel=1e-4
     )

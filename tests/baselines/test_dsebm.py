@@ -82,7 +82,7 @@ def test_a_training_step_goes_down_the_denoising_loss(x):
         noisy = x + noise
         return ((noisy - slope(noisy, w) - x) ** 2).sum(-1).mean()
 
-    values = model.learn(tf.constant(x), tf.constant(noise, tf.float32))
+    values = model.train_step((tf.constant(x), tf.constant(noise, tf.float32)))
     assert float(values["denoising"]) == pytest.approx(loss(before), rel=1e-4)
     after, h, seen = weights(model), 1e-6, 0
     for index, (old, new) in enumerate(zip(before, after, strict=True)):

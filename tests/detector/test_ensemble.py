@@ -11,8 +11,6 @@ from alad_tf.detector.members import train_members
 from alad_tf.model.scorer import Scorer
 from alad_tf.model.scores import SCORES
 
-pytestmark = pytest.mark.xla
-
 
 @pytest.fixture(scope="module")
 def x():
@@ -83,6 +81,7 @@ def test_several_members_share_one_reconstruction(members, x, other):
     np.testing.assert_allclose(scores["features"], np.mean(features, 0), rtol=1e-4)
 
 
+@pytest.mark.xla
 def test_rows_score_alike_in_any_company_and_order(members, x, other):
     ensemble = Ensemble.of(members, x)
     whole = ensemble.scores(other)
@@ -95,6 +94,7 @@ def test_rows_score_alike_in_any_company_and_order(members, x, other):
         np.testing.assert_array_equal(shuffled[name], values[order])
 
 
+@pytest.mark.xla
 def test_ensembles_that_share_a_program_keep_their_own_weights(members, x, other):
     first, second = Ensemble.of(members[:1], x), Ensemble.of(members[1:], x)
     assert first.program_key() == second.program_key()

@@ -377,7 +377,6 @@ def test_warm_start_goes_on(rows):
     assert afresh.n_iter_ == 40
 
 
-@pytest.mark.xla
 def test_the_seed_decides(rows, odd):
     first, again, other = (ALADDetector(**FEW, random_state=s).fit(rows) for s in (0, 0, 1))
     np.testing.assert_array_equal(first.anomaly_score(odd), again.anomaly_score(odd))

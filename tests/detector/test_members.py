@@ -55,7 +55,6 @@ def test_members_are_what_fit_makes():
     assert [int(model.step.value) for model in together] == [6, 6]
 
 
-@pytest.mark.xla
 def test_tables_of_one_step_an_epoch_are_trained_alike():
     together, alone = tiny_model(3), tiny_model(3)
     train_members([together], tiny_data(33), 32, steps=4)
@@ -63,7 +62,6 @@ def test_tables_of_one_step_an_epoch_are_trained_alike():
     assert equal(weights_of(together), weights_of(alone))
 
 
-@pytest.mark.xla
 def test_tables_of_all_lengths_are_trained_by_one_program(monkeypatch):
     """`fit` as well as the members; the length of an epoch's last chunk is an argument."""
     monkeypatch.setattr("alad_tf.engine.programs._training", made := {})
@@ -83,7 +81,6 @@ def test_image_members_are_what_fit_makes():
     assert_alike(together, alone)
 
 
-@pytest.mark.xla
 def test_training_goes_on_where_it_stopped():
     x = tiny_data()
     whole, parts = tiny_model(1), tiny_model(1)
@@ -108,13 +105,15 @@ def test_one_program_serves_other_tables_rates_and_seeds(monkeypatch):
     assert equal(weights_of(other), weights_of(alone))
 
 
+@pytest.mark.slow  # the quick test is that of a model that was patched
 def test_a_model_that_captures_something_shares_no_program(monkeypatch):
     """A subclass whose step reads a variable of its own, which is no part of its state."""
     monkeypatch.setattr("alad_tf.engine.programs._training", made := {})
 
     class Scaled(ALAD):
-        def learn(self, x_d, x_g, noise):
-            return super().learn(x_d * self.factor[0], x_g, noise)
+        def train_step(self, data):
+            x_d, x_g, noise = data
+            return super().train_step((x_d * self.factor[0], x_g, noise))
 
     def trained(factor):
         model = Scaled(ROWS, x_shape=(FEATURES,), latent_dim=LATENT, seed=1)

@@ -98,7 +98,6 @@ def test_two_replicas_have_the_losses_of_one_device_also_resumed(alone):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_strategy_of_one_device_trains_as_none(alone):
     _agree(_told(_start(1, "mirrored", [3])), alone, 1)
 

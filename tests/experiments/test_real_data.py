@@ -34,6 +34,7 @@ def test_arrhythmia_run_has_the_papers_rows(data_dir, tmp_path, contaminated, tr
     assert hits / 34 == pytest.approx(again["features"]["precision"])
 
 
+@pytest.mark.slow
 @pytest.mark.xla
 def test_kdd99_raw_records_go_through_the_real_networks(kdd99, data_dir, tmp_path):
     entry = zoo.entry("kdd99_alad")

@@ -187,9 +187,35 @@ def test_a_taken_port_is_named(server):
         Server(server.model.folder, port=server.port, grpc_port=0)
 
 
-@pytest.mark.parametrize("requested", [40, pytest.param(1000, marks=pytest.mark.slow)])
-def test_requests_of_eight_clients_to_the_command(detector, rows, tmp_path, requested):
-    """One in twenty is malformed; then the process is told to stop, and stops by itself."""
+def _ask_with_eight_clients(base, name, grpc_address, detector, rows, requested):
+    """Every fourth request by gRPC, the rest by REST; one in twenty is malformed."""
+    rest, over_grpc = client.RestClient(base, name), client.GrpcClient(grpc_address, name)
+    expected = detector.anomaly_score(rows)
+
+    def ask(number):
+        row = number % len(rows)
+        bad = number % 20 == 7 or number % 20 == 16
+        record = rows[row : row + 1, : 29 if bad else 30]
+        ask_it = over_grpc.predict if number % 4 == 0 else rest.predict
+        try:
+            (verdict,) = ask_it({"x": record} if number % 4 == 0 else record.tolist())
+        except client.RefusedError as error:
+            return bad and "must have shape" in str(error)
+        return not bad and abs(verdict.score / expected[row] - 1) < 1e-4
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(requested)))
+    assert requests.get(f"{base}/healthz").status_code == 200
+
+
+def test_requests_of_eight_clients(server, detector, rows):
+    address = f"{server.host}:{server.grpc_port}"
+    _ask_with_eight_clients(_address(server), NAME, address, detector, rows, 80)
+
+
+@pytest.mark.slow
+def test_a_thousand_requests_to_the_command(detector, rows, tmp_path):
+    """Then the process is told to stop, and stops by itself."""
     folder = detector.save(tmp_path / "detector")
     command = [Path(sys.executable).parent / "alad", "serve", folder, "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
@@ -205,28 +231,7 @@ def test_requests_of_eight_clients_to_the_command(detector, rows, tmp_path, requ
         url = process.stdout.readline().split()[1]
         grpc_address = process.stdout.readline().split()[1]
         base, _, name = url.removesuffix(":predict").rpartition("/v1/models/")
-        expected = detector.anomaly_score(rows)
-
-        def ask(number):
-            row = number % len(rows)
-            bad = number % 20 == 7
-            if number % 4 == 0:
-                columns = {"x": rows[row : row + 1, : 29 if bad else 30]}
-                ask_it, given = over_grpc.predict, columns
-            else:
-                given = [rows[row, : 29 if bad else 30].tolist()]
-                ask_it = rest.predict
-            try:
-                (verdict,) = ask_it(given)
-            except client.RefusedError as error:
-                return bad and "must have shape" in str(error)
-            return not bad and abs(verdict.score / expected[row] - 1) < 1e-4
-
-        rest, over_grpc = client.RestClient(base, name), client.GrpcClient(grpc_address, name)
-        with ThreadPoolExecutor(8) as pool:
-            right = list(pool.map(ask, range(requested)))
-        assert all(right)
-        assert requests.get(f"{base}/healthz").status_code == 200
+        _ask_with_eight_clients(base, name, grpc_address, detector, rows, 1000)
     finally:
         process.send_signal(signal.SIGTERM)
         printed, _ = process.communicate(timeout=30)

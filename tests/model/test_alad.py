@@ -28,12 +28,11 @@ def trained():
 
 @pytest.mark.xla
 def test_step_is_compiled_by_xla():
-    def with_python(self, x_d, x_g, noise, after=0):
+    def with_python(self, data):
         tf.py_function(lambda: None, [], [])  # XLA cannot compile this
-        return after + 1
 
     class Uncompilable(ALAD):
-        _one_step = with_python
+        train_step = with_python
 
     def fit(**options):
         model = Uncompilable(ROWS, x_shape=(FEATURES,), latent_dim=LATENT)
@@ -66,13 +65,26 @@ def test_chunks_and_single_steps_train_alike():
     x = tiny_data(64)
     chunked, single = tiny_model(), tiny_model()
     x_d, x_g = x[:32].reshape(2, 16, -1), x[32:].reshape(2, 16, -1)
-    step = tf.function(chunked.train_step, jit_compile=True)
+    step = tf.function(chunked.train_steps)
     step((tf.constant(x_d), tf.constant(x_g), tf.constant(2)))
-    step = tf.function(single.train_step, jit_compile=True)
+    step = tf.function(single.train_step)
     for k in range(2):
         step((tf.constant(x_d[k]), tf.constant(x_g[k])))
     for a, b in zip(weights_of(chunked), weights_of(single), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"run_eagerly": True}, {"steps_per_execution": 3}])
+def test_kerass_ways_to_run_a_step_train_alike(options):
+    usual, other = tiny_model(), tiny_model()
+    other.compile(**{**other.get_compile_config(), **options})
+    found = [
+        model.fit(tiny_data(40), batch_size=8, epochs=2, verbose=0).history
+        for model in (usual, other)
+    ]
+    assert int(other.step.value) == 10
+    for name, values in found[0].items():
+        np.testing.assert_allclose(found[1][name], values, rtol=1e-4)
 
 
 def test_average_follows_the_weights():
