@@ -110,7 +110,7 @@ def as_fitted(detector, options=None):
         return read | {"text": list(preprocessor.vocabularies), "numbers": preprocessor.numeric}
     if preprocessor.kind == "table":
         return read | {"text": preprocessor.categorical, "numbers": preprocessor.continuous}
-    return read | {"numbers": True}
+    return read | {"numbers": preprocessor.names or True}
 
 
 def require_output(path, source, overwrite=False):

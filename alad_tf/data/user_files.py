@@ -41,8 +41,9 @@ def read_batches(
         text: sequence of str, columns of a CSV that are text even where they look like numbers.
         batch: int, rows of a batch; of images, a hundredth of it.
         skip: int, rows at the beginning that are left out; ids count them.
-        numbers: sequence of str, columns of a CSV that are numbers, or True for all that are not
-            text; columns of neither are text. None: decided by all rows of the file.
+        numbers: sequence of str, columns of a CSV that are numbers; others, such as a column of
+            names, are text. True, or columns of which the file has none: all that are not in
+            `text`. None: decided by all rows of the file.
         ignored: sequence of str, columns that are not looked at when kinds are decided.
         depth: int, bits of 16-bit images that are used; None for what all of them need.
         options: `ReadOptions`.
@@ -134,7 +135,8 @@ def _delimited(path, kind, text, numbers, ignored, batch, skip, options, note):
     if numbers is None:
         kinds = file.decide_kinds(file.records(BATCH), text, ignored)
     else:
-        names = file.columns if numbers is True else numbers
+        by_place = numbers is True or not (text or set(numbers) & set(file.columns))
+        names = file.columns if by_place else numbers
         kinds = dict.fromkeys(names, NUMBER) | dict.fromkeys(text, TEXT)
     kept = [name for name in file.columns if name not in ignored]
     texts = [name for name in kept if kinds.get(name, TEXT) == TEXT]

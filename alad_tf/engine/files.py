@@ -157,11 +157,15 @@ def adding_to(folder, name):
                 "it away first."
             )
         listed |= {n: sha256(temporary / Path(n).relative_to(name)) for n in names}
+        # In this order a process that is killed leaves no file that the manifest does not know:
+        # listed files may be missing, but not differ.
+        for n in names:
+            (folder / n).unlink(missing_ok=True)
+        write_json(folder / MANIFEST, listed)
         for n in names:
             place = folder / n
             place.parent.mkdir(parents=True, exist_ok=True)
             os.replace(temporary / Path(n).relative_to(name), place)
-        write_json(folder / MANIFEST, listed)
 
 
 def check_adding(folder, pattern):

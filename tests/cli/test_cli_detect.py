@@ -11,6 +11,7 @@ from rich.console import Console
 from test_demo import is_png
 from typer.testing import CliRunner
 
+import zoo
 from alad_tf import ALADDetector, Detector
 from alad_tf.cli import app, detect, fit_report, main
 from alad_tf.cli.tables import reasons_table
@@ -89,6 +90,24 @@ def test_score_keeps_rows_and_order(orders, fitted, tmp_path, suffix, monkeypatc
     np.testing.assert_allclose(found["score"], detector.anomaly_score(table), rtol=1e-6)
     np.testing.assert_allclose(found["p_value"], detector.p_value(table))
     np.testing.assert_array_equal(found["is_anomaly"], detector.predict(table))
+
+
+@pytest.mark.parametrize("values", [["ä", "b"], ["01", "x"], [1, 2], [None, "2026-11-26"]])
+def test_further_columns_of_a_file_are_passed_over(breast_cancer, tmp_path, values):
+    """Whatever they hold, and wherever they are, also for a detector of numbers alone."""
+    names = zoo.load("breast_cancer_alad").preprocessor.names
+    table = pd.DataFrame(np.asarray(breast_cancer.x)[:40], columns=names)
+    found = []
+    for place in (None, 0, 17, 30):
+        given = table.copy()
+        if place is not None:
+            given.insert(place, "patient", values * 20)
+        given.to_csv(tmp_path / "t.csv", index=False)
+        out = tmp_path / f"{place}.csv"
+        result = run("score", "breast_cancer_alad", tmp_path / "t.csv", "--out", out)
+        assert result.exit_code == 0, result.output
+        found.append(out.read_text())
+    assert len(set(found)) == 1 and found[0].count("\n") == 41
 
 
 def test_a_bad_row_is_named_and_leaves_no_file(orders, fitted, tmp_path):

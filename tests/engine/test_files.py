@@ -1,5 +1,6 @@
 """Files and folders are whole or absent, nobody else's are replaced, and damage is noticed."""
 
+import contextlib
 import os
 import re
 import signal
@@ -306,6 +307,38 @@ def test_added_files_join_the_manifest_and_are_replaced_with_the_folder(tmp_path
     with pytest.raises(FileExistsError, match="fit.md"), adding_to(folder, "report") as report:
         (report / "fit.md").write_text("third")
     assert content(folder)["report/fit.md"] == "mine"
+
+
+@pytest.mark.parametrize("moment", range(7))
+def test_adding_that_is_killed_is_done_again(tmp_path, monkeypatch, moment):
+    """Killed before any of its changes to the folder: nothing is then somebody else's."""
+    folder = write(tmp_path / "a", x="1")
+    with adding_to(folder, "report") as report:
+        (report / "fit.md").write_text("first")
+    left = [moment]
+
+    def dying(change):
+        def changed(*arguments, **options):
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt  # as a kill: nothing is tidied up on the way out
+            return change(*arguments, **options)
+
+        return changed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", dying(os.replace))
+        patch.setattr(Path, "unlink", dying(Path.unlink))
+        with contextlib.suppress(KeyboardInterrupt), adding_to(folder, "report") as report:
+            (report / "fit.md").write_text("second")
+            (report / "chart.png").write_text("drawn")
+    assert (left[0] < 0) == (moment < 6)
+    with adding_to(folder, "report") as report:
+        (report / "fit.md").write_text("third")
+        (report / "chart.png").write_text("drawn")
+    verify(folder)
+    check_place(folder)
+    assert content(folder) == {"x": "1", "report/fit.md": "third", "report/chart.png": "drawn"}
 
 
 def test_files_are_added_beside_others_and_replace_none_of_them(tmp_path):
