@@ -3,7 +3,9 @@
 Rows that are normal in every part and wrong as a whole stand in for unknown anomalies.
 """
 
+import functools
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -11,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from alad_tf.detector.defaults import rules_for
 from alad_tf.detector.ensemble import COMBINED, Ensemble
 from alad_tf.detector.members import train_members
+from alad_tf.engine.files import set_aside
 from alad_tf.engine.session import own_settings
 from alad_tf.engine.state_file import identity_of
 from alad_tf.model.scorer import Scorer
@@ -177,16 +180,25 @@ def search(data, folder, trials=20, score_name=COMBINED, seed=0, report=None):
     identity = identity_of(
         data.train.shape, data.train, data.normal, data.corrupted, score_name, seed
     )
-    tuner = _Tuner(
+    name = f"trials_{identity[:16]}"
+    make = functools.partial(
+        _Tuner,
         ALADHyperModel(data, score_name, seed),
         objective=keras_tuner.Objective(OBJECTIVE, "max"),
         max_trials=trials,
         num_initial_points=min(5, trials),
         seed=seed,
         directory=str(folder),
-        project_name=f"trials_{identity[:16]}",
+        project_name=name,
         overwrite=False,
     )
+    try:
+        tuner = make()
+    except Exception as error:  # keras-tuner raises whatever a damaged trial makes happen to it
+        if not (Path(folder) / name).is_dir():
+            raise
+        set_aside(Path(folder) / name, repr(error))
+        tuner = make()
     tuner.report = report
     tuner.search(verbose=0)
     found = tuner.oracle.get_best_trials(trials)

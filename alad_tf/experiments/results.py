@@ -6,12 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from alad_tf.detector.metrics import METRICS
-from alad_tf.engine.files import read_json, read_record, write_json
+from alad_tf.engine.files import read_json, write_json
 from alad_tf.experiments import RESULTS
 
 DEFAULT = "default"  # the variant in which nothing was changed
 TITLES = {"f1": "F1", "auroc": "AUROC", "auprc": "AUPRC"}  # of metrics in tables
-_NEEDED = ("entry", "variant", "seed", "metrics", "untrained")  # for a result to be read
 FIELDS = (
     "entry",
     "dataset",
@@ -43,16 +42,36 @@ def result_path(folder, entry, variant, seed, kind=""):
 
 def write_result(folder, result):
     """Write a run's result, a dict with the keys of `FIELDS`; ValueError if it is incomplete."""
-    missing = [name for name in FIELDS if name not in result]
-    if missing:
-        raise ValueError(f"A result needs the fields {FIELDS}; missing {missing}.")
-    for part in ("metrics", "untrained"):
-        for score, values in result[part].items():
-            bad = [m for m in METRICS if not 0 <= values.get(m, -1) <= 1]
-            if bad:
-                raise ValueError(f"{part}[{score!r}] needs {METRICS} in [0, 1]; wrong: {bad}.")
+    if wrong := _what_is_wrong(result):
+        raise ValueError(f"A result needs the fields {FIELDS}; {wrong}.")
     path = result_path(folder, result["entry"], result["variant"], result["seed"])
     return write_json(path, {name: result[name] for name in FIELDS})
+
+
+def _read_result(path):
+    result = read_json(path)
+    if wrong := _what_is_wrong(result):
+        raise ValueError(f"{path}: {wrong}. Was it cut or edited? Write it again.")
+    return result
+
+
+def _what_is_wrong(result):
+    """Why this is no run's result; None if it is one."""
+    if not isinstance(result, dict):
+        return "received no object"
+    missing = [name for name in FIELDS if name not in result]
+    if missing:
+        return f"missing {missing}"
+    for name in ("config", "protocol", "metrics", "untrained", "versions", "hardware"):
+        if not isinstance(result[name], dict):
+            return f"{name} is no object"
+    for part in ("metrics", "untrained"):
+        for score, values in result[part].items():
+            for metric in METRICS:
+                value = values.get(metric) if isinstance(values, dict) else None
+                if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+                    return f"{part}[{score!r}] needs {metric} in [0, 1], received {value!r}"
+    return None
 
 
 def write_flagged(folder, run, flagged):
@@ -71,7 +90,7 @@ def write_history(folder, run, history):
 def read_results(folder, entry, variant=DEFAULT):
     """All runs of an entry's variant, ordered by seed: list of dicts."""
     found = (Path(folder) / entry / variant).glob("seed*.json")
-    return sorted((read_record(path, _NEEDED) for path in found), key=lambda run: run["seed"])
+    return sorted((_read_result(path) for path in found), key=lambda run: run["seed"])
 
 
 def read_histories(folder, entry, variant=DEFAULT):
@@ -101,7 +120,7 @@ def read_frame(folder=RESULTS, entry="*"):
     """
     rows = []
     for path in Path(folder).glob(f"{entry}/*/seed*.json"):
-        run = read_record(path, _NEEDED)
+        run = _read_result(path)
         of_class = _CLASS.fullmatch(run["variant"])
         number, changes = of_class.groups() if of_class else (None, run["variant"])
         keys = (run["entry"], run["variant"], number and int(number), changes or DEFAULT)

@@ -54,7 +54,8 @@ def test_bad_input_is_refused():
 def result(seed, value=0.5):
     table = {"features": dict.fromkeys(METRICS, value)}
     known = {"entry": "e", "variant": "default", "seed": seed, "metrics": table, "untrained": table}
-    return {**dict.fromkeys(FIELDS, 0), **known}
+    parts = {name: {} for name in ("config", "protocol", "versions", "hardware")}
+    return {**dict.fromkeys(FIELDS, 0), **parts, **known}
 
 
 def test_results_are_checked_written_whole_and_read_in_order(tmp_path):
@@ -68,7 +69,7 @@ def test_results_are_checked_written_whole_and_read_in_order(tmp_path):
     assert summary["seeds"] == 2
     with pytest.raises(ValueError, match=r"missing \['hardware'\]"):
         write_result(tmp_path, {k: v for k, v in result(1).items() if k != "hardware"})
-    with pytest.raises(ValueError, match=r"in \[0, 1\]; wrong: \['precision'"):
+    with pytest.raises(ValueError, match=r"needs precision in \[0, 1\], received nan"):
         write_result(tmp_path, result(1, float("nan")))
     assert len(list(tmp_path.rglob("*"))) == 4  # e, default, two files: nothing half-written
     with pytest.raises(ValueError, match="received no runs"):

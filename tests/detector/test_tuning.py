@@ -92,6 +92,26 @@ def test_a_search_goes_on_where_it_stopped(rows, tmp_path, short):
     assert detector.rules_.latent_dim == found[0][0]["latent_dim"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("oracle", '{"a":'), ("oracle", "{}"), ("trial", ""), ("trial", "[1]"), ("tuner0", "{")],
+)
+def test_a_damaged_search_is_set_aside(rows, tmp_path, monkeypatch, name, content):
+    trained = []
+
+    def fit(self, hp, model, *args, **kwargs):
+        trained.append(hp.values)
+        return {"corruption_auroc": 0.5}
+
+    monkeypatch.setattr(ALADHyperModel, "fit", fit)
+    data = TuningData.split(rows, 0)
+    found = search(data, tmp_path, trials=2)
+    next(tmp_path.rglob(f"{name}.json")).write_text(content)
+    with pytest.warns(UserWarning, match="is damaged .* was renamed to damaged-trials_"):
+        again = search(data, tmp_path, trials=2)
+    assert len(again) == len(found) == 2 and len(trained) == 4
+
+
 @pytest.mark.parametrize("other", ["rows", "columns", "score", "seed"])
 def test_trials_of_another_search_are_not_taken_up(rows, tmp_path, monkeypatch, other):
     trained = []
