@@ -81,6 +81,7 @@ def short(monkeypatch):
     monkeypatch.setattr("alad_tf.detector.defaults.EPOCHS", 1)
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_stopped(rows, tmp_path, short):
     data, reports = TuningData.split(rows, 0), []
     first = search(data, tmp_path, trials=1, report=lambda *one: reports.append(one))
@@ -134,7 +135,7 @@ def test_trials_of_another_search_are_not_taken_up(rows, tmp_path, monkeypatch, 
     assert len(trained) == 4  # and has them still
 
 
-def test_a_training_that_diverges_is_the_worst(rows, tmp_path):
+def test_a_training_that_diverges_is_the_worst(rows, tmp_path, short):
     values = keras_tuner.HyperParameters()
     values.Fixed("learning_rate", 1e30)
     model = ALADHyperModel(TuningData.split(rows, 0))

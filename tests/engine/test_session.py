@@ -54,7 +54,15 @@ def usual():
     return {"rows": fit().scores(ROWS), "images": fit(IMAGES).scores(IMAGES)}
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        if name in ("float64", "channels first")
+        else pytest.param(name, marks=pytest.mark.slow)
+        for name in SETTINGS
+    ],
+)
 def test_scores_do_not_depend_on_the_session(session, usual, name, tmp_path):
     SETTINGS[name]()
     before = state()

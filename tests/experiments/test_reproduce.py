@@ -180,6 +180,7 @@ def test_the_command_shows_a_plan_and_names_what_is_wrong(tmp_path):
     assert status == 2 and "received 'table0'" in told
 
 
+@pytest.mark.slow
 def test_the_toy_is_trained_and_drawn_from_its_file(tmp_path):
     x_train, x, is_anomaly = toy_data(seed=3)
     distance = np.linalg.norm(x[is_anomaly][:, None] - x_train, axis=-1).min(1)

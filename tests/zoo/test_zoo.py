@@ -195,7 +195,6 @@ def test_fresh_weights_come_from_the_seed(name):
         detector.predict(x)
 
 
-@pytest.mark.xla
 def test_fine_tuning_starts_from_the_detectors_scores_and_moves_them(breast_cancer):
     detector = zoo.load("breast_cancer_alad")
     x = breast_cancer.x[:64]
