@@ -18,6 +18,7 @@ from alad_tf.experiments.plan import AUTHORS_RUNS
 from alad_tf.experiments.results import (
     DEFAULT,
     TITLES,
+    measured_by,
     read_flagged,
     read_frame,
     read_histories,
@@ -27,6 +28,7 @@ from alad_tf.experiments.results import (
 )
 from alad_tf.experiments.tables import (
     NOT_RUN,
+    adbench_means,
     open_questions,
     own_data_sections,
     plural,
@@ -277,25 +279,20 @@ def _machines(runs):
 
 BEGIN = "<!-- rendered by `alad report` from results/; do not edit -->"
 END = "<!-- end of the rendered part -->"
-# the data's name, the entry's, the variant, the score, the row's name
-ROWS = (
-    ("KDD99", "kdd99_alad", AUTHORS_RUNS[DEFAULT], "features", "ALAD, the authors' rows"),
-    ("KDD99", "kdd99_alad", DEFAULT, "features", "ALAD"),
-    ("KDD99", "kdd99_alad", DEFAULT, "l1", "ALAD, L1 score"),
-    ("KDD99", "kdd99_alad", "no_sn", "features", "ALAD without spectral norm"),
-    ("KDD99", "kdd99_iforest", DEFAULT, "score", "Isolation Forest"),
-    ("Arrhythmia", "arrhythmia_alad", DEFAULT, "features", "ALAD"),
-    ("Arrhythmia", "arrhythmia_iforest", DEFAULT, "score", "Isolation Forest"),
+# a row's name, the data set, the variant of both methods
+TABLE_ROWS = (
+    ("KDD99, the authors' split and features", "kdd99", AUTHORS_RUNS[DEFAULT]),
+    ("KDD99, this project's default", "kdd99", DEFAULT),
+    ("Arrhythmia", "arrhythmia", DEFAULT),
 )
-IMAGES = (
-    ("CIFAR-10", "cifar10_alad", "features", "ALAD"),
-    ("CIFAR-10", "cifar10_iforest", "score", "Isolation Forest"),
-)
+IMAGE_ROWS = (("CIFAR-10", "cifar10"),)
+OWN_ROW = "ten tables of ADBench, `ALADDetector`"
 
 
 def with_results(text, entries, results=RESULTS):
     """A README's text with its rendered table renewed, between the lines BEGIN and END."""
-    return with_block(text, BEGIN, END, _readme_table(entries, read_frame(results)), "the README")
+    table = _readme_table(entries, read_frame(results), measured_by("adbench", results))
+    return with_block(text, BEGIN, END, table, "the README")
 
 
 def write_readme(entries, results, path):
@@ -304,37 +301,60 @@ def write_readme(entries, results, path):
     return write_text(path, with_results(path.read_text(encoding="utf-8"), entries, results))
 
 
-def _readme_table(entries, frame):
+def _readme_table(entries, frame, adbench):
     known, rows = {entry.name: entry for entry in entries}, []
-    for data, name, variant, score, label in ROWS:
-        if name in known:
-            found = select(frame, entry=name, variant=variant)
-            paper = known[name].reported_scores.get(score, {}).get("f1")
-            seeds = plural(found["seed"].nunique(), "seed")
-            rows.append([data, label, "F1", *_readme_cells(found, score, "f1", seeds, paper)])
-    for data, name, score, label in IMAGES:
-        if name in known:
-            cells = _image_cells(known[name], frame, score)
-            rows.append([data, label, "AUROC", *cells])
-    head = ["data", "model", "metric", "runs", "ours", "paper", "untrained"]
+    for label, dataset, variant in TABLE_ROWS:
+        if f"{dataset}_alad" in known:
+            alad, forest = (
+                select(frame, entry=f"{dataset}_{method}", variant=variant)
+                for method in ("alad", "iforest")
+            )
+            seeds = plural(alad["seed"].nunique(), "seed")
+            paper = known[f"{dataset}_alad"].reported["f1"]
+            rows.append([label, "F1", seeds, *_readme_cells(alad, forest, "f1", paper)])
+    for label, dataset in IMAGE_ROWS:
+        if f"{dataset}_alad" in known:
+            rows.append([label, "AUROC", *_image_cells(known[f"{dataset}_alad"], frame)])
+    rows.append([OWN_ROW, "AUROC", *_own_cells(adbench)])
+    head = ["data", "metric", "runs", "ALAD here", "ALAD, paper", "untrained", "Isolation Forest"]
     return markdown_table(head, rows)
 
 
-def _image_cells(entry, frame, score):
-    """One seed of each class; where classes are missing, the paper's mean is over the same ones."""
-    found = select(frame, entry=entry.name, changes=DEFAULT)
-    found = found[found["seed"] == found.groupby("normal_class")["seed"].transform("min")]
-    classes, paper = found["normal_class"].unique(), entry.reported_scores.get(score, {})
-    paper = paper.get("auroc")
-    if len(classes) < CLASSES and entry.reported_by_class:
-        reported = [entry.reported_by_class[number] for number in classes]
-        paper = sum(reported) / len(reported) if reported else None
-    return _readme_cells(found, score, "auroc", f"{len(classes)} of {CLASSES} classes", paper)
+def _image_cells(entry, frame):
+    """The first seed of each class that ALAD was run on; all columns are over these classes."""
+    alad, forest = (
+        _first_seeds(select(frame, entry=f"{entry.dataset}_{method}", changes=DEFAULT))
+        for method in ("alad", "iforest")
+    )
+    classes, paper = alad["normal_class"].unique(), entry.reported["auroc"]
+    if 0 < len(classes) < CLASSES and entry.reported_by_class:
+        paper = sum(entry.reported_by_class[number] for number in classes) / len(classes)
+    forest = forest[forest["normal_class"].isin(classes)]
+    return [f"{len(classes)} of {CLASSES} classes", *_readme_cells(alad, forest, "auroc", paper)]
 
 
-def _readme_cells(found, score, metric, runs, paper):
-    paper = f"{paper:.4f}" if paper else ""
-    if not len(found):
-        return ["none", NOT_RUN, paper, ""]
-    ours = spread_of(select(found, score=score, trained=True)[metric])
-    return [runs, ours, paper, untrained_cell(found, score, metric)]
+def _first_seeds(runs):
+    return runs[runs["seed"] == runs.groupby("normal_class")["seed"].transform("min")]
+
+
+def _readme_cells(alad, forest, metric, paper):
+    """Cells: ALAD's mean and spread, the paper's, the untrained network's, the forest's."""
+    if not len(alad):
+        return [NOT_RUN, f"{paper:.4f}", "", ""]
+    ours, forests = (
+        spread_of(select(runs, score=score, trained=True)[metric])
+        for runs, score in ((alad, "features"), (forest, "score"))
+    )
+    return [ours, f"{paper:.4f}", untrained_cell(alad, "features", metric), forests]
+
+
+def _own_cells(adbench):
+    """Cells of the mean over ADBench's tables; the paper has none."""
+    if adbench is None:
+        return ["", NOT_RUN, "", "", ""]
+    means = {name: f"{mean} ± {spread}" for name, mean, spread in adbench_means(adbench)}
+    seeds = plural(len({run["seed"] for run in adbench["runs"]}), "seed")
+    ours, untrained, forest = (
+        means.get(name, "") for name in ("combined", "untrained, combined", "IF")
+    )
+    return [seeds, ours, "", untrained, forest]
