@@ -13,5 +13,5 @@ ENTRY = IsolationForestEntry(
     x_shape=(121,),
     reported={"precision": 0.9216, "recall": 0.9373, "f1": 0.9294},
     reported_in="Table II, ten runs",
-    notes=("The paper's F1 within the spread over seeds.",),
+    notes=("F1 agrees with the paper's within the spread over seeds.",),
 )

@@ -1,7 +1,7 @@
-"""RESULTS.md: the runs in `results/`, beside the paper's numbers and the untrained network's.
+"""RESULTS.md: the runs in `results/`, with the paper's numbers and the untrained networks'.
 
-Image sets have one task a normal class, compared by AUROC. README's table is a few rows of the
-same, rendered from the same JSONs.
+Image sets have one task per normal class, compared by AUROC. README's table is a summary, rendered
+from the same JSONs.
 """
 
 from pathlib import Path
@@ -47,9 +47,9 @@ MIN_ROWS = 100  # classes with fewer test rows are left out of the counts by cla
 HEADER = [
     "# Results",
     "",
-    "Rendered by `alad report` from the JSON files in `results/`, one a training run; do not "
-    "edit by hand. Values are means over seeds ± the sample standard deviation; the split is "
-    "the same in every run. Differences are ours minus the paper's.",
+    "Rendered by `alad report` from the JSON files in `results/`, one per training run; do not "
+    "edit by hand. Values are means over seeds ± the sample standard deviation. All runs use the "
+    "same split. Differences are this project's result minus the paper's.",
     "",
 ]
 
@@ -119,8 +119,8 @@ def _table_section(entry, variant, frame, results):
         f"{plural(len(runs), 'seed')} ({', '.join(str(run['seed']) for run in runs)}); "
         f"{steps}{protocol['train_rows']:,} training rows, "
         f"{protocol['train_anomalies']:,} of them anomalous; {protocol['test_rows']:,} test rows, "
-        f"{protocol['test_anomaly_rate']:.2%} anomalous; {protocol['threshold_rule']} are called "
-        f"anomalous. Training took {_wall_time(runs)} a seed "
+        f"{protocol['test_anomaly_rate']:.2%} anomalous. Flagged: {protocol['threshold_rule']}. "
+        f"Training took {_wall_time(runs)} per seed "
         f"({_machines(runs)}; other runs may have shared the machine).",
         "",
         *_flagged_section(entry, read_flagged(results, entry.name, variant)),
@@ -156,8 +156,8 @@ def _flagged_section(entry, seeds):
             [first["label"], f"{first['train_rows']:,}", f"{first['test_rows']:,}", *shares]
         )
     return [
-        f"Test rows called anomalous, by class (classes of at least {MIN_ROWS} test rows; means "
-        f"over {plural(len(seeds), 'seed')}):",
+        f"Share of test rows flagged, by class (classes of at least {MIN_ROWS} test rows; means over "
+        f"{plural(len(seeds), 'seed')}):",
         "",
         *markdown_table(["class", "training rows", "test rows", *entry.score_names], rows),
         "",
@@ -172,16 +172,16 @@ def _image_section(entry, variant, frame, results):
     trained_for = " to ".join(map(str, dict.fromkeys([epochs[0], epochs[-1]])))
     return [
         *_heading(entry, variant),
-        "AUROC, one task a normal class:",
+        "AUROC, with each class in turn as the normal one:",
         "",
         *markdown_table(list(table), table.itertuples(index=False)),
         "",
         f"The paper's mean over all classes is {_reported_means(entry)} ({entry.reported_in})"
         + (f"; {entry.reported_by_class_in}." if entry.reported_by_class else ".")
-        + (f" Not run yet: {', '.join(missing)}; so no mean is given here." if missing else ""),
+        + (f" Not run yet: {', '.join(missing)}, hence no mean here." if missing else ""),
         (f"{trained_for} epochs; weights kept: {_kept_epochs(runs)}. " if epochs[-1] else "")
         + f"Protocol: {_protocol(runs[0])}. Training "
-        f"took {_wall_time(runs)} a class and seed ({_machines(runs)}; other runs may have "
+        f"took {_wall_time(runs)} per class and seed ({_machines(runs)}; other runs may have "
         "shared the machine).",
         "",
         *_stopping_section(entry, frame, results),
@@ -195,7 +195,7 @@ def _class_table(entry, frame, names):
     table = aurocs.agg(spread_of).unstack()[list(entry.score_names)]
     precisions = by_class["run"].agg(lambda runs: ", ".join(sorted(set(map(_precision, runs)))))
     if set(precisions) != {"float32"}:
-        table.insert(0, "products in", precisions)
+        table.insert(0, "precision", precisions)
     table.insert(0, "seeds", by_class["seed"].nunique().map(str))
     table.insert(0, "normal class", [names[number] for number in table.index])
     if all(run["untrained"] for run in runs_in(frame)):
@@ -203,7 +203,7 @@ def _class_table(entry, frame, names):
         table[f"{entry.score}, untrained"] = untrained["auroc"].agg(spread_of)
     for title, values in (
         ("paper", entry.reported_by_class),
-        ("reproduced elsewhere", entry.reported_elsewhere_by_class),
+        ("independent reproduction", entry.reported_elsewhere_by_class),
     ):
         if values:
             table[title] = [f"{values[number]:.2f}" for number in table.index]
@@ -215,7 +215,7 @@ def _class_table(entry, frame, names):
 
 
 def _stopping_section(entry, frame, results):
-    """Where the paper's patience would have stopped the runs that trained on."""
+    """The epochs at which the paper's patience would have stopped the runs that went on."""
     names, stops = class_names(entry.dataset), []
     for number, variant in sorted(set(zip(frame["normal_class"], frame["variant"], strict=True))):
         for seed, history in read_histories(results, entry.name, variant).items():
@@ -224,13 +224,13 @@ def _stopping_section(entry, frame, results):
             scores = [logs["val_score"] for logs in history]
             best, stop = best_epoch(history), stop_epoch(history, entry.patience)
             stops.append(
-                f"{names[number]}, seed {seed}: {f'epoch {stop}' if stop else 'no epoch'} (score "
+                f"{names[number]}, seed {seed}: {f'epoch {stop}' if stop else 'none'} (score "
                 f"{scores[0]:.0f} after the first epoch, lowest {scores[best - 1]:.0f} at epoch "
-                f"{best}, {scores[-1]:.0f} at the last)"
+                f"{best}, {scores[-1]:.0f} after the last)"
             )
     if not stops:
         return []
-    rule = f"Where patience {entry.patience} on the validation rows' mean features score stops"
+    rule = f"Epoch at which a patience of {entry.patience} on the mean validation score would stop"
     return [f"{rule}: {'; '.join(stops)}.", ""]
 
 
@@ -242,14 +242,14 @@ def _reported_means(entry):
 def _kept_epochs(runs):
     rules = sorted({run["config"].get("stopping", "fixed") for run in runs})
     epochs = sorted({run["config"]["kept_epoch"] for run in runs})
-    return f"those of epoch {', '.join(map(str, epochs))} (stopping rule: {', '.join(rules)})"
+    return f"epoch {', '.join(map(str, epochs))} (stopping rule: {', '.join(rules)})"
 
 
 def _protocol(run):
     rows = run["protocol"]
     return (
         f"{rows['train_rows']:,} training and {rows['validation_rows']:,} validation images of the "
-        f"normal class, {rows['test_rows']:,} test images of all classes"
+        f"normal class; {rows['test_rows']:,} test images of all classes"
     )
 
 
@@ -271,7 +271,7 @@ def _machines(runs):
         hardware, precision = run["hardware"], _precision(run)
         place = ", ".join(hardware["gpus"]) or hardware["processor"]
         if precision != "float32":
-            place += f" with products in {precision}"
+            place += f" with {precision} products"
         used.setdefault(place, set()).update([] if hardware["gpus"] else [hardware["cores"]])
     counts = {k: " or ".join(plural(n, "core") for n in sorted(v)) for k, v in used.items()}
     return "; ".join(", ".join(filter(None, [counts[k], k])) for k in sorted(used))
