@@ -244,7 +244,7 @@ def test_an_out_that_holds_the_data_is_refused(orders, tmp_path):
     (tmp_path / "d2.partial").mkdir()
     (tmp_path / "d2.partial/mine.txt").write_text("mine")
     result = run("fit", inside, "--out", tmp_path / "d2")
-    assert "d2.partial is where training is kept" in str(result.exception)
+    assert "d2.partial is needed for checkpoints" in str(result.exception)
     assert inside.is_file() and (tmp_path / "d2.partial/mine.txt").is_file()
 
 
@@ -365,13 +365,13 @@ def test_scores_replace_nothing_but_scores(orders, fitted, tmp_path, name):
     before = _files(tmp_path)
     result = run("score", fitted[0], source, "--out", tmp_path / name)
     reason = (
-        "is the file to be scored" if name == "orders.csv" else "holds other things than scores"
+        "is the input file" if name == "orders.csv" else "is not a file of scores"
     )
     assert reason in str(result.exception)
     assert _files(tmp_path) == before
     result = run("score", fitted[0], source, "--out", tmp_path / name, "--overwrite")
     if name == "orders.csv":  # never the input
-        assert "is the file to be scored" in str(result.exception)
+        assert "is the input file" in str(result.exception)
         assert _files(tmp_path) == before
     else:
         assert result.exit_code == 0 and _files(tmp_path) != before

@@ -112,7 +112,7 @@ def test_interrupted_killed_and_resumed_ends_with_the_same_weights(
     uninterrupted, compiled_once, tmp_path
 ):
     code, text = interrupt(tmp_path, 5, signal.SIGINT, compiled_once)
-    assert code == 130 and "The same command with --resume goes on" in text
+    assert code == 130 and "Run the command again with --resume" in text
     code, _ = interrupt(tmp_path, 20, signal.SIGKILL, compiled_once, "--resume")
     assert code == -signal.SIGKILL
     run(train(tmp_path, "--resume"), env=compiled_once)
