@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS, PAGE = ROOT / "requirements.txt", ROOT / "docs/licences.md"
 HEAD = """# Licences
 
-This project is licensed under Apache-2.0. The table lists the packages in `requirements.txt` with the
-licences in their metadata. It is rendered by `make licences`; do not edit it by hand.
+This project is licensed under Apache-2.0. The table lists the packages in `requirements.txt` with
+the licences in their metadata. It is rendered by `make licences`; do not edit it by hand.
 """
 
 

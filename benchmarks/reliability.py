@@ -40,15 +40,15 @@ process. These must hold:
 - A score that is not finite is never called normal.
 - No command changes a file that it did not write.
 
-Anything else is a *finding*: another exception, a crash, or more than 10 seconds of processor time or
-a gibibyte of memory for one input.
+Anything else is a *finding*: another exception, a crash, or more than 10 seconds of processor time
+or a gibibyte of memory for one input.
 """
 # what these programs found, and what happens instead
 MENDED = (
     (
         "faults",
-        "An export over an earlier export was refused, because TensorFlow leaves an empty folder in "
-        "it.",
+        "An export over an earlier export was refused, because TensorFlow leaves an empty folder "
+        "in it.",
         "It is replaced.",
     ),
     (
@@ -125,8 +125,12 @@ def _fuzz(data):
     rows = [[name, *(f"{value:,}" for value in one.values())] for name, one in counts.items()]
     header = ["target", *next(iter(counts.values()))]
     tried, found = sum(one["tried"] for one in counts.values()), data["findings"]
-    kinds = f"{len(found)} kind{'' if len(found) == 1 else 's'} of finding" if found else "no findings"
-    summary = f"{tried:,} inputs were tried with seed {data['seed']} in {data['minutes']:g} minutes: "
+    kinds = (
+        f"{len(found)} kind{'' if len(found) == 1 else 's'} of finding" if found else "no findings"
+    )
+    summary = (
+        f"{tried:,} inputs were tried with seed {data['seed']} in {data['minutes']:g} minutes: "
+    )
     summary += f"{kinds}."
     open_ = [f"- {one['target']}: {one['kind']}" for one in found]
     table = markdown_table(header, rows)

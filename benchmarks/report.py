@@ -43,10 +43,10 @@ def _train_step(data):
         lines += [
             f"### {name}",
             "",
-            f"{found['gflop_per_step']:.4g} GFLOP of matrix products and convolutions per step. Run "
-            f"by themselves, they reach {median_range(limit, 1, 0)} GFLOP/s on this machine; the "
-            f"whole step reaches {median_range(found['share_of_limit'], 100, 0)} per cent of that "
-            "rate.",
+            f"{found['gflop_per_step']:.4g} GFLOP of matrix products and convolutions per step. "
+            f"Run by themselves, they reach {median_range(limit, 1, 0)} GFLOP/s on this machine; "
+            f"the whole step reaches {median_range(found['share_of_limit'], 100, 0)} per cent of "
+            "that rate.",
             "",
         ]
         rows = beside(found["seconds"], found["times_ours"])

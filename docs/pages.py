@@ -38,7 +38,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Fill in what is rendered from the zoo and the results; keep links out of docs/ in the site."""
+    """Fill in what is rendered from the zoo and the results; keep links in the site."""
     for mark, render in RENDERED.get(page.file.src_uri, ()):
         markdown = markdown.replace(mark, render())
     if "/" not in page.file.src_uri:

@@ -19,8 +19,8 @@ from alad_tf.experiments import RESULTS  # noqa: E402
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Adversarially Learned Anomaly Detection: fit, score, explain, export and serve detectors; "
-    "reproduce the paper.",
+    help="Adversarially Learned Anomaly Detection: fit, score, explain, export and serve "
+    "detectors; reproduce the paper.",
 )
 app.add_typer(detect.app)  # the commands for anyone's data
 app.add_typer(paper.app)  # the paper's tables and figures
@@ -56,7 +56,8 @@ def describe(entry: Entry):
 def train(
     entry: Entry,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of weights, noise, dropout and shuffling; default 0.")
+        int | None,
+        typer.Option(min=0, help="Seed of weights, noise, dropout and shuffling; default 0."),
     ] = None,
     seeds: Annotated[
         str | None, typer.Option(help="Several seeds, one process each: 0-9, or 0,1,7.")
@@ -74,7 +75,8 @@ def train(
     results: paper.Results = Path(RESULTS),
     data_dir: paper.DataDir = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue from the latest checkpoint in the run folder.")
+        bool,
+        typer.Option("--resume", help="Continue from the latest checkpoint in the run folder."),
     ] = False,
     contaminated: Annotated[
         bool, typer.Option("--contaminated", help="Keep the anomalies in the training rows.")
@@ -82,8 +84,12 @@ def train(
     swap_halves: Annotated[
         bool, typer.Option("--swap-halves", help="Tables: swap the training and test halves.")
     ] = False,
-    spectral_norm: Annotated[bool, typer.Option(help="With or without spectral normalisation (ablation).")] = True,
-    latent_discriminator: Annotated[bool, typer.Option(help="With or without D_zz (ablation).")] = True,
+    spectral_norm: Annotated[
+        bool, typer.Option(help="With or without spectral normalisation (ablation).")
+    ] = True,
+    latent_discriminator: Annotated[
+        bool, typer.Option(help="With or without D_zz (ablation).")
+    ] = True,
     scaling: Annotated[
         str | None, typer.Option(help="standard, minmax or none; default: as for this data set.")
     ] = None,
@@ -91,18 +97,20 @@ def train(
         str | None, typer.Option(help="Name or number of an image set's normal class.")
     ] = None,
     pair_axis: Annotated[
-        str | None, typer.Option(help="Axis on which D_xx concatenates two images: height or channels.")
+        str | None,
+        typer.Option(help="Axis on which D_xx concatenates two images: height or channels."),
     ] = None,
     stopping: Annotated[
         str | None,
         typer.Option(
-            help="fixed: train all epochs; last: stop when the validation score stops improving and "
-            "keep the last weights, as in the authors' code; best: the same, but restore the best "
-            "weights. Default: the entry's."
+            help="fixed: train all epochs; last: stop when the validation score stops improving "
+            "and keep the last weights, as in the authors' code; best: the same, but restore the "
+            "best weights. Default: the entry's."
         ),
     ] = None,
     patience: Annotated[
-        int | None, typer.Option(min=1, help="Epochs without a better validation score before training stops.")
+        int | None,
+        typer.Option(min=1, help="Epochs without a better validation score before training stops."),
     ] = None,
     precision: Annotated[
         str | None,
@@ -124,7 +132,9 @@ def train(
     """Train an entry by the paper's protocol. Writes a detector and a JSON of results."""
     seed, *others = _seeds(seed, seeds, jobs, out_dir)  # before imports that take seconds
     if others and strategy:
-        raise ValueError("--strategy distributes a single run; received it with several --seeds. Leave one out.")
+        raise ValueError(
+            "--strategy distributes a single run; received it with several --seeds. Leave one out."
+        )
     import zoo
     from alad_tf.experiments.settings import Settings
 
@@ -152,7 +162,9 @@ def train(
             options = (resume, checkpoint_every, err, strategy)
             _train_one(chosen, settings, out_dir, results, data_dir, *options)
     except KeyboardInterrupt:
-        err.print("Interrupted. Run the command again with --resume to continue from the last checkpoint.")
+        err.print(
+            "Interrupted. Run the command again with --resume to continue from the last checkpoint."
+        )
         raise typer.Exit(130) from None
 
 
@@ -163,9 +175,7 @@ def evaluate(
     by_label: Annotated[
         bool, typer.Option("--by-label", help="Also count the flagged rows of each class.")
     ] = False,
-    results: Annotated[
-        Path, typer.Option(help="Folder for the counts by class.")
-    ] = Path(RESULTS),
+    results: Annotated[Path, typer.Option(help="Folder for the counts by class.")] = Path(RESULTS),
 ):
     """Evaluate a run's saved detector on the test rows."""
     import zoo
@@ -198,14 +208,19 @@ def export(
         Path, typer.Argument(help="Folder to write to; the export is FOLDER/NAME/VERSION.")
     ],
     name: Annotated[
-        str | None, typer.Option(help="Name of the exported model; default: the entry's name, or detector.")
+        str | None,
+        typer.Option(help="Name of the exported model; default: the entry's name, or detector."),
     ] = None,
     version: Annotated[int, typer.Option(min=1, help="Version of the exported model.")] = 1,
     normal_class: Annotated[
         str | None, typer.Option(help="Name or number of an image entry's normal class.")
     ] = None,
     kind: Annotated[
-        str, typer.Option("--format", help="saved_model, onnx or tflite. onnx and tflite need the extras of these names.")
+        str,
+        typer.Option(
+            "--format",
+            help="saved_model, onnx or tflite. onnx and tflite need the extras of these names.",
+        ),
     ] = "saved_model",
 ):
     """Export a detector as a model that takes raw records and returns scores and verdicts."""
@@ -237,8 +252,9 @@ def demo(
     result = run_demo(zoo.entry("breast_cancer_alad"), out_dir, seed, err)
     rows = result["protocol"]
     out.print(
-        f"Wisconsin breast cancer: {rows['train']} benign training rows, {rows['validation']} benign "
-        f"rows for the threshold, {rows['test']} test rows of which {rows['anomalies']} are malignant.",
+        f"Wisconsin breast cancer: {rows['train']} benign training rows, {rows['validation']} "
+        f"benign rows for the threshold, {rows['test']} test rows of which {rows['anomalies']} "
+        "are malignant.",
         highlight=False,
     )
     out.print(metrics_table("model", result["metrics"]))
@@ -250,7 +266,9 @@ def _seeds(seed, seeds, jobs, out_dir):
     """The seeds that `alad train` is to train, from its options."""
     if seeds is None:
         if jobs is not None:
-            raise ValueError("--jobs is the number of --seeds that train at a time; received no --seeds.")
+            raise ValueError(
+                "--jobs is the number of --seeds that train at a time; received no --seeds."
+            )
         return [seed or 0]
     if seed is not None:
         raise ValueError(f"received --seed {seed} and --seeds {seeds}. Give one of them.")

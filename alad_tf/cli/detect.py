@@ -22,11 +22,16 @@ Source = Annotated[
     Path, typer.Argument(help="A .csv, .tsv, .parquet, .npy or .npz file, or a folder of images.")
 ]
 DetectorName = Annotated[
-    str, typer.Argument(help="A folder that `alad fit` or `alad train` wrote, or a pretrained zoo entry.")
+    str,
+    typer.Argument(
+        help="A folder that `alad fit` or `alad train` wrote, or a pretrained zoo entry."
+    ),
 ]
 FalseAlarms = Annotated[
     float | None,
-    typer.Option(help="Share of normal rows that may be flagged; default: 0.01, or more for few rows."),
+    typer.Option(
+        help="Share of normal rows that may be flagged; default: 0.01, or more for few rows."
+    ),
 ]
 Label = Annotated[
     str | None,
@@ -35,21 +40,21 @@ Label = Annotated[
     ),
 ]
 Exclude = Annotated[str | None, typer.Option(help="Columns to leave out, such as row ids: a,b,c.")]
-Size = Annotated[
-    str | None, typer.Option(help="Resize images to HEIGHTxWIDTH, such as 64x64.")
-]
+Size = Annotated[str | None, typer.Option(help="Resize images to HEIGHTxWIDTH, such as 64x64.")]
 Categorical = Annotated[
     str | None,
     typer.Option(help="Columns to treat as categories even if they look like numbers: a,b,c."),
 ]
 Sep = Annotated[
-    str | None, typer.Option(help="Separator of a CSV's columns, such as ; or tab; default: detected.")
+    str | None,
+    typer.Option(help="Separator of a CSV's columns, such as ; or tab; default: detected."),
 ]
 Decimal = Annotated[
     str | None, typer.Option(help="Decimal mark of a CSV, . or a comma; default: detected.")
 ]
 Encoding = Annotated[
-    str | None, typer.Option(help="Encoding of a CSV, such as cp1252; default: UTF-8, or by byte-order mark.")
+    str | None,
+    typer.Option(help="Encoding of a CSV, such as cp1252; default: UTF-8, or by byte-order mark."),
 ]
 Missing = Annotated[
     list[str] | None, typer.Option(help="A missing-value marker, such as ?; may be repeated.")
@@ -127,7 +132,9 @@ def fit(
 def tune(
     source: Source,
     folder: Annotated[Path, typer.Option("--out", help="Folder to write the detector to.")],
-    trials: Annotated[int, typer.Option(min=1, help="Number of trials, each the training of one network.")] = 20,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Number of trials, each the training of one network.")
+    ] = 20,
     false_alarms: FalseAlarms = None,
     label: Label = None,
     exclude: Exclude = None,
@@ -148,8 +155,8 @@ def tune(
 ):
     """Search for hyper-parameters without anomalies, then `fit` with the best.
 
-    Trials are ranked by how well they separate held-out rows from corrupted copies (AUROC). They are
-    kept in OUT.trials; if interrupted, run the same command again to continue.
+    Trials are ranked by how well they separate held-out rows from corrupted copies (AUROC). They
+    are kept in OUT.trials; if interrupted, run the same command again to continue.
     """
     from alad_tf.cli.tables import trials_table
     from alad_tf.cli.user_data import preprocessed_normal
@@ -216,7 +223,10 @@ def explain(
     source: Source,
     folder: Annotated[Path, typer.Option("--out", help="Folder for the figures.")],
     rows: Annotated[
-        str | None, typer.Option(help="Row numbers, from 0, such as 3,17; default: the rows with the highest scores.")
+        str | None,
+        typer.Option(
+            help="Row numbers, from 0, such as 3,17; default: the rows with the highest scores."
+        ),
     ] = None,
     count: Annotated[
         int, typer.Option("--top", min=1, help="Number of rows with the highest scores to explain.")
@@ -254,7 +264,10 @@ def explain(
 @app.command()
 def serve(
     detector: Annotated[
-        str, typer.Argument(help="An export (NAME/VERSION), a detector's folder, or a pretrained zoo entry.")
+        str,
+        typer.Argument(
+            help="An export (NAME/VERSION), a detector's folder, or a pretrained zoo entry."
+        ),
     ],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[

@@ -78,7 +78,9 @@ class UserData:
             origin |= {"size": list(rows.shape[1:3]), **images}
         rows = rows.drop(columns=left_out) if left_out else rows
         if not rows.shape[1]:
-            raise ValueError(f"{source} has no columns except {left_out}; expected at least one more.")
+            raise ValueError(
+                f"{source} has no columns except {left_out}; expected at least one more."
+            )
         return cls(source, ids, rows, labels, origin)
 
     @classmethod

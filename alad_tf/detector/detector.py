@@ -295,8 +295,8 @@ class Detector:
         if self._model is None:
             if self.training is None:
                 raise ValueError(
-                    "This detector holds a scorer and no training configuration, so that there is "
-                    "no model to go on with. Make it with Detector.from_model(preprocessor, model)."
+                    "This detector has a scorer but no model to train. Build it with "
+                    "Detector.from_model(preprocessor, model)."
                 )
             model = ALAD.from_config(self.training["model"])
             model.compile_from_config(self.training["compile"])

@@ -177,7 +177,7 @@ def require_both(is_anomaly):
     if is_anomaly.all() or not is_anomaly.any():
         raise ValueError(
             f"Labelled rows of both kinds are needed; received {is_anomaly.size} labels, "
-            f"{int(is_anomaly.sum())} of them anomalous. Of normal rows alone, pass no labels."
+            f"{int(is_anomaly.sum())} of them anomalous. If all rows are normal, pass no labels."
         )
 
 
@@ -203,7 +203,7 @@ def by_labels(scores, is_anomaly):
     scores, is_anomaly = _finite(scores), np.asarray(is_anomaly, bool)
     if scores.shape != is_anomaly.shape:
         raise ValueError(
-            f"One label a score is needed; received {len(scores)} scores and {is_anomaly.size} "
+            f"One label per score is needed; received {len(scores)} scores and {is_anomaly.size} "
             "labels."
         )
     require_both(is_anomaly)

@@ -156,8 +156,8 @@ def _flagged_section(entry, seeds):
             [first["label"], f"{first['train_rows']:,}", f"{first['test_rows']:,}", *shares]
         )
     return [
-        f"Share of test rows flagged, by class (classes of at least {MIN_ROWS} test rows; means over "
-        f"{plural(len(seeds), 'seed')}):",
+        f"Share of test rows flagged, by class (classes of at least {MIN_ROWS} test rows; means "
+        f"over {plural(len(seeds), 'seed')}):",
         "",
         *markdown_table(["class", "training rows", "test rows", *entry.score_names], rows),
         "",

@@ -74,14 +74,26 @@ ON_AUTHORS_ROWS = (
 AS_IN_THE_ZOO = (DEFAULT, *(f"class{number}" for number in range(CLASSES)))
 # the question, its entry, the variant to compare with, the other one, the metric
 QUESTIONS = (
-    ("Arrhythmia: anomalies in the training rows", "arrhythmia_alad", "default", "contaminated", "f1"),
+    (
+        "Arrhythmia: anomalies in the training rows",
+        "arrhythmia_alad",
+        "default",
+        "contaminated",
+        "f1",
+    ),
     ("Arrhythmia: raw features", "arrhythmia_alad", "default", "raw", "f1"),
     ("KDD99: number of epochs", "kdd99_alad", "default", "epochs25", "f1"),
     ("KDD99: raw features", "kdd99_alad", "default", "raw", "f1"),
     ("KDD99, no spectral norm: number of epochs", "kdd99_alad", "no_sn", "no_sn_epochs25", "f1"),
     ("KDD99, no spectral norm: raw features", "kdd99_alad", "no_sn", "no_sn_raw", "f1"),
     ("KDD99, raw features: which half trains", "kdd99_alad", "raw", AUTHORS_RUNS["default"], "f1"),
-    ("KDD99, raw, no spectral norm: which half", "kdd99_alad", "no_sn_raw", AUTHORS_RUNS["no_sn"], "f1"),
+    (
+        "KDD99, raw, no spectral norm: which half",
+        "kdd99_alad",
+        "no_sn_raw",
+        AUTHORS_RUNS["no_sn"],
+        "f1",
+    ),
     ("CIFAR-10, airplane: D_xx's axis", "cifar10_alad", "class0", "class0_channels", "auroc"),
     ("CIFAR-10, airplane: 100 epochs", "cifar10_alad", "class0", "class0_stop_fixed", "auroc"),
     ("CIFAR-10, automobile: 100 epochs", "cifar10_alad", "class1", "class1_stop_fixed", "auroc"),
@@ -141,7 +153,9 @@ def table_one(results=RESULTS):
         rows.append([DATASETS[dataset], *own, paper])
     head = ["data", "features", "rows", "train / validation / test"]
     head += ["anomalies in test", "paper: features; rows"]
-    return section("Table I: data sets", head, rows, "Image sets: with class 0 as the normal class.")
+    return section(
+        "Table I: data sets", head, rows, "Image sets: with class 0 as the normal class."
+    )
 
 
 def table_two(entries, frame):
@@ -199,8 +213,9 @@ def table_three(entries, frame):
             rows.append([DATASETS[dataset], label, *_mean_of(means), paper])
     head = ["data", "model", "AUROC", "classes", "seeds", "paper"]
     note = (
-        "Mean over the classes ± standard deviation between them, as in the paper. A mean over fewer "
-        "than ten classes cannot be compared with the paper's: classes differ far more than methods."
+        "Mean over the classes ± standard deviation between them, as in the paper. A mean over "
+        "fewer than ten classes cannot be compared with the paper's: classes differ far more than "
+        "methods."
     )
     return section("Table III: CIFAR-10 and SVHN, all methods", head, rows, note) if rows else []
 
@@ -237,8 +252,7 @@ def table_five(frame):
     note = (
         "DL is D_zz, SN spectral normalisation. In the authors' released code SN has no effect on "
         "tables (a flag that is not read), so their values with and without it differ by seed "
-        "only. "
-        + ON_AUTHORS_ROWS
+        "only. " + ON_AUTHORS_ROWS
     )
     title = "Table V: ablations on KDD99 and Arrhythmia"
     return _of_tables(title, "model", frame, ABLATED, TABLE_FIVE, note)
@@ -246,15 +260,16 @@ def table_five(frame):
 
 def table_six(frame):
     """Table VI: ablations on images, AUROC, mean of the classes."""
-    return _of_classes("Table VI: ablations on CIFAR-10 and SVHN", "model", frame, ABLATED, TABLE_SIX)
+    return _of_classes(
+        "Table VI: ablations on CIFAR-10 and SVHN", "model", frame, ABLATED, TABLE_SIX
+    )
 
 
 def table_seven(frame):
     """Table VII: the four scores on KDD99 and Arrhythmia."""
     note = (
         "All four scores of each run. `logits` has the sign of the authors' code, "
-        "-log D_xx(x, x'). "
-        + ON_AUTHORS_ROWS
+        "-log D_xx(x, x'). " + ON_AUTHORS_ROWS
     )
     title = "Table VII: scores on KDD99 and Arrhythmia"
     return _of_tables(title, "score", frame, SCORED, TABLE_SEVEN, note)
@@ -262,7 +277,9 @@ def table_seven(frame):
 
 def table_eight(frame):
     """Table VIII: the four scores on images, AUROC, mean of the classes."""
-    return _of_classes("Table VIII: scores on CIFAR-10 and SVHN", "score", frame, SCORED, TABLE_EIGHT)
+    return _of_classes(
+        "Table VIII: scores on CIFAR-10 and SVHN", "score", frame, SCORED, TABLE_EIGHT
+    )
 
 
 def _of_tables(title, what, frame, chosen, reported, note):

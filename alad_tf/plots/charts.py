@@ -27,7 +27,7 @@ def score_histogram(
     label="anomaly score",
     kinds=("normal", "anomalous"),
 ):
-    """Histograms of the scores of normal and anomalous samples, each in per cent, with the threshold.
+    """Histograms of the scores of normal and anomalous samples, in per cent, with the threshold.
 
     Args:
         scores: float array (N,).

@@ -228,7 +228,9 @@ def test_a_second_process_is_refused_while_one_writes(
     def score(x):
         calls.append(len(x))
         if len(calls) == moment:
-            with pytest.raises(BlockingIOError, match=f"Another process writes .*scores{suffix}"):
+            with pytest.raises(
+                BlockingIOError, match=f"Another process is writing .*scores{suffix}"
+            ):
                 write_scores(detector, source, path, batch=100)
         return right(x)
 

@@ -123,7 +123,10 @@ def test_image_sets_are_reported_by_class(tmp_path):
     text = render(ENTRIES, tmp_path)
     assert "mean of the classes" not in text and "Not run yet: airplane, automobile" in text
     assert "weights kept: epoch 100 (stopping rule: fixed)" in text
-    assert "(1 core or 2 cores, P; other runs may" in text and "| seeds | precision | features" not in text
+    assert (
+        "(1 core or 2 cores, P; other runs may" in text
+        and "| seeds | precision | features" not in text
+    )
     rounded = image_run(0, 0, 0.5)
     rounded["config"]["precision"] = "bfloat16"
     write_result(tmp_path, rounded)
