@@ -1,5 +1,7 @@
 """The pages build without a warning, hold what they promise, and the README's table is current."""
 
+import functools
+import os
 import pkgutil
 import re
 import subprocess
@@ -13,6 +15,7 @@ from pages import RESULTS_PAGES, results_pages
 from test_public_api import public_names
 
 import zoo
+from alad_tf import ALADDetector
 from alad_tf.experiments.report import BEGIN, END, IMAGE_ROWS, TABLE_ROWS, with_results
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,6 +115,35 @@ def test_the_readmes_links_are_to_files_that_exist():
     links = [link for link in re.findall(r"\]\(([^)#]+)", told) if "://" not in link]
     assert len(links) > 20
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def readme_code():
+    """The first Python block of the README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.search(r"```python\n(.*?)```", text, flags=re.DOTALL)[1]
+
+
+def test_the_readmes_code_runs_in_a_fresh_folder(tmp_path, monkeypatch, capsys):
+    """With few steps; the slow test runs it as a reader does."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("alad_tf.ALADDetector", functools.partial(ALADDetector, steps=4))
+    names = {}
+    exec(readme_code(), names)
+    assert len(names["benign"]) == 357 and len(names["malignant"]) == 212
+    assert [path.name for path in tmp_path.iterdir()] == ["detector"]
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert len(readme_code().strip().splitlines()) <= 12
+
+
+@pytest.mark.slow
+@pytest.mark.xla
+def test_the_readmes_code_runs_as_it_stands(tmp_path):
+    command = [sys.executable, "-c", readme_code()]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found, false_alarms, reasons = done.stdout.splitlines()
+    assert float(found) > 0.5 > 0.2 > float(false_alarms) and "observed" in reasons
 
 
 def test_the_readmes_results_are_current():

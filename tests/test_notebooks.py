@@ -114,8 +114,9 @@ def test_the_first_cell_installs_a_wheel_beside_it_or_from_pypi(
     code, count = re.subn(r'%pip install --quiet "\{package\}"[^\n]*', "installed(package)", code)
     assert count == 1
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+    find_spec, installed = importlib.util.find_spec, []
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    installed = []
     for wheel in (None, "alad_tf-0.1.0-py3-none-any.whl"):
         if wheel:
             Path(wheel).touch()
@@ -123,7 +124,7 @@ def test_the_first_cell_installs_a_wheel_beside_it_or_from_pypi(
         assert installed[-1].startswith(wheel or "alad-tf")
         where = "from this folder" if wheel else "from PyPI"
         assert capsys.readouterr().out == f"Installing {installed[-1]} {where}\n"
-    monkeypatch.undo()
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
     exec(code, {"installed": installed.append})  # it is there, and nothing happens
     assert len(installed) == 2 and not capsys.readouterr().out
 

@@ -172,9 +172,9 @@ def _toy(source, path):
 
 def _toy_scores(source, path):
     """Samples and reconstructions, the score over the plane, and the scores with the threshold."""
-    if not source.is_file():
+    data = read_json(source) if source.is_file() else {}
+    if "grid_features" not in data:  # not run, or by an earlier version
         return None
-    data = read_json(source)
     names = ("x", "reconstruction", "features", "is_anomaly")
     x, reconstruction, features, odd = (np.array(data[name]) for name in names)
     figure = blank_figure((10, 3.6))
@@ -207,9 +207,9 @@ def _toy_scores(source, path):
 
 def _toy_training(source, path):
     """G's curve and the reconstructions, after some epochs of the training."""
-    if not source.is_file():
+    data = read_json(source) if source.is_file() else {}
+    if "snapshots" not in data:
         return None
-    data = read_json(source)
     x, odd = (np.array(data[name])[:: toy.EVERY] for name in ("x", "is_anomaly"))
     snapshots = data["snapshots"]
     columns = 3

@@ -256,7 +256,8 @@ def _statistics(name, entries, results, data_dir, console):
 
 
 def _toy(name, entries, results, data_dir, console):
-    if not (results / toy.PATH).is_file():
+    path = results / toy.PATH
+    if not path.is_file() or "snapshots" not in read_json(path):  # of an earlier version
         toy.run_toy(results)
 
 
