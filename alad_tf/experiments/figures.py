@@ -184,11 +184,21 @@ def _toy_scores(source, path):
         _moves(plane, x[mask], reconstruction[mask], color)
         style = dict(marker="x", color=color) if label == "anomalous" else dict(color=color)
         plane.scatter(*x[mask].T, s=14, label=f"{label} sample", **style)
-    plane.legend(fontsize=7, loc="lower right", framealpha=0.9)
+    plane.legend(
+        fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.08)
+    )
     side, low = np.array(data["grid"]), data["threshold"] / 10
     scores = np.log10(np.maximum(data["grid_features"], low)).reshape(len(side), len(side))
     drawn = heat.pcolormesh(side, side, scores, cmap="magma", rasterized=True)
-    heat.contour(side, side, scores, [np.log10(data["threshold"])], colors="white", linewidths=1)
+    heat.contour(
+        side,
+        side,
+        scores,
+        [np.log10(data["threshold"])],
+        colors="white",
+        linewidths=1,
+        linestyles="solid",
+    )
     heat.scatter(*x[~odd].T, s=2, color="#63b3ed")
     _axes_of_plane(heat, "anomaly score A(x); white: threshold")
     bar = figure.colorbar(drawn, ax=heat, shrink=0.8)
@@ -201,7 +211,10 @@ def _toy_scores(source, path):
     histogram.set(xscale="log", xlabel="anomaly score A(x)", ylabel="test samples")
     histogram.set_title("scores of test samples", fontsize=10)
     histogram.spines[["top", "right"]].set_visible(False)
-    histogram.legend(fontsize=7, frameon=False)
+    histogram.set_box_aspect(1)
+    histogram.set_ylim(top=1.25 * histogram.get_ylim()[1])  # room for the legend
+    histogram.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    histogram.legend(fontsize=8, frameon=False)
     return save_figure(figure, path)
 
 
