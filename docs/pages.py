@@ -43,7 +43,7 @@ def on_page_markdown(markdown, page, config, files):
         markdown = markdown.replace(mark, render())
     if "/" not in page.file.src_uri:
         markdown = markdown.replace("](../", "](")
-    return markdown
+    return markdown.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def _add(files, config, uri, content):
@@ -108,6 +108,7 @@ def _notebook(files, config, path):
         local = f"{path.stem}_{name}"
         _add(files, config, f"notebooks/{local}", content)
         text = text.replace(f"({name})", f"({local})")
+    text = re.sub(r"\n{4,}", "\n\n", text)  # between the outputs of a cell
     # the first line is the title
     title, _, rest = text.lstrip().partition("\n")
     note = f"*This page is `notebooks/{path.name}` with its stored outputs.*"
@@ -150,13 +151,26 @@ def _origin(measured):
     return f"\n\n`{measured['command']}`, {place}{peer}."
 
 
+METHODS = {  # columns of RESULTS.md, in words
+    "combined": "`ALADDetector` (combined score)",
+    "features": "ALAD, the paper's score",
+    "untrained, combined": "`ALADDetector`, untrained",
+    "untrained, features": "ALAD, the paper's score, untrained",
+    "5-NN, mean": "5 nearest neighbours, mean distance",
+    "5-NN, fifth": "5 nearest neighbours, fifth distance",
+    "IF": "Isolation Forest",
+    "OC-SVM": "one-class SVM",
+    "PyOD ALAD": "PyOD's ALAD",
+}
+
+
 def _adbench():
     """The means over the tables, from the benchmark's own JSON."""
     from alad_tf.experiments.tables import adbench_means
 
     measured = _measured("adbench")
     means = adbench_means(measured)
-    rows = [[name, f"{mean} ± {spread}"] for name, mean, spread in means]
+    rows = [[METHODS.get(name, name), f"{mean} ± {spread}"] for name, mean, spread in means]
     return "\n".join(markdown_table(["method", "mean AUROC"], rows)) + _origin(measured)
 
 

@@ -60,7 +60,7 @@ def test_the_pages_hold_what_is_rendered_into_them(site):
         assert name in text("zoo.html")
         assert "Intended use" in text(f"zoo/cards/{name}.html")
     assert "D_xx joins x and x" in text("deviations.html")
-    assert "5-NN, mean" in text("when_not.html")
+    assert "5 nearest neighbours, mean distance" in text("when_not.html")
     assert "--pair-axis" in text("api/cli.html")
     assert "by_false_alarms" in text("api/detectors.html")
     assert len(list((site / "notebooks").glob("*.html"))) == 6

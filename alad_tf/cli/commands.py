@@ -45,7 +45,10 @@ def list_entries():
 
 @app.command()
 def describe(entry: Entry):
-    """Show an entry: card, networks layer by layer, hyper-parameters, the paper's result."""
+    """Show an entry of the zoo.
+
+    Its card, networks layer by layer, hyper-parameters, and the paper's result.
+    """
     import zoo
 
     text = zoo.describe(entry)
@@ -129,7 +132,10 @@ def train(
         ),
     ] = None,
 ):
-    """Train an entry by the paper's protocol. Writes a detector and a JSON of results."""
+    """Train an entry by the paper's protocol.
+
+    Writes a detector and a JSON of results.
+    """
     seed, *others = _seeds(seed, seeds, jobs, out_dir)  # before imports that take seconds
     if others and strategy:
         raise ValueError(
@@ -177,7 +183,7 @@ def evaluate(
     ] = False,
     results: Annotated[Path, typer.Option(help="Folder for the counts by class.")] = Path(RESULTS),
 ):
-    """Evaluate a run's saved detector on the test rows."""
+    """Evaluate a saved run on the test rows."""
     import zoo
     from alad_tf.cli.tables import metrics_table
     from alad_tf.experiments.results import write_flagged
@@ -223,7 +229,10 @@ def export(
         ),
     ] = "saved_model",
 ):
-    """Export a detector as a model that takes raw records and returns scores and verdicts."""
+    """Export a detector as a model for serving.
+
+    The model takes raw records and returns scores and verdicts.
+    """
     import zoo
 
     if normal_class is not None and detector not in zoo.list() and Path(detector).is_dir():
@@ -244,7 +253,10 @@ def demo(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("runs/demo"),
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ):
-    """Train on a bundled table and compare with baselines, in about a minute."""
+    """Train on a bundled table, in a minute.
+
+    Compares ALAD with an untrained network and an Isolation Forest.
+    """
     import zoo
     from alad_tf.cli.demo import run_demo
     from alad_tf.cli.tables import metrics_table

@@ -113,7 +113,10 @@ def fit(
     new_gaps: NewGaps = "flag",
     keep_rows: KeepRows = "all",
 ):
-    """Fit a detector to a table or a folder of images, and report what is anomalous in it."""
+    """Fit a detector to a table or images.
+
+    Writes the detector, and a report on the most anomalous rows or images.
+    """
     options = {
         "contamination": "auto" if contamination is None else contamination,
         "false_alarms": false_alarms,
@@ -153,7 +156,9 @@ def tune(
     new_gaps: NewGaps = "flag",
     keep_rows: KeepRows = "all",
 ):
-    """Search for hyper-parameters without anomalies, then `fit` with the best.
+    """Search hyper-parameters, then fit.
+
+    The search needs no anomalies.
 
     Trials are ranked by how well they separate held-out rows from corrupted copies (AUROC). They
     are kept in OUT.trials; if interrupted, run the same command again to continue.
@@ -195,7 +200,9 @@ def score(
         bool, typer.Option("--overwrite", help="Replace OUT even if it is not a file of scores.")
     ] = False,
 ):
-    """Score every row: writes row, score, p_value and is_anomaly, in the order of the input.
+    """Score every row of a file or folder.
+
+    Writes row, score, p_value and is_anomaly, in the order of the input.
 
     Rows are streamed. If interrupted, run the same command again to continue.
     """
@@ -238,7 +245,10 @@ def explain(
     missing: Missing = None,
     skip_damaged: SkipDamaged = False,
 ):
-    """Explain scores: which columns or pixels contribute, as tables and figures."""
+    """Explain scores by columns or pixels.
+
+    Prints tables and draws figures.
+    """
     import zoo
     from alad_tf.cli.fit_report import draw_reasons
     from alad_tf.cli.tables import reasons_table
@@ -282,9 +292,9 @@ def serve(
     ] = 25,
     normal_class: NormalClass = None,
 ):
-    """Serve a detector on this machine, with TensorFlow Serving's REST and gRPC interfaces.
+    """Serve a detector on this machine.
 
-    For development and tests; for production, use TensorFlow Serving (docs/serving.md). Ctrl-C or
+    It has TensorFlow Serving's REST and gRPC interfaces. For development and tests; for production, use TensorFlow Serving (docs/serving.md). Ctrl-C or
     SIGTERM stops the server after open requests are answered.
     """
     import tempfile

@@ -45,7 +45,9 @@ def reproduce(
     path: Report = Path("RESULTS.md"),
     data_dir: DataDir = None,
 ):
-    """Run what the given tables and figures still need, then write the report.
+    """Reproduce tables and figures.
+
+    Runs what the given tables and figures still need, then writes the report.
 
     You can stop it at any time and run the same command again to continue. Runs whose data set is
     unavailable are skipped and listed; the command fails (exit code 1) only if nothing else is due.
@@ -86,7 +88,10 @@ def reproduce(
 
 @app.command()
 def report(results: Results = Path(RESULTS), path: Report = Path("RESULTS.md")):
-    """Render RESULTS.md, the figures, and the results in the README and on the cards."""
+    """Render the report from the results.
+
+    That is RESULTS.md, the figures, and the results in the README and on the cards.
+    """
     import zoo
 
     _report([zoo.entry(name) for name in zoo.list()], results, path)

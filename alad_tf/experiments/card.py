@@ -48,13 +48,13 @@ def _pretrained(entry):
     for variant in zoo.variants(entry.name):
         folder = HOME / "weights" / entry.name / variant
         if not folder.is_dir():
-            lines.append(f"Pretrained weights, {variant}: downloaded on first use.")
+            lines.append(f"- Pretrained weights, {variant}: downloaded on first use.")
             continue
         config, size = read_json(folder / CONFIG), (folder / WEIGHTS).stat().st_size
         run, rule = config["metadata"], config["threshold_rule"]
         values = run["metrics"][entry.score]
         lines.append(
-            f"Pretrained weights, {variant}: seed {run['seed']}, epoch "
+            f"- Pretrained weights, {variant}: seed {run['seed']}, epoch "
             f"{run['kept_epoch']}, {size / 1e6:.1f} MB, bundled. On the test rows: "
             f"{entry.score} AUROC {values['auroc']:.4f}, F1 {values['f1']:.4f}. Threshold: "
             f"{config['threshold']:.4g}; it {'' if rule.startswith('flags') else 'is '}{rule}."
