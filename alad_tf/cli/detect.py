@@ -294,8 +294,9 @@ def serve(
 ):
     """Serve a detector on this machine.
 
-    It has TensorFlow Serving's REST and gRPC interfaces. For development and tests; for production, use TensorFlow Serving (docs/serving.md). Ctrl-C or
-    SIGTERM stops the server after open requests are answered.
+    It has TensorFlow Serving's REST and gRPC interfaces. It is meant for development and tests; for
+    production, use TensorFlow Serving (docs/serving.md). Ctrl-C or SIGTERM stops the server after
+    open requests are answered.
     """
     import tempfile
 
