@@ -40,7 +40,7 @@ def list(dataset=None):  # noqa: A001 - reads as zoo.list()
 
 
 def entry(name):
-    """The entry of a name.
+    """An entry by its name.
 
     Args:
         name: str, one of `zoo.list()`.
@@ -65,7 +65,7 @@ find_entry = entry  # where a local variable is an entry
 
 @own_settings
 def load(name, weights="pretrained", normal_class=None, seed=0):
-    """A ready detector of an entry, or of a folder.
+    """Load a detector that is ready to use, by name or from a folder.
 
     Args:
         name: str, one of `zoo.list()`, or a folder that `zoo.save_preset`, `Detector.save` or

@@ -11,11 +11,11 @@ KEPT = 10_000  # held-out scores that are kept; a random part of more is as vali
 
 
 class Threshold(float):
-    """A score from which on samples are anomalous: a number that knows where it comes from.
+    """The score from which samples are flagged: a number, and the rule that set it.
 
     Args:
         value: float, rounded to float32, so that it compares the same in an exported graph.
-        rule: str, how it came about.
+        rule: str, how it was chosen.
         reference: float array (n,), scores of held-out normal rows in ascending order, which
             p-values are counted from; empty if there were none.
 
@@ -67,7 +67,7 @@ class Threshold(float):
         return ~(scores < np.float32(self))  # a NaN is less than nothing
 
     def p_values(self, scores):
-        """How likely a normal row scores so high or higher.
+        """The probability that a normal row scores at least as high.
 
         p = (1 + held-out scores that are at least as high) / (n + 1). For a normal row that is
         exchangeable with the held-out ones, P(p <= a) <= a for every a, whatever the score's
