@@ -25,7 +25,7 @@ def draw(path):
     _networks(axes)
     for place, game in enumerate(GAMES):
         _game(axes, 33 - 13 * place, *game)
-    axes.text(48, 43.5, "three discriminators tell real pairs from generated ones", weight="bold")
+    axes.text(44.4, 43.5, "three discriminators tell real pairs from generated ones", weight="bold")
     axes.text(2, 43.5, "encoder E and generator G", weight="bold")
     axes.text(
         2,
@@ -63,7 +63,7 @@ def _game(axes, y, name, real, fake, forces):
 def _pair(axes, x, y, text, kind):
     box = {"boxstyle": "round,pad=0.3", "facecolor": DATA, "edgecolor": EDGE, "linewidth": 0.8}
     axes.text(x + 3, y, f"({text})", ha="center", va="center", fontsize=9, bbox=box)
-    axes.text(x - 5.8, y, kind, ha="left", va="center", fontsize=8, color="#718096")
+    axes.text(x - 8.6, y, kind, ha="left", va="center", fontsize=8, color="#718096")
 
 
 def _box(axes, x, y, width, text, color, below):
