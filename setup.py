@@ -14,7 +14,7 @@ VERSION = next(
 setup(
     name="alad-tf",
     version=VERSION,
-    description="Adversarially Learned Anomaly Detection in Keras 3 and TensorFlow 2: detectors, a zoo",
+    description="Adversarially Learned Anomaly Detection in Keras 3 and TensorFlow 2: a model zoo",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

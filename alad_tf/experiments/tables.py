@@ -101,6 +101,12 @@ QUESTIONS = (
     ("CIFAR-10, cat: 100 epochs", "cifar10_alad", "class3", "class3_stop_fixed", "auroc"),
 )
 
+VARIANTS = (
+    "Variants are named by what they change: `contaminated` keeps anomalies in the training rows, "
+    "`raw` has raw features, `swapped` trains on the authors' half, `no_sn` has no spectral "
+    "normalisation, `epochs25` trains for 25 epochs, `stop_fixed` for all 100, and `channels` is "
+    "D_xx's axis. The first row of each question is the variant to compare with."
+)
 
 OWN_METHODS = {
     "combined": "ALADDetector, combined",
@@ -341,21 +347,24 @@ def open_questions(frame, results=RESULTS):
                 cells = [seeds, TITLES[metric], *scores]
             rows.append([question, label, *cells])
     head = ["question", "variant", "seeds", "metric", "features", "L1"]
-    lines = section("What the paper leaves open", head, rows)
+    lines = section("What the paper leaves open", head, rows, VARIANTS)
     measured = measured_by("batch_norm", results)
     return lines + (_batch_norm(measured) if measured else [])
 
 
 def _batch_norm(measured):
     auroc = pd.DataFrame.from_dict(measured["auroc"], orient="index")
-    rows = [[name, *(f"{value:.4f}" for value in row)] for name, *row in auroc.itertuples()]
+    rows = [
+        [name.replace("anew,", "recomputed,"), *(f"{value:.4f}" for value in row)]
+        for name, *row in auroc.itertuples()
+    ]
     note = (
         f"`python -m benchmarks.batch_norm`, {measured['entry']}, {measured['variant']}, seed "
         f"{measured['seed']}, AUROC. The scorer's weights are averages over steps, whereas batch "
         "norm's moving statistics come from the raw weights. The other rows recompute them with "
         f"the averaged weights on the {measured['train_rows']:,} training images."
     )
-    return [*markdown_table(["batch norm's statistics", *auroc], rows), "", note, ""]
+    return [*markdown_table(["batch norm statistics", *auroc], rows), "", note, ""]
 
 
 def own_data_sections(results=RESULTS):
