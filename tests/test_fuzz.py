@@ -251,7 +251,7 @@ def test_licences_are_what_packages_say():
 
 def test_vulnerabilities_are_told_and_an_absent_database_is_no_failure(monkeypatch, capsys):
     for found, code, words in (
-        (None, None, "cannot be reached"),
+        (None, None, "could not be reached"),
         ([], 0, "no known vulnerabilities"),
         (["a 1.0: X-1"], 1, "X-1"),
     ):

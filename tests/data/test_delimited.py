@@ -121,7 +121,7 @@ def test_quotes_are_recognised(tmp_path, content, cells):
         ("a,b\n1,2\n3,4,5\n", r"line 3: received 3 cells, expected 2"),
         ('a,b\n1,"x\ny"\n1,2,3\n', r"line 4: received 3 cells"),
         ("a,b\nrow1,1,2\nrow2,3,4\n", r"line 2: received 3 cells"),  # names of rows
-        ("a,b|c\n1,x|y\n2,x|y\n", r"',' or '\|' between the columns. Say which by --sep"),
+        ("a,b|c\n1,x|y\n2,x|y\n", r"',' or '\|' as the separator. Pass one with --sep"),
         ("a b\n1 2\n3 4\n", r"2 separated by ' '. Pass the separator"),
         ("a:b\n1:2\n3:4\n", r"2 separated by ':'. Pass the separator"),
         ("a^b^c\n1^2^3\n", r"3 separated by '\^'. Pass the separator"),
@@ -218,7 +218,7 @@ NUMBERS = [f"{n + 0.5}" for n in range(60)]
 )
 def test_a_cell_that_is_no_number_among_numbers_is_named(tmp_path, cells, reason):
     if reason is None:  # the comma is in quotes, as a comma must be
-        cells, reason = [f'"{cell}"' for cell in cells], "currencies"
+        cells, reason = [f'"{cell}"' for cell in cells], "currency"
     path = write(tmp_path, column(cells))
     with pytest.raises(ValueError, match=rf"column 'v'.*{reason}"):
         read_all(path)

@@ -38,7 +38,7 @@ def test_the_depth_of_the_fit_holds_afterwards(tmp_path):
     noted = []
     Image.fromarray(np.full((4, 4), 5000, "uint16")).save(tmp_path / "a.png")
     assert read_all(tmp_path, channels=1, depth=12, note=noted.append)[1].max() == 255
-    assert "1 brighter than 12 bits" in noted[-1]
+    assert "1 clipped to 12 bits" in noted[-1]
 
 
 UPRIGHT = {
