@@ -57,7 +57,10 @@ def results_pages(report):
     """
     head, *sections = re.split(r"^(?=## )", report, flags=re.MULTILINE)
     introduction = head.partition("\n")[2].strip()
-    parts = {uri: [f"{WIDE}# {title}\n"] for uri, title in RESULTS_PAGES.items()}
+    parts = {
+        uri: [f"{WIDE if uri in WIDE_PAGES else ''}# {title}"]
+        for uri, title in RESULTS_PAGES.items()
+    }
     pages = list(parts)
     parts[pages[0]] += [introduction, RESULTS_LINKS]
     for section in sections:
@@ -76,6 +79,7 @@ RESULTS_PAGES = {
     "results_images.md": "Runs on CIFAR-10 and SVHN",
     "results_breast_cancer.md": "Runs on the demo's data",
 }
+WIDE_PAGES = ("RESULTS.md", "results_other.md", "results_images.md")
 RESULTS_OF = (  # a section's title, and its page
     (r"Table ", "RESULTS.md"),
     (r"Figures", "results_figures.md"),

@@ -392,7 +392,10 @@ def test_deep_pictures_are_scored_as_they_were_fitted(tmp_path):
     assert "bad.png cannot be read as an image" in str(run(*words).exception)
     result = run(*words, "--skip-damaged")
     assert result.exit_code == 0, result.output
-    assert "left out 1 unreadable images" in result.output and "scaled from 12 bits to 8" in result.output
+    assert (
+        "left out 1 unreadable images" in result.output
+        and "scaled from 12 bits to 8" in result.output
+    )
     detector = Detector.load(tmp_path / "d")
     assert detector.metadata["input"]["depth"] == 12
     result = run("score", tmp_path / "d", tmp_path / "new", "--out", tmp_path / "s.csv")
