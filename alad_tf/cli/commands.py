@@ -251,7 +251,7 @@ def export(
 @app.command()
 def demo(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("runs/demo"),
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, noise and shuffling.")] = 0,
 ):
     """Train on a bundled table, in a minute.
 

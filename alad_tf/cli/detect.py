@@ -70,7 +70,7 @@ NormalClass = Annotated[
 NewGaps = Annotated[
     str,
     typer.Option(
-        help="Later missing values in columns that have none here: flag the row, or refuse it."
+        help="Missing values, later, in columns that have none here: flag (the row) or refuse."
     ),
 ]
 KeepRows = Annotated[
@@ -103,7 +103,7 @@ def fit(
         int | None,
         typer.Option(min=1, help="Training steps; chosen from the data's size by default."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, noise and shuffling.")] = 0,
     categorical: Categorical = None,
     sep: Sep = None,
     decimal: Decimal = None,
@@ -146,7 +146,7 @@ def tune(
         str, typer.Option(help="combined, features (the paper's), l1, l2 or logits.")
     ] = "combined",
     members: Annotated[int, typer.Option(min=1, help="Networks whose scores are averaged.")] = 3,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, noise and shuffling.")] = 0,
     categorical: Categorical = None,
     sep: Sep = None,
     decimal: Decimal = None,
