@@ -37,7 +37,7 @@ def render(folder=FOLDER):
 
 
 def _summary(folder):
-    """What most readers want to know, of KDD99's networks; nothing unless all of it was measured."""
+    """What most readers want to know, for KDD99; nothing unless all of it was measured."""
     try:
         step, scoring, latency = (
             read_json(folder / f"{name}.json")["entries"]["kdd99_alad"]
@@ -52,8 +52,8 @@ def _summary(folder):
         f"a training step takes {step['seconds']['ours, XLA']['median'] * 1e3:.1f} ms; PyOD's ALAD "
         f"takes {slower:.1f} times as long;",
         f"{scoring['rows_per_second']['ours']['median']:,.0f} rows are scored per second: "
-        f"{pyod:.1f} times as many as by PyOD's ALAD, {forest:.1f} times as many as by an Isolation "
-        "Forest;",
+        f"{pyod:.1f} times as many as by PyOD's ALAD, {forest:.1f} times as many as by an "
+        "Isolation Forest;",
         f"a request with one raw record takes {latency['1']['whole']['median'] * 1e3:.1f} ms.",
     ]
     head = "With the networks for KDD99, on a CPU:"
