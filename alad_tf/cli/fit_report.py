@@ -50,15 +50,15 @@ def write_fit_report(folder, detector, data, console=None):
     _histogram(folder / "score_histogram.png", detector, scores, data.is_anomaly)
     pictures = draw_reasons(folder, explanation, data, top)
     flagged = int(detector.threshold.flags(scores).sum())
-    share = flagged / len(scores)
+    share, kind = flagged / len(scores), "images" if images else "rows"
     lines = [
         f"# {_plain(data.source.name)}",
         "",
-        f"{len(scores):,} {'images' if images else 'rows'} of {_described(detector)}. "
+        f"{len(scores):,} {kind} of {_described(detector)}. "
         f"The threshold is a {detector.score} score of {detector.threshold.value:.4g}; it "
-        f"{detector.threshold_rule}. Of these "
-        f"{'images' if images else 'rows'}, {flagged:,} ({share:.2%}) are flagged. Most of them "
-        "were trained on, so they look slightly more normal to the detector than new ones will. "
+        f"{detector.threshold_rule}. Of these {kind}, {flagged:,} ({share:.2%}) are flagged. Most "
+        f"{kind} were used for training, so they look slightly more normal to the detector than "
+        "new ones will. "
         f"The detector and its exports contain {detector.scorer.contains}.",
         "",
         "![Histogram of the scores](score_histogram.png)",
