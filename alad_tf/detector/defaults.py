@@ -77,7 +77,7 @@ def rules_for(
         hidden, latent_dim, batch_size, steps: ints, or None for the rule.
         learning_rate: float, or None for the rule.
 
-    Source: ALAD, Tables IX to XIII, for the forms; the sizes were chosen on the ten sets of
+    Source: ALAD, Tables IX to XIII, for the forms; the sizes were chosen on ten sets of
     `benchmarks/adbench.py` together, never for one of them.
     """
     sizes = dict(hidden=hidden, latent_dim=latent_dim, batch_size=batch_size, steps=steps)
