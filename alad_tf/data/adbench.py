@@ -23,7 +23,8 @@ def load_adbench(name, data_dir=None):
     """A set as ADBench stores it: float64 (N, d), bool (N,), True for anomalies.
 
     `NUMBER_NAME.npz`, or `MVTec-AD_NAME.npz`, is looked for in `data_dir`, by default the folder
-    `adbench` in `ALAD_DATA_DIR`. Source: Han et al., "ADBench: Anomaly detection benchmark", NeurIPS 2022.
+    `adbench` in `ALAD_DATA_DIR`. Source: Han et al., "ADBench: Anomaly detection benchmark",
+    NeurIPS 2022.
     """
     folder = Path(data_dir or Path(os.environ.get("ALAD_DATA_DIR", ".")) / "adbench")
     found = sorted(folder.glob(f"*_{name}.npz"))
