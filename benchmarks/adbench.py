@@ -1,4 +1,4 @@
-"""Detectors on ten small tables, all with their defaults: ours, PyOD's ALAD, and the classics.
+"""Detectors on small tables and image embeddings, all with their defaults: ours and the classics.
 
     python -m benchmarks.adbench [--seeds 0,1,2] [--data-dir FOLDER] [--resume]
 
@@ -23,8 +23,8 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
-from alad_tf.data.adbench import SETS, load_adbench, split_adbench
-from alad_tf.detector.ensemble import Ensemble
+from alad_tf.data.adbench import EMBEDDINGS, SETS, load_adbench, split_adbench
+from alad_tf.detector.ensemble import BATCH, COMBINED, LEARNT, Ensemble
 from alad_tf.detector.estimator import ALADDetector
 from alad_tf.engine.files import write_json
 from alad_tf.model.scorer import Scorer
@@ -47,12 +47,15 @@ def ours(train, test, seed):
 
 
 def untrained(detector, train, test, seed):
-    """The scores of the same networks before training."""
+    """The scores of the same networks before training, and of all that needs no networks."""
     rules, preprocessor = detector.rules_, detector.detector_.preprocessor
     members = [Scorer.from_alad(rules.build(seed + k)) for k in range(detector.n_members)]
     scorer = Ensemble.of(members, preprocessor.transform(train), seed)
-    scores = scorer.scores(preprocessor.transform(test))
-    return {f"untrained, {name}": value for name, value in scores.items()}
+    x = preprocessor.transform(test)
+    scores = {f"untrained, {name}": value for name, value in scorer.scores(x).items()}
+    scorer.weights_of = {k: 0.0 if k in LEARNT else v for k, v in scorer.weights_of.items()}
+    parts = [scorer(x[i : i + BATCH])[COMBINED].numpy() for i in range(0, len(x), BATCH)]
+    return scores | {"without networks": np.concatenate(parts)}
 
 
 def neighbours(train, test, seed):
@@ -119,6 +122,10 @@ def measure(name, seed, data_dir, peers):
     }
 
 
+def _mean(runs, method):
+    return float(np.mean([run["auroc"][method] for run in runs]))
+
+
 def main(
     seeds: Annotated[str, typer.Option(help="Seeds of split and training.")] = "0,1,2",
     sets: Annotated[str, typer.Option(help="Sets, separated by commas.")] = ",".join(SETS),
@@ -145,11 +152,11 @@ def main(
                 highlight=False,
             )
     methods = list(runs[0]["auroc"])
-    mean = {m: float(np.mean([run["auroc"][m] for run in runs])) for m in methods}
+    kinds = [[run for run in runs if (run["set"] in EMBEDDINGS) == kind] for kind in (False, True)]
     common.show(
         "Mean AUROC over sets and seeds",
-        ["method", "AUROC"],
-        [[m, f"{value:.4f}"] for m, value in sorted(mean.items(), key=lambda one: -one[1])],
+        ["method", "tables", "embeddings"],
+        [[m, *(f"{_mean(kind, m):.4f}" if kind else "" for kind in kinds)] for m in methods],
     )
     common.write("adbench", {"runs": runs}, ("pyod", "torch") if peers else ())
     PARTIAL.unlink()

@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from alad_tf.data.adbench import SETS, load_adbench, split_adbench
+from alad_tf.data.adbench import TABLES, load_adbench, split_adbench
 from alad_tf.detector.ensemble import Ensemble
 from alad_tf.detector.members import train_members
 from alad_tf.detector.tuning import ALADHyperModel, TuningData
@@ -82,7 +82,7 @@ def summary(trials, criterion, score):
 
 def main(
     trials: Annotated[int, typer.Option(min=3, help="Trials of a table.")] = 5,
-    sets: Annotated[str, typer.Option(help="Sets, separated by commas.")] = ",".join(SETS),
+    sets: Annotated[str, typer.Option(help="Sets, separated by commas.")] = ",".join(TABLES),
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of the .npz files; default ALAD_DATA_DIR/adbench.")
     ] = None,

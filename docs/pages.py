@@ -90,7 +90,7 @@ RESULTS_OF = (  # a section's title, and its page
     (r"", "results_other.md"),
 )
 RESULTS_LINKS = (
-    "Also: [the figures](results_figures.md), [what the paper leaves open, and ten tables of "
+    "Also: [the figures](results_figures.md), [what the paper leaves open, and data sets of "
     "ADBench](results_other.md), and each run with notes: [KDD99](results_kdd99.md), "
     "[Arrhythmia](results_arrhythmia.md), [CIFAR-10 and SVHN](results_images.md), "
     "[the demo](results_breast_cancer.md)."
@@ -159,6 +159,7 @@ METHODS = {  # columns of RESULTS.md, in words
     "combined": "`ALADDetector` (combined score)",
     "features": "ALAD, the paper's score",
     "untrained, combined": "`ALADDetector`, untrained",
+    "without networks": "`ALADDetector`, without networks",
     "untrained, features": "ALAD, the paper's score, untrained",
     "5-NN, mean": "5 nearest neighbours, mean distance",
     "5-NN, fifth": "5 nearest neighbours, fifth distance",
@@ -170,12 +171,18 @@ METHODS = {  # columns of RESULTS.md, in words
 
 def _adbench():
     """The means over the tables, from the benchmark's own JSON."""
+    from alad_tf.data.adbench import EMBEDDINGS, TABLES
     from alad_tf.experiments.tables import adbench_means
 
-    measured = _measured("adbench")
-    means = adbench_means(measured)
-    rows = [[METHODS.get(name, name), f"{mean} ± {spread}"] for name, mean, spread in means]
-    return "\n".join(markdown_table(["method", "mean AUROC"], rows)) + _origin(measured)
+    measured, head, columns = _measured("adbench"), ["method"], {}
+    for kind, sets in (("tables", TABLES), ("image embeddings", EMBEDDINGS)):
+        runs = [run for run in measured["runs"] if run["set"] in sets]
+        if runs:
+            head.append(f"{len({run['set'] for run in runs})} {kind}")
+            for name, mean, spread in adbench_means({"runs": runs}):
+                columns.setdefault(METHODS.get(name, name), []).append(f"{mean} ± {spread}")
+    rows = [[name, *means] for name, means in columns.items()]
+    return "\n".join(markdown_table(head, rows)) + _origin(measured)
 
 
 TIMED = {

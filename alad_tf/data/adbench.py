@@ -1,30 +1,30 @@
-"""Ten small tables of the ADBench benchmark, split into normal rows that train and the others."""
+"""Tables and image embeddings of the ADBench benchmark: normal rows that train, and the others."""
 
 import os
 from pathlib import Path
 
 import numpy as np
 
-SETS = (
-    "breastw",
-    "cardio",
-    "Ionosphere",
-    "mammography",
-    "pendigits",
-    "Pima",
-    "satimage-2",
-    "thyroid",
-    "vowels",
-    "WDBC",
+TABLES = (
+    "ALOI", "breastw", "cardio", "celeba", "cover", "donors", "Hepatitis", "Ionosphere",
+    "Lymphography", "mammography", "pendigits", "Pima", "satimage-2", "skin", "smtp", "thyroid",
+    "vertebral", "vowels", "WBC", "WDBC",
+)  # fmt: skip
+# eight categories of MVTec AD, embedded by ResNet-18: more columns than training rows
+EMBEDDINGS = tuple(
+    f"{name}_resnet18"
+    for name in ("bottle", "cable", "carpet", "hazelnut", "screw", "transistor", "wood", "zipper")
 )
+SETS = (*TABLES, *EMBEDDINGS)
 URL = "https://github.com/Minqi824/ADBench/tree/main/adbench/datasets/Classical"
 
 
 def load_adbench(name, data_dir=None):
     """A set as ADBench stores it: float64 (N, d), bool (N,), True for anomalies.
 
-    `NUMBER_NAME.npz` is looked for in `data_dir`, by default the folder `adbench` in
-    `ALAD_DATA_DIR`. Source: Han et al., "ADBench: Anomaly detection benchmark", NeurIPS 2022.
+    `NUMBER_NAME.npz`, or `MVTec-AD_NAME.npz`, is looked for in `data_dir`, by default the folder
+    `adbench` in `ALAD_DATA_DIR`. Source: Han et al., "ADBench: Anomaly detection benchmark",
+    NeurIPS 2022.
     """
     folder = Path(data_dir or Path(os.environ.get("ALAD_DATA_DIR", ".")) / "adbench")
     found = sorted(folder.glob(f"*_{name}.npz"))

@@ -8,7 +8,8 @@ from alad_tf.model.alad import ALAD
 from alad_tf.model.specs import conv, conv_transpose, dense, flatten, reshape
 
 BATCH, IMAGE_BATCH = 64, 32
-FEWEST_STEPS, MOST_STEPS, EPOCHS = 1000, 20_000, 20
+FEWEST_STEPS, MOST_STEPS, EPOCHS = 1000, 20_000, 20  # of images
+TABLE_STEPS, TABLE_EPOCHS, MOST_TABLE_STEPS = 300, 5, 2000  # measured: more does not help tables
 IMAGE_RATE = 2e-4  # the paper's for images
 TABLE_RATE = 1e-3  # the paper's 1e-5 is for tens of thousands of steps
 EMA_DECAY = 0.99  # the paper's 0.999 remembers as many steps as the shortest training has
@@ -65,8 +66,9 @@ def rules_for(
     - Networks of images: convolutions of 4 x 4 that halve the sides while both are even and at
       least 8, at most four times, with `hidden` filters (32), then twice as many, and so on.
     - `batch_size`: 64 for tables, 32 for images; of fewer rows, the greatest power of two.
-    - `steps`: as many as 20 epochs have, between 1,000 and 20,000. Training always ends after them:
-      no rule of stopping looks at scores.
+    - `steps`: tables: as many as 5 epochs have, between 300 and 2,000; images: as many as 20 epochs
+      have, between 1,000 and 20,000. Training always ends after them: no rule of stopping looks at
+      scores.
     - `learning_rate`: tables: 1e-3; images: 2e-4. Averaged weights decay by 0.99.
 
     Args:
@@ -75,7 +77,7 @@ def rules_for(
         hidden, latent_dim, batch_size, steps: ints, or None for the rule.
         learning_rate: float, or None for the rule.
 
-    Source: ALAD, Tables IX to XIII, for the forms; the sizes were chosen on the ten sets of
+    Source: ALAD, Tables IX to XIII, for the forms; the sizes were chosen on ten sets of
     `benchmarks/adbench.py` together, never for one of them.
     """
     sizes = dict(hidden=hidden, latent_dim=latent_dim, batch_size=batch_size, steps=steps)
@@ -88,7 +90,9 @@ def rules_for(
     if batch_size > rows:
         raise ValueError(f"batch_size is {batch_size}, but only {rows} rows train. Lower it.")
     if steps is None:
-        steps = min(max(EPOCHS * rows // batch_size, FEWEST_STEPS), MOST_STEPS)
+        steps = _between(FEWEST_STEPS, EPOCHS * rows // batch_size, MOST_STEPS)
+        if not image:
+            steps = _between(TABLE_STEPS, TABLE_EPOCHS * rows // batch_size, MOST_TABLE_STEPS)
     if image:
         latent_dim = latent_dim or 64
         networks = image_networks(x_shape, latent_dim, hidden or FILTERS)
@@ -98,6 +102,10 @@ def rules_for(
         networks = table_networks(width, latent_dim, hidden or (128 if width <= 256 else 256))
     learning_rate = learning_rate or (IMAGE_RATE if image else TABLE_RATE)
     return Rules(networks, tuple(x_shape), latent_dim, batch_size, steps, learning_rate)
+
+
+def _between(least, value, most):
+    return min(max(value, least), most)
 
 
 def table_networks(width, latent_dim, hidden):

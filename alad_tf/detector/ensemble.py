@@ -7,25 +7,60 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from alad_tf.detector import spaces
 from alad_tf.model.layers import PACKAGE
 from alad_tf.model.scorer import Scorer, ScoringModel
 from alad_tf.model.scores import SCORES, anomaly_scores
 
-K = 5  # neighbours; ADBench's and PyOD's default
+K = 5  # neighbours of images, and of detectors of earlier versions
 COMBINED = "combined"
 MOST_ROWS, FEWEST_ROWS, MOST_NUMBERS = 4096, 256, 2**23  # of the kept rows
 KEEPS = ("rows", "centroids", "none")
 CENTROIDS, OF_CENTROID = 256, 5  # at most so many; of so many training rows at least, each
 BATCH = 512
 LOWEST = -3.0  # one distance that is tiny beside all others must not vouch for a sample
+MOST_RELATED = 512  # columns, of which a matrix of all pairs is kept
+LEARNT = ("l2", "E(x)", "f_xx(x, x)")
+NEARNESS = ("x", "normal scores", "relations", "ranks")  # which need kept rows
+_LITTLE = dict.fromkeys(LEARNT, 1 / 30)
+# how "combined" weighs its distances: see `Ensemble`
+EARLIER = {**dict.fromkeys((*LEARNT, "mean"), 1 / 8), "x": 1 / 2}
+TABLES = {"x": 0.4, "normal scores": 0.2, "relations": 0.2, "tails": 0.1, **_LITTLE}
+MANY_COLUMNS = {"x": 0.5, "normal scores": 0.3, "tails": 0.1, **_LITTLE}
+WIDE = {"x": 0.3, "ranks": 0.6, **_LITTLE}
+WITHOUT_ROWS = {"mean": 0.3, "relations": 0.3, "tails": 0.3, "l2": 0.1}
+WIDE_WITHOUT_ROWS = {"mean": 0.5, "tails": 0.4, "l2": 0.1}
+IMAGES = dict.fromkeys(LEARNT, 1 / 3)
+NEIGHBOURS, LOCAL = 3, 0.2  # of tables
 
 
-def capacity(rows):
-    """How many places hold so many kept rows: a power of two, or `rows` if there are at most `K`.
+def combination_for(x_shape, rows, keep="rows"):
+    """How "combined" is made for samples of a shape, so many of which train: a JSON-able dict.
+
+    Keys: "weights", "neighbours", and "local", the share of the neighbours' own distances that is
+    taken off.
+    """
+    if len(x_shape) > 1:
+        weights = IMAGES if keep != "none" else {"l2": 1.0}
+        return {"weights": weights, "neighbours": K, "local": 0.0}
+    columns = x_shape[0]
+    wide = columns > rows
+    if keep == "none":
+        weights = WIDE_WITHOUT_ROWS if wide or columns > MOST_RELATED else WITHOUT_ROWS
+    elif wide:
+        weights = WIDE
+    else:
+        weights = TABLES if columns <= MOST_RELATED else MANY_COLUMNS
+    # the distances between centres say nothing of those between rows
+    return {"weights": weights, "neighbours": NEIGHBOURS, "local": LOCAL * (keep == "rows")}
+
+
+def capacity(rows, neighbours=K):
+    """How many places hold so many kept rows: a power of two, or `rows` if all are neighbours.
 
     Ensembles of one capacity share their programs.
     """
-    return rows if rows <= K else 1 << (rows - 1).bit_length()
+    return rows if rows <= neighbours else 1 << (rows - 1).bit_length()
 
 
 def center_of(reference, count=None):
@@ -34,20 +69,22 @@ def center_of(reference, count=None):
     return tf.reduce_sum(reference, 0) / tf.cast(count, tf.float32)
 
 
-def nearest(x, reference, count=None, skip_self=False):
-    """Mean Euclidean distance of rows to their `K` nearest reference rows.
+def nearest(x, reference, count=None, skip_self=False, k=K, own=None):
+    """Mean Euclidean distance of rows to their `k` nearest reference rows.
 
     Args:
         x: float32 tensor (B, d).
         reference: float32 tensor (R, d).
-        count: int32 scalar, how many of the reference rows there are: more than `K`, and zeros
+        count: int32 scalar, how many of the reference rows there are: more than `k`, and zeros
             after them; default all R.
         skip_self: bool, leave the nearest one out: rows of the reference themselves then have the
             distance they would have had without being in it.
+        k: int.
+        own: float32 tensor (R,), of the reference rows; or None.
 
     Returns:
-        float32 tensor (B,); of fewer than `K` reference rows, the mean distance to all; 0 if none
-        is left.
+        float32 tensor (B,); of fewer than `k` reference rows, the mean distance to all; 0 if none
+        is left. With `own`, a pair: the distances, and the neighbours' mean of `own`.
 
     Source: Ramaswamy, Rastogi and Shim, SIGMOD 2000; Angiulli and Pizzuti, PKDD 2002, for the mean.
     """
@@ -59,11 +96,12 @@ def nearest(x, reference, count=None, skip_self=False):
     if count is not None:
         squares = tf.where(tf.range(rows) < count, squares, np.inf)
     first = 1 if skip_self and rows > 1 else 0
-    found = tf.math.top_k(-squares, min(K + first, rows)).indices[:, first:]
+    found = tf.math.top_k(-squares, min(k + first, rows)).indices[:, first:]
     # what was found is measured anew, exactly: small differences of large squares are noise
     away = x[:, None] - tf.gather(reference, found)  # (B, K, d)
     # a root has no gradient at 0
-    return tf.reduce_mean(tf.sqrt(tf.reduce_sum(tf.square(away), -1) + 1e-12), -1)
+    distance = tf.reduce_mean(tf.sqrt(tf.reduce_sum(tf.square(away), -1) + 1e-12), -1)
+    return distance if own is None else (distance, tf.reduce_mean(tf.gather(own, found), -1))
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -74,20 +112,28 @@ class Ensemble(ScoringModel):
     and "logits" are the means of what the members' D_xx give for it: with one member, the paper's
     scores. "combined" is a weighted mean of standardised log-distances,
 
-        t(s) = max((log(s + floor) - center) / spread, -3),
+        t(s) = max((log(s + floor) - a log(s' + floor) - center) / spread, -3),
 
-    with center and spread over the training rows (a row is not its own neighbour there). Half of
-    the weight has, for tables, the mean distance to the 5 nearest training rows in x, which takes
-    no training and is hard to beat on small tables. The other half is shared by the distance of x
-    from the training rows' mean, ||x - x'||_2, and the mean distances to the 5 nearest training
-    rows in the members' codes E(x) and features f_xx(x, x); for images the last three have all of
-    the weight. A typical normal row has 0; one unit is about a standard deviation.
+    with center and spread over the training rows (a row is not its own neighbour there). A typical
+    normal row has 0; one unit is about a standard deviation. For nearness, s is the mean distance
+    to the 3 nearest training rows, s' the mean of these rows' own such distances, and a = 0.2: rows
+    of a thin cluster may lie farther apart. For tables the distances and their weights are
+
+    - nearness in x, 0.4;
+    - nearness in the columns' normal scores (`alad_tf.detector.spaces`), 0.2;
+    - nearness in these scores, decorrelated, 0.2: what breaks a relation between columns is far;
+    - the columns' tail probabilities, 0.1;
+    - ||x - x'||_2, and nearness in the members' codes E(x) and features f_xx(x, x), 0.1 together.
+
+    Of more columns than rows, nearness in x has 0.3, nearness in ranks 0.6, and the last line 0.1.
+    For images the last line has all of the weight, with 5 neighbours and a = 0.
 
     Nearness needs training rows, and so up to 4,096 of them are part of the scorer, its files and
     its exports. `keep` says what is kept instead: "centroids", the centres of k-means clusters of
-    five rows at least (up to 256 clusters, one for twenty rows); or "none", only the rows' mean,
-    and "combined" has no nearness: half of the weight has ||x - x'||_2, half the distance from that
-    mean; for images the former has all of it.
+    five rows at least (up to 256 clusters, one for twenty rows), with a = 0; or "none", only the
+    rows' mean, and 16 quantiles of each column: then the distance from the mean, the same in
+    decorrelated normal scores, and the tails have 0.3 each, and ||x - x'||_2 has 0.1. For images it
+    has all.
 
     Args:
         scorer: dict, the members' `Scorer.architecture()`.
@@ -95,6 +141,7 @@ class Ensemble(ScoringModel):
         rows: int, training rows (or centres) that are kept for the distances.
         keep: "rows", "centroids" or "none".
         block: int, rows that are computed together; default as for `Scorer`.
+        combination: dict of `combination_for`; None for that of earlier versions.
 
     Raises:
         ValueError: from `scores`, samples of another shape or none at all.
@@ -122,7 +169,9 @@ class Ensemble(ScoringModel):
     explainable = True
     console = None
 
-    def __init__(self, scorer, members=1, rows=1, block=None, keep="rows", **kwargs):
+    def __init__(
+        self, scorer, members=1, rows=1, block=None, keep="rows", combination=None, **kwargs
+    ):
         super().__init__(**kwargs)
         if keep not in KEEPS:
             raise ValueError(f"keep is {keep!r}; expected one of {KEEPS}.")
@@ -137,8 +186,16 @@ class Ensemble(ScoringModel):
             "rows": int(rows),
             "block": self.block,
         } | ({} if keep == "rows" else {"keep": keep})  # as versions before had it
+        if combination is not None:
+            self._config["combination"] = copy.deepcopy(combination)
+        combination = combination or _earlier(self.x_shape, keep)
+        self.weights_of = dict(combination["weights"])
+        self.neighbours, self.local = int(combination["neighbours"]), float(combination["local"])
+        unknown = [n for n in self.weights_of if n not in (*LEARNT, *NEARNESS, "mean", "tails")]
+        if unknown or not 1 <= self.neighbours <= MOST_ROWS:
+            raise ValueError(f"received the combination {combination}; unknown {unknown}.")
         frozen = {"trainable": False, "initializer": "zeros"}
-        places = capacity(int(rows))  # the rows, then zeros: see `save_own_variables`
+        places = capacity(int(rows), self.neighbours)  # rows, then zeros: `save_own_variables`
         self.rows = self.add_weight(name="rows", shape=(places, *self.x_shape), **frozen)
         some = tf.zeros((1, *self.x_shape))
         self.codes = [
@@ -148,6 +205,7 @@ class Ensemble(ScoringModel):
             ]
             for member in self.members
         ]  # of the rows, for each member in E(x) and f_xx(x, x)
+        self._make_spaces(places, frozen)
         shape = (3, len(self.members), len(self.weights_of))
         self.calibration = self.add_weight(name="calibration", shape=shape, **frozen)
         self.count = self.add_weight(
@@ -159,16 +217,24 @@ class Ensemble(ScoringModel):
         )
         self.built = True
 
-    @property
-    def weights_of(self):
-        """The distances that "combined" is the mean of, with their weights: dict of floats."""
-        if self.keep == "none":
-            names = ("l2", "mean") if len(self.x_shape) == 1 else ("l2",)
-            return dict.fromkeys(names, 1 / len(names))
-        learnt = ("l2", "E(x)", "f_xx(x, x)")
-        if len(self.x_shape) > 1:  # pixels say little of nearness
-            return dict.fromkeys(learnt, 1 / 3)
-        return {**dict.fromkeys((*learnt, "mean"), 1 / 8), "x": 1 / 2}
+    def _make_spaces(self, places, frozen):
+        """Variables of what is measured in other spaces than x and the learnt ones."""
+        names, columns = self.weights_of, self.x_shape[-1]
+        self.knots = self.moments = self.related = self.own = None
+        if {"normal scores", "relations", "tails", "ranks"} & names.keys():
+            self.knots = self.add_weight(name="knots", shape=(2, columns, spaces.KNOTS), **frozen)
+            self.moments = self.add_weight(name="moments", shape=(3, columns), **frozen)
+        if "relations" in names:
+            self.related = self.add_weight(name="related", shape=(columns, columns), **frozen)
+        self._near = [n for n in NEARNESS if n in names] if self.keep != "none" else []
+        self.derived = {
+            name: self.add_weight(name="derived", shape=(places, columns), **frozen)
+            for name in self._near
+            if name != "x"
+        }  # the kept rows there
+        if self.local:
+            shape = (len(self._near), places)
+            self.own = self.add_weight(name="own", shape=shape, **frozen)  # their own distances
 
     @classmethod
     def of(cls, scorers, x, seed=0, keep="rows"):
@@ -190,7 +256,9 @@ class Ensemble(ScoringModel):
         architectures = [scorer.architecture() for scorer in scorers]
         if any(other != architectures[0] for other in architectures):
             raise ValueError("The members of an ensemble have one architecture; received several.")
-        width = x[0].size + sum(
+        combination = combination_for(x.shape[1:], len(x), keep)
+        derived = [name for name in combination["weights"] if name in NEARNESS]
+        width = x[0].size * max(len(derived), 1) + sum(
             int(np.prod(codes.shape[1:]))
             for scorer in scorers
             for codes in cls._spaces_of(scorer, tf.constant(x[:1]))
@@ -203,12 +271,26 @@ class Ensemble(ScoringModel):
             kept = centroids(x, seed)
         elif keep == "none":
             kept = x.mean(0, keepdims=True)
-        made = cls(architectures[0], len(scorers), len(kept), keep=keep)
+        made = cls(architectures[0], len(scorers), len(kept), keep=keep, combination=combination)
         for member, scorer in zip(made.members, scorers, strict=True):
             member.set_weights(scorer.get_weights())
         made.rows.assign(_filled(kept, made.rows.shape[0]))
+        made._fit_spaces(x)
         made.calibrate(None if keep == "rows" else x)
         return made
+
+    def _fit_spaces(self, x):
+        """Learn the spaces of a table from its training rows (N, d)."""
+        if self.knots is not None:
+            knots, moments = spaces.fit_knots(x)
+            self.knots.assign(knots)
+            self.moments.assign(moments)
+        if self.related is not None:
+            x = tf.constant(x, tf.float32)
+            scores = [
+                self._standardised(self._scores(x[i : i + BATCH])) for i in range(0, len(x), BATCH)
+            ]
+            self.related.assign(spaces.fit_relations(np.concatenate(scores)))
 
     def calibrate(self, x=None):
         """Learn the kept rows' codes, and floors, centers and spreads.
@@ -224,14 +306,20 @@ class Ensemble(ScoringModel):
             ]
             for variable, found in zip(codes, zip(*parts, strict=True), strict=True):
                 variable.assign(_filled(tf.concat(found, 0), variable.shape[0]))
+        self._derive()
         own, x = x is None, tf.constant(kept if x is None else x, tf.float32)
         found = []
         for i in range(0, len(x), BATCH):
             part = x[i : i + BATCH]
-            found.append(self._distances(part, self._reconstruct(part), skip_self=own).numpy())
-        values = np.concatenate(found, -1).astype("float64")  # (members, spaces, rows)
+            found.append(self._distances(part, self._reconstruct(part), own))
+        # (members, spaces, rows)
+        values, around = (
+            np.concatenate(parts, -1).astype("float64") for parts in zip(*found, strict=True)
+        )
         floor = 0.1 * np.median(values, -1) + 1e-6  # log(0) must not stand out
         logs = np.log(values + floor[..., None])
+        if self.local:
+            logs -= self._shares() * np.log(around + floor[..., None])
         spread = logs.std(-1)
         spread = np.where(spread < 1e-3, 1.0, spread)  # of rows that are all alike
         self.calibration.assign(np.stack([floor, logs.mean(-1), spread]))
@@ -267,9 +355,12 @@ class Ensemble(ScoringModel):
             logits = tf.split(logits, 2)[1]
             found.append(anomaly_scores(x, reconstruction, real, fake, logits))
         scores = {name: tf.add_n([one[name] for one in found]) / len(found) for name in SCORES}
-        distances = self._distances(x, reconstruction)
+        distances, around = self._distances(x, reconstruction)
         floor, center, spread = (part[..., None] for part in tf.unstack(self.calibration.value))
-        standardised = (tf.math.log(distances + floor) - center) / spread
+        logs = tf.math.log(distances + floor)
+        if self.local:
+            logs -= self._shares() * tf.math.log(around + floor)
+        standardised = (logs - center) / spread
         standardised = tf.maximum(standardised, LOWEST)
         weights = tf.constant(list(self.weights_of.values()))[:, None]
         return {**scores, COMBINED: tf.reduce_sum(weights * tf.reduce_mean(standardised, 0), 0)}
@@ -285,25 +376,83 @@ class Ensemble(ScoringModel):
         return tf.reshape(member.E(x), (-1, member.latent_dim)), features
 
     def _distances(self, x, reconstruction, skip_self=False):
-        """The distances that "combined" is made of: float32 tensor (members, spaces, B)."""
-        common = [_norm(x - reconstruction)]
-        if "mean" in self.weights_of:
-            common.append(_norm(x - center_of(self.rows.value, self.count.value)))
-        if "x" in self.weights_of:
-            common.append(self._nearest(x, self.rows, skip_self))
-        if self.keep == "none":
-            common = common[: len(self.weights_of)]
-            return tf.stack([tf.stack(common)] * len(self.members))
-        made = []
-        for member, codes in zip(self.members, self.codes, strict=True):
-            spaces = zip(self._spaces_of(member, x), codes, strict=True)
-            learnt = [self._nearest(ours, theirs, skip_self) for ours, theirs in spaces]
-            made.append(tf.stack([common[0], *learnt, *common[1:]]))
-        return tf.stack(made)
+        """The distances that "combined" is made of, and those that the neighbours have themselves.
 
-    def _nearest(self, x, reference, skip_self):
-        padded = reference.shape[0] > K
-        return nearest(x, reference.value, self.count.value if padded else None, skip_self)
+        Returns:
+            two float32 tensors (members, spaces, B); the second is 1 where it does not count.
+        """
+        found = {"l2": _norm(x - reconstruction)}
+        around = {}
+        if "mean" in self.weights_of:
+            found["mean"] = _norm(x - center_of(self.rows.value, self.count.value))
+        views = self._views(x)
+        if "tails" in self.weights_of:
+            found["tails"] = spaces.tails(views["scores"])
+        if self.keep == "none" and "relations" in views:
+            found["relations"] = _norm(views["relations"])
+        for number, name in enumerate(self._near):
+            if self.local:
+                own = self.own.value[number]
+                found[name], around[name] = self._nearest(
+                    views[name], self._kept_in(name), skip_self, own
+                )
+            else:
+                found[name] = self._nearest(views[name], self._kept_in(name), skip_self)
+        members = []
+        for member, codes in zip(self.members, self.codes, strict=True):
+            if "E(x)" in self.weights_of:
+                learnt = zip(LEARNT[1:], self._spaces_of(member, x), codes, strict=True)
+                found |= {n: self._nearest(ours, theirs, skip_self) for n, ours, theirs in learnt}
+            members.append(tf.stack([found[name] for name in self.weights_of]))
+        ones = tf.ones_like(found["l2"])
+        around = tf.stack([around.get(name, ones) for name in self.weights_of])
+        return tf.stack(members), tf.stack([around] * len(members))
+
+    def _views(self, x):
+        """Samples in the spaces that do not come from training: dict of tensors."""
+        views, names = {"x": x}, self.weights_of
+        if self.knots is not None:
+            views["scores"] = self._scores(x)
+        if "normal scores" in names or "relations" in names:
+            views["normal scores"] = self._standardised(views["scores"])
+        if "relations" in names:
+            views["relations"] = tf.matmul(views["normal scores"], self.related.value)
+        if "ranks" in names:
+            views["ranks"] = spaces.ranks(views["scores"])
+        return views
+
+    def _scores(self, x):
+        return spaces.normal_scores(x, self.knots.value, self.moments.value[0])
+
+    def _standardised(self, scores):
+        return (scores - self.moments.value[1]) / self.moments.value[2]
+
+    def _kept_in(self, name):
+        return self.rows if name == "x" else self.derived[name]
+
+    def _derive(self):
+        """The kept rows in the spaces that do not come from training, and their own distances."""
+        rows, places = self._config["rows"], self.rows.shape[0]
+        starts = range(0, rows, BATCH)
+        views = [self._views(self.rows.value[:rows][i : i + BATCH]) for i in starts]
+        for name, variable in self.derived.items():
+            variable.assign(_filled(tf.concat([view[name] for view in views], 0), places))
+        if self.local:
+            own = [
+                [self._nearest(view[name], self._kept_in(name), True) for view in views]
+                for name in self._near
+            ]
+            self.own.assign(tf.stack([_filled(tf.concat(parts, 0), places) for parts in own]))
+
+    def _shares(self):
+        """What share of the neighbours' own log-distances is taken off: float32 (spaces, 1)."""
+        shares = [self.local if name in self._near else 0.0 for name in self.weights_of]
+        return np.array(shares, "float32")[:, None]
+
+    def _nearest(self, x, reference, skip_self, own=None):
+        padded = reference.shape[0] > self.neighbours
+        count = self.count.value if padded else None
+        return nearest(x, reference.value, count, skip_self, self.neighbours, own)
 
     @property
     def contains(self):
@@ -313,7 +462,8 @@ class Ensemble(ScoringModel):
             return f"{rows:,} of the training rows"
         if self.keep == "centroids":
             return f"no training rows, but {rows:,} centres of clusters of them"
-        return "no training rows, but their mean"
+        more = "" if self.knots is None else f", and {spaces.KNOTS} quantiles of each column"
+        return f"no training rows, but their mean{more}"
 
     def program_key(self):
         """What the program of a scorer is kept under: ensembles of one architecture share it.
@@ -327,7 +477,9 @@ class Ensemble(ScoringModel):
     def _kept_variables(self):
         """The variables that files hold, and whether their first axis is the kept rows'."""
         codes = [variable for pair in self.codes for variable in pair]
-        return [(self.rows, True), *((v, True) for v in codes), (self.calibration, False)]
+        fixed = (self.calibration, self.knots, self.moments, self.related)
+        fixed = [(variable, False) for variable in fixed if variable is not None]
+        return [(self.rows, True), *((variable, True) for variable in codes), *fixed]
 
     def save_own_variables(self, store):
         """Keras's hook: files hold the kept rows alone, without what fills their places.
@@ -356,7 +508,16 @@ class Ensemble(ScoringModel):
             shape = (rows, *variable.shape[1:]) if of_rows else tuple(variable.shape)
             if value.shape != shape:
                 raise ValueError(f"{variable.path} has shape {shape}, received {value.shape}")
-            variable.assign(_filled(value, variable.shape[0]))
+            variable.assign(_filled(value, variable.shape[0]) if of_rows else value)
+        self._derive()  # files do not hold what follows from the rows
+
+
+def _earlier(x_shape, keep):
+    """The combination of versions that kept none in their files."""
+    weights = EARLIER if len(x_shape) == 1 else IMAGES
+    if keep == "none":
+        weights = {"l2": 0.5, "mean": 0.5} if len(x_shape) == 1 else {"l2": 1.0}
+    return {"weights": weights, "neighbours": K, "local": 0.0}
 
 
 def centroids(x, seed=0):

@@ -39,8 +39,8 @@ GROUP, SCALE = 64, "_scale"
 EXACT_UP_TO = 20_000
 PACKED = 1100  # bytes that one byte of gzip may stand for: 1,032 by its format
 # Variables may hold so many times the numbers of their file, and some more: places of an ensemble
-# are a power of two
-SPARE, MORE = 4, 100_000
+# are a power of two, and hold the rows in four spaces of which files hold one
+SPARE, MORE = 12, 100_000
 
 
 def write_scorer(folder, scorer, dtype="float32", **about):

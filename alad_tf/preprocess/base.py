@@ -515,8 +515,10 @@ def likeliest(block: np.ndarray, known: list[str]) -> np.ndarray:
     return np.array(known)[block.argmax(axis=1)]
 
 
-def one_hot(column: tf.Tensor, known, gap: str | None = None, news: float = 0.0) -> tf.Tensor:
-    """`(N,)` text as a float32 block `(N, len(known))`; an unknown value gives zeros.
+def one_hot(
+    column: tf.Tensor, known, gap: str | None = None, news: float = 0.0, unknown: float = 0.0
+) -> tf.Tensor:
+    """`(N,)` text as a float32 block `(N, len(known))`; an unknown value gives all `unknown`.
 
     Comparing needs no lookup table, which a SavedModel would have to initialise and which no
     `tf.function` could create. Empty text counts as the category `gap`; where that is none of the
@@ -527,6 +529,8 @@ def one_hot(column: tf.Tensor, known, gap: str | None = None, news: float = 0.0)
     if gap in known:
         same = same | (tf.equal(column, "") & tf.constant([[value == gap for value in known]]))
     block = tf.cast(same, tf.float32)
+    if unknown:
+        block = tf.where(tf.reduce_any(same, axis=1, keepdims=True), block, np.float32(unknown))
     if gap is None or gap in known:
         return block
     missing = tf.equal(column, "") | tf.equal(column, gap)

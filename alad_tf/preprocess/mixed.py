@@ -22,6 +22,7 @@ from alad_tf.preprocess.columns import (
 from alad_tf.preprocess.containers import read_table
 
 NEW_GAPS = ("flag", "refuse")  # what is done with a gap in a column that had none
+NEW_CATEGORIES = 1 / 200  # of normal rows may hold a category that is new, for it to be news
 
 
 @keras.saving.register_keras_serializable(package="alad_tf")
@@ -37,7 +38,10 @@ class MixedPreprocessor(ScalingPreprocessor):
     training rows gets an indicator, 1 where there is one. A gap in a column that had none is news,
     in numbers as in text: it counts as a value as far off as can be, or, by `missing`, is refused.
     Categories become one-hot blocks of their most frequent `MOST_CATEGORIES` values; a gap is a
-    value of its own (so is empty text), and an unknown value gives zeros. Columns that never vary
+    value of its own (so is empty text). An unknown value is news as well, if the column is closed:
+    it has no more values than that in the training rows, and at most `NEW_CATEGORIES` of these rows
+    hold a value that no other row has, which estimates how often normal rows will hold a new one
+    (Good and Turing). In other columns it gives zeros. Columns that never vary
     give 0; a later value c' instead of the constant c gives (c' - c) / max(1, |c|).
 
     Args:
@@ -48,6 +52,8 @@ class MixedPreprocessor(ScalingPreprocessor):
         gaps: list of bool `(n,)`, which of them have an indicator, likewise.
         shift, scale: `(n,)`, likewise.
         missing: "flag" or "refuse": what a gap is in a column that had none in the training rows.
+        closed: list of str, the categorical columns in which an unknown value is news, from a
+            state.
         **kwargs: `name` of the layer.
 
     Raises:
@@ -75,6 +81,7 @@ class MixedPreprocessor(ScalingPreprocessor):
         shift=None,
         scale=None,
         missing="flag",
+        closed=(),
         **kwargs,
     ):
         super().__init__(scaling, shift, scale, **kwargs)
@@ -85,6 +92,7 @@ class MixedPreprocessor(ScalingPreprocessor):
         self.vocabularies = {k: list(v) for k, v in (vocabularies or {}).items()}
         self.fill = np.asarray([] if fill is None else fill, np.float64)
         self.gaps = np.asarray([] if gaps is None else gaps, bool)
+        self.closed = list(closed)
 
     @property
     def numeric(self) -> list[str]:
@@ -134,7 +142,7 @@ class MixedPreprocessor(ScalingPreprocessor):
             x: `(N, d)` array or list of rows, NaN or None for gaps; or with names: a DataFrame of
                 pandas or Polars, a dict of `(N,)` columns, a list of dicts, a structured array.
             gaps_from: None, or more rows as in x, of the same columns, such as those that are held
-                out of training: columns with gaps there count as columns with gaps, too.
+                out of training: gaps and categories that are there are not news.
 
         Returns:
             The layer itself.
@@ -148,15 +156,22 @@ class MixedPreprocessor(ScalingPreprocessor):
             raise RuntimeError("this MixedPreprocessor is fitted; make a new one for a new table.")
         columns = learn_columns(x)
         self.names = list(columns)
-        more = set() if gaps_from is None else with_gaps(learn_columns(gaps_from))
+        others = {} if gaps_from is None else learn_columns(gaps_from)
+        more = with_gaps(others)
         numbers = {name: c for name, c in columns.items() if not is_categorical(c)}
         for name, column in columns.items():
             if name not in numbers:
                 values = pd.Series(as_categories(column, name))
                 most = list(values.value_counts().index)
+                if name in others:
+                    values = pd.Series(as_categories(others[name], name))
+                    most += [value for value in values.unique() if value not in set(most)]
                 if MISSING in most or name in more:  # gaps that were seen are not news, if rare
                     most = [MISSING, *(value for value in most if value != MISSING)]
                 self.vocabularies[name] = sorted(most[:MOST_CATEGORIES])
+                once = (values.value_counts() == 1).sum()
+                if len(most) <= MOST_CATEGORIES and once <= NEW_CATEGORIES * len(values):
+                    self.closed.append(name)
         block = side_by_side(numbers, len(next(iter(columns.values()))))
         missing = np.isnan(block)
         self.gaps = missing.any(axis=0) | np.array([name in more for name in numbers], bool)
@@ -229,8 +244,9 @@ class MixedPreprocessor(ScalingPreprocessor):
         texts = inputs["categories"]
         if not isinstance(texts, (list, tuple)):
             texts = tf.unstack(texts, len(self.vocabularies), axis=1)
-        for column, known in zip(texts, self.vocabularies.values(), strict=True):
-            blocks.append(one_hot(column, known, MISSING, news))  # in requests "" is a gap
+        for column, (name, known) in zip(texts, self.vocabularies.items(), strict=True):
+            unknown = FAR if name in self.closed else 0.0
+            blocks.append(one_hot(column, known, MISSING, news, unknown))  # in requests "" is a gap
         return tf.concat(blocks, axis=1)  # (N, output_dim)
 
     def _own_config(self) -> dict:
@@ -240,6 +256,7 @@ class MixedPreprocessor(ScalingPreprocessor):
             "fill": self.fill.tolist(),
             "gaps": self.gaps.tolist(),
             "missing": self.missing,
+            "closed": self.closed,
             **super()._own_config(),
         }
 

@@ -3,11 +3,16 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.stats import norm
+from sklearn.covariance import LedoitWolf
+from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 from tiny import tiny_data, tiny_image_model, tiny_model
 
-from alad_tf.detector.ensemble import COMBINED, Ensemble
+from alad_tf.detector.defaults import rules_for
+from alad_tf.detector.ensemble import COMBINED, NEARNESS, Ensemble
 from alad_tf.detector.members import train_members
+from alad_tf.detector.spaces import KNOTS
 from alad_tf.model.scorer import Scorer
 from alad_tf.model.scores import SCORES
 
@@ -37,38 +42,107 @@ def test_one_member_has_the_papers_scores(members, x, other):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-6)
 
 
-def _nearest(model, rows):
-    return model.kneighbors(rows)[0].mean(1) if rows is not None else model.kneighbors()[0].mean(1)
+def normal_scores(x, rows):
+    """Columns' normal scores by SciPy: at mid-ranks, linear between, with their slope outside."""
+    found = []
+    for column in range(x.shape[1]):
+        values, times = np.unique(x[:, column], return_counts=True)
+        score = norm.ppf((np.cumsum(times) - times / 2) / len(x))
+        wanted = norm.cdf(np.linspace(score[0], score[-1], KNOTS))
+        picked = np.searchsorted((np.cumsum(times) - times / 2) / len(x), wanted)
+        picked = np.unique([0, *picked.clip(0, len(values) - 1), len(values) - 1])[-KNOTS:]
+        picked[0] = 0
+        given = rows[:, column]
+        outside = given - given.clip(values[0], values[-1])
+        inside = np.interp(given, values[picked], score[picked])
+        found.append(inside + outside / x[:, column].std())
+    return np.stack(found, 1)
 
 
-def _distances(member, x, rows):
-    """The distances of rows (None: of x itself, a row not its own neighbour)."""
+def _views(x, rows):
+    """Rows in the spaces that do not come from training."""
+    own, found = normal_scores(x, x), normal_scores(x, rows)
+    standard = (found - own.mean(0)) / own.std(0)
+    values, vectors = np.linalg.eigh(LedoitWolf().fit((own - own.mean(0)) / own.std(0)).covariance_)
+    return {
+        "x": rows,
+        "normal scores": standard,
+        "relations": standard @ (vectors / np.sqrt(values)),
+        "ranks": norm.cdf(found),
+        "tails": -np.log(2 * norm.sf(abs(found))).sum(1),
+    }
+
+
+def _terms(member, x, rows, k, local):
+    """By space the log-distances of rows (None: of x itself, a row not its own neighbour)."""
     given = x if rows is None else rows
-    spaces = [
-        lambda a: member.E(tf.constant(a)).numpy(),
-        lambda a: member.D_xx(tf.constant(a), tf.constant(a))[1].numpy(),
-        lambda a: a,
-    ]
-    found = [np.linalg.norm(given - member.reconstruct(given), axis=1)]
-    found.append(np.linalg.norm(given - x.mean(0), axis=1))
-    for space in spaces:
-        model = NearestNeighbors(n_neighbors=5).fit(space(x).astype("float64"))
-        found.append(_nearest(model, None if rows is None else space(rows).astype("float64")))
+    views, kept, found = _views(x, given), _views(x, x), {}
+    found["tails"] = views["tails"], None
+    found["l2"] = np.linalg.norm(given - member.reconstruct(given), axis=1), None
+    learnt = {
+        "E(x)": lambda a: member.E(tf.constant(a)).numpy(),
+        "f_xx(x, x)": lambda a: member.D_xx(tf.constant(a), tf.constant(a))[1].numpy(),
+    }
+    for name, space in learnt.items():
+        model = NearestNeighbors(n_neighbors=k).fit(space(x).astype("float64"))
+        wanted = None if rows is None else space(rows).astype("float64")
+        found[name] = model.kneighbors(wanted)[0].mean(1), None
+    for name in ("x", "normal scores", "relations", "ranks"):
+        model = NearestNeighbors(n_neighbors=k).fit(kept[name].astype("float64"))
+        own = model.kneighbors()[0].mean(1)
+        distance, near = model.kneighbors(None if rows is None else views[name].astype("float64"))
+        found[name] = distance.mean(1), own[near].mean(1) if local else None
     return found
 
 
-def test_the_combination_is_the_documented_one(members, x, other):
+@pytest.mark.parametrize("columns", [6, 40])
+def test_the_combination_is_the_documented_one(columns):
+    """For a table, and for one of more columns than rows."""
+    if columns == 6:
+        x, far = tiny_data(200), np.random.default_rng(9).normal(size=(40, 6)) * 3
+        model = tiny_model(0)
+        weights = {"x": 0.4, "normal scores": 0.2, "relations": 0.2, "tails": 0.1}
+    else:
+        x = np.random.default_rng(0).normal(size=(30, 40)).astype("f4")
+        far = np.random.default_rng(9).normal(size=(20, 40)) * 2
+        model = rules_for((40,), 30).build(0)
+        weights = {"x": 0.3, "ranks": 0.6}
+    weights |= dict.fromkeys(("l2", "E(x)", "f_xx(x, x)"), 1 / 30)
+    assert sum(weights.values()) == pytest.approx(1)
+    member, other = Scorer.from_alad(model), np.concatenate([x[:10] + 0.1, far]).astype("f4")
+    inside, outside = (_terms(member, x, rows, 3, local=True) for rows in (None, other))
     expected = 0
-    weights = (1 / 8, 1 / 8, 1 / 8, 1 / 8, 1 / 2)
-    inside, outside = _distances(members[0], x, None), _distances(members[0], x, other)
-    for weight, ours, theirs in zip(weights, inside, outside, strict=True):
+    for name, weight in weights.items():
+        (ours, beside), (theirs, around) = inside[name], outside[name]
         floor = 0.1 * np.median(ours) + 1e-6
-        logs = np.log(ours + floor)
-        standardised = (np.log(theirs + floor) - logs.mean()) / logs.std()
-        expected = expected + weight * np.maximum(standardised, -3)
-    found = Ensemble.of(members[:1], x).scores(other)[COMBINED]
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+        logs, new = np.log(ours + floor), np.log(theirs + floor)
+        if beside is not None:
+            logs, new = logs - 0.2 * np.log(beside + floor), new - 0.2 * np.log(around + floor)
+        expected = expected + weight * np.maximum((new - logs.mean()) / logs.std(), -3)
+    found = Ensemble.of([member], x).scores(other)[COMBINED]
+    np.testing.assert_allclose(found, expected, atol=0.02)  # Mills' ratio, within a hundredth
     assert found.std() > 0.5
+
+
+def test_a_broken_relation_is_far_off():
+    """A total that is not price times quantity, each of them as usual by itself."""
+    generator = np.random.default_rng(0)
+    price, count = generator.lognormal(3, 1, 900), generator.geometric(0.3, 900)
+    rows = np.stack([price, count, price * count], 1)
+    wrong = rows[800:].copy()
+    wrong[:, 2] *= generator.choice([0.5, 1.7], 100)
+    center, spread = rows[:800].mean(0), rows[:800].std(0)
+    x, normal, wrong = (
+        ((a - center) / spread).astype("f4") for a in (rows[:800], rows[800:], wrong)
+    )
+    ensemble = Ensemble.of([Scorer.from_alad(rules_for((3,), 800).build(0))], x)
+    scores = [ensemble.scores(a)[COMBINED] for a in (normal, wrong)]
+    labels = np.repeat([0, 1], 100)
+    found = roc_auc_score(labels, np.concatenate(scores))
+    near = NearestNeighbors(n_neighbors=5).fit(x)
+    plain = [near.kneighbors(a)[0].mean(1) for a in (normal, wrong)]
+    plain = roc_auc_score(labels, np.concatenate(plain))
+    assert found > 0.95 and found > plain + 0.1, (found, plain)
 
 
 def test_several_members_share_one_reconstruction(members, x, other):
@@ -161,11 +235,11 @@ def test_tables_of_other_lengths_share_a_program(members):
     rows = np.concatenate([tiny_data(9, seed=2) + 100, np.zeros((1, 6), "f4")])
     for count, ensemble in zip((300, 400), ensembles, strict=True):
         reference = tiny_data(count) + 100
-        found = ensemble._distances(tf.constant(rows), tf.constant(rows)).numpy()[0]
-        _, mean, *spaces = _distances(members[0], reference, rows)
-        wanted = [spaces[0], spaces[1], mean, spaces[2]]  # the first is ||x - x'||, 0 here
-        for ours, theirs in zip(found[1:], wanted, strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+        found, around = ensemble._distances(tf.constant(rows), tf.constant(rows))
+        found = dict(zip(ensemble.weights_of, found.numpy()[0], strict=True))
+        wanted = _terms(members[0], reference, rows, 3, local=True)
+        for name in ("E(x)", "f_xx(x, x)", *(n for n in NEARNESS if n in ensemble.weights_of)):
+            np.testing.assert_allclose(found[name], wanted[name][0], rtol=1e-3, err_msg=name)
         whole = ensemble.scores(reference)[COMBINED]
         np.testing.assert_array_equal(ensemble.scores(reference[5:6])[COMBINED], whole[5:6])
 
@@ -179,7 +253,9 @@ def test_files_hold_the_kept_rows_alone(members, tmp_path, rows):
     (path,) = tmp_path.iterdir()
     with h5py.File(path) as file:
         shapes = [file["vars"][str(index)].shape for index in range(len(file["vars"]))]
-    assert shapes == [(rows, 6), *[(rows, 3), (rows, 8)] * 2, (3, 2, 5)]
+    spaces = [(3, 2, 7), (2, 6, KNOTS), (3, 6), (6, 6)] if rows > 6 else [(3, 2, 5)]
+    spaces = spaces if rows > 6 else [*spaces, (2, 6, KNOTS), (3, 6)]
+    assert shapes == [(rows, 6), *[(rows, 3), (rows, 8)] * 2, *spaces]
     twin = Ensemble(**{**ensemble.architecture(), "rows": rows + 1})
     with pytest.raises(ValueError, match="does not hold the weights of this architecture"):
         twin.read_state(tmp_path)

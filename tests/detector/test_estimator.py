@@ -118,7 +118,9 @@ def test_an_export_has_scores_verdicts_and_p_values(table, tmp_path, unchecked):
         **{name: tf.constant(list(values)) for name, values in request.items()}
     )
     np.testing.assert_allclose(answer["score"], estimator.anomaly_score(some), atol=1e-4)
-    np.testing.assert_allclose(answer["p_value"], estimator.p_value(some), atol=1e-6)
+    # rows that were held out have reference scores themselves: a last bit is one of these
+    place = 1 / (len(estimator.detector_.reference) + 1)
+    np.testing.assert_allclose(answer["p_value"], estimator.p_value(some), atol=place + 1e-6)
     np.testing.assert_array_equal(answer["is_anomaly"], estimator.predict(some) == -1)
     assert answer["is_anomaly"][-1]
 

@@ -211,6 +211,51 @@ def test_a_gap_in_a_column_that_had_none_is_far_off_or_refused(column, gap):
     )
 
 
+@pytest.mark.parametrize("new", ["NL", "", None, "de", 7])
+def test_a_category_never_seen_is_far_off(new):
+    """Also where it is a gap; in all three containers, and as TensorFlow Lite computes it."""
+    table = pd.DataFrame({"country": ["DE", "FR"] * 20, "size": np.arange(40.0)})
+    layer = MixedPreprocessor().fit(table)
+    assert layer.closed == ["country"]
+    usual, odd = ({"country": ["FR", value], "size": [1.0, 1.0]} for value in ("DE", new))
+    assert np.abs(layer.transform(usual)).max() < 3
+    for records in (odd, pd.DataFrame(odd), pd.DataFrame(odd).to_dict("records")):
+        assert (layer.transform(records)[:, 1:] >= FAR).any(1).tolist() == [False, True]
+    inputs = layer.check(odd)
+    assert (layer.in_single_precision(inputs).numpy()[:, 1:] >= FAR).any(1).tolist() == [
+        False,
+        True,
+    ]
+    again = MixedPreprocessor.from_state(json.loads(json.dumps(layer.state())))
+    np.testing.assert_array_equal(again.transform(odd), layer.transform(odd))
+    before = {key: value for key, value in layer.state().items() if key != "closed"}
+    assert MixedPreprocessor.from_state(before).closed == []  # as earlier versions saved it
+
+
+@pytest.mark.parametrize(
+    ("values", "closed"),
+    [
+        (["a", "b"] * 200, True),
+        ([*["a", "b"] * 200, "once", "and", "again"], False),  # 3 in 403 rows had a new one
+        ([*["a", "b"] * 200, "once"], True),
+        ([f"user {i}" for i in range(65)] * 4, False),
+        ([f"user {i}" for i in range(64)] * 4, True),
+    ],
+)
+def test_new_categories_are_news_where_few_are_expected(values, closed):
+    table = {"kind": values, "size": np.arange(float(len(values)))}
+    layer = MixedPreprocessor().fit(table)
+    assert (layer.closed == ["kind"]) == closed
+    far = layer.transform({"kind": ["never seen"], "size": [1.0]})
+    assert (np.abs(far).max() >= FAR) == closed
+
+
+def test_categories_of_held_out_rows_are_known():
+    rows = {"kind": ["a", "b"] * 20}
+    layer = MixedPreprocessor().fit(rows, gaps_from={"kind": ["a", "b", "c", "c"] * 20})
+    assert layer.transform({"kind": ["c"]}).tolist() == [[0, 0, 1]]
+
+
 @pytest.mark.parametrize("column", ["n", "on", "kind"])
 def test_gaps_that_were_seen_when_fitting_are_no_news(column):
     gappy = WHOLE.astype(object)
