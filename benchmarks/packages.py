@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS, PAGE = ROOT / "requirements.txt", ROOT / "docs/licences.md"
 HEAD = """# Licences
 
-Rendered by `make licences` from what the packages of `requirements.txt` say of themselves; do not
-edit by hand. This project's own licence is Apache-2.0.
+This project is licensed under Apache-2.0. The table lists the packages in `requirements.txt` with
+the licences in their metadata. It is rendered by `make licences`; do not edit it by hand.
 """
 
 
@@ -57,7 +57,7 @@ def audit():
     except (ValueError, KeyError):
         return None
     return [
-        f"{one['name']} {one['version']}: {found['id']}, mended in {found['fix_versions']}"
+        f"{one['name']} {one['version']}: {found['id']}, fixed in {found['fix_versions']}"
         for one in packages
         for found in one.get("vulns", ())
     ]
@@ -72,7 +72,7 @@ def main(look_up: bool = typer.Option(False, "--audit")):
         return
     found = audit()
     if found is None:
-        print("pip-audit or its database cannot be reached; nothing was looked up.")
+        print("pip-audit or its database could not be reached; nothing was checked.")
         return
     print("\n".join(found or ["no known vulnerabilities"]))
     raise SystemExit(bool(found))

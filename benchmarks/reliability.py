@@ -1,4 +1,4 @@
-"""docs/reliability.md: what was tried to break the program, and what came of it.
+"""docs/reliability.md: how faults and random inputs were tested, and what was found.
 
 Rendered by `python -m benchmarks.report` from results/benchmarks/faults.json and fuzz.json.
 """
@@ -11,78 +11,85 @@ from benchmarks.common import origin
 
 HEAD = """# Reliability
 
-Rendered by `python -m benchmarks.report` from `results/benchmarks/`; do not edit by hand. Nothing
-that the program did not write may be lost, and no answer may be wrong without a word. Two programs
-try to make that happen.
+Two promises: no file is lost that the program did not write, and no answer is silently wrong. Two
+programs try to break them. This page is rendered by `python -m benchmarks.report` from
+`results/benchmarks/`; do not edit it by hand.
 """
 FAULTS = """## Faults
 
-`python -m benchmarks.faults` runs commands undisturbed, and again with a fault: killed (SIGKILL) or
-interrupted (Ctrl-C) at a random moment, on a disk that is full or read-only, twice at once with one
-output. Then it looks at what is there, and gives the command again, which must end as if nothing
-had happened. Of each fault the table counts how often
+`python -m benchmarks.faults` runs each command undisturbed, then with a fault: killed (SIGKILL) or
+interrupted (Ctrl-C) at a random moment, on a full or read-only disk, or twice at once with the same
+output. It then inspects the files and runs the command again, which must end as if nothing had
+happened. For each fault the table counts how often
 
 - it was *tried*;
-- something was *lost*: a file of somebody else, or the output from before;
-- the output was *damaged*, or the command ended well without having written it (*silent*);
-- the command ended in a *traceback* instead of one line that says what is wrong;
-- the command, given again, did *not complete*, or a temporary file was *left behind* after it.
+- something was *lost*: someone else's file, or the previous output;
+- the output was *damaged*, or the command reported success without having written it (*silent*);
+- the command ended in a *traceback* instead of a one-line error;
+- the command did *not complete* when run again, or a temporary file was *left behind*.
 """
 FUZZING = """## Fuzzing
 
-`make fuzz` draws inputs with [hypothesis](https://hypothesis.readthedocs.io) and tries them in
-process. An input must be *answered* or *refused* by a documented error; a file must give the same
-rows whether it is read at once, in pieces, or from its middle, and an error about a file must name
-it; a table that the csv module wrote must come back as it was; a damaged detector must not load;
-no score that is not finite may be called normal; no command may change a file that it did not
-write. Everything else is a *finding*: another exception, a dead process, more than 10 seconds of
-the processor's time or a gibibyte of memory for one input.
+`make fuzz` generates inputs with [hypothesis](https://hypothesis.readthedocs.io) and tries them in
+process. These must hold:
+
+- An input is *answered*, or *refused* with a documented error; an error about a file names it.
+- A file gives the same rows whether it is read at once, in pieces, or from its middle.
+- A table written by Python's csv module is read back unchanged.
+- A damaged detector does not load.
+- A score that is not finite is never called normal.
+- No command changes a file that it did not write.
+
+Anything else is a *finding*: another exception, a crash, or more than 10 seconds of processor time
+or a gibibyte of memory for one input.
 """
 # what these programs found, and what happens instead
 MENDED = (
     (
         "faults",
-        "An export onto an export was refused, because TensorFlow leaves an empty folder in it.",
+        "An export over an earlier export was refused, because TensorFlow leaves an empty folder "
+        "in it.",
         "It is replaced.",
     ),
     (
         "faults",
-        "An export onto a full disk ended in a traceback.",
-        "One line says that there is no space left.",
+        "An export to a full disk ended in a traceback.",
+        "A one-line error says that no space is left.",
     ),
     (
         "faults",
-        "An earlier version's folder on a mounted volume was refused after the work was done.",
+        "An earlier version's folder on a mounted volume was refused, but only after the work was "
+        "done.",
         "It is replaced, file by file.",
     ),
     (
         "faults",
-        "Of two `alad score` with one output, the first to end took the other's parts away; the "
-        "other could write an output without rows.",
-        "The second is refused while the first is at work.",
+        "When two `alad score` had the same output, the first to finish deleted the other's "
+        "batches, and the other could write an output without rows.",
+        "The second is refused while the first is running.",
     ),
     (
         "fuzzing",
-        "A saved detector whose config.json was edited, and its manifest too, ended in errors of "
-        "Python's own, or in an allocation without bound.",
-        "It is refused by the name of the file and the key.",
+        "Loading a detector whose config.json and manifest had been edited ended in internal "
+        "errors, or in an unbounded allocation.",
+        "It is refused, and the error names the file and the key.",
     ),
     (
         "fuzzing",
-        "A CSV with cells of nothing but blanks in a column of numbers ended in a TypeError.",
-        "Such cells are gaps.",
+        "A CSV with blank cells in a column of numbers ended in a TypeError.",
+        "Blank cells are missing values.",
     ),
     (
         "fuzzing",
-        "A CSV with broken quotes in its first line, a damaged ZIP archive and a damaged header "
-        "of an NPY ended in errors that did not name the file.",
-        "They are refused by name.",
+        "A CSV with unbalanced quotes in its first line, a damaged ZIP archive and an NPY with a "
+        "damaged header ended in errors that did not name the file.",
+        "The errors name the file.",
     ),
 )
 
 
 def render_reliability(folder):
-    """The page as Markdown; what has no JSON yet is said to be not measured.
+    """The page as Markdown; a part without a JSON is listed as not measured.
 
     Args:
         folder: str or Path of the benchmarks' JSONs.
@@ -98,8 +105,8 @@ def render_reliability(folder):
             data = read_json(path)
             lines = [*section(data), "", origin(data)]
         parts.append("\n".join([text, *lines, ""]))
-    found = markdown_table(["found by", "what happened", "what happens now"], MENDED)
-    parts.append("\n".join(["## What was found and mended", "", *found, ""]))
+    found = markdown_table(["found by", "before", "now"], MENDED)
+    parts.append("\n".join(["## Findings that were fixed", "", *found, ""]))
     return "\n".join(parts)
 
 
@@ -108,9 +115,9 @@ def _faults(data):
     tried = sum(row["tried"] for row in data["rows"])
     wrong = sum(row[key] for row in data["rows"] for key in header[3:])
     rows = [[str(row[key]) for key in header] for row in data["rows"]]
-    told = f"{tried:,} faults were tried, {data['kills']} kills of each command among them; "
-    told += f"{wrong or 'none'} of the things that must not happen happened."
-    return [told, "", *markdown_table(header, rows)]
+    summary = f"{tried:,} faults were tried, including {data['kills']} kills of each command; "
+    summary += f"{wrong or 'no'} violation{'' if wrong == 1 else 's'}."
+    return [summary, "", *markdown_table(header, rows)]
 
 
 def _fuzz(data):
@@ -118,7 +125,13 @@ def _fuzz(data):
     rows = [[name, *(f"{value:,}" for value in one.values())] for name, one in counts.items()]
     header = ["target", *next(iter(counts.values()))]
     tried, found = sum(one["tried"] for one in counts.values()), data["findings"]
-    told = f"{tried:,} inputs were tried with seed {data['seed']} in {data['minutes']:g} minutes; "
-    told += f"{len(found) or 'no'} kind{'' if len(found) == 1 else 's'} of finding."
+    kinds = (
+        f"{len(found)} kind{'' if len(found) == 1 else 's'} of finding" if found else "no findings"
+    )
+    summary = (
+        f"{tried:,} inputs were tried with seed {data['seed']} in {data['minutes']:g} minutes: "
+    )
+    summary += f"{kinds}."
     open_ = [f"- {one['target']}: {one['kind']}" for one in found]
-    return [told, "", *markdown_table(header, rows), *(["", "Open:", "", *open_] if found else [])]
+    table = markdown_table(header, rows)
+    return [summary, "", *table, *(["", "Open:", "", *open_] if found else [])]

@@ -11,13 +11,13 @@ FOLDER = Path("results/benchmarks")
 HEAD = """# Benchmarks
 
 Rendered by `python -m benchmarks.report` from `results/benchmarks/`; do not edit by hand. Times and
-ratios are medians (least to most) of measurements taken in turns in one run. The commands need the
-peers: `pip install -r requirements-bench.txt`.
+ratios are medians (minimum to maximum) of measurements that alternate within one run. The commands
+need the other libraries: `pip install -r requirements-bench.txt`.
 """
 
 
 def render(folder=FOLDER):
-    """The report as Markdown; what has no JSON yet is said to be not measured.
+    """The report as Markdown; a benchmark without a JSON is listed as not measured.
 
     Args:
         folder: str or Path of the benchmarks' JSONs.
@@ -25,15 +25,39 @@ def render(folder=FOLDER):
     Returns:
         str.
     """
-    parts = [HEAD]
+    parts = [HEAD, *_summary(Path(folder))]
     for name, section in SECTIONS.items():
         path = Path(folder) / f"{name}.json"
         if not path.is_file():
-            parts.append(f"## {name}\n\nnot measured: `python -m benchmarks.{name}`\n")
+            parts.append(f"## {name}\n\nNot measured yet: `python -m benchmarks.{name}`.\n")
             continue
         data = read_json(path)
         parts.append("\n".join([*section(data), "", origin(data), ""]))
     return "\n".join(parts)
+
+
+def _summary(folder):
+    """What most readers want to know, for KDD99; nothing unless all of it was measured."""
+    try:
+        step, scoring, latency = (
+            read_json(folder / f"{name}.json")["entries"]["kdd99_alad"]
+            for name in ("train_step", "scoring", "latency")
+        )
+        slower = step["times_ours"]["PyOD"]["median"]
+        pyod = scoring["ours_times"]["PyOD's decision_function"]["median"]
+    except (FileNotFoundError, KeyError):  # not measured, or without the other libraries
+        return []
+    forest = scoring["ours_times"]["Isolation Forest's score_samples"]["median"]
+    lines = [
+        f"a training step takes {step['seconds']['ours, XLA']['median'] * 1e3:.1f} ms; PyOD's ALAD "
+        f"takes {slower:.1f} times as long;",
+        f"{scoring['rows_per_second']['ours']['median']:,.0f} rows are scored per second: "
+        f"{pyod:.1f} times as many as by PyOD's ALAD, {forest:.1f} times as many as by an "
+        "Isolation Forest;",
+        f"a request with one raw record takes {latency['1']['whole']['median'] * 1e3:.1f} ms.",
+    ]
+    head = "With the networks for KDD99, on a CPU:"
+    return ["\n".join([head, "", *(f"- {line}" for line in lines), ""])]
 
 
 def _train_step(data):
@@ -43,38 +67,39 @@ def _train_step(data):
         lines += [
             f"### {name}",
             "",
-            f"{found['gflop_per_step']:.4g} GFLOP a step of matrix products and convolutions, "
-            f"which the machine makes at {median_range(limit, 1, 0)} GFLOP/s when each runs alone. "
-            f"The step reaches {median_range(found['share_of_limit'], 100, 0)} per cent of that "
-            "rate.",
+            f"{found['gflop_per_step']:.4g} GFLOP of matrix products and convolutions per step. "
+            f"Run by themselves, they reach {median_range(limit, 1, 0)} GFLOP/s on this machine; "
+            f"the whole step reaches {median_range(found['share_of_limit'], 100, 0)} per cent of "
+            "that rate.",
             "",
         ]
         rows = beside(found["seconds"], found["times_ours"])
-        lines += [*markdown_table(["step", "ms", "times ours"], rows), ""]
+        lines += [*markdown_table(["step", "ms", "relative to ours"], rows), ""]
         ratio = found.get("pyod_over_ours_both_without_spectral_norm")
         if ratio:
             lines += [
-                f"Without spectral norm in both: PyOD's step takes "
-                f"{median_range(ratio, 1, 2)} times ours.",
+                f"Without spectral norm in either, PyOD's step takes "
+                f"{median_range(ratio, 1, 2)} times as long as ours.",
                 "",
             ]
     return lines + [
-        "Ours: both passes, spectral norm, D_zz, averages and the feed, inside `fit`. PyOD: its "
-        "`train_step` alone, on rows that are ready, with networks no larger than ours."
+        "Ours is the whole step inside `fit`: both passes, spectral norm, D_zz, weight averaging "
+        "and the input pipeline. PyOD's is `train_step` alone, on prepared rows, with networks no "
+        "larger than ours."
     ]
 
 
 def _precision(data):
-    lines = ["## Products in bfloat16", ""]
+    lines = ["## bfloat16", ""]
     for what, found in data["parts"].items():
         rows = beside(found["seconds"], found["times_float32"])
         lines += [
-            *markdown_table([f"{data['entry']}: {what}", "ms", "times float32"], rows),
+            *markdown_table([f"{data['entry']}: {what}", "ms", "relative to float32"], rows),
             "",
         ]
     return lines + [
-        "The step is that of `alad train --precision`; on a CPU bfloat16 runs without XLA, whose "
-        "products in it are no faster there."
+        "The step is that of `alad train --precision`. On a CPU, bfloat16 runs without XLA, whose "
+        "bfloat16 products are no faster there."
     ]
 
 
@@ -85,15 +110,16 @@ def _scoring(data):
             f"### {name}",
             "",
             f"{found['rows']:,} rows ({found['kind_of_rows']}), {found['flop_per_row'] / 1e3:,.1f} "
-            f"kFLOP each; {median_range(found['share_of_limit'], 100, 0)} per cent of the rate at "
-            "which the machine makes the products alone.",
+            f"kFLOP each; {median_range(found['share_of_limit'], 100, 0)} per cent of the rate of "
+            "the matrix products by themselves.",
             "",
         ]
         rows = beside(found["rows_per_second"], found["ours_times"], 1, 0)
-        lines += [*markdown_table(["what", "rows/s", "ours is so many times it"], rows), ""]
+        lines += [*markdown_table(["scorer", "rows/s", "ours is faster by a factor of"], rows), ""]
     return lines + [
-        "The scorer works on as many blocks of rows at a time as there are cores; the products "
-        "alone run one after the other, each on all cores: hence more than 100 per cent."
+        "The rate can exceed 100 per cent because the scorer works on one block of rows per core "
+        "at the same time, whereas the products by themselves run one after the other, each on "
+        "all cores."
     ]
 
 
@@ -103,9 +129,9 @@ def _latency(data):
         for name, sizes in data["entries"].items()
         for size, parts in sizes.items()
     ]
-    header = ["entry", "rows", "preprocessing", "scorer", "whole"]
+    header = ["entry", "rows", "preprocessing", "scorer", "total"]
     return [
-        "## Latency of a request",
+        "## Request latency",
         "",
         f"Milliseconds from raw records to scores, median (95th percentile) of "
         f"{data['requests']} requests.",
@@ -125,13 +151,13 @@ def _anogan(data):
         times = f"{paper['anogan_ms']:,}, {paper['alad_ms']}"
         last = f"~ {paper['speed_up']}"
         rows.append([name, str(found["batch"]), "paper: AnoGAN, ALAD (TITAN X)", times, last])
-    header = ["data", "batch", "method", "ms a batch", "ALAD's speed-up"]
+    header = ["data", "batch", "method", "ms per batch", "ALAD's speed-up"]
     return [
         "## Table IV: inference time against AnoGAN",
         "",
-        f"AnoGAN makes {data['steps']} steps for each batch. What the speed-up is hangs on how the "
-        "search is run: a call a step, as it was published, or all steps in one compiled program "
-        "(on tables; inside a loop XLA's convolutions are slow on a CPU).",
+        f"AnoGAN takes {data['steps']} steps for each batch. The speed-up depends on how they are "
+        "run: with one call per step, as published, or in one compiled program (tables only, "
+        "because XLA's convolutions are slow inside a loop on a CPU).",
         "",
         *markdown_table(header, rows),
     ]
@@ -139,7 +165,7 @@ def _anogan(data):
 
 def _import_time(data):
     rows = [[name, median_range(value, 1)] for name, value in data["seconds"].items()]
-    return ["## Start-up", "", *markdown_table(["what", "s"], rows)]
+    return ["## Start-up", "", *markdown_table(["operation", "s"], rows)]
 
 
 def _seeds(data):
@@ -149,21 +175,22 @@ def _seeds(data):
         for way, counts in ways.items()
         for count, value in counts.items()
     ]
-    header = ["entry", "way", "seeds", "aggregate steps/s"]
-    return ["## Several seeds at once", "", *markdown_table(header, rows)]
+    header = ["entry", "method", "seeds", "total steps/s"]
+    return ["## Training several seeds at once", "", *markdown_table(header, rows)]
 
 
 def _growth(data):
-    lines = ["## How cost grows", ""]
+    lines = ["## Scaling", ""]
     rows = [
         [part, name, f"{curve['slope']:.2f}"]
         for part, curves in data["parts"].items()
         for name, curve in curves.items()
     ]
     lines += [
-        "Slope of log seconds over log size, upper half of the sizes: 1 is proportional, 0 free.",
+        "Slope of log time against log size, over the upper half of the sizes: at 1, time is "
+        "proportional to size; at 0, it is constant.",
         "",
-        *markdown_table(["with", "of", "slope"], rows),
+        *markdown_table(["size", "time of", "slope"], rows),
         "",
     ]
     return lines + [

@@ -1,9 +1,11 @@
-"""MkDocs hook: pages that are made from the repository's own files, so that nothing is kept twice.
+"""MkDocs hook: pages generated from the repository's own files, so that nothing is kept twice.
 
-The report, benchmarks, cards and notebooks appear in the site under the paths that they have in the
-repository. Links between files are written as they work in the repository.
+Benchmarks, cards and notebooks appear in the site under the paths that they have in the repository,
+and RESULTS.md as several pages. Links between files are written as they work in the repository.
 """
 
+import re
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +16,16 @@ from nbconvert import MarkdownExporter
 from alad_tf.engine.markdown import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
-MIRRORED = ("RESULTS.md", "BENCHMARKS.md", "CONTRIBUTING.md", "CHANGELOG.md")
+MIRRORED = ("BENCHMARKS.md", "CONTRIBUTING.md", "CHANGELOG.md")
 PICTURES = "results/**/*.png"
+WIDE = "---\nhide:\n  - toc\n---\n\n"  # a page of tables: they take the place of its contents
 
 
 def on_files(files, config):
-    """Add the pages and pictures that lie outside of docs/."""
+    """Add the pages and pictures that lie outside docs/."""
+    for uri, content in results_pages((ROOT / "RESULTS.md").read_text(encoding="utf-8")).items():
+        _add(files, config, uri, content)
+    _add(files, config, "index.md", _from_root((ROOT / "README.md").read_text(encoding="utf-8")))
     for name in MIRRORED:
         _add(files, config, name, _from_root((ROOT / name).read_text(encoding="utf-8")))
     for path in sorted(ROOT.glob(PICTURES)):
@@ -32,21 +38,69 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Fill what is rendered from the zoo and the results; links out of docs/ stay in the site."""
-    if page.file.src_uri in RENDERED:
-        mark, render = RENDERED[page.file.src_uri]
+    """Fill in what is rendered from the zoo and the results; keep links in the site."""
+    for mark, render in RENDERED.get(page.file.src_uri, ()):
         markdown = markdown.replace(mark, render())
     if "/" not in page.file.src_uri:
         markdown = markdown.replace("](../", "](")
-    return markdown
+    return markdown.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def _add(files, config, uri, content):
     files.append(File.generated(config, uri, content=content))
 
 
+def results_pages(report):
+    """RESULTS.md as pages: the paper's tables, its figures, other tables, and the runs by data set.
+
+    Returns a dict of Markdown by the page's path in the site.
+    """
+    head, *sections = re.split(r"^(?=## )", report, flags=re.MULTILINE)
+    introduction = head.partition("\n")[2].strip()
+    parts = {
+        uri: [f"{WIDE if uri in WIDE_PAGES else ''}# {title}"]
+        for uri, title in RESULTS_PAGES.items()
+    }
+    pages = list(parts)
+    parts[pages[0]] += [introduction, RESULTS_LINKS]
+    for section in sections:
+        title = section.partition("\n")[0].removeprefix("## ")
+        known = (uri for pattern, uri in RESULTS_OF if re.match(pattern, title))
+        parts[next(known)].append(section)
+    return {uri: "\n\n".join(part.strip() for part in lines) for uri, lines in parts.items()}
+
+
+RESULTS_PAGES = {
+    "RESULTS.md": "Results: the paper's tables",
+    "results_figures.md": "Results: the paper's figures",
+    "results_other.md": "Results: beyond the paper",
+    "results_kdd99.md": "Runs on KDD99",
+    "results_arrhythmia.md": "Runs on Arrhythmia",
+    "results_images.md": "Runs on CIFAR-10 and SVHN",
+    "results_breast_cancer.md": "Runs on the demo's data",
+}
+WIDE_PAGES = ("RESULTS.md", "results_other.md", "results_images.md")
+RESULTS_OF = (  # a section's title, and its page
+    (r"Table ", "RESULTS.md"),
+    (r"Figures", "results_figures.md"),
+    (r"(Notes on )?kdd99", "results_kdd99.md"),
+    (r"(Notes on )?arrhythmia", "results_arrhythmia.md"),
+    (r"(Notes on )?(cifar10|svhn)", "results_images.md"),
+    (r"(Notes on )?breast_cancer", "results_breast_cancer.md"),
+    (r"", "results_other.md"),
+)
+RESULTS_LINKS = (
+    "Also: [the figures](results_figures.md), [what the paper leaves open, and ten tables of "
+    "ADBench](results_other.md), and each run with notes: [KDD99](results_kdd99.md), "
+    "[Arrhythmia](results_arrhythmia.md), [CIFAR-10 and SVHN](results_images.md), "
+    "[the demo](results_breast_cancer.md)."
+)
+
+
 def _from_root(text):
-    """A file of the repository's root: its links into docs/ are to pages at the site's root."""
+    """A file of the repository's root, with links to the same pages in the site."""
+    text = re.sub(r"\]\((notebooks/\w+)\.ipynb\)", r"](\1.md)", text)
+    text = re.sub(r"\[([^\]]+)\]\((?:zoo/cards|CITATION\.cff)\)", r"\1", text)  # not in the site
     return text.replace("](docs/", "](").replace("](README.md)", "](index.md)")
 
 
@@ -58,9 +112,10 @@ def _notebook(files, config, path):
         local = f"{path.stem}_{name}"
         _add(files, config, f"notebooks/{local}", content)
         text = text.replace(f"({name})", f"({local})")
-    # the first line is the title; the file itself can be taken from below it
+    text = re.sub(r"\n{4,}", "\n\n", text)  # between the outputs of a cell
+    # the first line is the title
     title, _, rest = text.lstrip().partition("\n")
-    note = f"*This page shows `notebooks/{path.name}` with the outputs it is stored with.*"
+    note = f"*This page is `notebooks/{path.name}` with its stored outputs.*"
     _add(files, config, f"notebooks/{path.stem}.md", f"{title}\n\n{note}\n{rest}")
 
 
@@ -75,7 +130,7 @@ def _cards():
         [f"[{entry.name}](zoo/cards/{entry.name}.md)", entry.source, entry.summary]
         for entry in _entries()
     ]
-    return "\n".join(markdown_table(["entry", "of", "what it is"], rows))
+    return "\n".join(markdown_table(["entry", "source", "description"], rows))
 
 
 def _deviations():
@@ -86,28 +141,93 @@ def _deviations():
     return "\n".join(lines)
 
 
-def _adbench():
-    """The means over the tables, from the benchmark's own JSON."""
+def _measured(name):
     from alad_tf.experiments import RESULTS
     from alad_tf.experiments.results import measured_by
+
+    return measured_by(name, ROOT / RESULTS)
+
+
+def _origin(measured):
+    hardware, pyod = measured["hardware"], measured["versions"].get("pyod")
+    peer = f"; PyOD {pyod}" if pyod else ""
+    place = f"{hardware['cores']} cores, {hardware['processor']}"
+    return f"\n\n`{measured['command']}`, {place}{peer}."
+
+
+METHODS = {  # columns of RESULTS.md, in words
+    "combined": "`ALADDetector` (combined score)",
+    "features": "ALAD, the paper's score",
+    "untrained, combined": "`ALADDetector`, untrained",
+    "untrained, features": "ALAD, the paper's score, untrained",
+    "5-NN, mean": "5 nearest neighbours, mean distance",
+    "5-NN, fifth": "5 nearest neighbours, fifth distance",
+    "IF": "Isolation Forest",
+    "OC-SVM": "one-class SVM",
+    "PyOD ALAD": "PyOD's ALAD",
+}
+
+
+def _adbench():
+    """The means over the tables, from the benchmark's own JSON."""
     from alad_tf.experiments.tables import adbench_means
 
-    means = adbench_means(measured_by("adbench", ROOT / RESULTS))
-    rows = [[name, f"{mean} ± {spread}"] for name, mean, spread in means]
-    return "\n".join(markdown_table(["method", "mean AUROC over the tables"], rows))
+    measured = _measured("adbench")
+    means = adbench_means(measured)
+    rows = [[METHODS.get(name, name), f"{mean} ± {spread}"] for name, mean, spread in means]
+    return "\n".join(markdown_table(["method", "mean AUROC"], rows)) + _origin(measured)
+
+
+TIMED = {
+    "ALADDetector": "`ALADDetector`, three networks",
+    "pyod_alad": "PyOD's ALAD, one network",
+    "forest": "Isolation Forest (scikit-learn)",
+    "svm": "one-class SVM (scikit-learn)",
+    "neighbours": "5 nearest neighbours (scikit-learn)",
+}
+
+
+def _seconds():
+    """Seconds of fit and scoring, over the tables and seeds of ADBench."""
+    measured, rows = _measured("adbench"), []
+    for key, name in TIMED.items():
+        found = [run["seconds"][key] for run in measured["runs"] if key in run["seconds"]]
+        if found:
+            cells = (f"{value:.3g}" for value in (statistics.median(found), max(found)))
+            rows.append([name, *cells])
+    table = markdown_table(["method", "median seconds", "longest"], rows)
+    return "\n".join(table) + _origin(measured)
+
+
+def _speed():
+    """PyOD's ALAD of the same sizes: times of a step and of scoring, over ours."""
+    step, scoring = _measured("train_step"), _measured("scoring")
+    rows = []
+    for name in ("kdd99_alad", "arrhythmia_alad"):
+        slower = step["entries"][name]["times_ours"]["PyOD"]["median"]
+        faster = scoring["entries"][name]["ours_times"]["PyOD's decision_function"]["median"]
+        rows.append([name, f"{slower:.1f}", f"{faster:.1f}"])
+    head = ["architecture", "PyOD's training step takes", "PyOD's scoring takes"]
+    rows = [[name, f"{one} times as long", f"{two} times as long"] for name, one, two in rows]
+    return "\n".join(markdown_table(head, rows)) + _origin(step)
 
 
 def _commands():
-    """What `alad --help` says of every command, by typer's own generator."""
+    """The help of every command, by typer's own generator."""
     command = [sys.executable, "-m", "typer", "alad_tf.cli", "utils", "docs", "--name", "alad"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     return answer.stdout.partition("\n")[2]  # without its title; the page has one
 
 
-# by page: the mark in it, and what makes the Markdown that takes its place
+# by page: marks in it, and the functions that render what takes their place
 RENDERED = {
-    "zoo.md": ("<!-- cards -->", _cards),
-    "deviations.md": ("<!-- deviations -->", _deviations),
-    "when_not.md": ("<!-- adbench -->", _adbench),
-    "api/cli.md": ("<!-- commands -->", _commands),
+    "zoo.md": [("<!-- cards -->", _cards)],
+    "deviations.md": [("<!-- deviations -->", _deviations)],
+    "when_not.md": [("<!-- adbench -->", _adbench)],
+    "comparison.md": [
+        ("<!-- adbench -->", _adbench),
+        ("<!-- seconds -->", _seconds),
+        ("<!-- speed -->", _speed),
+    ],
+    "api/cli.md": [("<!-- commands -->", _commands)],
 }

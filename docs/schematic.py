@@ -1,4 +1,4 @@
-"""ALAD drawn: five networks, three games, and the score.
+"""A diagram of ALAD: encoder and generator, three discriminators, the score.
 
 python docs/schematic.py docs/pictures/alad.png
 """
@@ -9,8 +9,8 @@ import textwrap
 from alad_tf.plots.canvas import blank_figure, save_figure
 
 GENERATIVE, DISCRIMINATOR, DATA, EDGE = "#feebc8", "#e2e8f0", "white", "#2d3748"
-GAMES = (  # discriminator, its real pair, its fake pair, what it forces
-    ("D_xz", "x, E(x)", "G(z), z", "E and G are each other's inverse in distribution"),
+GAMES = (  # discriminator, its real pair, its generated pair, what it enforces
+    ("D_xz", "x, E(x)", "G(z), z", "E and G are inverse to each other in distribution"),
     ("D_xx", "x, x", "x, G(E(x))", "G reconstructs samples from their codes"),
     ("D_zz", "z, z", "z, E(G(z))", "E reconstructs codes from their samples"),
 )
@@ -25,13 +25,13 @@ def draw(path):
     _networks(axes)
     for place, game in enumerate(GAMES):
         _game(axes, 33 - 13 * place, *game)
-    axes.text(48, 43.5, "three games: each discriminator tells the pairs apart", weight="bold")
+    axes.text(44.4, 43.5, "three discriminators tell real pairs from generated ones", weight="bold")
     axes.text(2, 43.5, "encoder E and generator G", weight="bold")
     axes.text(
         2,
         2.5,
-        "anomaly score A(x): L1 distance of D_xx's features\n"
-        "of (x, x) and of (x, x'), x' = G(E(x))",
+        "anomaly score A(x): L1 distance between D_xx's features\n"
+        "of (x, x) and those of (x, x'), x' = G(E(x))",
         fontsize=9,
     )
     return save_figure(figure, path)
@@ -53,8 +53,8 @@ def _networks(axes):
 
 def _game(axes, y, name, real, fake, forces):
     _pair(axes, 53, y + 2.6, real, "real")
-    _pair(axes, 53, y - 2.6, fake, "fake")
-    _box(axes, 74, y, 8, name, DISCRIMINATOR, "real or fake?")
+    _pair(axes, 53, y - 2.6, fake, "generated")
+    _box(axes, 74, y, 8, name, DISCRIMINATOR, "real or generated?")
     _arrow(axes, (62, y + 2.6), (69.8, y + 0.8))
     _arrow(axes, (62, y - 2.6), (69.8, y - 0.8))
     axes.text(80.5, y, textwrap.fill(forces, 24), fontsize=8, va="center", color=EDGE)
@@ -63,7 +63,7 @@ def _game(axes, y, name, real, fake, forces):
 def _pair(axes, x, y, text, kind):
     box = {"boxstyle": "round,pad=0.3", "facecolor": DATA, "edgecolor": EDGE, "linewidth": 0.8}
     axes.text(x + 3, y, f"({text})", ha="center", va="center", fontsize=9, bbox=box)
-    axes.text(x - 5.8, y, kind, ha="left", va="center", fontsize=8, color="#718096")
+    axes.text(x - 8.6, y, kind, ha="left", va="center", fontsize=8, color="#718096")
 
 
 def _box(axes, x, y, width, text, color, below):

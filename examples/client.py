@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the server says of one record.
+    """The server's answer for one record.
 
     Attributes:
         score: float, higher is more anomalous.
-        p_value: float, how likely a normal record scores so high; None if the model has none.
-        is_anomaly: bool, beyond the threshold; None if the model has none.
+        p_value: float, probability that a normal record scores at least as high; None if the
+            model has none.
+        is_anomaly: bool, whether the record is flagged; None if the model has none.
     """
 
     score: float

@@ -19,7 +19,7 @@ INSTALL = re.compile(r'"alad-tf(\[[\w,]+\])?[^"]*"')
 
 
 def point(path, address):
-    """Rewrite a notebook's badge and the line of its first cell that installs the package.
+    """Rewrite a notebook's badge, and what its first cell installs without a wheel beside it.
 
     Args:
         path: str or Path of the `.ipynb`.

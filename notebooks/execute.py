@@ -1,4 +1,4 @@
-"""Run notebooks from top to bottom and keep what they showed.
+"""Run notebooks from top to bottom and keep their outputs.
 
 python notebooks/execute.py                      # all of them, in place
 python notebooks/execute.py 02 03 --set EPOCHS=1 --into runs/notebooks
@@ -6,16 +6,20 @@ python notebooks/execute.py 02 03 --set EPOCHS=1 --into runs/notebooks
 
 import argparse
 import ast
+import base64
+import io
 import sys
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 from alad_tf.engine.files import write_text
 
 HERE = Path(__file__).resolve().parent
-# What TensorFlow tells when it is imported, before its log level counts.
+PREVIEW, PREVIEW_WIDTH = "preview.png", 640  # the figure in a notebook's first cell; pixels
+# what TensorFlow logs on import, before its log level is read
 NOISE = ("All log messages before absl::InitializeLog", "port.cc", "cudart_stub.cc")
 
 
@@ -49,8 +53,23 @@ def execute(source, target, folder, **parameters):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in map(_without_noise, cell.outputs) if output]
+    show_preview(notebook)
     write_text(target, nbformat.writes(notebook) + "\n")
     return notebook
+
+
+def show_preview(notebook):
+    """Attach the figure of the cell tagged "preview", if there is one, to the first cell."""
+    for cell in notebook.cells:
+        if "preview" in cell.metadata.get("tags", ()):
+            figures = (output.get("data", {}).get("image/png") for output in cell.outputs)
+            content = base64.b64decode(next(filter(None, figures)))
+            figure = Image.open(io.BytesIO(content)).convert("RGB")
+            figure.thumbnail((PREVIEW_WIDTH, PREVIEW_WIDTH), Image.Resampling.LANCZOS)
+            small = io.BytesIO()
+            figure.quantize(128, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+            text = base64.b64encode(small.getvalue()).decode()
+            notebook.cells[0]["attachments"] = {PREVIEW: {"image/png": text}}
 
 
 def _set(notebook, source, parameters):

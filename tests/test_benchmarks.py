@@ -143,7 +143,7 @@ def test_a_wider_table_is_an_entry():
 def test_the_committed_report_is_the_rendered_one():
     rendered = report.render(ROOT / "results" / "benchmarks")
     assert (ROOT / "BENCHMARKS.md").read_text(encoding="utf-8") == rendered
-    assert "not measured" in report.render(ROOT / "nowhere")
+    assert "Not measured yet" in report.render(ROOT / "nowhere")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "results" / "benchmarks").glob("*.json")))

@@ -1,18 +1,23 @@
 """The pages build without a warning, hold what they promise, and the README's table is current."""
 
+import os
 import pkgutil
 import re
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from unittest.mock import create_autospec
 
+import numpy as np
 import pytest
 import yaml
+from pages import RESULTS_PAGES, results_pages
 from test_public_api import public_names
 
 import zoo
-from alad_tf.experiments.report import BEGIN, END, IMAGES, ROWS, with_results
+from alad_tf import ALADDetector
+from alad_tf.experiments.report import BEGIN, END, IMAGE_ROWS, TABLE_ROWS, with_results
 
 ROOT = Path(__file__).resolve().parents[1]
 ENTRIES = [zoo.entry(name) for name in zoo.list()]
@@ -56,20 +61,33 @@ def test_the_pages_hold_what_is_rendered_into_them(site):
         assert name in text("zoo.html")
         assert "Intended use" in text(f"zoo/cards/{name}.html")
     assert "D_xx joins x and x" in text("deviations.html")
-    assert "5-NN, mean" in text("when_not.html")
+    assert "5 nearest neighbours, mean distance" in text("when_not.html")
     assert "--pair-axis" in text("api/cli.html")
     assert "by_false_alarms" in text("api/detectors.html")
     assert len(list((site / "notebooks").glob("*.html"))) == 6
     assert "&lt;!--" not in text("zoo.html") + text("deviations.html") + text("when_not.html")
 
 
-def test_every_page_of_the_menu_exists_in_the_repository_or_is_made():
-    told = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
-    pages = re.findall(r"[\w/.]+\.md", str(told))
-    made = {"RESULTS.md", "BENCHMARKS.md", "CONTRIBUTING.md", "CHANGELOG.md"}
+def test_every_page_of_the_menu_exists_in_the_repository_or_is_generated():
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    pages = re.findall(r"[\w/.]+\.md", str(nav))
+    mirrored = {"BENCHMARKS.md", "CONTRIBUTING.md", "CHANGELOG.md"}
     for page in pages:
+        if page in ("index.md", *RESULTS_PAGES):
+            continue  # README.md, and parts of RESULTS.md
         source = page.replace(".md", ".ipynb") if page.startswith("notebooks/") else f"docs/{page}"
-        assert (ROOT / (page if page in made else source)).is_file(), page
+        assert (ROOT / (page if page in mirrored else source)).is_file(), page
+
+
+def test_the_pages_of_results_hold_the_whole_report():
+    """Each section of RESULTS.md is on one page, and the first has the paper's tables alone."""
+    report = (ROOT / "RESULTS.md").read_text(encoding="utf-8")
+    pages = results_pages(report)
+    titles = re.findall(r"^## .*", report, flags=re.MULTILINE)
+    shown = [re.findall(r"^## .*", page, flags=re.MULTILINE) for page in pages.values()]
+    assert sorted(sum(shown, [])) == sorted(titles)
+    assert all(title.startswith("## Table ") for title in shown[0]) and len(shown[0]) == 8
+    assert all(found for found in shown)
 
 
 def test_every_public_name_has_its_place_in_the_api_pages():
@@ -100,6 +118,37 @@ def test_the_readmes_links_are_to_files_that_exist():
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def readme_code():
+    """The first Python block of the README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.search(r"```python\n(.*?)```", text, flags=re.DOTALL)[1]
+
+
+def test_the_readmes_code_calls_what_exists(monkeypatch, capsys):
+    """Each call with its arguments is one of ALADDetector's; the slow test trains and runs all."""
+    detector = create_autospec(ALADDetector)
+    detector.return_value.fit.return_value = detector.return_value
+    detector.return_value.predict.side_effect = lambda X: np.ones(len(X))
+    monkeypatch.setattr("alad_tf.ALADDetector", detector)
+    names = {}
+    exec(readme_code(), names)
+    assert len(names["benign"]) == 357 and len(names["malignant"]) == 212
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert len(readme_code().strip().splitlines()) <= 12
+
+
+@pytest.mark.slow
+@pytest.mark.xla
+def test_the_readmes_code_runs_as_it_stands(tmp_path):
+    """In a fresh folder and a process of its own."""
+    command = [sys.executable, "-c", readme_code()]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found, false_alarms, reasons = done.stdout.splitlines()
+    assert float(found) > 0.5 > 0.2 > float(false_alarms) and "observed" in reasons
+
+
 def test_the_readmes_results_are_current():
     told = (ROOT / "README.md").read_text(encoding="utf-8")
     assert with_results(told, ENTRIES, ROOT / "results") == told, "run `alad report`"
@@ -108,6 +157,6 @@ def test_the_readmes_results_are_current():
 def test_the_readmes_table_says_what_has_not_run(tmp_path):
     told = with_results(f"a\n{BEGIN}\n{END}\nb", ENTRIES, tmp_path)
     assert told.startswith("a\n") and told.endswith("\nb")
-    assert told.count("not run") == len(ROWS) + len(IMAGES)
+    assert told.count("not run") == len(TABLE_ROWS) + len(IMAGE_ROWS) + 1
     with pytest.raises(ValueError, match="the README needs one line"):
         with_results("a", ENTRIES, tmp_path)

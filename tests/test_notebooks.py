@@ -52,21 +52,21 @@ def test_01_quickstart(tmp_path, monkeypatch):
 @pytest.mark.xla
 def test_02_on_the_real_records(tmp_path, monkeypatch, data_dir):
     text, pictures = run("02", tmp_path, monkeypatch, DATA_DIR=str(data_dir))
-    assert "494,021 records" in text and "not to be had" not in text and pictures == 3
+    assert "494,021 records" in text and "not available" not in text and pictures == 3
 
 
 @pytest.mark.slow
 @pytest.mark.xla
 def test_02_falls_back_to_a_bundled_table(tmp_path, monkeypatch):
     text, pictures = run("02", tmp_path, monkeypatch, DATA_DIR=str(tmp_path))
-    assert "KDD99 is not to be had here" in text and "569 records" in text and pictures == 3
+    assert "KDD99 is not available here" in text and "569 records" in text and pictures == 3
 
 
 @pytest.mark.slow
 @pytest.mark.xla
 def test_03_falls_back_to_bundled_images(tmp_path, monkeypatch):
     text, pictures = run("03", tmp_path, monkeypatch, DATA_DIR=str(tmp_path))
-    assert "CIFAR-10 is not to be had here" in text and pictures == 6
+    assert "CIFAR-10 is not available here" in text and pictures == 6
 
 
 @pytest.mark.slow
@@ -81,7 +81,7 @@ def test_04_your_own_data(tmp_path, monkeypatch):
 def test_05_serve_it(tmp_path, monkeypatch):
     text, _ = run("05", tmp_path, monkeypatch)
     assert "'state': 'AVAILABLE'" in text and "400 Input 'x' must have shape" in text
-    assert "the server has ended" in text and "rows      1,000" in text
+    assert "the server has stopped" in text and "rows      1,000" in text
 
 
 @pytest.mark.slow
@@ -104,6 +104,36 @@ def test_stored_with_outputs_in_order_and_small(path):
     assert str(Path.home()) not in told and str(ROOT) not in told and "absl" not in told
     assert address.BADGE.search(notebook.cells[0].source)
     assert "%pip install" in code[0].source and "find_spec" in code[0].source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_the_first_cell_installs_a_wheel_beside_it_or_from_pypi(
+    path, tmp_path, monkeypatch, capsys
+):
+    code = next(c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code").source
+    code, count = re.subn(r'%pip install --quiet "\{package\}"[^\n]*', "installed(package)", code)
+    assert count == 1
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+    find_spec, installed = importlib.util.find_spec, []
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for wheel in (None, "alad_tf-0.1.0-py3-none-any.whl"):
+        if wheel:
+            Path(wheel).touch()
+        exec(code, {"installed": installed.append})
+        assert installed[-1].startswith(wheel or "alad-tf")
+        where = "from this folder" if wheel else "from PyPI"
+        assert capsys.readouterr().out == f"Installing {installed[-1]} {where}\n"
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+    exec(code, {"installed": installed.append})  # it is there, and nothing happens
+    assert len(installed) == 2 and not capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_the_first_screen_shows_a_result(path):
+    first = nbformat.read(path, as_version=4).cells[0]
+    preview = "attachment:preview.png" in first.source and "preview.png" in first["attachments"]
+    assert preview or "'p_value'" in first.source
 
 
 def test_a_parameter_that_does_not_exist_is_named(tmp_path):
@@ -136,8 +166,7 @@ def test_the_address_goes_to_badge_and_installation(tmp_path):
             told = copy.read_text(encoding="utf-8")
             target = f"github/{name}/blob/main/notebooks/{path.name}"
             assert told.count(target) == 1
-            (line,) = re.findall(r"%pip install[^\n]*", told)
-            assert f"@ git+https://github.com/{name}" in line
+            assert told.count(f"@ git+https://github.com/{name}") == 1
         assert "one/first" not in told
     with pytest.raises(ValueError, match="expected https://github.com/OWNER/NAME"):
         address.point(copy, "https://example.com/x")

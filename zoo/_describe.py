@@ -1,4 +1,4 @@
-"""An entry in Markdown: its model card, its networks layer by layer, what it deviates in."""
+"""An entry in Markdown: model card, networks layer by layer, deviations from the paper."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ HEAD = ("block", "operation", "output", "non-linearity", "batch norm", "dropout"
 
 
 def card_path(name):
-    """Where an entry's model card lies.
+    """The path of an entry's model card.
 
     Args:
         name: str, one of `zoo.list()`.

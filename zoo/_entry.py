@@ -1,4 +1,4 @@
-"""What a zoo entry is: one dataset's architecture table, as data; ALAD's and the rivals'."""
+"""Zoo entries: one data set's architecture table, as data; for ALAD and for the baselines."""
 
 from dataclasses import dataclass, field, fields
 from typing import ClassVar

@@ -40,7 +40,7 @@ def list(dataset=None):  # noqa: A001 - reads as zoo.list()
 
 
 def entry(name):
-    """The entry of a name.
+    """An entry by its name.
 
     Args:
         name: str, one of `zoo.list()`.
@@ -65,7 +65,7 @@ find_entry = entry  # where a local variable is an entry
 
 @own_settings
 def load(name, weights="pretrained", normal_class=None, seed=0):
-    """A ready detector of an entry, or of a folder.
+    """Load a detector that is ready to use, by name or from a folder.
 
     Args:
         name: str, one of `zoo.list()`, or a folder that `zoo.save_preset`, `Detector.save` or
@@ -143,7 +143,7 @@ def _untrained(entry, variant, seed):
     """A detector of fresh networks behind the preset's preprocessing (images' needs no fitting)."""
     if entry.method != "alad":
         raise ValueError(
-            f"{entry.name} is a baseline, whose fresh detector has learnt nothing. "
+            f"{entry.name} is a baseline, and a fresh one has learned nothing. "
             f"zoo.entry({entry.name!r}).build(seed) builds one to fit."
         )
     if entry.is_image:
@@ -183,7 +183,7 @@ def _preset(entry, variant):
     pretrained = f" Pretrained: {', '.join(known)}." if known else ""
     run = f"runs/{entry.name}/{variant}/seed0"
     raise ValueError(
-        f"There are no pretrained weights of {entry.name}{of_class}.{pretrained} Train them: "
+        f"There are no pretrained weights for {entry.name}{of_class}.{pretrained} Train them: "
         f"`{command}`, then zoo.load({entry.name!r}, weights={run!r}); or pass weights=None for "
         "fresh networks."
     )

@@ -37,10 +37,10 @@ ENTRY = GANEntry(
     reported={"precision": 0.4118, "recall": 0.4375, "f1": 0.4242},
     reported_in="Table II, ten runs",
     notes=(
-        "Above the paper's row by two to three hits among 226 test rows. But the untrained "
-        "networks score as well: G's output stays small beside a row, and the misfit is about "
-        "the row's own length.",
-        "On raw features (variant raw), as the paper has them, F1 is lower, and with the "
-        "reconstruction weighed 0.1 the paper's within the spread.",
+        "Two to three detected anomalies above the paper's row, of 226 test rows. But the "
+        "untrained networks score as well: G's output stays small compared with a row, so the "
+        "residual is about the row's own norm.",
+        "On raw features (variant raw), as in the paper, F1 is lower; with a reconstruction "
+        "weight of 0.1 it agrees with the paper's within the spread.",
     ),
 )

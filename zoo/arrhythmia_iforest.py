@@ -13,5 +13,5 @@ ENTRY = IsolationForestEntry(
     x_shape=(274,),
     reported={"precision": 0.5147, "recall": 0.5469, "f1": 0.5303},
     reported_in="Table II, ten runs",
-    notes=("The paper's F1 within the spread over seeds.",),
+    notes=("F1 agrees with the paper's within the spread over seeds.",),
 )

@@ -15,9 +15,9 @@ ENTRY = OCSVMEntry(
     reported={"precision": 0.5397, "recall": 0.4082, "f1": 0.4581},
     reported_in="Table II, quoted there from earlier papers",
     notes=(
-        "One hit more than the quoted row's F1, which was measured under another protocol: "
-        "with 34 flagged rows and 32 anomalies precision cannot exceed recall.",
-        "On raw features (variant raw) the kernel is 0 between almost any two rows, since "
-        "distances are in the hundreds and gamma is 1/274; most test rows share one score.",
+        "One detected anomaly more than the quoted row, which was measured under another "
+        "protocol: with 34 flagged rows and 32 anomalies, precision cannot exceed recall.",
+        "On raw features (variant raw) distances are in the hundreds and gamma is 1/274, so the "
+        "kernel between almost any two rows is 0 and most test rows have the same score.",
     ),
 )

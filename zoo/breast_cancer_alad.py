@@ -4,7 +4,7 @@
 
 The paper has no table for this set. The networks are those of Table XI, narrowed to 30 features.
 The latent dimension and the number of epochs were chosen while looking at this set's test rows, so
-that its metrics show how the method is used and are no evidence of how good it is.
+that its metrics are an illustration of the method and no evidence of its quality.
 """
 
 from alad_tf.model.specs import dense

@@ -59,7 +59,7 @@ ENTRY = Entry(
     name="cifar10_alad",
     dataset="cifar10",
     source="Table IX",
-    summary="CIFAR-10: pictures of one class are normal, those of the other nine are anomalous.",
+    summary="CIFAR-10: images of one class are normal, those of the other nine are anomalous.",
     networks={"E": E, "G": G, "D_xz": D_XZ, "D_xx": D_XX, "D_zz": D_ZZ},
     x_shape=(32, 32, 3),
     latent_dim=LATENT,
@@ -75,13 +75,13 @@ ENTRY = Entry(
     reported={"auroc": 0.6072},
     reported_in="Table III, mean of the ten classes, ± 0.1201",
     reported_by_class=(0.68, 0.46, 0.63, 0.62, 0.67, 0.53, 0.78, 0.52, 0.77, 0.42),
-    reported_by_class_in="the values by class are read off the bars of its Figure 4",
+    reported_by_class_in="the values by class were read off its Figure 4",
     # a reproduction in PyTorch, with batch norm and without spectral norm; its mean is 0.614
     reported_elsewhere_by_class=(0.69, 0.50, 0.67, 0.55, 0.69, 0.55, 0.75, 0.52, 0.78, 0.44),
     deviations=(
         "D_xx joins x and x' along the height, as the authors' code does; the paper says "
-        "'concatenate', which reads as channels (`--pair-axis channels`). Along channels D_xx "
-        "wins its game within the first epochs.",
-        "G's last layer has no batch norm; the authors' code has none there.",
+        "'concatenate', which suggests channels (`--pair-axis channels`). Along channels D_xx "
+        "tells its pairs apart within the first epochs, and E and G learn little.",
+        "G's last layer has no batch norm, as in the authors' code.",
     ),
 )

@@ -25,7 +25,7 @@ ENTRY = GANEntry(
     name="kdd99_anogan",
     dataset="kdd99",
     source="Table X",
-    summary="AnoGAN's GAN for KDDCup99 10%: attacks are normal, 'normal.' is anomalous.",
+    summary="AnoGAN's GAN for KDDCup99 10%: attacks are normal, ordinary traffic is anomalous.",
     networks={"G": G, "D": D},
     x_shape=(FEATURES,),
     latent_dim=LATENT,
@@ -38,15 +38,14 @@ ENTRY = GANEntry(
     reported={"precision": 0.8786, "recall": 0.8297, "f1": 0.8865},
     reported_in="Table II, ten runs",
     notes=(
-        "With ALAD's preprocessing the GAN of Table X collapses: within the first epochs G "
-        "makes rows of one attack, neptune, only, and from then on the search cannot rebuild "
-        "smurf, which fills more than half of the test rows. That is what it flags, and next "
-        "to nothing else; see the classes below the table. Four seeds of 100 epochs end so; "
-        "learning rates ten times lower and higher were tried for ten epochs and did not "
-        "help. On raw features (variant raw, two seeds), as in the authors' released script, "
-        "G does not collapse so, and with the reconstruction weighed 0.9 F1 is the paper's "
-        "within the spread.",
-        "The paper's row cannot be right as printed: an F1 of 0.8865 does not lie between a "
-        "precision of 0.8786 and a recall of 0.8297, whose harmonic mean is 0.8535.",
+        "With ALAD's preprocessing the GAN of Table X suffers mode collapse: within the first "
+        "epochs G generates only rows of one attack, neptune. The search then cannot reconstruct "
+        "smurf, more than half of the test rows, and flags those and next to nothing else; see "
+        "the classes below the table. All four seeds of 100 epochs end this way; learning rates "
+        "ten times lower and higher, tried for ten epochs, did not help. On raw features "
+        "(variant raw, two seeds), as in the authors' released script, G does not collapse, and "
+        "with a reconstruction weight of 0.9 F1 agrees with the paper's within the spread.",
+        "The paper's row cannot be correct as printed: the harmonic mean of its precision, 0.8786, "
+        "and its recall, 0.8297, is 0.8535, not 0.8865.",
     ),
 )

@@ -29,7 +29,7 @@ ENTRY = DAGMMEntry(
     name="kdd99_dagmm",
     dataset="kdd99",
     source="Zong et al. 2018, Section 4.3",
-    summary="DAGMM for KDDCup99 10%: attacks are normal, 'normal.' is anomalous.",
+    summary="DAGMM for KDDCup99 10%: attacks are normal, ordinary traffic is anomalous.",
     networks={"encoder": ENCODER, "decoder": DECODER, "estimation": ESTIMATION},
     x_shape=(FEATURES,),
     learning_rate=1e-4,
@@ -38,10 +38,10 @@ ENTRY = DAGMMEntry(
     reported={"precision": 0.9297, "recall": 0.9442, "f1": 0.9369},
     reported_in="Table II, quoted there from DAGMM's paper",
     notes=(
-        "The paper's F1 within the spread over 20 seeds, none of which met a NaN. Seeds "
-        "differ by when the reconstruction leaves a plateau, and by what the one-dimensional "
-        "code then holds.",
-        "Even the untrained networks' mixture does well here: the relative error and the "
-        "angle of a random reconstruction tell attacks from ordinary traffic.",
+        "F1 agrees with the paper's within the spread over 20 seeds, none of which produced a "
+        "NaN. Seeds differ in when the reconstruction error leaves a plateau, and in what the "
+        "one-dimensional code represents afterwards.",
+        "Even the mixture of untrained networks does well here: the relative error and the "
+        "cosine of a random reconstruction separate attacks from ordinary traffic.",
     ),
 )

@@ -17,23 +17,23 @@ ENTRY = DSEBMEntry(
     name="kdd99_dsebm",
     dataset="kdd99",
     source="Zhai et al. 2016, Section 5",
-    summary="DSEBM for KDDCup99 10%: attacks are normal, 'normal.' is anomalous.",
+    summary="DSEBM for KDDCup99 10%: attacks are normal, ordinary traffic is anomalous.",
     networks={"f": F},
     x_shape=(FEATURES,),
     learning_rate=1e-4,
     batch_size=100,
-    epochs=50,  # printed nowhere; here: the denoising loss has stopped falling
+    epochs=50,  # not stated anywhere; here: the denoising loss has stopped falling
     reported={"precision": 0.8619, "recall": 0.6446, "f1": 0.7399},
     reported_others={"reconstruction_error": {"precision": 0.8521, "recall": 0.6472, "f1": 0.7328}},
     reported_in="Table II, quoted there from earlier papers",
     notes=(
         "Both scores are far above the paper's rows, which are quoted from earlier work. The "
-        "quoted precision and recall are of another protocol: where 20% of these test rows "
-        "are flagged, precision is 0.984 times recall. Neither source prints the number of "
-        "epochs; here training goes on until the denoising loss is flat.",
-        "The two scores err on different classes: the reconstruction error flags ipsweep, the "
-        "energy satan.",
-        "On this set and protocol DSEBM-r is above our runs of ALAD, in a fraction of their "
-        "time, and seeds hardly matter.",
+        "quoted precision and recall come from another protocol: when 20% of these test rows "
+        "are flagged, precision is 0.984 times recall. Neither source states the number of "
+        "epochs; here training continues until the denoising loss is flat.",
+        "The two scores raise false alarms on different classes: the reconstruction error on "
+        "ipsweep, the energy on satan.",
+        "On this data set and protocol, DSEBM-r has a higher F1 than this project's runs of ALAD "
+        "in a fraction of their time, and seeds hardly matter.",
     ),
 )

@@ -9,16 +9,16 @@ ENTRY = OCSVMEntry(
     name="kdd99_ocsvm",
     dataset="kdd99",
     source="Section V-B",
-    summary="One-class SVM for KDDCup99 10%: attacks are normal, 'normal.' is anomalous.",
+    summary="One-class SVM for KDDCup99 10%: attacks are normal, ordinary traffic is anomalous.",
     x_shape=(121,),
     nu=0.2,  # the expected share of anomalies: a fifth of the test rows
     reported={"precision": 0.7457, "recall": 0.8523, "f1": 0.7954},
     reported_in="Table II, quoted there from earlier papers",
     notes=(
-        "Solved exactly on all 198,382 training rows, with no subsample and no approximation: "
-        "35,274 of them are distinct, and the solver weighs each by how often it occurs.",
+        "Solved exactly on all 198,382 training rows, without subsampling or approximation: "
+        "35,274 of them are distinct, and the solver weights each by its number of occurrences.",
         "Above the paper's row, which is quoted from earlier work. The quoted precision and "
-        "recall are of another protocol: where 20% of these test rows are flagged, precision "
+        "recall come from another protocol: when 20% of these test rows are flagged, precision "
         "is 0.984 times recall.",
     ),
 )

@@ -11,7 +11,7 @@ ENTRY = replace(
     CIFAR10,
     name="svhn_alad",
     dataset="svhn_cropped",
-    summary="SVHN: pictures of one digit are normal, those of the other nine are anomalous.",
+    summary="SVHN: images of one digit are normal, those of the other nine are anomalous.",
     reported={"auroc": 0.5753},
     reported_in="Table III, mean of the ten digits, ± 0.0268",
     reported_by_class=(),

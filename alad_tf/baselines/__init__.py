@@ -1,4 +1,4 @@
-"""The paper's rivals of ALAD, behind one contract: a higher score is more anomalous.
+"""The paper's baselines behind one interface: a higher score is more anomalous.
 
 `METHODS` is a dict of str: the name of each method's class.
 

@@ -9,7 +9,7 @@ from alad_tf.model.training import SteppedModel
 
 
 class Baseline:
-    """What every rival of ALAD does, on preprocessed samples.
+    """The interface of a baseline, on preprocessed samples.
 
     Attributes:
         method: str, the name under which `alad_tf.baselines.load` finds the class.

@@ -19,7 +19,8 @@ from alad_tf.experiments import RESULTS  # noqa: E402
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Adversarially Learned Anomaly Detection and its rivals: train, evaluate, describe.",
+    help="Adversarially Learned Anomaly Detection: fit, score, explain, export and serve "
+    "detectors; reproduce the paper.",
 )
 app.add_typer(detect.app)  # the commands for anyone's data
 app.add_typer(paper.app)  # the paper's tables and figures
@@ -44,7 +45,10 @@ def list_entries():
 
 @app.command()
 def describe(entry: Entry):
-    """Show an entry: networks layer by layer, hyper-parameters, reported result."""
+    """Show an entry of the zoo.
+
+    Its card, networks layer by layer, hyper-parameters, and the paper's result.
+    """
     import zoo
 
     text = zoo.describe(entry)
@@ -55,56 +59,67 @@ def describe(entry: Entry):
 def train(
     entry: Entry,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of weights, noise, dropout, shuffling; default 0.")
+        int | None,
+        typer.Option(min=0, help="Seed of weights, noise, dropout and shuffling; default 0."),
     ] = None,
     seeds: Annotated[
-        str | None, typer.Option(help="Several, each a process on its own cores: 0-9, or 0,1,7.")
+        str | None, typer.Option(help="Several seeds, one process each: 0-9, or 0,1,7.")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes at a time; default: one a core.")
+        int | None, typer.Option(min=1, help="Processes at a time; default: one per core.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the entry's.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Number of epochs; default: the entry's.")
+    ] = None,
     out_dir: Annotated[
         Path | None,
-        typer.Option("--out", help="Run folder; default runs/ENTRY/VARIANT/seedN."),
+        typer.Option("--out", help="Run folder; default: runs/ENTRY/VARIANT/seedN."),
     ] = None,
     results: paper.Results = Path(RESULTS),
     data_dir: paper.DataDir = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the run folder's newest checkpoint.")
+        bool,
+        typer.Option("--resume", help="Continue from the latest checkpoint in the run folder."),
     ] = False,
     contaminated: Annotated[
-        bool, typer.Option("--contaminated", help="Leave anomalies in the training rows.")
+        bool, typer.Option("--contaminated", help="Keep the anomalies in the training rows.")
     ] = False,
     swap_halves: Annotated[
-        bool, typer.Option("--swap-halves", help="Tables: train on the half that would test.")
+        bool, typer.Option("--swap-halves", help="Tables: swap the training and test halves.")
     ] = False,
-    spectral_norm: Annotated[bool, typer.Option(help="Spectral normalisation (ablation).")] = True,
-    latent_discriminator: Annotated[bool, typer.Option(help="Play D_zz's game (ablation).")] = True,
+    spectral_norm: Annotated[
+        bool, typer.Option(help="With or without spectral normalisation (ablation).")
+    ] = True,
+    latent_discriminator: Annotated[
+        bool, typer.Option(help="With or without D_zz (ablation).")
+    ] = True,
     scaling: Annotated[
-        str | None, typer.Option(help="standard, minmax or none (raw); default: the data set's.")
+        str | None, typer.Option(help="standard, minmax or none; default: as for this data set.")
     ] = None,
     normal_class: Annotated[
         str | None, typer.Option(help="Name or number of an image set's normal class.")
     ] = None,
     pair_axis: Annotated[
-        str | None, typer.Option(help="Where D_xx joins two images: height or channels.")
+        str | None,
+        typer.Option(help="Axis on which D_xx concatenates two images: height or channels."),
     ] = None,
     stopping: Annotated[
         str | None,
         typer.Option(
-            help="fixed: all epochs; last: stop when the validation score stalls, keep the last "
-            "weights (the authors' code); best: the same, restore the best. Default: the entry's."
+            help="fixed: train all epochs; last: stop when the validation score stops improving "
+            "and keep the last weights, as in the authors' code; best: the same, but restore the "
+            "best weights. Default: the entry's."
         ),
     ] = None,
     patience: Annotated[
-        int | None, typer.Option(min=1, help="Epochs without a better validation score.")
+        int | None,
+        typer.Option(min=1, help="Epochs without a better validation score before training stops."),
     ] = None,
     precision: Annotated[
         str | None,
         typer.Option(
-            help="float32, or bfloat16: products in bfloat16, all else in float32; for images, on "
-            "hardware that multiplies in bfloat16."
+            help="float32, or bfloat16 for matrix products and convolutions: faster for images on "
+            "hardware that supports it."
         ),
     ] = None,
     checkpoint_every: Annotated[
@@ -113,14 +128,19 @@ def train(
     strategy: Annotated[
         str | None,
         typer.Option(
-            help="mirrored: all devices of this machine; multiworker: those of TF_CONFIG."
+            help="mirrored: all devices of this machine; multiworker: those in TF_CONFIG."
         ),
     ] = None,
 ):
-    """Train an entry by the paper's protocol; writes a detector and one results JSON."""
+    """Train an entry by the paper's protocol.
+
+    Writes a detector and a JSON of results.
+    """
     seed, *others = _seeds(seed, seeds, jobs, out_dir)  # before imports that take seconds
     if others and strategy:
-        raise ValueError("--strategy shares one run's batches; received it with several --seeds.")
+        raise ValueError(
+            "--strategy distributes a single run; received it with several --seeds. Leave one out."
+        )
     import zoo
     from alad_tf.experiments.settings import Settings
 
@@ -148,7 +168,9 @@ def train(
             options = (resume, checkpoint_every, err, strategy)
             _train_one(chosen, settings, out_dir, results, data_dir, *options)
     except KeyboardInterrupt:
-        err.print("Interrupted. The same command with --resume goes on from the last checkpoint.")
+        err.print(
+            "Interrupted. Run the command again with --resume to continue from the last checkpoint."
+        )
         raise typer.Exit(130) from None
 
 
@@ -157,13 +179,11 @@ def evaluate(
     run_dir: Annotated[Path, typer.Argument(help="A folder that `alad train` wrote.")],
     data_dir: paper.DataDir = None,
     by_label: Annotated[
-        bool, typer.Option("--by-label", help="Count the flagged rows of each class, too.")
+        bool, typer.Option("--by-label", help="Also count the flagged rows of each class.")
     ] = False,
-    results: Annotated[
-        Path, typer.Option(help="Folder that the counts by class are written to.")
-    ] = Path(RESULTS),
+    results: Annotated[Path, typer.Option(help="Folder for the counts by class.")] = Path(RESULTS),
 ):
-    """Score the test rows again with a run's saved detector."""
+    """Evaluate a saved run on the test rows."""
     import zoo
     from alad_tf.cli.tables import metrics_table
     from alad_tf.experiments.results import write_flagged
@@ -176,12 +196,12 @@ def evaluate(
     if not by_label:
         return
     if flagged is None:
-        raise ValueError(f"{entry.dataset} has no classes to count by; leave --by-label out.")
+        raise ValueError(f"{entry.dataset} has no classes to count by. Leave out --by-label.")
     table = Table("class", "training rows", "test rows", *metrics)
     for row in flagged:
         counts = [f"{row['flagged'][name]:,}" for name in metrics]
         table.add_row(str(row["label"]), f"{row['train_rows']:,}", f"{row['test_rows']:,}", *counts)
-    out.print("Test rows called anomalous, by class and score:", table)
+    out.print("Flagged test rows, by class and score:", table)
     say(f"counts    {write_flagged(results, run, flagged)}", out)
 
 
@@ -194,17 +214,25 @@ def export(
         Path, typer.Argument(help="Folder to write to; the export is FOLDER/NAME/VERSION.")
     ],
     name: Annotated[
-        str | None, typer.Option(help="The model's name; default the entry's, or detector.")
+        str | None,
+        typer.Option(help="Name of the exported model; default: the entry's name, or detector."),
     ] = None,
-    version: Annotated[int, typer.Option(min=1, help="The model's version.")] = 1,
+    version: Annotated[int, typer.Option(min=1, help="Version of the exported model.")] = 1,
     normal_class: Annotated[
         str | None, typer.Option(help="Name or number of an image entry's normal class.")
     ] = None,
     kind: Annotated[
-        str, typer.Option("--format", help="saved_model; onnx or tflite: one file, its extra.")
+        str,
+        typer.Option(
+            "--format",
+            help="saved_model, onnx or tflite. onnx and tflite need the extras of these names.",
+        ),
     ] = "saved_model",
 ):
-    """Write a detector as a SavedModel: raw records in, scores and verdicts out."""
+    """Export a detector as a model for serving.
+
+    The model takes raw records and returns scores and verdicts.
+    """
     import zoo
 
     if normal_class is not None and detector not in zoo.list() and Path(detector).is_dir():
@@ -223,9 +251,12 @@ def export(
 @app.command()
 def demo(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("runs/demo"),
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, noise and shuffling.")] = 0,
 ):
-    """Train on a table that needs no download and compare, in about a minute."""
+    """Train on a bundled table, in a minute.
+
+    Compares ALAD with an untrained network and an Isolation Forest.
+    """
     import zoo
     from alad_tf.cli.demo import run_demo
     from alad_tf.cli.tables import metrics_table
@@ -233,8 +264,9 @@ def demo(
     result = run_demo(zoo.entry("breast_cancer_alad"), out_dir, seed, err)
     rows = result["protocol"]
     out.print(
-        f"Wisconsin breast cancer: {rows['train']} benign rows train, {rows['validation']} set the "
-        f"threshold; {rows['test']} rows test, {rows['anomalies']} of them malignant.",
+        f"Wisconsin breast cancer: {rows['train']} benign training rows, {rows['validation']} "
+        f"benign rows for the threshold, {rows['test']} test rows of which {rows['anomalies']} "
+        "are malignant.",
         highlight=False,
     )
     out.print(metrics_table("model", result["metrics"]))
@@ -246,7 +278,9 @@ def _seeds(seed, seeds, jobs, out_dir):
     """The seeds that `alad train` is to train, from its options."""
     if seeds is None:
         if jobs is not None:
-            raise ValueError("--jobs is how many of --seeds train at a time; received no --seeds.")
+            raise ValueError(
+                "--jobs is the number of --seeds that train at a time; received no --seeds."
+            )
         return [seed or 0]
     if seed is not None:
         raise ValueError(f"received --seed {seed} and --seeds {seeds}. Give one of them.")
@@ -255,8 +289,8 @@ def _seeds(seed, seeds, jobs, out_dir):
     numbers = parse_seeds(seeds)
     if out_dir is not None and len(numbers) > 1:
         raise ValueError(
-            f"--out is one run's folder; received it with {len(numbers)} seeds. Leave it out: each "
-            "seed has its own, runs/ENTRY/VARIANT/seedN."
+            f"--out is the folder of one run; received it with {len(numbers)} seeds. Leave it out: "
+            "each seed has its own, runs/ENTRY/VARIANT/seedN."
         )
     return numbers
 
@@ -287,7 +321,7 @@ def _train_seeds(entry, settings, seeds, jobs, results, data_dir, **options):
         say(f"results   {path.parent}", out)
     if failed:
         names = ", ".join(f"seed {k} (exit code {code})" for k, code in failed.items())
-        say(f"Failed: {names}. Their lines above say why.", err)
+        say(f"Failed: {names}. See their messages above.", err)
         raise typer.Exit(1)
 
 

@@ -1,4 +1,4 @@
-"""The demo: ALAD on a table that needs no download, beside an untrained network and a forest."""
+"""The demo: ALAD on a bundled table, compared with an untrained network and a forest."""
 
 from contextlib import closing
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The commands for anyone's data: fit, tune, score, explain, serve."""
+"""The commands for users' data: fit, tune, score, explain, serve."""
 
 import csv
 import re
@@ -22,37 +22,42 @@ Source = Annotated[
     Path, typer.Argument(help="A .csv, .tsv, .parquet, .npy or .npz file, or a folder of images.")
 ]
 DetectorName = Annotated[
-    str, typer.Argument(help="What `alad fit` wrote, a run's folder, or a pretrained zoo entry.")
+    str,
+    typer.Argument(
+        help="A folder that `alad fit` or `alad train` wrote, or a pretrained zoo entry."
+    ),
 ]
 FalseAlarms = Annotated[
     float | None,
-    typer.Option(help="Share of normal rows that may be flagged; default 0.01, if rows allow."),
+    typer.Option(
+        help="Share of normal rows that may be flagged; default: 0.01, or more for few rows."
+    ),
 ]
 Label = Annotated[
     str | None,
     typer.Option(
-        help="Column that is 1 for anomalies. They are not trained on; they set the threshold."
+        help="Label column: 1 marks anomalies. They are not trained on and set the threshold."
     ),
 ]
 Exclude = Annotated[str | None, typer.Option(help="Columns to leave out, such as row ids: a,b,c.")]
-Size = Annotated[
-    str | None, typer.Option(help="HEIGHTxWIDTH that images are resized to, such as 64x64.")
-]
+Size = Annotated[str | None, typer.Option(help="Resize images to HEIGHTxWIDTH, such as 64x64.")]
 Categorical = Annotated[
     str | None,
-    typer.Option(help="Columns that are categories even where they look like numbers: a,b,c."),
+    typer.Option(help="Columns to treat as categories even if they look like numbers: a,b,c."),
 ]
 Sep = Annotated[
-    str | None, typer.Option(help="What separates a CSV's columns, such as ; or tab; else found.")
+    str | None,
+    typer.Option(help="Separator of a CSV's columns, such as ; or tab; default: detected."),
 ]
 Decimal = Annotated[
-    str | None, typer.Option(help="A CSV's decimal mark, . or a comma; else found.")
+    str | None, typer.Option(help="Decimal mark of a CSV, . or a comma; default: detected.")
 ]
 Encoding = Annotated[
-    str | None, typer.Option(help="A CSV's encoding, such as cp1252; else UTF-8, or by its mark.")
+    str | None,
+    typer.Option(help="Encoding of a CSV, such as cp1252; default: UTF-8, or by byte-order mark."),
 ]
 Missing = Annotated[
-    list[str] | None, typer.Option(help="A marker of gaps, such as ?; may be repeated.")
+    list[str] | None, typer.Option(help="A missing-value marker, such as ?; may be repeated.")
 ]
 SkipDamaged = Annotated[
     bool, typer.Option("--skip-damaged", help="Leave out images that cannot be read.")
@@ -65,14 +70,14 @@ NormalClass = Annotated[
 NewGaps = Annotated[
     str,
     typer.Option(
-        help="What to do with a gap in a column that had none here: flag its row, or refuse it."
+        help="Missing values, later, in columns that have none here: flag (the row) or refuse."
     ),
 ]
 KeepRows = Annotated[
     str,
     typer.Option(
-        help="Training rows that the detector's files contain: all (at most 4,096), centroids, or "
-        "none; nearness to them is part of the combined score."
+        help="Training rows to store in the detector: all (at most 4,096), centroids, or none. The "
+        "combined score uses distances to them."
     ),
 ]
 KEPT = {"all": True, "centroids": "centroids", "none": False}
@@ -85,7 +90,7 @@ def fit(
     false_alarms: FalseAlarms = None,
     contamination: Annotated[
         float | None,
-        typer.Option(help="Flag this share of these rows instead; no p-values then."),
+        typer.Option(help="Flag this share of the rows instead; there are no p-values then."),
     ] = None,
     label: Label = None,
     exclude: Exclude = None,
@@ -98,7 +103,7 @@ def fit(
         int | None,
         typer.Option(min=1, help="Training steps; chosen from the data's size by default."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, noise and shuffling.")] = 0,
     categorical: Categorical = None,
     sep: Sep = None,
     decimal: Decimal = None,
@@ -108,7 +113,10 @@ def fit(
     new_gaps: NewGaps = "flag",
     keep_rows: KeepRows = "all",
 ):
-    """Learn what the rows of a table or the images of a folder look like; report the odd ones."""
+    """Fit a detector to a table or images.
+
+    Writes the detector, and a report on the most anomalous rows or images.
+    """
     options = {
         "contamination": "auto" if contamination is None else contamination,
         "false_alarms": false_alarms,
@@ -127,7 +135,9 @@ def fit(
 def tune(
     source: Source,
     folder: Annotated[Path, typer.Option("--out", help="Folder to write the detector to.")],
-    trials: Annotated[int, typer.Option(min=1, help="Trainings of one network.")] = 20,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Number of trials, each the training of one network.")
+    ] = 20,
     false_alarms: FalseAlarms = None,
     label: Label = None,
     exclude: Exclude = None,
@@ -136,7 +146,7 @@ def tune(
         str, typer.Option(help="combined, features (the paper's), l1, l2 or logits.")
     ] = "combined",
     members: Annotated[int, typer.Option(min=1, help="Networks whose scores are averaged.")] = 3,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, noise and shuffling.")] = 0,
     categorical: Categorical = None,
     sep: Sep = None,
     decimal: Decimal = None,
@@ -146,10 +156,12 @@ def tune(
     new_gaps: NewGaps = "flag",
     keep_rows: KeepRows = "all",
 ):
-    """Search for hyper-parameters, without anomalies, then fit with the best: see `fit`.
+    """Search hyper-parameters, then fit.
 
-    A trial's criterion is how well it tells held-out rows from corrupted copies (AUROC). Trials are
-    kept beside the detector, in OUT.trials; the same command goes on with them.
+    The search needs no anomalies.
+
+    Trials are ranked by how well they separate held-out rows from corrupted copies (AUROC). They
+    are kept in OUT.trials; if interrupted, run the same command again to continue.
     """
     from alad_tf.cli.tables import trials_table
     from alad_tf.cli.user_data import preprocessed_normal
@@ -185,12 +197,14 @@ def score(
     missing: Missing = None,
     skip_damaged: SkipDamaged = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace OUT even if it holds no scores.")
+        bool, typer.Option("--overwrite", help="Replace OUT even if it is not a file of scores.")
     ] = False,
 ):
-    """Score every row: row, score, p_value, is_anomaly, in the order of the input.
+    """Score every row of a file or folder.
 
-    The rows are streamed; after an interrupt or a kill the same command goes on where it stopped.
+    Writes row, score, p_value and is_anomaly, in the order of the input.
+
+    Rows are streamed. If interrupted, run the same command again to continue.
     """
     import zoo
     from alad_tf.cli.score_files import require_output, write_scores
@@ -203,7 +217,7 @@ def score(
             loaded, source, path, err, options=said, note=_note, overwrite=overwrite
         )
     except KeyboardInterrupt:
-        err.print("Interrupted. The same command goes on with the batches that are missing.")
+        err.print("Interrupted. Run the same command again to score the remaining batches.")
         raise typer.Exit(130) from None
     flagged = "no threshold" if counts[1] is None else f"{counts[1]:,} flagged"
     say(f"rows      {counts[0]:,}, {flagged}", out)
@@ -214,12 +228,15 @@ def score(
 def explain(
     detector: DetectorName,
     source: Source,
-    folder: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")],
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the figures.")],
     rows: Annotated[
-        str | None, typer.Option(help="Row numbers from 0, such as 3,17; default: the top ones.")
+        str | None,
+        typer.Option(
+            help="Row numbers, from 0, such as 3,17; default: the rows with the highest scores."
+        ),
     ] = None,
     count: Annotated[
-        int, typer.Option("--top", min=1, help="How many of the highest scores to explain.")
+        int, typer.Option("--top", min=1, help="Number of rows with the highest scores to explain.")
     ] = 3,
     normal_class: NormalClass = None,
     sep: Sep = None,
@@ -228,7 +245,10 @@ def explain(
     missing: Missing = None,
     skip_damaged: SkipDamaged = False,
 ):
-    """Say for rows what adds to their scores: a table, and pictures."""
+    """Explain scores by columns or pixels.
+
+    Prints tables and draws figures.
+    """
     import zoo
     from alad_tf.cli.fit_report import draw_reasons
     from alad_tf.cli.tables import reasons_table
@@ -254,25 +274,29 @@ def explain(
 @app.command()
 def serve(
     detector: Annotated[
-        str, typer.Argument(help="An export NAME/VERSION, a detector, or a pretrained zoo entry.")
+        str,
+        typer.Argument(
+            help="An export (NAME/VERSION), a detector's folder, or a pretrained zoo entry."
+        ),
     ],
-    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Of REST; 0 takes a free one.")
+        int, typer.Option(min=0, max=65535, help="REST port; 0: any free port.")
     ] = 8501,
     grpc_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Of gRPC; 0 takes a free one.")
+        int, typer.Option(min=0, max=65535, help="gRPC port; 0: any free port.")
     ] = 8500,
-    most_mib: Annotated[int, typer.Option(min=1, max=1024, help="Greatest request, in MiB.")] = 32,
+    most_mib: Annotated[int, typer.Option(min=1, max=1024, help="Largest request, in MiB.")] = 32,
     grace: Annotated[
-        int, typer.Option(min=0, help="Seconds to answer requests in, when it is stopped.")
+        int, typer.Option(min=0, help="Seconds to finish open requests when stopped.")
     ] = 25,
     normal_class: NormalClass = None,
 ):
-    """Serve a detector on this machine, by TensorFlow Serving's REST and gRPC interfaces.
+    """Serve a detector on this machine.
 
-    For trying out and for tests; docs/serving.md has TensorFlow Serving, which is for production.
-    Ctrl-C or SIGTERM stops it; requests that were begun are answered first.
+    It has TensorFlow Serving's REST and gRPC interfaces. It is meant for development and tests; for
+    production, use TensorFlow Serving (docs/serving.md). Ctrl-C or SIGTERM stops the server after
+    open requests are answered.
     """
     import tempfile
 
@@ -324,11 +348,15 @@ def _require_own(folder, source):
     from alad_tf.engine.weights import require_place
 
     if folder.is_dir() and source.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"received --out {folder}, which holds {source}. Name another folder.")
+        raise ValueError(
+            f"received --out {folder}, which contains {source}. Choose another folder."
+        )
     require_place(folder)
     partial = _partial(folder)
     if partial.exists() and any(not re.fullmatch(MEMBER, p.name) for p in partial.iterdir()):
-        raise ValueError(f"{partial} is where training is kept, but holds other files; move them.")
+        raise ValueError(
+            f"{partial} is needed for checkpoints but contains other files. Move them away."
+        )
 
 
 def _partial(folder):
@@ -336,7 +364,7 @@ def _partial(folder):
 
 
 def _fit(data, folder, options):
-    """Fit a detector, write it with its report, say where they are."""
+    """Fit a detector, write it with its report, and print where they are."""
     from alad_tf.cli.fit_report import write_fit_report
     from alad_tf.cli.user_data import labelled_split
     from alad_tf.detector.estimator import ALADDetector
@@ -350,7 +378,7 @@ def _fit(data, folder, options):
     try:
         estimator.fit(train, validation_data=validation)
     except KeyboardInterrupt:
-        err.print("Interrupted. The same command goes on from the last checkpoint.")
+        err.print("Interrupted. Run the same command again to continue from the last checkpoint.")
         raise typer.Exit(130) from None
     estimator.detector_.metadata["input"] = data.origin
     estimator.save(folder)
@@ -361,7 +389,7 @@ def _fit(data, folder, options):
         with adding_to(folder, "report") as report:
             name = write_fit_report(report, estimator.detector_, data, err).name
     except Exception as error:
-        say(f"No report: {type(error).__name__}: {error}", err)
+        say(f"The report was not written: {type(error).__name__}: {error}", err)
         raise typer.Exit(1) from error
     say(f"report    {folder / 'report' / name}", out)
 

@@ -1,4 +1,4 @@
-"""The report of a fit: what was learnt, which rows are odd, and pictures of the reasons."""
+"""The report of a fit: the threshold, the most anomalous rows, and figures of the reasons."""
 
 import re
 from pathlib import Path
@@ -50,24 +50,25 @@ def write_fit_report(folder, detector, data, console=None):
     _histogram(folder / "score_histogram.png", detector, scores, data.is_anomaly)
     pictures = draw_reasons(folder, explanation, data, top)
     flagged = int(detector.threshold.flags(scores).sum())
-    share = flagged / len(scores)
+    share, kind = flagged / len(scores), "images" if images else "rows"
     lines = [
         f"# {_plain(data.source.name)}",
         "",
-        f"{len(scores):,} {'images' if images else 'rows'} of {_described(detector)}. "
-        f"The detector {detector.threshold_rule}: from a {detector.score} score of "
-        f"{detector.threshold.value:.4g} on. It flags {flagged:,} of these ({share:.2%}). Most "
-        "of them trained it, and so look a little more normal to it than new ones will. "
+        f"{len(scores):,} {kind} of {_described(detector)}. "
+        f"The threshold is a {detector.score} score of {detector.threshold.value:.4g}; it "
+        f"{detector.threshold_rule}. Of these {kind}, {flagged:,} ({share:.2%}) are flagged. Most "
+        f"{kind} were used for training, so they look slightly more normal to the detector than "
+        "new ones will. "
         f"The detector and its exports contain {detector.scorer.contains}.",
         "",
-        "![Scores](score_histogram.png)",
+        "![Histogram of the scores](score_histogram.png)",
         "",
-        "## What stands out",
+        "## Most anomalous",
         "",
         *(_image_table(detector, explanation, data, top) if images else []),
         *([] if images else _row_table(detector, explanation, data, top)),
         "",
-        *(f"![Reasons]({picture.name})\n" for picture in pictures),
+        *(f"![Reasons for the scores]({picture.name})\n" for picture in pictures),
     ]
     return write_text(folder / REPORT, "\n".join(lines).rstrip() + "\n")
 
@@ -81,7 +82,7 @@ def _described(detector):
 
 
 def _histogram(path, detector, scores, is_anomaly):
-    """All rows' scores; beside them those of the rows that were held out, or by label."""
+    """Scores of all rows, with those of the calibration rows, or by label."""
     title, label = "scores of all rows", f"{detector.score} score"
     if is_anomaly is not None:
         score_histogram(scores, is_anomaly, path, detector.threshold, title, label)
@@ -94,7 +95,7 @@ def _histogram(path, detector, scores, is_anomaly):
         detector.threshold,
         title,
         label,
-        kinds=("held out of training", "all rows"),
+        kinds=("calibration rows", "all rows"),
     )
 
 

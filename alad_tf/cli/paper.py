@@ -15,12 +15,12 @@ app = typer.Typer()
 # without markup: users' names are printed as they are
 out = Console(markup=False, highlight=False)
 err = Console(stderr=True, markup=False, highlight=False)
-Results = Annotated[Path, typer.Option(help="Folder of the results JSONs.")]
+Results = Annotated[Path, typer.Option(help="Folder of the JSON results.")]
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="Folder with the raw data files; default ALAD_DATA_DIR, else a download."),
+    typer.Option(help="Folder with the raw data files; default: ALAD_DATA_DIR, or a download."),
 ]
-Report = Annotated[Path, typer.Option("--out", help="The report to write.")]
+Report = Annotated[Path, typer.Option("--out", help="File of the report.")]
 
 
 @app.command()
@@ -29,26 +29,28 @@ def reproduce(
         list[str], typer.Argument(help="table1 to table8, figure2 to figure10, ours, or all.")
     ],
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Seeds of each run; default: as many as the paper.")
+        int | None, typer.Option(min=1, help="Number of seeds; default: as in the paper.")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes at a time; default: one a core.")
+        int | None, typer.Option(min=1, help="Processes at a time; default: one per core.")
     ] = None,
     only: Annotated[
         str | None,
-        typer.Option(help="Runs whose name holds one of these: kdd99_alad/no_sn,class1/seed0"),
+        typer.Option(help="Only runs whose names contain one of: kdd99_alad/no_sn,class1/seed0"),
     ] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Show what is to be run; run nothing.")
+        bool, typer.Option("--plan", help="Show the runs without running them.")
     ] = False,
     results: Results = Path(RESULTS),
     path: Report = Path("RESULTS.md"),
     data_dir: DataDir = None,
 ):
-    """Make the runs that tables and figures need and are not there yet; then report.
+    """Reproduce tables and figures.
 
-    Stop it at any time: the same command goes on from the runs' checkpoints. Runs whose data set
-    cannot be had are left out and named; it is a failure (exit code 1) only if those are all.
+    Runs what the given tables and figures still need, then writes the report.
+
+    You can stop it at any time and run the same command again to continue. Runs whose data set is
+    unavailable are skipped and listed; the command fails (exit code 1) only if nothing else is due.
     """
     import zoo
     from alad_tf.experiments import plan as planner
@@ -70,15 +72,15 @@ def reproduce(
         failed, missing = planner.run_plan(jobs_planned, results, jobs, data_dir, err)
         unmade = planner.run_steps(names, entries, results, data_dir, err)
     except KeyboardInterrupt:
-        err.print("Interrupted. The same command goes on from the last checkpoints.")
+        err.print("Interrupted. Run the same command again to continue from the last checkpoints.")
         raise typer.Exit(130) from None
     _report(list(entries.values()), results, path)
-    for what, reasons in (("run", missing), ("made", unmade)):
+    for what, reasons in (("run", missing), ("written", unmade)):
         for name, why in reasons.items():
             say(f"not {what}: {name}: {why}", err)
     if failed:
         labels = ", ".join(f"{label} (exit code {code})" for label, code in failed.items())
-        say(f"Failed: {labels}. Their lines above say why.", err)
+        say(f"Failed: {labels}. See their messages above.", err)
     due = {job.entry.dataset for job in jobs_planned if job.state != "done"}
     if failed or unmade or (missing and due <= set(missing)):
         raise typer.Exit(1)
@@ -86,7 +88,10 @@ def reproduce(
 
 @app.command()
 def report(results: Results = Path(RESULTS), path: Report = Path("RESULTS.md")):
-    """Render RESULTS.md, the figures, and the README's and cards' results from the JSONs."""
+    """Render the report from the results.
+
+    That is RESULTS.md, the figures, and the results in the README and on the cards.
+    """
     import zoo
 
     _report([zoo.entry(name) for name in zoo.list()], results, path)

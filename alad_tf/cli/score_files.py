@@ -120,14 +120,14 @@ def require_output(path, source, overwrite=False):
         raise ValueError(f"received --out {path}; expected a .csv or .parquet file.")
     place = Path(os.path.realpath(path))
     if place.is_dir():
-        raise ValueError(f"--out {path} is a folder; name a file.")
+        raise ValueError(f"--out {path} is a folder; expected a file.")
     if place.exists():
         if os.path.exists(source) and os.path.samefile(place, source):
-            raise ValueError(f"--out {path} is the file to be scored. Name another file.")
+            raise ValueError(f"--out {path} is the input file. Choose another file.")
         if not overwrite and not _are_scores(place, kind):
             raise ValueError(
-                f"--out {path} holds other things than scores, which would be lost. Name another "
-                "file, or add --overwrite."
+                f"--out {path} exists and is not a file of scores. Choose another file, or add "
+                "--overwrite to replace it."
             )
     return place
 
@@ -205,7 +205,7 @@ class _Parts:
         mark = folder / "identity"
         if folder.exists() and not mark.is_file() and any(folder.iterdir()):
             raise ValueError(
-                f"{folder} is where scores are kept, but holds other files; move them."
+                f"{folder} is needed for finished batches but contains other files. Move them away."
             )
         if not mark.is_file() or mark.read_text() != identity:
             for path in folder.iterdir():  # the folder itself is claimed

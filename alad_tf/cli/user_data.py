@@ -1,4 +1,4 @@
-"""A user's rows beside a detector: read as it was fitted, split by its labels."""
+"""A user's rows: read as a detector was fitted, split by labels."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +78,9 @@ class UserData:
             origin |= {"size": list(rows.shape[1:3]), **images}
         rows = rows.drop(columns=left_out) if left_out else rows
         if not rows.shape[1]:
-            raise ValueError(f"{source} has no columns besides {left_out}; expected one at least.")
+            raise ValueError(
+                f"{source} has no columns except {left_out}; expected at least one more."
+            )
         return cls(source, ids, rows, labels, origin)
 
     @classmethod
@@ -124,8 +126,8 @@ def labelled_split(data, seed):
     if data.is_anomaly.all() or not data.is_anomaly.any() or len(normal) < 3:
         raise ValueError(
             f"{data.source} has {len(normal)} normal rows and {int(data.is_anomaly.sum())} "
-            "anomalies; to set a threshold by labels, three normal rows and one anomaly are needed "
-            "at least. Leave the labels out by --exclude to fit without them."
+            "anomalies; a threshold from labels needs at least three normal rows and one anomaly. "
+            "To fit without labels, leave out their column with --exclude."
         )
     order = np.random.default_rng(seed).permutation(normal)
     held_out = max(int(len(normal) * HELD_OUT), 1)

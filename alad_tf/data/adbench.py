@@ -31,7 +31,7 @@ def load_adbench(name, data_dir=None):
     if not found:
         raise FileNotFoundError(
             f"No set {name!r} in {folder.resolve()}: expected a file NUMBER_{name}.npz from {URL}. "
-            "Name the folder by --data-dir, or its parent by ALAD_DATA_DIR."
+            "Pass the folder with --data-dir, or set ALAD_DATA_DIR to its parent."
         )
     with np.load(found[0], allow_pickle=False) as arrays:
         return arrays["X"].astype("float64"), arrays["y"].astype(bool)

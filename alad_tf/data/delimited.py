@@ -204,11 +204,11 @@ class Delimited:
     def _ragged(self, line, fields):
         hint = ""
         if len(fields) > len(self.columns) and self.dialect.sep == ",":
-            hint = " If commas are decimal marks, say --decimal , and the separator by --sep."
+            hint = " If commas are decimal marks, pass --decimal , and the separator with --sep."
         return (
-            f"line {line}: received {len(fields)} cells, expected {len(self.columns)}, as many as "
-            f"the first line has names ({self.dialect}). Correct the line, quote cells that hold "
-            f"the separator, or name another separator by --sep.{hint}"
+            f"line {line}: received {len(fields)} cells, expected {len(self.columns)}, one for "
+            f"each name in the first line ({self.dialect}). Correct the line, quote cells that "
+            f"contain the separator, or pass another separator with --sep.{hint}"
         )
 
     def decide_kinds(self, pieces, categorical=(), ignored=()):
@@ -266,8 +266,8 @@ class Delimited:
             cell, line = cells[int(bad[0])].as_py(), piece.lines[bad[0]]
             raise ValueError(
                 f"{self.name}, line {line} (row {piece.rows[bad[0]]}), column {name!r}: {cell!r} "
-                f"is no number, but the column holds numbers (decimal mark {decimal}). Correct "
-                f"the cell, or name it as a marker of gaps: --missing {cell!r}."
+                f"is not a number, but the column has numbers (decimal mark {decimal}). Correct "
+                f"the cell, or declare it a missing-value marker: --missing {cell!r}."
             )
         fine = pc.if_else(pc.or_(good, words), texts, pa.scalar(None, pa.string()))
         numbers = _floats(pc.replace_substring(fine, decimal, "."))
@@ -329,15 +329,15 @@ class _Seen:
         if self.alike:
             cell, line = self.first_alike
             raise ValueError(
-                f"{found}; {cell!r} in line {line} is none as it is written. Write numbers without "
-                "separators of thousands, signs of currencies or %, name the decimal mark by "
-                f"--decimal, or declare the column a category: --categorical {name!r}."
+                f"{found}; {cell!r} in line {line} cannot be read as one. Write numbers without "
+                "thousands separators, currency signs or %, pass the decimal mark with --decimal, "
+                f"or declare the column categorical: --categorical {name!r}."
             )
         count, (cell, line) = self.cells - good, next(iter(texts.items()))
         raise ValueError(
-            f"{found}, {count:,} {'is' if count == 1 else 'are'} not; line {line} holds {cell!r}. "
-            f"Correct it, name it as a marker of gaps (--missing {cell!r}), or declare the column "
-            f"a category (--categorical {name!r})."
+            f"{found}, {count:,} {'is' if count == 1 else 'are'} not; line {line} has {cell!r}. "
+            f"Correct it, declare it a missing-value marker (--missing {cell!r}), or declare the "
+            f"column categorical (--categorical {name!r})."
         )
 
 

@@ -118,7 +118,7 @@ def recognise(sample, name, options, tabs):
     other = OTHER_KINDS.match(text)
     if other:
         raise ValueError(
-            f"{name} holds {'HTML or XML' if other[1] else 'JSON'}; expected a line of column "
+            f"{name} contains {'HTML or XML' if other[1] else 'JSON'}; expected a line of column "
             "names and rows below it. Save the table as CSV."
         )
     hint = re.match(r"sep=(.)\r?\n", text)
@@ -153,15 +153,15 @@ def _decoded(sample, name, encoding, whole):
         shown = sample[: error.start].rsplit(b"\n", 1)[-1] + sample[error.start :].split(b"\n")[0]
         shown = shown.strip()[:60].decode("cp1252", "replace")
         raise ValueError(
-            f"{name}, line {line}: the text is not {encoding}. Name its encoding by --encoding; "
-            f"with cp1252, usual for Windows in Western Europe, the line reads {shown!r}."
+            f"{name}, line {line}: the text is not {encoding}. Pass its encoding with --encoding. "
+            f"In cp1252, usual on Windows in Western Europe, the line reads {shown!r}."
         ) from error
     except UnicodeError as error:
         raise ValueError(f"{name}: the text is not {encoding} ({error}).") from error
     if "\0" in text:
         raise ValueError(
-            f"{name} holds NUL characters: it is no text, or one in UTF-16. Name its encoding by "
-            "--encoding, such as utf-16-le, or save the table as CSV in UTF-8."
+            f"{name} contains NUL characters: it is not text, or it is UTF-16. Pass its encoding "
+            "with --encoding, such as utf-16-le, or save the table as CSV in UTF-8."
         )
     return encoding, text
 
@@ -192,9 +192,7 @@ def _separated(text, whole, base, name, sep, tabs, decimal):
         return next(iter(split.values()))[1:]
     if split:
         marks = " or ".join(repr(one) for one in split)
-        raise ValueError(
-            f"{name} can be read with {marks} between the columns. Say which by --sep."
-        )
+        raise ValueError(f"{name} can be read with {marks} as the separator. Pass one with --sep.")
     # one column, it seems: the first line has no separator
     for one in [*candidates, *UNUSUAL]:
         dialect = replace(base, sep=one, skip_space=one == " ")
@@ -204,10 +202,10 @@ def _separated(text, whole, base, name, sep, tabs, decimal):
         head, *widths = [sum(bool(cell) or one != " " for cell in record) for record in records]
         named = one in SEPARATORS or (widths and widths[0] == head)
         if len(set(widths)) == 1 and widths[0] > 1 and named:
-            decimals = " Where commas are decimal marks, say --decimal , instead."
+            decimals = " If commas are decimal marks, pass --decimal , instead."
             raise ValueError(
-                f"{name} has one column, or {widths[0]} that {one!r} separates. Say which by "
-                f"--sep, {usual!r} for one column; the first line must name each column."
+                f"{name} has one column, or {widths[0]} separated by {one!r}. Pass the separator "
+                f"with --sep, {usual!r} for one column; the first line must name each column."
                 f"{decimals if one == ',' else ''}"
             )
     return best.get(usual, next(iter(best.values())))[1:]
@@ -288,9 +286,9 @@ def _decimal(records, name, dialect):
     title, cell = (sure_commas or commas)[0]
     also = f" and {sure_dots[0][1]!r} in {sure_dots[0][0]!r}" if sure_dots else ""
     raise ValueError(
-        f"{name}, column {title!r} holds {cell!r}{also}: a decimal comma, or a separator of "
-        "thousands? Say --decimal , or --decimal . and write numbers without separators of "
-        "thousands."
+        f"{name}, column {title!r} has {cell!r}{also}: is that a decimal comma or a thousands "
+        "separator? For the former, pass --decimal , ; for the latter, pass --decimal . and write "
+        "numbers without thousands separators."
     )
 
 
@@ -315,8 +313,8 @@ def column_names(records, name):
     counted = len(steps) <= 1 and min(steps, default=1) > 0  # 0, 1, 2 or 400.5, 401, 401.5
     if values and not (counted and (len(values) > 2 or all(v >= 0 and v % 1 == 0 for v in values))):
         raise ValueError(
-            f"{name}: the first line holds the numbers {values[:5]}; expected the columns' names. "
-            "Write them in a line above the rows."
+            f"{name}: the first line has the numbers {values[:5]}; expected column names. Add them "
+            "in a line above the rows."
         )
     columns, seen = [], Counter()
     for place, cell in enumerate(cells):
@@ -344,8 +342,8 @@ def refusals(name, line=None):
         # the reader has all lines before the block of bytes which could not be decoded
         before = error.object[: error.start].count(b"\n")
         raise ValueError(
-            f"{name}, line {(line() if line else 1) + before}: {error}. Name the file's encoding "
-            "by --encoding, such as cp1252."
+            f"{name}, line {(line() if line else 1) + before}: {error}. Pass the file's encoding "
+            "with --encoding, such as cp1252."
         ) from error
     except csv.Error as error:
         raise ValueError(f"{name}, near line {line() if line else 1}: {error}.") from error

@@ -146,7 +146,8 @@ def _read(dataset: str, data_dir: str | os.PathLike | None):
     except (OSError, tfds.download.DownloadError) as error:
         raise ConnectionError(
             f"{dataset} could not be downloaded: {error}. Prepare it on a machine with internet "
-            f"(tfds build {dataset}), copy the folder, and name it by --data-dir or TFDS_DATA_DIR."
+            f"(tfds build {dataset}), copy the folder, and pass it with --data-dir or "
+            "TFDS_DATA_DIR."
         ) from error
     batch = builder.as_dataset(split=_SETS[dataset].splits, batch_size=-1, shuffle_files=False)
     return batch["image"].numpy(), np.asarray(batch["label"].numpy(), np.int64)

@@ -41,8 +41,9 @@ class Found:
         foreign = [path for path in shown if path.suffix.lower() in FOREIGN]
         if foreign:
             raise ValueError(
-                f"{foreign[0]} is one of {len(foreign)} pictures of a kind that is not read; "
-                f"convert them to PNG, or take them out of {folder}. Read are {', '.join(IMAGES)}."
+                f"{foreign[0]} is one of {len(foreign)} images in a format that is not supported. "
+                f"Convert them to PNG, or move them out of {folder}. Supported: "
+                f"{', '.join(IMAGES)}."
             )
         pictures = [p for p in shown if p.suffix.lower() in IMAGES and not p.is_dir()]
         return cls(folder, pictures, sorted(set(files) - set(pictures)))
@@ -53,9 +54,7 @@ class Found:
             return None
         kinds = Counter(path.suffix.lower() or path.name for path in self.others)
         kinds_shown = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(6))
-        return (
-            f"passed over {len(self.others):,} files that are hidden or no pictures: {kinds_shown}"
-        )
+        return f"ignored {len(self.others):,} files that are hidden or not images: {kinds_shown}"
 
 
 def _hidden(path):
@@ -110,18 +109,18 @@ class Mode:
         from PIL import Image, ImageOps
 
         if image.getexif().get(0x0112, 1) != 1:
-            seen["turned upright as their cameras say"] += 1
+            seen["rotated as their EXIF data say"] += 1
         image = ImageOps.exif_transpose(image)
         if image.mode in DEEP:
             values, white = _deep(path, image), 2**self.depth - 1
             seen[f"scaled from {self.depth} bits to 8"] += 1
             if values.max() > white:
-                seen[f"brighter than {self.depth} bits, cut off there"] += 1
+                seen[f"clipped to {self.depth} bits"] += 1
             scaled = np.minimum(values, white) * (255 / white)
             image = Image.fromarray(np.round(scaled).astype("uint8"))
         elif image.mode == "F":
             raise ValueError(
-                f"{path} holds floating-point pixels; expected 8 or 16 bits. Scale and convert it."
+                f"{path} has floating-point pixels; expected 8 or 16 bits. Scale and convert it."
             )
         in_colour = image.mode not in GRAY
         if image.mode == "CMYK":
@@ -129,7 +128,7 @@ class Mode:
         if image.has_transparency_data:
             image = image.convert("RGBA")
             if image.getextrema()[3][0] < 255:
-                seen["transparent, laid on white"] += 1
+                seen["transparent, put on white"] += 1
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             image = image.convert("RGB")
         if in_colour and self.channels == 1:
@@ -167,8 +166,8 @@ def _opened(path):
         if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise
         raise ValueError(
-            f"{path} cannot be read as a picture ({type(error).__name__}: {error}). Replace it, or "
-            "leave out what cannot be read by --skip-damaged."
+            f"{path} cannot be read as an image ({type(error).__name__}: {error}). Replace it, or "
+            "leave out such images with --skip-damaged."
         ) from error
 
 
@@ -176,15 +175,15 @@ def _require_decent(path, image):
     width, height = image.size
     if width * height > MOST_PIXELS:
         raise ValueError(
-            f"{path} has {width} x {height} pixels, more than {MOST_PIXELS:,}; make it smaller, or "
-            "cut it into tiles."
+            f"{path} has {width} x {height} pixels, more than {MOST_PIXELS:,}. Shrink it, or cut "
+            "it into tiles."
         )
     frames = getattr(image, "n_frames", 1)
     # a phone's JPEG may bring a preview as its second frame
     if frames > 1 and image.format != "MPO":
         raise ValueError(
-            f"{path} holds {frames} frames or pages; expected one picture. Write each to a file of "
-            "its own."
+            f"{path} has {frames} frames or pages; expected one image. Save each in a file of its "
+            "own."
         )
 
 
@@ -193,7 +192,7 @@ def _deep(path, image):
     values = np.array(image).astype(np.int64)
     if values.min() < 0 or values.max() > 2**16 - 1:
         raise ValueError(
-            f"{path} holds the values {values.min()} to {values.max()}; expected 0 to 65535. Scale "
+            f"{path} has values from {values.min()} to {values.max()}; expected 0 to 65535. Scale "
             "and convert it to 8 or 16 bits."
         )
     return values

@@ -75,7 +75,7 @@ def read_batches(
         empty = False
         yield ids, rows
     if empty:
-        raise ValueError(f"{path} holds no rows.")
+        raise ValueError(f"{path} has no rows.")
 
 
 def read_all(path, size=None, channels=None, text=(), **more):
@@ -174,7 +174,7 @@ def _binary(path, kind, text, batch, skip):
             if array.ndim < 2 or array.dtype.names:
                 fields = f" with the fields {list(array.dtype.names)}" if array.dtype.names else ""
                 raise ValueError(
-                    f"{path} holds an array of shape {array.shape}{fields}; expected rows: "
+                    f"{path} has an array of shape {array.shape}{fields}; expected rows: "
                     "(N, d), or images (N, H, W, C)."
                 )
             for start in range(skip, len(array), batch):
@@ -223,7 +223,9 @@ def _only_array(path, arrays):
         return arrays
     names = list(arrays)
     if len(names) != 1 and "X" not in names:
-        raise ValueError(f"{path} holds the arrays {names}; expected one, or one called 'X'.")
+        raise ValueError(
+            f"{path} has the arrays {names}; expected a single one, or one called 'X'."
+        )
     return arrays["X" if "X" in names else names[0]]
 
 
@@ -238,15 +240,15 @@ def _images(folder, size, mode, batch, skip, options, note):
     found = Found.of(folder)
     paths, seen = found.pictures, Counter()
     if not paths:
-        raise ValueError(f"{folder} holds no images ({', '.join(IMAGES)}).")
+        raise ValueError(f"{folder} contains no images ({', '.join(IMAGES)}).")
     if found.passed_over():
         note(f"{folder}: {found.passed_over()}")
     if options.skip_damaged:
         paths, errors = readable(paths)
         if errors:
-            note(f"{folder}: left out {len(errors)} images that cannot be read; {errors[0]}")
+            note(f"{folder}: left out {len(errors)} unreadable images; {errors[0]}")
         if not paths:
-            raise ValueError(f"{folder} holds no image that can be read; {errors[0]}")
+            raise ValueError(f"{folder} contains no readable image; {errors[0]}")
     mode = mode or Mode.of(paths)
     first = None
     for start in range(skip, len(paths), batch):
@@ -257,8 +259,8 @@ def _images(folder, size, mode, batch, skip, options, note):
             if image.shape != first[1]:
                 raise ValueError(
                     f"{path} is an image of {image.shape[0]} x {image.shape[1]} pixels, but "
-                    f"{first[0]} has {first[1][0]} x {first[1][1]}. Give one size for all, such as "
-                    "64x64: they are resized to it."
+                    f"{first[0]} has {first[1][0]} x {first[1][1]}. Pass one size for all, such "
+                    "as 64x64, to resize them."
                 )
             pixels.append(image)
         yield [str(path.relative_to(folder)) for path in some], np.stack(pixels)

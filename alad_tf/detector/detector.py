@@ -44,8 +44,9 @@ def judged(scores, x):
 class Detector:
     """Raw records in, anomaly scores and verdicts out.
 
-    A finite record has finite scores. One that is too far off to be scored, or has a gap in a
-    column that had none in training, has the largest float32 number as its score: it is flagged.
+    A finite record has finite scores. One that is too extreme to be scored, or lacks a value in a
+    column that had none missing in training, has the largest float32 number as its score: it is
+    flagged.
 
     Args:
         preprocessor: a fitted preprocessor of `alad_tf.preprocess`.
@@ -182,11 +183,11 @@ class Detector:
 
     @property
     def reconstructs(self):
-        """Whether the method makes reconstructions."""
+        """Whether the method reconstructs samples."""
         return hasattr(self.scorer, "reconstruct")
 
     def set_threshold(self, threshold):
-        """Call records anomalous from a threshold on.
+        """Set the threshold from which records are flagged.
 
         Args:
             threshold: `alad_tf.detector.threshold.Threshold`, of the deciding score.
@@ -199,7 +200,7 @@ class Detector:
 
     @property
     def threshold_rule(self):
-        """How the threshold came about: str, "none" without one."""
+        """The rule that set the threshold: str, "none" without one."""
         return "none" if self.threshold is None else self.threshold.rule
 
     @property
@@ -208,7 +209,7 @@ class Detector:
         return np.zeros(0, "float32") if self.threshold is None else self.threshold.reference
 
     def p_value(self, x):
-        """How likely a normal record scores so high or higher.
+        """The probability that a normal record scores at least as high.
 
         Args:
             x: as for `scores`.
@@ -224,7 +225,7 @@ class Detector:
         return self.p_values_of(self.anomaly_score(x))
 
     def p_values_of(self, scores):
-        """The p-values of scores that are known already; errors as for `p_value`.
+        """The p-values of scores; errors as for `p_value`.
 
         Args:
             scores: float array (N,), what `anomaly_score` gave.
@@ -295,8 +296,8 @@ class Detector:
         if self._model is None:
             if self.training is None:
                 raise ValueError(
-                    "This detector holds a scorer and no training configuration, so that there is "
-                    "no model to go on with. Make it with Detector.from_model(preprocessor, model)."
+                    "This detector has a scorer but no model to train. Build it with "
+                    "Detector.from_model(preprocessor, model)."
                 )
             model = ALAD.from_config(self.training["model"])
             model.compile_from_config(self.training["compile"])
@@ -306,7 +307,7 @@ class Detector:
 
     @own_settings
     def adopt(self, model):
-        """Score with a trained model's averaged weights from now on; the threshold is dropped.
+        """Use a trained model's averaged weights for scoring; the threshold is dropped.
 
         Args:
             model: a compiled `ALAD` for the same preprocessing, such as `self.model`.

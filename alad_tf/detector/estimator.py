@@ -1,4 +1,4 @@
-"""ALADDetector: a scikit-learn outlier estimator for anyone's table or images."""
+"""ALADDetector: a scikit-learn outlier estimator for tables and images."""
 
 import os
 import tempfile
@@ -39,43 +39,44 @@ KEEP = {True: "rows", False: "none", "centroids": "centroids"}
 class ALADDetector(OutlierMixin, BaseEstimator):
     """Finds rows or images that are unlike those it was fitted on.
 
-    It trains ALAD on the rows of `fit`, most of which should be normal, holds some out to learn
-    what normal scores are, and flags what scores higher. Columns may be numbers, bools, text or
-    categories, with gaps; images are uint8 of any size whose sides can be halved.
+    It trains ALAD on the rows of `fit`, most of which should be normal, and holds some out to set
+    the threshold. Columns may be numbers, bools, text or categories, with missing values; images
+    are uint8 of any size whose sides can be halved.
 
-    A record with a gap in a column that had none in `fit`, or with a number too far off to be
-    scored, has the largest float32 number as its score: it is flagged, with the smallest p-value
-    there is.
+    A record is flagged, with the largest float32 number as its score and the smallest possible
+    p-value, if it lacks a value in a column that had none missing in `fit`, or if a number is too
+    extreme to be scored.
 
-    Signs: `anomaly_score` is the paper's, higher is more anomalous. `score_samples` is its negative
-    and `decision_function` is negative for what `predict` calls -1, as scikit-learn has it.
+    Signs: `anomaly_score` is the paper's, higher is more anomalous. As in scikit-learn,
+    `score_samples` is its negative, and `decision_function` is negative for what `predict` calls
+    -1.
 
     Args:
         score_name: str, the score that decides: "combined" (see
             `alad_tf.detector.ensemble.Ensemble`), or the paper's "features", "l1", "l2", "logits"
             by themselves. (`score` is the name of a method in scikit-learn.)
-        n_members: int, ALADs of several seeds, whose scores are averaged.
-        contamination: "auto", or float in (0, 0.5]: this share of the training rows is taken for
-            anomalous and sets the threshold; nothing is held out, and there are no p-values.
+        n_members: int, the number of ALADs with different seeds, whose scores are averaged.
+        contamination: "auto", or float in (0, 0.5], the share of the training rows to flag; then
+            nothing is held out, and there are no p-values.
         false_alarms: float in (0, 1), with "auto": the share of normal rows that may be flagged.
-            Default 0.01, or the least that the held-out rows can tell, 1 / (their number + 1).
+            Default 0.01, or 1 / (held-out rows + 1) if that is more.
         calibration: float in (0, 1), the share of the rows that is held out. Default: a fifth of
             fewer than 1,000 rows, a third of more, at most 2,000 rows.
         scaling: "standard", "minmax" or "none", for columns of numbers.
-        missing: "flag", or "refuse": whether a gap in a column that had none in `fit` flags its
-            record, or is a ValueError.
+        missing: "flag" or "refuse": whether a missing value in a column that had none in `fit`
+            flags its record, or is a ValueError.
         keep_rows: bool or "centroids", what the fitted detector, its files and its exports contain
-            of the training rows: True, up to 4,096 of them, which the score's nearness needs;
-            False, none, and then "combined" has no nearness; "centroids", up to 256 centres of
-            k-means clusters. See `alad_tf.detector.ensemble.Ensemble`.
+            of the training rows: True, up to 4,096 of them, for the distances in the score;
+            False, none, and then "combined" has no distances to neighbours; "centroids", up to
+            256 centres of k-means clusters. See `alad_tf.detector.ensemble.Ensemble`.
         hidden, latent_dim, batch_size, steps, learning_rate: instead of the rules of
             `alad_tf.detector.defaults.rules_for`, which depend on the data's shape and length
             alone.
-        warm_start: bool, `fit` goes on with the members, and trains them for `steps` more.
+        warm_start: bool, `fit` trains the members for `steps` more instead of new ones.
         random_state: int, `numpy.random.RandomState` or None: of weights, noise, shuffling and of
             the choice of rows that are held out.
-        checkpoint: str or None, a folder for the members' states while they train: the same `fit`
-            after a kill goes on from there. It may be removed afterwards.
+        checkpoint: str or None, a folder for checkpoints: if the process is killed, the same `fit`
+            continues from there. It may be removed afterwards.
         verbose: bool, show the progress on standard error.
 
     Attributes:
@@ -273,7 +274,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
     # ----------------------------------------------------------------- scores
 
     def scores(self, X):
-        """All scores.
+        """All scores, by name.
 
         Args:
             X: N rows or images, as for `fit`.
@@ -328,7 +329,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         return np.where(self._fitted().predict(self._checked(X, ordered=True)), -1, 1)
 
     def p_value(self, X):
-        """How likely a normal row scores so high or higher.
+        """The probability that a normal row scores at least as high.
 
         With `false_alarms` a, `predict` is -1 where the p-value is at most a.
 
@@ -346,7 +347,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         return self._fitted().p_value(self._checked(X))
 
     def reconstruct(self, X):
-        """What the members take for the normal form of rows or images.
+        """Reconstructions: what the members consider the normal form of rows or images.
 
         Args:
             X: N rows or images, as for `fit`.
@@ -385,7 +386,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
     def save(self, folder):
         """Write the fitted detector, whole or not at all; no file is a pickle.
 
-        The folder contains up to 4,096 of the training rows, which the score's nearness needs;
+        The folder contains up to 4,096 of the training rows, for the distances in the score;
         `keep_rows` changes that.
 
         Args:

@@ -81,7 +81,7 @@ class Explanation:
             IndexError: no such record.
         """
         if not self.columns:
-            raise ValueError("Images have no columns; see `attributions`, one number a pixel.")
+            raise ValueError("Images have no columns; see `attributions`, one number per pixel.")
         order = np.argsort(-self.attributions[row], kind="stable")[:count]
         return [
             {
@@ -109,8 +109,8 @@ def explain(detector, x, score=None, steps=STEPS):
     score = check_score(score or detector.score, scorer.score_names)
     if not getattr(scorer, "explainable", False):
         raise ValueError(
-            f"{scorer.method} has no gradient from a reconstruction to follow; explained are alad, "
-            "dsebm and dagmm."
+            f"{scorer.method} cannot be explained, as it has no gradient from a reconstruction. "
+            "Supported: alad, dsebm, dagmm."
         )
     if steps < 1:
         raise ValueError(f"steps must be at least 1; received {steps}.")

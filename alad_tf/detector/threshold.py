@@ -11,11 +11,11 @@ KEPT = 10_000  # held-out scores that are kept; a random part of more is as vali
 
 
 class Threshold(float):
-    """A score from which on samples are anomalous: a number that knows where it comes from.
+    """The score from which samples are flagged: a number, and the rule that set it.
 
     Args:
         value: float, rounded to float32, so that it compares the same in an exported graph.
-        rule: str, how it came about.
+        rule: str, how it was chosen.
         reference: float array (n,), scores of held-out normal rows in ascending order, which
             p-values are counted from; empty if there were none.
 
@@ -67,7 +67,7 @@ class Threshold(float):
         return ~(scores < np.float32(self))  # a NaN is less than nothing
 
     def p_values(self, scores):
-        """How likely a normal row scores so high or higher.
+        """The probability that a normal row scores at least as high.
 
         p = (1 + held-out scores that are at least as high) / (n + 1). For a normal row that is
         exchangeable with the held-out ones, P(p <= a) <= a for every a, whatever the score's
@@ -177,7 +177,7 @@ def require_both(is_anomaly):
     if is_anomaly.all() or not is_anomaly.any():
         raise ValueError(
             f"Labelled rows of both kinds are needed; received {is_anomaly.size} labels, "
-            f"{int(is_anomaly.sum())} of them anomalous. Of normal rows alone, pass no labels."
+            f"{int(is_anomaly.sum())} of them anomalous. If all rows are normal, pass no labels."
         )
 
 
@@ -203,7 +203,7 @@ def by_labels(scores, is_anomaly):
     scores, is_anomaly = _finite(scores), np.asarray(is_anomaly, bool)
     if scores.shape != is_anomaly.shape:
         raise ValueError(
-            f"One label a score is needed; received {len(scores)} scores and {is_anomaly.size} "
+            f"One label per score is needed; received {len(scores)} scores and {is_anomaly.size} "
             "labels."
         )
     require_both(is_anomaly)

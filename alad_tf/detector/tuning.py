@@ -76,7 +76,7 @@ class TuningData:
     def split(cls, x, seed):
         """Holds out a fifth of N >= 10 preprocessed normal samples (N, ...), and corrupts them."""
         if len(x) < 10:
-            raise ValueError(f"A search needs ten rows at least; received {len(x)}.")
+            raise ValueError(f"A search needs at least ten rows; received {len(x)}.")
         generator = np.random.default_rng(seed)
         order, held_out = generator.permutation(len(x)), round(HELD_OUT * len(x))
         normal = np.asarray(x[np.sort(order[:held_out])], "float32")

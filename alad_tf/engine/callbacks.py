@@ -21,7 +21,7 @@ WEIGHTS, STATE = "model.weights.h5", "state.json"
 # paper: "Patience 10"; the authors' code stops by it and restores nothing
 RULES = {
     "fixed": "train all epochs",
-    "last": "stop when the validation score stalls, keep the weights of the stop",
+    "last": "stop when the validation score stalls, keep the last weights",
     "best": "stop when the validation score stalls, restore the weights of its best epoch",
 }
 MONITOR = "val_score"
@@ -136,8 +136,8 @@ class Checkpoint(keras.callbacks.Callback):
                 f"{k}: saved {old!r}, now {new!r}" for k, (old, new) in different.items()
             )
             raise _OfAnotherRun(
-                f"The checkpoint {newest} is of another run ({differences}). Resume with the "
-                "settings it was started with, or choose another --out."
+                f"The checkpoint {newest} belongs to another run ({differences}). Resume with "
+                "that run's settings, or choose another --out."
             )
         return state
 

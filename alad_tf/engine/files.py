@@ -210,7 +210,7 @@ def claimed(folder, output):
         ...     pass
         Traceback (most recent call last):
         ...
-        BlockingIOError: Another process writes scores.csv. Wait for it, or name another output.
+        BlockingIOError: Another process is writing scores.csv. Wait, or choose another output.
     """
     folder = Path(folder)
     with contextlib.ExitStack() as stack:
@@ -225,7 +225,7 @@ def claimed(folder, output):
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     raise BlockingIOError(
-                        f"Another process writes {output}. Wait for it, or name another output."
+                        f"Another process is writing {output}. Wait, or choose another output."
                     ) from None
                 except OSError:  # a file system without locks
                     break
@@ -429,7 +429,7 @@ def set_aside(path, reason):
     if aside.is_dir():
         shutil.rmtree(aside)
     os.replace(path, aside)
-    text = f"{path} is damaged ({reason}). It was renamed to {aside.name}, and work goes on without"
+    text = f"{path} is damaged ({reason}). It was renamed to {aside.name}; work continues without"
     warnings.warn(f"{text} it.", stacklevel=3)
 
 
@@ -629,7 +629,7 @@ def _exchange(temporary, path, known):
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
-    raise FileExistsError(f"{path} is written by another process all the time. Try again later.")
+    raise FileExistsError(f"{path} is being written by another process. Try again later.")
 
 
 def _rename(temporary, path, known):

@@ -141,8 +141,8 @@ def require_room():
     if used + MAPPINGS > limit:
         raise MemoryError(
             f"This process has compiled so many programs that {used:,} of {limit:,} memory "
-            "mappings are used, and TensorFlow frees none. Go on in a new process (a search goes "
-            "on where it stopped), or raise the limit: sysctl -w vm.max_map_count=1000000."
+            "mappings are used, and TensorFlow frees none. Continue in a new process (a search "
+            "resumes where it stopped), or raise the limit: sysctl -w vm.max_map_count=1000000."
         )
 
 

@@ -1,4 +1,4 @@
-"""Model cards: prose by hand, with a block of results that `alad report` renders."""
+"""Model cards: written by hand, with a block of results that `alad report` renders."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def with_results(text, entry, results=RESULTS):
     frame = read_frame(results, entry.name)
     lines = entry_sections(entry, frame, results, variants=[DEFAULT]) or ["No run yet.", ""]
     lines = [f"##{line}" if line.startswith("## ") else line for line in lines]
-    notes = ["What the results mean, and what was tried:", ""] if entry.notes else []
+    notes = ["Notes on the results, and what was tried:", ""] if entry.notes else []
     notes += [f"- {note}" for note in entry.notes] + [""] * bool(entry.notes)
     block = [*lines, *notes, *_pretrained(entry)]
     return with_block(text, BEGIN, END, block, f"the card of {entry.name}")
@@ -48,16 +48,16 @@ def _pretrained(entry):
     for variant in zoo.variants(entry.name):
         folder = HOME / "weights" / entry.name / variant
         if not folder.is_dir():
-            lines.append(f"Pretrained weights, {variant}: downloaded on first use.")
+            lines.append(f"- Pretrained weights, {variant}: downloaded on first use.")
             continue
         config, size = read_json(folder / CONFIG), (folder / WEIGHTS).stat().st_size
         run, rule = config["metadata"], config["threshold_rule"]
         values = run["metrics"][entry.score]
         lines.append(
-            f"Pretrained weights, {variant}: seed {run['seed']}, epoch "
-            f"{run['kept_epoch']}, {size / 1e6:.1f} MB, in the package. On the test rows: "
+            f"- Pretrained weights, {variant}: seed {run['seed']}, epoch "
+            f"{run['kept_epoch']}, {size / 1e6:.1f} MB, bundled. On the test rows: "
             f"{entry.score} AUROC {values['auroc']:.4f}, F1 {values['f1']:.4f}. Threshold: "
-            f"{config['threshold']:.4g}, which {'' if rule.startswith('flags') else 'is '}{rule}."
+            f"{config['threshold']:.4g}; it {'' if rule.startswith('flags') else 'is '}{rule}."
             + _rounding(run.get("rounding", {}))
         )
     return lines or ["No pretrained weights."]
@@ -67,6 +67,6 @@ def _rounding(moved):
     if moved.get("weights", "float32") == "float32":
         return ""
     return (
-        f" Large weights are stored as {moved['weights']}, which moves a test score by "
-        f"{100 * moved['score']:.2g}% at most and an AUROC by {moved['auroc']:.1g}."
+        f" Large weights are stored as {moved['weights']}, which changes a test score by at most "
+        f"{100 * moved['score']:.2g}% and an AUROC by {moved['auroc']:.1g}."
     )

@@ -1,4 +1,4 @@
-"""The paper's figures, drawn from what is in `results/`; what has not been run is not drawn."""
+"""The paper's figures and the toy's, drawn from `results/`; what has not been run is not drawn."""
 
 from pathlib import Path
 
@@ -37,12 +37,12 @@ NAMES = tuple(f"figure{number}" for number in range(2, 11))
 
 
 def picture_path(results, name):
-    """Where a figure lies: `<results>/figures/<name>.png`."""
+    """The path of a figure: `<results>/figures/<name>.png`."""
     return Path(results) / "figures" / f"{name}.png"
 
 
 def write_figures(entries, results=RESULTS):
-    """Draw the figures that there are runs for; an old picture of what is gone is removed.
+    """Draw the figures that have runs; the picture of a run that is gone is removed.
 
     Returns a dict by the figure's name: Path of the PNG, or None where nothing has been run.
     """
@@ -55,8 +55,11 @@ def write_figures(entries, results=RESULTS):
             written[name] = _errors(results, name, path)
         else:
             written[name] = _toy(Path(results) / toy.PATH, path)
-        if written[name] is None:
-            path.unlink(missing_ok=True)
+    for name, draw in (("toy_scores", _toy_scores), ("toy_training", _toy_training)):
+        written[name] = draw(Path(results) / toy.PATH, picture_path(results, name))
+    for name, path in written.items():
+        if path is None:
+            picture_path(results, name).unlink(missing_ok=True)
     return written
 
 
@@ -101,8 +104,8 @@ def _class_bars(by_name, frame, dataset, kind, path):
         axes.bar(at, means["mean"], width, yerr=spread, color=color, label=label, ecolor=GREY)
     if kind != "ablations":
         for values, marker, size, label in (
-            (entry.reported_by_class, "_", 260, "ALAD in the paper, read off its bars"),
-            (entry.reported_elsewhere_by_class, "x", 40, "ALAD in an independent reproduction"),
+            (entry.reported_by_class, "_", 260, "ALAD in the paper (read off its bar chart)"),
+            (entry.reported_elsewhere_by_class, "x", 40, "ALAD, independent reproduction"),
         ):
             if values:
                 places = range(len(values))
@@ -142,7 +145,7 @@ def _toy(source, path):
         return None
     data = read_json(source)
     names = ("x_train", "x", "reconstruction", "z", "features", "is_anomaly")
-    x_train, x, made, z, features, odd = (np.array(data[name]) for name in names)
+    x_train, x, rebuilt, z, features, odd = (np.array(data[name]) for name in names)
     figure = blank_figure((10, 5))
     plane, line = figure.subplots(1, 2)
     for axes in (plane, line):
@@ -154,9 +157,9 @@ def _toy(source, path):
     ):
         plane.scatter(*x[mask].T, s=22, label=f"{label} sample x", **style)
         square = dict(s=8, marker="s", color=color, alpha=0.6)
-        plane.scatter(*made[mask].T, label="its x' = G(E(x))", **square)
+        plane.scatter(*rebuilt[mask].T, label="its reconstruction G(E(x))", **square)
         line.scatter(z[mask], features[mask], s=22, label=label, **style)
-    for start, end in zip(x[odd], made[odd], strict=True):
+    for start, end in zip(x[odd], rebuilt[odd], strict=True):
         plane.plot(*np.stack([start, end]).T, color=ANOMALOUS, linewidth=0.5, alpha=0.4)
     plane.set(xlabel="first coordinate", ylabel="second coordinate", aspect="equal")
     plane.set_ylim(top=3.6)
@@ -165,3 +168,97 @@ def _toy(source, path):
     line.legend(fontsize=8, frameon=False)
     figure.suptitle("Toy data: samples, their reconstructions, codes and scores", fontsize=10)
     return save_figure(figure, path)
+
+
+def _toy_scores(source, path):
+    """Samples and reconstructions, the score over the plane, and the scores with the threshold."""
+    data = read_json(source) if source.is_file() else {}
+    if "grid_features" not in data:  # not run, or by an earlier version
+        return None
+    names = ("x", "reconstruction", "features", "is_anomaly")
+    x, reconstruction, features, odd = (np.array(data[name]) for name in names)
+    figure = blank_figure((10, 3.6))
+    plane, heat, histogram = figure.subplots(1, 3)
+    _plane(plane, data, "samples and their reconstructions")
+    for mask, color, label in ((~odd, NORMAL, "normal"), (odd, ANOMALOUS, "anomalous")):
+        _moves(plane, x[mask], reconstruction[mask], color)
+        style = dict(marker="x", color=color) if label == "anomalous" else dict(color=color)
+        plane.scatter(*x[mask].T, s=14, label=f"{label} sample", **style)
+    plane.legend(
+        fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.08)
+    )
+    side, low = np.array(data["grid"]), data["threshold"] / 10
+    scores = np.log10(np.maximum(data["grid_features"], low)).reshape(len(side), len(side))
+    drawn = heat.pcolormesh(side, side, scores, cmap="magma", rasterized=True)
+    heat.contour(
+        side,
+        side,
+        scores,
+        [np.log10(data["threshold"])],
+        colors="white",
+        linewidths=1,
+        linestyles="solid",
+    )
+    heat.scatter(*x[~odd].T, s=2, color="#63b3ed")
+    _axes_of_plane(heat, "anomaly score A(x); white: threshold")
+    bar = figure.colorbar(drawn, ax=heat, shrink=0.8)
+    bar.set_label("log10 of the score", fontsize=8)
+    edges = np.geomspace(features.min(), features.max(), 31)
+    for mask, color, label in ((~odd, NORMAL, "normal"), (odd, ANOMALOUS, "anomalous")):
+        label = f"{label} ({mask.sum()})"
+        histogram.hist(features[mask], edges, color=color, alpha=0.6, label=label)
+    histogram.axvline(data["threshold"], color=GREY, linestyle="--", label="threshold")
+    histogram.set(xscale="log", xlabel="anomaly score A(x)", ylabel="test samples")
+    histogram.set_title("scores of test samples", fontsize=10)
+    histogram.spines[["top", "right"]].set_visible(False)
+    histogram.set_box_aspect(1)
+    histogram.set_ylim(top=1.25 * histogram.get_ylim()[1])  # room for the legend
+    histogram.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    histogram.legend(fontsize=8, frameon=False)
+    return save_figure(figure, path)
+
+
+def _toy_training(source, path):
+    """G's curve and the reconstructions, after some epochs of the training."""
+    data = read_json(source) if source.is_file() else {}
+    if "snapshots" not in data:
+        return None
+    x, odd = (np.array(data[name])[:: toy.EVERY] for name in ("x", "is_anomaly"))
+    snapshots = data["snapshots"]
+    columns = 3
+    rows = -(-len(snapshots) // columns)
+    figure = blank_figure((9, 3.1 * rows))
+    grid = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, snapshot in zip(grid, snapshots, strict=False):
+        epoch, reconstruction = snapshot["epoch"], np.array(snapshot["reconstruction"])
+        title = f"after {epoch} epoch{'s' * (epoch > 1)}" if epoch else "before training"
+        _plane(axes, data, title)
+        _moves(axes, x[~odd], reconstruction[~odd], NORMAL)
+        _moves(axes, x[odd], reconstruction[odd], ANOMALOUS)
+        axes.plot(*np.array(snapshot["curve"]).T, color="black", linewidth=1.6)
+    for axes in grid:  # what is left over
+        axes.axis("off")
+    figure.suptitle(
+        "black: all that G can generate; lines from x to G(E(x)): normal (blue), anomalous (red)",
+        fontsize=10,
+    )
+    return save_figure(figure, path)
+
+
+def _plane(axes, data, title):
+    axes.scatter(*np.array(data["x_train"]).T, s=3, color="#cbd5e0")
+    _axes_of_plane(axes, title)
+
+
+def _axes_of_plane(axes, title):
+    axes.set(xlim=(-2.6, 2.6), ylim=(-2.6, 2.6), aspect="equal")
+    axes.set(xticks=[-2, 0, 2], yticks=[-2, 0, 2])
+    axes.set_title(title, fontsize=10)
+
+
+def _moves(axes, x, reconstruction, color):
+    """A line from each sample to its reconstruction."""
+    from matplotlib.collections import LineCollection
+
+    lines = np.stack([x, reconstruction], 1)
+    axes.add_collection(LineCollection(lines, colors=color, linewidths=0.8, alpha=0.6))

@@ -1,7 +1,7 @@
-"""RESULTS.md: the runs in `results/`, beside the paper's numbers and the untrained network's.
+"""RESULTS.md: the runs in `results/`, with the paper's numbers and the untrained networks'.
 
-Image sets have one task a normal class, compared by AUROC. README's table is a few rows of the
-same, rendered from the same JSONs.
+Image sets have one task per normal class, compared by AUROC. README's table is a summary, rendered
+from the same JSONs.
 """
 
 from pathlib import Path
@@ -18,6 +18,7 @@ from alad_tf.experiments.plan import AUTHORS_RUNS
 from alad_tf.experiments.results import (
     DEFAULT,
     TITLES,
+    measured_by,
     read_flagged,
     read_frame,
     read_histories,
@@ -27,6 +28,7 @@ from alad_tf.experiments.results import (
 )
 from alad_tf.experiments.tables import (
     NOT_RUN,
+    adbench_means,
     open_questions,
     own_data_sections,
     plural,
@@ -45,9 +47,9 @@ MIN_ROWS = 100  # classes with fewer test rows are left out of the counts by cla
 HEADER = [
     "# Results",
     "",
-    "Rendered by `alad report` from the JSON files in `results/`, one a training run; do not "
-    "edit by hand. Values are means over seeds ± the sample standard deviation; the split is "
-    "the same in every run. Differences are ours minus the paper's.",
+    "Rendered by `alad report` from the JSON files in `results/`, one per training run; do not "
+    "edit by hand. Values are means over seeds ± the sample standard deviation. All runs use the "
+    "same split. Differences are this project's result minus the paper's.",
     "",
 ]
 
@@ -117,8 +119,8 @@ def _table_section(entry, variant, frame, results):
         f"{plural(len(runs), 'seed')} ({', '.join(str(run['seed']) for run in runs)}); "
         f"{steps}{protocol['train_rows']:,} training rows, "
         f"{protocol['train_anomalies']:,} of them anomalous; {protocol['test_rows']:,} test rows, "
-        f"{protocol['test_anomaly_rate']:.2%} anomalous; {protocol['threshold_rule']} are called "
-        f"anomalous. Training took {_wall_time(runs)} a seed "
+        f"{protocol['test_anomaly_rate']:.2%} anomalous. Flagged: {protocol['threshold_rule']}. "
+        f"Training took {_wall_time(runs)} per seed "
         f"({_machines(runs)}; other runs may have shared the machine).",
         "",
         *_flagged_section(entry, read_flagged(results, entry.name, variant)),
@@ -154,7 +156,7 @@ def _flagged_section(entry, seeds):
             [first["label"], f"{first['train_rows']:,}", f"{first['test_rows']:,}", *shares]
         )
     return [
-        f"Test rows called anomalous, by class (classes of at least {MIN_ROWS} test rows; means "
+        f"Share of test rows flagged, by class (classes of at least {MIN_ROWS} test rows; means "
         f"over {plural(len(seeds), 'seed')}):",
         "",
         *markdown_table(["class", "training rows", "test rows", *entry.score_names], rows),
@@ -170,16 +172,16 @@ def _image_section(entry, variant, frame, results):
     trained_for = " to ".join(map(str, dict.fromkeys([epochs[0], epochs[-1]])))
     return [
         *_heading(entry, variant),
-        "AUROC, one task a normal class:",
+        "AUROC, with each class in turn as the normal one:",
         "",
         *markdown_table(list(table), table.itertuples(index=False)),
         "",
         f"The paper's mean over all classes is {_reported_means(entry)} ({entry.reported_in})"
         + (f"; {entry.reported_by_class_in}." if entry.reported_by_class else ".")
-        + (f" Not run yet: {', '.join(missing)}; so no mean is given here." if missing else ""),
+        + (f" Not run yet: {', '.join(missing)}, hence no mean here." if missing else ""),
         (f"{trained_for} epochs; weights kept: {_kept_epochs(runs)}. " if epochs[-1] else "")
         + f"Protocol: {_protocol(runs[0])}. Training "
-        f"took {_wall_time(runs)} a class and seed ({_machines(runs)}; other runs may have "
+        f"took {_wall_time(runs)} per class and seed ({_machines(runs)}; other runs may have "
         "shared the machine).",
         "",
         *_stopping_section(entry, frame, results),
@@ -193,7 +195,7 @@ def _class_table(entry, frame, names):
     table = aurocs.agg(spread_of).unstack()[list(entry.score_names)]
     precisions = by_class["run"].agg(lambda runs: ", ".join(sorted(set(map(_precision, runs)))))
     if set(precisions) != {"float32"}:
-        table.insert(0, "products in", precisions)
+        table.insert(0, "precision", precisions)
     table.insert(0, "seeds", by_class["seed"].nunique().map(str))
     table.insert(0, "normal class", [names[number] for number in table.index])
     if all(run["untrained"] for run in runs_in(frame)):
@@ -201,7 +203,7 @@ def _class_table(entry, frame, names):
         table[f"{entry.score}, untrained"] = untrained["auroc"].agg(spread_of)
     for title, values in (
         ("paper", entry.reported_by_class),
-        ("reproduced elsewhere", entry.reported_elsewhere_by_class),
+        ("independent reproduction", entry.reported_elsewhere_by_class),
     ):
         if values:
             table[title] = [f"{values[number]:.2f}" for number in table.index]
@@ -213,7 +215,7 @@ def _class_table(entry, frame, names):
 
 
 def _stopping_section(entry, frame, results):
-    """Where the paper's patience would have stopped the runs that trained on."""
+    """The epochs at which the paper's patience would have stopped the runs that went on."""
     names, stops = class_names(entry.dataset), []
     for number, variant in sorted(set(zip(frame["normal_class"], frame["variant"], strict=True))):
         for seed, history in read_histories(results, entry.name, variant).items():
@@ -222,13 +224,13 @@ def _stopping_section(entry, frame, results):
             scores = [logs["val_score"] for logs in history]
             best, stop = best_epoch(history), stop_epoch(history, entry.patience)
             stops.append(
-                f"{names[number]}, seed {seed}: {f'epoch {stop}' if stop else 'no epoch'} (score "
+                f"{names[number]}, seed {seed}: {f'epoch {stop}' if stop else 'none'} (score "
                 f"{scores[0]:.0f} after the first epoch, lowest {scores[best - 1]:.0f} at epoch "
-                f"{best}, {scores[-1]:.0f} at the last)"
+                f"{best}, {scores[-1]:.0f} after the last)"
             )
     if not stops:
         return []
-    rule = f"Where patience {entry.patience} on the validation rows' mean features score stops"
+    rule = f"Epoch at which a patience of {entry.patience} on the mean validation score would stop"
     return [f"{rule}: {'; '.join(stops)}.", ""]
 
 
@@ -240,14 +242,14 @@ def _reported_means(entry):
 def _kept_epochs(runs):
     rules = sorted({run["config"].get("stopping", "fixed") for run in runs})
     epochs = sorted({run["config"]["kept_epoch"] for run in runs})
-    return f"those of epoch {', '.join(map(str, epochs))} (stopping rule: {', '.join(rules)})"
+    return f"epoch {', '.join(map(str, epochs))} (stopping rule: {', '.join(rules)})"
 
 
 def _protocol(run):
     rows = run["protocol"]
     return (
         f"{rows['train_rows']:,} training and {rows['validation_rows']:,} validation images of the "
-        f"normal class, {rows['test_rows']:,} test images of all classes"
+        f"normal class; {rows['test_rows']:,} test images of all classes"
     )
 
 
@@ -269,7 +271,7 @@ def _machines(runs):
         hardware, precision = run["hardware"], _precision(run)
         place = ", ".join(hardware["gpus"]) or hardware["processor"]
         if precision != "float32":
-            place += f" with products in {precision}"
+            place += f" with {precision} products"
         used.setdefault(place, set()).update([] if hardware["gpus"] else [hardware["cores"]])
     counts = {k: " or ".join(plural(n, "core") for n in sorted(v)) for k, v in used.items()}
     return "; ".join(", ".join(filter(None, [counts[k], k])) for k in sorted(used))
@@ -277,25 +279,20 @@ def _machines(runs):
 
 BEGIN = "<!-- rendered by `alad report` from results/; do not edit -->"
 END = "<!-- end of the rendered part -->"
-# the data's name, the entry's, the variant, the score, the row's name
-ROWS = (
-    ("KDD99", "kdd99_alad", AUTHORS_RUNS[DEFAULT], "features", "ALAD, the authors' rows"),
-    ("KDD99", "kdd99_alad", DEFAULT, "features", "ALAD"),
-    ("KDD99", "kdd99_alad", DEFAULT, "l1", "ALAD, L1 score"),
-    ("KDD99", "kdd99_alad", "no_sn", "features", "ALAD without spectral norm"),
-    ("KDD99", "kdd99_iforest", DEFAULT, "score", "Isolation Forest"),
-    ("Arrhythmia", "arrhythmia_alad", DEFAULT, "features", "ALAD"),
-    ("Arrhythmia", "arrhythmia_iforest", DEFAULT, "score", "Isolation Forest"),
+# a row's name, the data set, the variant of both methods
+TABLE_ROWS = (
+    ("KDD99, the authors' split and features", "kdd99", AUTHORS_RUNS[DEFAULT]),
+    ("KDD99, this project's default", "kdd99", DEFAULT),
+    ("Arrhythmia", "arrhythmia", DEFAULT),
 )
-IMAGES = (
-    ("CIFAR-10", "cifar10_alad", "features", "ALAD"),
-    ("CIFAR-10", "cifar10_iforest", "score", "Isolation Forest"),
-)
+IMAGE_ROWS = (("CIFAR-10", "cifar10"),)
+OWN_ROW = "ten tables of ADBench, `ALADDetector`"
 
 
 def with_results(text, entries, results=RESULTS):
     """A README's text with its rendered table renewed, between the lines BEGIN and END."""
-    return with_block(text, BEGIN, END, _readme_table(entries, read_frame(results)), "the README")
+    table = _readme_table(entries, read_frame(results), measured_by("adbench", results))
+    return with_block(text, BEGIN, END, table, "the README")
 
 
 def write_readme(entries, results, path):
@@ -304,37 +301,60 @@ def write_readme(entries, results, path):
     return write_text(path, with_results(path.read_text(encoding="utf-8"), entries, results))
 
 
-def _readme_table(entries, frame):
+def _readme_table(entries, frame, adbench):
     known, rows = {entry.name: entry for entry in entries}, []
-    for data, name, variant, score, label in ROWS:
-        if name in known:
-            found = select(frame, entry=name, variant=variant)
-            paper = known[name].reported_scores.get(score, {}).get("f1")
-            seeds = plural(found["seed"].nunique(), "seed")
-            rows.append([data, label, "F1", *_readme_cells(found, score, "f1", seeds, paper)])
-    for data, name, score, label in IMAGES:
-        if name in known:
-            cells = _image_cells(known[name], frame, score)
-            rows.append([data, label, "AUROC", *cells])
-    head = ["data", "model", "metric", "runs", "ours", "paper", "untrained"]
+    for label, dataset, variant in TABLE_ROWS:
+        if f"{dataset}_alad" in known:
+            alad, forest = (
+                select(frame, entry=f"{dataset}_{method}", variant=variant)
+                for method in ("alad", "iforest")
+            )
+            seeds = plural(alad["seed"].nunique(), "seed")
+            paper = known[f"{dataset}_alad"].reported["f1"]
+            rows.append([label, "F1", seeds, *_readme_cells(alad, forest, "f1", paper)])
+    for label, dataset in IMAGE_ROWS:
+        if f"{dataset}_alad" in known:
+            rows.append([label, "AUROC", *_image_cells(known[f"{dataset}_alad"], frame)])
+    rows.append([OWN_ROW, "AUROC", *_own_cells(adbench)])
+    head = ["data", "metric", "runs", "ALAD here", "ALAD, paper", "untrained", "Isolation Forest"]
     return markdown_table(head, rows)
 
 
-def _image_cells(entry, frame, score):
-    """One seed of each class; where classes are missing, the paper's mean is over the same ones."""
-    found = select(frame, entry=entry.name, changes=DEFAULT)
-    found = found[found["seed"] == found.groupby("normal_class")["seed"].transform("min")]
-    classes, paper = found["normal_class"].unique(), entry.reported_scores.get(score, {})
-    paper = paper.get("auroc")
-    if len(classes) < CLASSES and entry.reported_by_class:
-        reported = [entry.reported_by_class[number] for number in classes]
-        paper = sum(reported) / len(reported) if reported else None
-    return _readme_cells(found, score, "auroc", f"{len(classes)} of {CLASSES} classes", paper)
+def _image_cells(entry, frame):
+    """The first seed of each class that ALAD was run on; all columns are over these classes."""
+    alad, forest = (
+        _first_seeds(select(frame, entry=f"{entry.dataset}_{method}", changes=DEFAULT))
+        for method in ("alad", "iforest")
+    )
+    classes, paper = alad["normal_class"].unique(), entry.reported["auroc"]
+    if 0 < len(classes) < CLASSES and entry.reported_by_class:
+        paper = sum(entry.reported_by_class[number] for number in classes) / len(classes)
+    forest = forest[forest["normal_class"].isin(classes)]
+    return [f"{len(classes)} of {CLASSES} classes", *_readme_cells(alad, forest, "auroc", paper)]
 
 
-def _readme_cells(found, score, metric, runs, paper):
-    paper = f"{paper:.4f}" if paper else ""
-    if not len(found):
-        return ["none", NOT_RUN, paper, ""]
-    ours = spread_of(select(found, score=score, trained=True)[metric])
-    return [runs, ours, paper, untrained_cell(found, score, metric)]
+def _first_seeds(runs):
+    return runs[runs["seed"] == runs.groupby("normal_class")["seed"].transform("min")]
+
+
+def _readme_cells(alad, forest, metric, paper):
+    """Cells: ALAD's mean and spread, the paper's, the untrained network's, the forest's."""
+    if not len(alad):
+        return [NOT_RUN, f"{paper:.4f}", "", ""]
+    ours, forests = (
+        spread_of(select(runs, score=score, trained=True)[metric])
+        for runs, score in ((alad, "features"), (forest, "score"))
+    )
+    return [ours, f"{paper:.4f}", untrained_cell(alad, "features", metric), forests]
+
+
+def _own_cells(adbench):
+    """Cells of the mean over ADBench's tables; the paper has none."""
+    if adbench is None:
+        return ["", NOT_RUN, "", "", ""]
+    means = {name: f"{mean} ± {spread}" for name, mean, spread in adbench_means(adbench)}
+    seeds = plural(len({run["seed"] for run in adbench["runs"]}), "seed")
+    ours, untrained, forest = (
+        means.get(name, "") for name in ("combined", "untrained, combined", "IF")
+    )
+    return [seeds, ours, "", untrained, forest]

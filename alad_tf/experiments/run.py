@@ -130,7 +130,7 @@ def _devices(entry, strategy):
 def _require_new(folder, resume):
     if not resume and folder.exists() and any(folder.iterdir()):
         raise FileExistsError(
-            f"{folder} holds a run already. Add --resume to go on with it, choose another --out, "
+            f"{folder} already holds a run. Add --resume to continue it, choose another --out, "
             "or remove it."
         )
 

@@ -22,14 +22,14 @@ SPLIT_SEED = 42  # the protocol's split is the same in every run; a run's seed i
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a run is, besides its entry. None stands for the entry's (or the data set's) own.
+    """The settings of a run. None means the default of the entry or data set.
 
     Attributes:
         seed: int, of weights, noise, dropout and shuffling.
-        epochs: int, the most that are trained.
-        contaminated: bool, leave the anomalies of the training half in (as the authors' code does
-            on Arrhythmia).
-        swap_halves: bool, train on the half that would test (as the authors' code does on KDD99).
+        epochs: int, the maximum number of epochs.
+        contaminated: bool, keep the anomalies of the training half (as the authors' code does on
+            Arrhythmia).
+        swap_halves: bool, swap training and test halves (as in the authors' code on KDD99).
         spectral_norm, latent_discriminator: bools, the ablations of Table V.
         scaling: str, "standard", "minmax" or "none" (raw features).
         normal_class: int or str, number or name of an image set's normal class.

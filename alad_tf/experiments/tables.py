@@ -1,4 +1,4 @@
-"""Tables of RESULTS.md that take the runs of several entries: the paper's, and anyone's data.
+"""Tables of RESULTS.md over the runs of several entries: the paper's, and of other data.
 
 Each is a list of Markdown lines; what has not been run says so.
 """
@@ -58,8 +58,8 @@ TABLE_TWO = (
     *_DEFAULT_ROWS[5:],
     ("ALAD, no spectral norm", "alad", "no_sn", "features"),
     *_table_two_rows("raw", ", raw features", skipped=["IF"]),
-    *_table_two_rows(AUTHORS_RUNS["default"], ", the authors' rows"),
-    ("ALAD, the authors' rows, no spectral norm", "alad", AUTHORS_RUNS["no_sn"], "features"),
+    *_table_two_rows(AUTHORS_RUNS["default"], ", the authors' split"),
+    ("ALAD, the authors' split, no spectral norm", "alad", AUTHORS_RUNS["no_sn"], "features"),
 )
 # Table III's, one row of AnoGAN
 METHODS = [
@@ -68,21 +68,33 @@ METHODS = [
     if label != "DAGMM" and not end.endswith("0.9")
 ]
 ON_AUTHORS_ROWS = (
-    "The authors' rows are the half of KDD99 that their released script trains on, with its raw "
-    f"features: variant {AUTHORS_RUNS['default']}, and {AUTHORS_RUNS['no_sn']} for the networks "
-    "that the script makes of it."
+    "The authors' split trains on the half of KDD99 that their released script trains on, with raw "
+    f"features as there: variant {AUTHORS_RUNS['default']}, and {AUTHORS_RUNS['no_sn']} for the "
+    "networks that the script in effect builds."
 )
 AS_IN_THE_ZOO = (DEFAULT, *(f"class{number}" for number in range(CLASSES)))
 # the question, its entry, the variant to compare with, the other one, the metric
 QUESTIONS = (
-    ("Arrhythmia: anomalies in training", "arrhythmia_alad", "default", "contaminated", "f1"),
+    (
+        "Arrhythmia: anomalies in the training rows",
+        "arrhythmia_alad",
+        "default",
+        "contaminated",
+        "f1",
+    ),
     ("Arrhythmia: raw features", "arrhythmia_alad", "default", "raw", "f1"),
     ("KDD99: number of epochs", "kdd99_alad", "default", "epochs25", "f1"),
     ("KDD99: raw features", "kdd99_alad", "default", "raw", "f1"),
     ("KDD99, no spectral norm: number of epochs", "kdd99_alad", "no_sn", "no_sn_epochs25", "f1"),
     ("KDD99, no spectral norm: raw features", "kdd99_alad", "no_sn", "no_sn_raw", "f1"),
-    ("KDD99, raw features: half", "kdd99_alad", "raw", AUTHORS_RUNS["default"], "f1"),
-    ("KDD99, raw, no spectral norm: half", "kdd99_alad", "no_sn_raw", AUTHORS_RUNS["no_sn"], "f1"),
+    ("KDD99, raw features: which half trains", "kdd99_alad", "raw", AUTHORS_RUNS["default"], "f1"),
+    (
+        "KDD99, raw, no spectral norm: which half",
+        "kdd99_alad",
+        "no_sn_raw",
+        AUTHORS_RUNS["no_sn"],
+        "f1",
+    ),
     ("CIFAR-10, airplane: D_xx's axis", "cifar10_alad", "class0", "class0_channels", "auroc"),
     ("CIFAR-10, airplane: 100 epochs", "cifar10_alad", "class0", "class0_stop_fixed", "auroc"),
     ("CIFAR-10, automobile: 100 epochs", "cifar10_alad", "class1", "class1_stop_fixed", "auroc"),
@@ -90,6 +102,12 @@ QUESTIONS = (
     ("CIFAR-10, cat: 100 epochs", "cifar10_alad", "class3", "class3_stop_fixed", "auroc"),
 )
 
+VARIANTS = (
+    "Variants are named by what they change: `contaminated` keeps anomalies in the training rows, "
+    "`raw` has raw features, `swapped` trains on the authors' half, `no_sn` has no spectral "
+    "normalisation, `epochs25` trains for 25 epochs, `stop_fixed` for all 100, and `channels` is "
+    "D_xx's axis. The first row of each question is the variant to compare with."
+)
 
 OWN_METHODS = {
     "combined": "ALADDetector, combined",
@@ -141,13 +159,15 @@ def table_one(results=RESULTS):
         parts = f"{found['train_rows']:,} / {found['validation_rows']:,} / {found['test_rows']:,}"
         own = [f"{found['features']:,}", f"{found['rows']:,}", parts, f"{rate:.1%}"]
         rows.append([DATASETS[dataset], *own, paper])
-    head = ["data", "features", "rows", "rows that train / validate / test"]
-    head += ["anomalies among test rows", "paper: features; rows"]
-    return section("Table I: the data sets", head, rows, "Of images for class 0 as the normal one.")
+    head = ["data", "features", "rows", "train / validation / test"]
+    head += ["anomalies in test", "paper: features; rows"]
+    return section(
+        "Table I: data sets", head, rows, "Image sets: with class 0 as the normal class."
+    )
 
 
 def table_two(entries, frame):
-    """Table II: precision, recall and F1 of every method on the two tables, beside the paper's.
+    """Table II: precision, recall and F1 of every method on KDD99 and Arrhythmia.
 
     Rows without an entry are left out, and those of our own variants that were not run.
     """
@@ -163,14 +183,15 @@ def table_two(entries, frame):
     if not rows:
         return []
     head = ["data", "model", "seeds", "precision", "recall", "F1", "paper: P, R, F1"]
-    head += ["F1 less the paper's", "F1 untrained"]
+    head += ["F1 difference", "F1 untrained"]
     note = (
-        "The threshold is the paper's rule, the top 20% (KDD99) and 15% (Arrhythmia) of the test "
-        "scores. The paper quotes the rows of OC-SVM, DSEBM and DAGMM from earlier papers, and "
-        "prints one row of AnoGAN without naming its weighting. OC-SVM does not depend on a seed. "
-        "Notes on each method are below and on its card."
+        "The threshold follows the paper's rule, the top 20% (KDD99) and 15% (Arrhythmia) of the "
+        "test scores. The paper quotes its values for OC-SVM, DSEBM and DAGMM from earlier papers, "
+        "and its one row for AnoGAN does not state the weight of the reconstruction. OC-SVM does "
+        "not depend on a seed. Untrained: the same networks at initialisation. Notes on each "
+        "method are below and on its card."
     )
-    return section("Table II: the two tables, all methods", head, rows, note)
+    return section("Table II: KDD99 and Arrhythmia, all methods", head, rows, note)
 
 
 def _table_two_cells(entry, score, found):
@@ -200,14 +221,15 @@ def table_three(entries, frame):
             rows.append([DATASETS[dataset], label, *_mean_of(means), paper])
     head = ["data", "model", "AUROC", "classes", "seeds", "paper"]
     note = (
-        "Mean of the classes ± standard deviation between them, as in the paper. A mean of fewer "
-        "than ten classes is no estimate of the paper's: classes differ by far more than methods."
+        "Mean over the classes ± standard deviation between them, as in the paper. A mean over "
+        "fewer than ten classes cannot be compared with the paper's: classes differ far more than "
+        "methods."
     )
-    return section("Table III: images, all methods", head, rows, note) if rows else []
+    return section("Table III: CIFAR-10 and SVHN, all methods", head, rows, note) if rows else []
 
 
 def table_four(results=RESULTS):
-    """Table IV: the time of a batch, AnoGAN's search against ALAD's one pass."""
+    """Table IV: the time for a batch, AnoGAN's search against ALAD's single pass."""
     measured, rows = measured_by("anogan", results) or {"datasets": {}}, []
     for dataset, (batch, anogan, alad) in TABLE_FOUR.items():
         paper = f"{anogan:,} ms / {alad} ms: {anogan / alad:,.0f}"
@@ -225,49 +247,53 @@ def table_four(results=RESULTS):
         rows.append([DATASETS[dataset], found["batch"], *cells, paper])
     hardware = measured.get("hardware")
     place = f" on {plural(hardware['cores'], 'core')}, {hardware['processor']}" if hardware else ""
-    head = ["data", "batch", "AnoGAN: slowest / fastest search", "ALAD", "speed-up", "paper's"]
+    head = ["data", "batch", "AnoGAN: slowest / fastest search", "ALAD", "speed-up", "paper"]
     note = (
-        f"`python -m benchmarks.anogan`{place}; the paper's are of a GeForce GTX Titan X. "
-        "Medians; 500 steps a search."
+        f"`python -m benchmarks.anogan`{place}; the paper used a GeForce GTX Titan X. "
+        "Medians; 500 steps per search."
     )
-    return section("Table IV: time of a batch", head, rows, note)
+    return section("Table IV: inference time per batch", head, rows, note)
 
 
 def table_five(frame):
-    """Table V: ablations on the two tables."""
+    """Table V: ablations on KDD99 and Arrhythmia."""
     note = (
-        "DL is D_zz, SN spectral normalisation. In the authors' released code SN does nothing on "
-        "tables (a flag that is not read), so their rows with and without it differ by seed alone. "
-        + ON_AUTHORS_ROWS
+        "DL is D_zz, SN spectral normalisation. In the authors' released code SN has no effect on "
+        "tables (a flag that is not read), so their values with and without it differ by seed "
+        "only. " + ON_AUTHORS_ROWS
     )
-    title = "Table V: ablations on the two tables"
+    title = "Table V: ablations on KDD99 and Arrhythmia"
     return _of_tables(title, "model", frame, ABLATED, TABLE_FIVE, note)
 
 
 def table_six(frame):
     """Table VI: ablations on images, AUROC, mean of the classes."""
-    return _of_classes("Table VI: ablations on images", "model", frame, ABLATED, TABLE_SIX)
+    return _of_classes(
+        "Table VI: ablations on CIFAR-10 and SVHN", "model", frame, ABLATED, TABLE_SIX
+    )
 
 
 def table_seven(frame):
-    """Table VII: the four scores on the two tables."""
+    """Table VII: the four scores on KDD99 and Arrhythmia."""
     note = (
-        "All four of each run. logits has the sign of the authors' code: -log D_xx(x, x'). "
-        + ON_AUTHORS_ROWS
+        "All four scores of each run. `logits` has the sign of the authors' code, "
+        "-log D_xx(x, x'). " + ON_AUTHORS_ROWS
     )
-    title = "Table VII: scores on the two tables"
+    title = "Table VII: scores on KDD99 and Arrhythmia"
     return _of_tables(title, "score", frame, SCORED, TABLE_SEVEN, note)
 
 
 def table_eight(frame):
     """Table VIII: the four scores on images, AUROC, mean of the classes."""
-    return _of_classes("Table VIII: scores on images", "score", frame, SCORED, TABLE_EIGHT)
+    return _of_classes(
+        "Table VIII: scores on CIFAR-10 and SVHN", "score", frame, SCORED, TABLE_EIGHT
+    )
 
 
 def _of_tables(title, what, frame, chosen, reported, note):
-    """A table of ALAD on the two tables, KDD99 a second time on the authors' rows."""
+    """ALAD on KDD99 and Arrhythmia, KDD99 a second time on the authors' split."""
     kdd, arrhythmia = TABULAR
-    blocks = [(kdd, "", {}), (kdd, ", the authors' rows", AUTHORS_RUNS), (arrhythmia, "", {})]
+    blocks = [(kdd, "", {}), (kdd, ", the authors' split", AUTHORS_RUNS), (arrhythmia, "", {})]
     rows = []
     for dataset, where, variants in blocks:
         for key, (label, variant, score) in chosen.items():
@@ -310,7 +336,7 @@ def _mean_and_spread(reported):
 
 
 def open_questions(frame, results=RESULTS):
-    """What the paper leaves open, as far as it was tried: variants beside the default."""
+    """What the paper leaves open, as far as it was tried: variants compared with the default."""
     rows = []
     for question, entry, *variants, metric in QUESTIONS:
         for name in variants:
@@ -323,21 +349,24 @@ def open_questions(frame, results=RESULTS):
                 cells = [seeds, TITLES[metric], *scores]
             rows.append([question, label, *cells])
     head = ["question", "variant", "seeds", "metric", "features", "L1"]
-    lines = section("What the paper leaves open", head, rows)
+    lines = section("What the paper leaves open", head, rows, VARIANTS)
     measured = measured_by("batch_norm", results)
     return lines + (_batch_norm(measured) if measured else [])
 
 
 def _batch_norm(measured):
     auroc = pd.DataFrame.from_dict(measured["auroc"], orient="index")
-    rows = [[name, *(f"{value:.4f}" for value in row)] for name, *row in auroc.itertuples()]
+    rows = [
+        [name.replace("anew,", "recomputed,"), *(f"{value:.4f}" for value in row)]
+        for name, *row in auroc.itertuples()
+    ]
     note = (
         f"`python -m benchmarks.batch_norm`, {measured['entry']}, {measured['variant']}, seed "
-        f"{measured['seed']}, AUROC. The scorer's weights are averages over steps, while batch "
-        "norm's moving statistics are those that the raw weights saw; counted anew with the "
-        f"averaged weights over the {measured['train_rows']:,} training images they are other ones."
+        f"{measured['seed']}, AUROC. The scorer's weights are averages over steps, whereas batch "
+        "norm's moving statistics come from the raw weights. The other rows recompute them with "
+        f"the averaged weights on the {measured['train_rows']:,} training images."
     )
-    return [*markdown_table(["batch norm's statistics", *auroc], rows), "", note, ""]
+    return [*markdown_table(["batch norm statistics", *auroc], rows), "", note, ""]
 
 
 def own_data_sections(results=RESULTS):
@@ -386,20 +415,22 @@ def _adbench_section(measured):
     seconds = runs["seconds"].str["ALADDetector"]
     hardware, slowest = measured["hardware"], runs["set"][seconds.idxmax()]
     return [
-        "## Your own table: sets of ADBench, AUROC",
+        "## Other tables: sets of ADBench, AUROC",
         "",
         *markdown_table(["set", "rows, columns", *auroc], lines),
         "",
         f"`{measured['command']}`, {runs['seed'].nunique()} seeds of split and training "
         "(mean ± standard deviation; in the rows of means, over seeds). Half of the normal rows "
-        "train; the others and all anomalies test. The embeddings are pictures of MVTec AD as a "
-        "ResNet-18 sees them. All methods have their defaults; ours follow from a table's shape "
-        "and length. ALADDetector holds a fifth or a third of its rows out for the threshold; the "
-        "other methods train on all of them.",
+        "are for training; the others and all anomalies are test rows. The embeddings are pictures "
+        "of MVTec AD, encoded by a ResNet-18. All methods have their defaults; those of "
+        "ALADDetector follow from a table's shape and length (`alad_tf/detector/defaults.py`). "
+        "ALADDetector holds out a fifth or a third of its rows for the threshold; the baselines "
+        "train on all of them.",
         "",
-        "*Untrained* is the same detector before its networks are trained, *without networks* its "
-        f"nearness, relations and tails alone. {_what_training_adds(auroc)} It is there for the "
-        "reconstructions and the paper's scores, and is short.",
+        "*Untrained* is the same detector with its networks at initialisation; *without networks* "
+        "is the part of its combined score that needs none: distances to training rows, relations "
+        f"between columns, and tail probabilities. {_what_training_adds(auroc)} The networks are "
+        "there for the reconstructions and the paper's scores, and train briefly.",
         "",
         f"Fit and scoring took {seconds.max():.0f} s at most ({slowest}; {hardware['cores']} "
         f"cores, {hardware['processor']}).",
@@ -415,13 +446,13 @@ def _what_training_adds(auroc):
         return ""
     gains = [(auroc["combined"] - other).mean() for other in (bare, auroc["untrained, combined"])]
     return (
-        f"On average over all sets the trained networks change the combined score's AUROC by "
-        f"{gains[0]:+.4f}, and by {gains[1]:+.4f} beside untrained ones."
+        f"On average over all sets, trained networks change the AUROC of the combined score by "
+        f"{gains[0]:+.4f} compared with none, and by {gains[1]:+.4f} compared with untrained ones."
     )
 
 
 def _false_alarms(runs):
-    """How many normal test rows the default budget of 1% flags, where rows allow it."""
+    """How many normal test rows the default budget of 1% flags, where there are enough rows."""
     if "held_out" not in runs or not (runs["held_out"] >= ENOUGH).any():
         return []
     by_set = runs[runs["held_out"] >= ENOUGH].groupby("set", sort=False)
@@ -430,12 +461,12 @@ def _false_alarms(runs):
         [name, f"{held_out:,}", f"{fresh:,}", f"{flagged:,} ({flagged / fresh:.2%})"]
         for name, held_out, fresh, flagged in counts.itertuples()
     ]
-    head = ["false alarms, budget 1%", "held-out rows", "fresh normal rows, all seeds", "flagged"]
+    head = ["false alarms, budget 1%", "calibration rows", "new normal rows, all seeds", "flagged"]
     return [*markdown_table(head, rows), ""]
 
 
 def _criterion_section(measured):
-    names = {"corruptions": "held-out rows against their corruptions", "mean score": "mean score"}
+    names = {"corruptions": "held-out rows against corrupted copies", "mean score": "mean score"}
     rows = [
         [score, names[criterion], *(f"{mean:.3f}" for mean in means.values())]
         for score, criteria in measured["means"].items()
@@ -445,12 +476,12 @@ def _criterion_section(measured):
     trials = {len(trials) for trials in measured["trials"].values()}
     count = " or ".join(map(str, sorted(trials)))
     return [
-        "### What a search without anomalies is worth",
+        "### Hyper-parameter search without anomalies",
         "",
         *markdown_table([*head, "mean", "best"], rows),
         "",
         f"`{measured['command']}`: {count} random trials on each of {len(measured['trials'])} "
         "tables, one network each, seed 0; means over tables. Chosen: the trial with the best "
-        "criterion, of which the search knows nothing else.",
+        "criterion, which is all that the search can see.",
         "",
     ]

@@ -1,10 +1,12 @@
-"""Figure 2's toy data: an arc in the plane, one latent number, and what ALAD makes of both."""
+"""Figure 2's toy data: an arc in the plane and ALAD with a one-dimensional latent space."""
 
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from alad_tf.detector.metrics import evaluate
+from alad_tf.detector.threshold import by_false_alarms
 from alad_tf.engine import machine
 from alad_tf.engine.files import write_json
 from alad_tf.experiments import RESULTS
@@ -28,6 +30,11 @@ PATH = "figure2.json"  # in the results folder
 TRAIN, NORMAL, ANOMALOUS = 2000, 200, 40
 EPOCHS, BATCH, LEARNING_RATE = 125, 50, 5e-4
 FAR = 0.5  # from the nearest training row, for an anomaly
+CALIBRATION, FALSE_ALARMS = 500, 0.01  # normal rows that set the threshold, and its budget
+SNAPSHOTS = (0, 1, 5, 15, 40, EPOCHS)  # epochs after which the networks are drawn
+CODES = np.linspace(-3, 3, 121, dtype="float32")[:, None]  # of G's curve
+SIDE = np.linspace(-2.6, 2.6, 66, dtype="float32")  # of the grid that is scored
+EVERY = 3  # of the test samples in a snapshot: one in three
 
 
 def arc(count, generator):
@@ -58,18 +65,50 @@ def toy_model(seed=0, **options):
     return model
 
 
-def run_toy(results=RESULTS, seed=0):
-    """Train on the arc and write what Figure 2 shows, in some ten seconds; the JSON's Path.
+class Snapshots(keras.callbacks.Callback):
+    """G's curve and the reconstructions of some samples after the epochs `SNAPSHOTS`."""
 
-    Of each test sample x it has the code z, the reconstruction and the features score.
+    def __init__(self, x):
+        super().__init__()
+        self.x, self.kept = x, []
+
+    def _keep(self, epoch):
+        G, E = self.model.G, self.model.E
+        curve = G(CODES, training=False)
+        reconstruction = G(E(self.x, training=False), training=False)
+        self.kept.append(
+            {
+                "epoch": epoch,
+                "curve": _rounded(curve),
+                "reconstruction": _rounded(reconstruction),
+            }
+        )
+
+    def on_train_begin(self, logs=None):
+        self._keep(0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 in SNAPSHOTS:
+            self._keep(epoch + 1)
+
+
+def run_toy(results=RESULTS, seed=0):
+    """Train on the arc and write the data of Figure 2, in some ten seconds; the JSON's Path.
+
+    It has the code z, the reconstruction and the features score of each test sample x, snapshots of
+    the training, the score on a grid, and a threshold from normal samples that are in neither set.
     """
     x_train, x_test, is_anomaly = toy_data(seed)
     model = toy_model(seed)
     fraction = float(is_anomaly.mean())
     untrained = evaluate(Scorer.from_alad(model).scores(x_test), is_anomaly, fraction)
-    model.fit(x_train, batch_size=BATCH, epochs=EPOCHS, verbose=0)
+    snapshots = Snapshots(x_test[::EVERY])
+    model.fit(x_train, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=[snapshots])
     scorer = Scorer.from_alad(model)
     scores = scorer.scores(x_test)
+    normal = arc(CALIBRATION, np.random.default_rng([seed, 1]))
+    threshold = by_false_alarms(scorer.scores(normal)["features"], FALSE_ALARMS)
+    grid = np.stack(np.meshgrid(SIDE, SIDE), -1).reshape(-1, 2)
     result = {
         "command": "alad reproduce figure2",
         "seed": seed,
@@ -83,6 +122,11 @@ def run_toy(results=RESULTS, seed=0):
         "reconstruction": _rounded(scorer.reconstruct(x_test)),
         "features": _rounded(scores["features"]),
         "is_anomaly": is_anomaly.tolist(),
+        "threshold": round(threshold.value, 4),
+        "threshold_rule": threshold.rule,
+        "snapshots": snapshots.kept,
+        "grid": _rounded(SIDE),
+        "grid_features": _rounded(scorer.scores(grid)["features"]),
         "hardware": machine.hardware(),
         "versions": machine.versions(),
         "commit": machine.commit(),

@@ -30,7 +30,7 @@ class ALAD(SteppedModel):
         latent_dim: int, the length of z ~ N(0, 1).
         pair_axis: int, the axis on which D_xx joins x and x' (-1, or 1 for an image's height).
         spectral_norm: bool, normalise the hidden layers of E and of the discriminators.
-        latent_discriminator: bool, play the third game, D_zz's.
+        latent_discriminator: bool, train D_zz, the third discriminator.
         initializer: "glorot_uniform" (tables) or "normal_0.01" (images).
         slope: float, LReLU's negative slope.
         ema_decay: float in [0, 1), decay of the averaged weights of E, G and D_xx, which score.
@@ -113,7 +113,7 @@ class ALAD(SteppedModel):
 
     @property
     def discriminators(self):
-        """Names of the discriminators in play."""
+        """Names of the discriminators that are trained."""
         latent = self._config["latent_discriminator"]
         return ("D_xz", "D_xx", "D_zz") if latent else ("D_xz", "D_xx")
 

@@ -210,7 +210,7 @@ class Scorer(ScoringModel):
         return {**self.compare(x, reconstruction), "reconstruction": reconstruction}
 
     def compare(self, x, reconstruction):
-        """The four scores of samples beside given reconstructions.
+        """The four scores of samples, given their reconstructions.
 
         Args:
             x: float32 tensor (B, *x_shape), preprocessed samples.

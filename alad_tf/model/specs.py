@@ -131,7 +131,7 @@ def conv_transpose(
 
 
 def max_pool(kernel):
-    """The largest value of each square, squares side by side.
+    """Max pooling over adjacent squares.
 
     Args:
         kernel: int, a square's side.

@@ -1,4 +1,4 @@
-"""Pictures of scores, losses, reconstructions and reasons, each a PNG."""
+"""Figures of scores, losses, reconstructions and reasons, as PNG files."""
 
 from alad_tf import lazily
 

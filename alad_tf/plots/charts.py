@@ -1,4 +1,4 @@
-"""Pictures of scores, trainings and reconstructions, drawn with matplotlib and written whole."""
+"""Figures of scores, trainings and reconstructions, drawn with matplotlib."""
 
 import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
@@ -27,7 +27,7 @@ def score_histogram(
     label="anomaly score",
     kinds=("normal", "anomalous"),
 ):
-    """Histograms of normal and anomalous samples' scores, each in per cent, with the threshold.
+    """Histograms of the scores of normal and anomalous samples, in per cent, with the threshold.
 
     Args:
         scores: float array (N,).
@@ -35,8 +35,8 @@ def score_histogram(
         path: str or Path of the PNG.
         threshold: float, drawn as a line; None for no line.
         title, label: str, the title and the name of the score on its axis.
-        kinds: tuple of two str, names of the samples that are False and True in `is_anomaly`; one
-            of which there are none is not drawn.
+        kinds: tuple of two str, names of the groups that are False and True in `is_anomaly`; an
+            empty group is not drawn.
 
     Returns:
         Path of the PNG.
@@ -67,8 +67,8 @@ def score_histogram(
     if threshold is not None and threshold <= high:
         axes.axvline(threshold, color=GREY, linestyle="--", label=f"threshold {short(threshold)}")
     if beyond.any():
-        label += f"  (last bar: all beyond {high:,.4g}, up to {scores.max():,.4g})"
-    axes.set(xlabel=label, ylabel="samples of the kind, %", title=title)
+        label += f"  (last bar: scores above {high:,.4g}, up to {scores.max():,.4g})"
+    axes.set(xlabel=label, ylabel="share of each group, %", title=title)
     axes.legend(edgecolor="none", framealpha=0.85)  # the line may run below it
     return save_figure(figure, path)
 
@@ -109,9 +109,9 @@ def roc(curves, is_anomaly, path, title=""):
 
 
 def loss_curves(history, path, title="", kept_epoch=None):
-    """Losses over the epochs, and the validation score where there is one.
+    """Losses over the epochs, and the validation score if there is one.
 
-    ALAD's are drawn in two panels, the discriminators' and those of G and E; a baseline's in one.
+    ALAD's losses have two panels, for the discriminators and for G and E; a baseline's have one.
 
     Args:
         history: list of dicts, an epoch's logs each: "D_xz", "G", ..., perhaps "val_score".
@@ -132,14 +132,14 @@ def loss_curves(history, path, title="", kept_epoch=None):
         'loss_curves.png'
     """
     if not history:
-        raise ValueError("The history holds no epoch; train at least one.")
+        raise ValueError("The history has no epochs; train for at least one.")
     games = [name for name in history[0] if name.startswith("D_")]
-    panels = [("discriminators' losses", games), ("G's and E's losses", ["G", "E"])]
+    panels = [("discriminator losses", games), ("losses of G and E", ["G", "E"])]
     if not games:
         parts = [name for name in history[0] if name not in ("loss", "val_score")]
         panels = [("loss" if len(parts) > 1 else f"{parts[0]} loss", parts)]
     if "val_score" in history[0]:
-        panels.append(("features score, validation mean", ["val_score"]))
+        panels.append(("mean validation score", ["val_score"]))
     figure, all_axes = new_figure(panels=len(panels))
     all_axes = np.atleast_1d(all_axes)
     epochs = np.arange(1, len(history) + 1)
@@ -154,14 +154,14 @@ def loss_curves(history, path, title="", kept_epoch=None):
         if len(names) > 1:
             axes.legend(frameon=False, ncols=len(names))
     all_axes[-1].set_xlabel(
-        "epoch" if kept_epoch is None else f"epoch (the line: epoch {kept_epoch}, kept)"
+        "epoch" if kept_epoch is None else f"epoch (line: weights kept, epoch {kept_epoch})"
     )
     all_axes[0].set_title(title)
     return save_figure(figure, path)
 
 
 def lines(curves, path, xlabel, ylabel, title=""):
-    """Lines with their points, both axes logarithmic, ticks where there are points.
+    """Lines with markers on logarithmic axes, with a tick at each x.
 
     Args:
         curves: dict by label of `(x, y)`, lists of positive numbers.
@@ -195,7 +195,7 @@ def lines(curves, path, xlabel, ylabel, title=""):
 
 
 def reconstructions(pictures, path, title=""):
-    """Images above their reconstructions, in pairs of rows.
+    """Images with their reconstructions below them, in pairs of rows.
 
     Args:
         pictures: dict by a row's name, e.g. "normal" and "anomalous", of tuples

@@ -1,4 +1,4 @@
-"""Pictures of reasons: bars of columns for a table's record, heat maps for images."""
+"""Figures of reasons: bars of columns for a table's record, heat maps for images."""
 
 import numpy as np
 
@@ -20,20 +20,20 @@ LONGEST = 48  # characters of a name or text: two in a line leave room for the b
 
 
 def column_bars(explanation, row, path, count=10, title=""):
-    """The columns that add most to a record's score, with what was observed and expected.
+    """The columns that contribute most to a record's score, with observed and expected values.
 
     Args:
         explanation: `alad_tf.detector.explain.Explanation` of a table.
         row: int, the record's number.
         path: str or Path of the PNG.
-        count: int, how many columns, by the size of what they add or take.
-        title: str; default the score.
+        count: int, the number of columns, by the absolute value of their contributions.
+        title: str; default: the record and its score.
 
     Returns:
         Path of the PNG.
 
     Raises:
-        ValueError: an explanation of images.
+        ValueError: the explanation is of images.
 
     Example:
         >>> import tempfile
@@ -62,7 +62,7 @@ def column_bars(explanation, row, path, count=10, title=""):
     axes.set_yticks(places, labels)
     axes.invert_yaxis()
     axes.axvline(0, color=GREY, linewidth=0.8)
-    axes.set_xlabel(f"added to the {explanation.score} score")
+    axes.set_xlabel(f"contribution to the {explanation.score} score")
     figure.suptitle(
         as_is(title) or f"record {row}: {explanation.score} score {explanation.scores[row]:.4g}"
     )
@@ -70,7 +70,7 @@ def column_bars(explanation, row, path, count=10, title=""):
 
 
 def heat_maps(explanation, images, path, title=""):
-    """Images, their reconstructions, and what each pixel adds to the score.
+    """Images, their reconstructions, and each pixel's contribution to the score.
 
     Args:
         explanation: `alad_tf.detector.explain.Explanation` of the images.
@@ -82,7 +82,7 @@ def heat_maps(explanation, images, path, title=""):
         Path of the PNG.
 
     Raises:
-        ValueError: other numbers of images, or an explanation of a table.
+        ValueError: not one to ten images, or the explanation is of a table.
 
     Example:
         >>> import tempfile
@@ -95,14 +95,14 @@ def heat_maps(explanation, images, path, title=""):
     maps = explanation.attributions
     if maps.ndim != 3 or not len(images) == len(maps) <= 10:
         raise ValueError(
-            f"Heat maps need the explanation of one to ten images and these; received "
+            f"Heat maps need one to ten images and their explanation; received "
             f"attributions of shape {maps.shape} and {len(images)} images."
         )
     figure = blank_figure((1.0 * len(images) + 2.2, 3.9))
     grid = image_grid(figure, 3, len(images))
     show_images(grid[0], images, "image")
     show_images(grid[1], explanation.reconstruction, "reconstruction")
-    grid[2, 0].set_ylabel("adds to score", rotation=0, ha="right", va="center")
+    grid[2, 0].set_ylabel("contribution", rotation=0, ha="right", va="center")
     limit = np.quantile(np.abs(maps), 0.995) or 1.0
     for column, heat in enumerate(maps):
         grid[0, column].set_title(short(explanation.scores[column]), fontsize=8)

@@ -1,4 +1,4 @@
-"""The pictures of a training run: losses, scores, ROC, and reconstructions of images."""
+"""The figures of a training run: losses, scores, ROC, and reconstructions of images."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ COLUMNS = 10  # images a row, as in the paper's figures
 
 
 def first_images(is_anomaly, columns=COLUMNS):
-    """The rows of the first normal and the first anomalous images, whatever they look like."""
+    """The rows of the first normal and the first anomalous images."""
     kinds = {"normal": ~is_anomaly, "anomalous": is_anomaly}
     return {kind: np.flatnonzero(mask)[: min(columns, COLUMNS)] for kind, mask in kinds.items()}
 

@@ -264,7 +264,7 @@ def test_settings_that_a_method_does_not_have_are_refused(name, settings, messag
 
 
 def test_a_baseline_has_no_fresh_detector_and_names_its_training():
-    with pytest.raises(ValueError, match="a baseline, whose fresh detector has learnt nothing"):
+    with pytest.raises(ValueError, match="a baseline, and a fresh one has learned nothing"):
         zoo.load("kdd99_dagmm", weights=None)
     with pytest.raises(ValueError, match="Train them: `alad train kdd99_dagmm`"):
         zoo.load("kdd99_dagmm")

@@ -117,7 +117,9 @@ def test_a_bad_row_is_named_and_leaves_no_file(orders, fitted, tmp_path):
     table.to_csv(tmp_path / "bad.csv", index=False)
     result = run("score", folder, tmp_path / "bad.csv", "--out", tmp_path / "s.csv")
     assert isinstance(result.exception, ValueError)
-    assert "bad.csv, line 5 (row 3), column 'items': 'many' is no number" in str(result.exception)
+    assert "bad.csv, line 5 (row 3), column 'items': 'many' is not a number" in str(
+        result.exception
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.csv"]
 
 
@@ -238,13 +240,13 @@ def test_an_out_that_holds_the_data_is_refused(orders, tmp_path):
     inside.parent.mkdir(parents=True)
     inside.write_bytes(orders.read_bytes())
     result = run("fit", inside, "--out", tmp_path / "d")
-    assert f"which holds {inside}" in str(result.exception)
+    assert f"which contains {inside}" in str(result.exception)
     result = run("fit", inside, "--out", inside)
     assert "is a file; expected a folder" in str(result.exception)
     (tmp_path / "d2.partial").mkdir()
     (tmp_path / "d2.partial/mine.txt").write_text("mine")
     result = run("fit", inside, "--out", tmp_path / "d2")
-    assert "d2.partial is where training is kept" in str(result.exception)
+    assert "d2.partial is needed for checkpoints" in str(result.exception)
     assert inside.is_file() and (tmp_path / "d2.partial/mine.txt").is_file()
 
 
@@ -364,14 +366,12 @@ def test_scores_replace_nothing_but_scores(orders, fitted, tmp_path, name):
         table.to_parquet(tmp_path / name)
     before = _files(tmp_path)
     result = run("score", fitted[0], source, "--out", tmp_path / name)
-    reason = (
-        "is the file to be scored" if name == "orders.csv" else "holds other things than scores"
-    )
+    reason = "is the input file" if name == "orders.csv" else "is not a file of scores"
     assert reason in str(result.exception)
     assert _files(tmp_path) == before
     result = run("score", fitted[0], source, "--out", tmp_path / name, "--overwrite")
     if name == "orders.csv":  # never the input
-        assert "is the file to be scored" in str(result.exception)
+        assert "is the input file" in str(result.exception)
         assert _files(tmp_path) == before
     else:
         assert result.exit_code == 0 and _files(tmp_path) != before
@@ -389,10 +389,13 @@ def test_deep_pictures_are_scored_as_they_were_fitted(tmp_path):
             Image.fromarray(image).save(tmp_path / name / f"{k:02d}.png")
     (tmp_path / "train/bad.png").write_bytes(b"damage")
     words = ["fit", tmp_path / "train", "--out", tmp_path / "d", "--steps", 5, "--members", 1]
-    assert "bad.png cannot be read as a picture" in str(run(*words).exception)
+    assert "bad.png cannot be read as an image" in str(run(*words).exception)
     result = run(*words, "--skip-damaged")
     assert result.exit_code == 0, result.output
-    assert "left out 1 images" in result.output and "scaled from 12 bits to 8" in result.output
+    assert (
+        "left out 1 unreadable images" in result.output
+        and "scaled from 12 bits to 8" in result.output
+    )
     detector = Detector.load(tmp_path / "d")
     assert detector.metadata["input"]["depth"] == 12
     result = run("score", tmp_path / "d", tmp_path / "new", "--out", tmp_path / "s.csv")

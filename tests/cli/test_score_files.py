@@ -134,7 +134,7 @@ def test_foreign_files_where_parts_are_kept_stay(detector, source, tmp_path):
     folder = tmp_path / ".s.csv.parts"
     folder.mkdir()
     (folder / "mine.txt").write_text("mine")
-    with pytest.raises(ValueError, match="but holds other files; move them"):
+    with pytest.raises(ValueError, match="but contains other files. Move them"):
         write_scores(detector, source, tmp_path / "s.csv")
     assert (folder / "mine.txt").read_text() == "mine"
 
@@ -228,7 +228,9 @@ def test_a_second_process_is_refused_while_one_writes(
     def score(x):
         calls.append(len(x))
         if len(calls) == moment:
-            with pytest.raises(BlockingIOError, match=f"Another process writes .*scores{suffix}"):
+            with pytest.raises(
+                BlockingIOError, match=f"Another process is writing .*scores{suffix}"
+            ):
                 write_scores(detector, source, path, batch=100)
         return right(x)
 

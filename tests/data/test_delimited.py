@@ -121,21 +121,21 @@ def test_quotes_are_recognised(tmp_path, content, cells):
         ("a,b\n1,2\n3,4,5\n", r"line 3: received 3 cells, expected 2"),
         ('a,b\n1,"x\ny"\n1,2,3\n', r"line 4: received 3 cells"),
         ("a,b\nrow1,1,2\nrow2,3,4\n", r"line 2: received 3 cells"),  # names of rows
-        ("a,b|c\n1,x|y\n2,x|y\n", r"',' or '\|' between the columns. Say which by --sep"),
-        ("a b\n1 2\n3 4\n", r"2 that ' ' separates. Say which by --sep"),
-        ("a:b\n1:2\n3:4\n", r"2 that ':' separates. Say which by --sep"),
-        ("a^b^c\n1^2^3\n", r"3 that '\^' separates. Say which by --sep"),
-        ('[{"a": 1},\n {"a": 2}]\n', "holds JSON"),
-        ("<!DOCTYPE html>\n<html></html>\n", "holds HTML"),
+        ("a,b|c\n1,x|y\n2,x|y\n", r"',' or '\|' as the separator. Pass one with --sep"),
+        ("a b\n1 2\n3 4\n", r"2 separated by ' '. Pass the separator"),
+        ("a:b\n1:2\n3:4\n", r"2 separated by ':'. Pass the separator"),
+        ("a^b^c\n1^2^3\n", r"3 separated by '\^'. Pass the separator"),
+        ('[{"a": 1},\n {"a": 2}]\n', "contains JSON"),
+        ("<!DOCTYPE html>\n<html></html>\n", "contains HTML"),
         ("a\n1,5\n2,5\n", r"--decimal ,"),
-        ("a;b\n1,234;5\n5,678;6\n", r"column 'a' holds '1,234'.*--decimal"),
+        ("a;b\n1,234;5\n5,678;6\n", r"column 'a' has '1,234'.*--decimal"),
         ("a;b\n1,25;0.5\n5,75;0.6\n", r"'1,25' and '0.5' in 'b'.*--decimal"),
         ("größe,b\n1,2\n".encode("cp1252"), r"line 1: the text is not utf-8.*--encoding.*größe"),
         (b"a,b\n" + b"1,2\n" * 400_000 + b"\xff,2\n", r"line 400002: .*--encoding"),
         ("a,b\n1,2\n".encode("utf-16-le"), r"NUL characters.*--encoding"),
         ('a,b\n1,"2\n3,4\n', r"end of data. Quotes must be closed"),
-        ("1.5,2.5\n3.5,1.5\n", r"the first line holds the numbers \[1.5, 2.5\]"),
-        ("Ulm,2.5\nBern,1.5\n", r"the first line holds the numbers \[2.5\]"),
+        ("1.5,2.5\n3.5,1.5\n", r"the first line has the numbers \[1.5, 2.5\]"),
+        ("Ulm,2.5\nBern,1.5\n", r"the first line has the numbers \[2.5\]"),
     ],
 )
 def test_what_is_ragged_or_ambiguous_names_the_line_or_the_option(tmp_path, content, reason):
@@ -202,23 +202,23 @@ NUMBERS = [f"{n + 0.5}" for n in range(60)]
 @pytest.mark.parametrize(
     ("cells", "reason"),
     [
-        ([*NUMBERS, "?"], r"60 of 61 cells are numbers, 1 is not; line 62 holds '\?'.*--missing"),
-        ([*NUMBERS, "1O.5"], r"line 62 holds '1O.5'.*--categorical"),
-        ([*NUMBERS, *["missing"] * 40], r"40 are not; line 62 holds 'missing'"),
-        (["3", "4", "-", "5"], r"line 4 holds '-'"),
+        ([*NUMBERS, "?"], r"60 of 61 cells are numbers, 1 is not; line 62 has '\?'.*--missing"),
+        ([*NUMBERS, "1O.5"], r"line 62 has '1O.5'.*--categorical"),
+        ([*NUMBERS, *["missing"] * 40], r"40 are not; line 62 has 'missing'"),
+        (["3", "4", "-", "5"], r"line 4 has '-'"),
         (["True", "FALSE"] * 10 + ["?"], r"20 of 21 cells are True or False, 1 is not; line 22"),
-        (["1", "0"] * 10 + ["true"], r"20 of 21 cells are numbers.*line 22 holds 'true'"),
-        ([*NUMBERS, '"1,234.5"'], r"'1,234.5' in line 62.*separators of thousands"),
-        (['"1,234.5"', '"2,000.0"', '"9.5"'], r"separators of thousands"),
-        (["1 234", "22 500", "1 111 000"], r"'1 234' in line 2.*separators of thousands"),
+        (["1", "0"] * 10 + ["true"], r"20 of 21 cells are numbers.*line 22 has 'true'"),
+        ([*NUMBERS, '"1,234.5"'], r"'1,234.5' in line 62.*thousands separators"),
+        (['"1,234.5"', '"2,000.0"', '"9.5"'], r"thousands separators"),
+        (["1 234", "22 500", "1 111 000"], r"'1 234' in line 2.*thousands separators"),
         (["12 %", "13 %", "4.5 %"], r"'12 %' in line 2"),
         (["$3.50", "$1,200.00", "$7.25"], None),
-        (["€ 3.50", "7.25 €"], r"'€ 3.50' in line 2.*currencies"),
+        (["€ 3.50", "7.25 €"], r"'€ 3.50' in line 2.*currency"),
     ],
 )
 def test_a_cell_that_is_no_number_among_numbers_is_named(tmp_path, cells, reason):
     if reason is None:  # the comma is in quotes, as a comma must be
-        cells, reason = [f'"{cell}"' for cell in cells], "currencies"
+        cells, reason = [f'"{cell}"' for cell in cells], "currency"
     path = write(tmp_path, column(cells))
     with pytest.raises(ValueError, match=rf"column 'v'.*{reason}"):
         read_all(path)
@@ -244,7 +244,7 @@ def test_kinds_that_are_known_are_asked_of_each_cell(tmp_path):
     known = {"numbers": ["v"], "text": ["code"]}
     first = next(iter(read_batches(path, batch=2, **known)))[1]
     assert first["v"].tolist() == [1, 1] and first["code"].tolist() == ["007", "8"]
-    with pytest.raises(ValueError, match=r"line 5 \(row 2\), column 'v': 'many' is no number"):
+    with pytest.raises(ValueError, match=r"line 5 \(row 2\), column 'v': 'many' is not a number"):
         read_all(path, **known)
     assert read_all(path, text=["v", "code"], numbers=True)[1]["note"].tolist() == [5, 6, 7]
 

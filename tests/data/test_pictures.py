@@ -38,7 +38,7 @@ def test_the_depth_of_the_fit_holds_afterwards(tmp_path):
     noted = []
     Image.fromarray(np.full((4, 4), 5000, "uint16")).save(tmp_path / "a.png")
     assert read_all(tmp_path, channels=1, depth=12, note=noted.append)[1].max() == 255
-    assert "1 brighter than 12 bits" in noted[-1]
+    assert "1 clipped to 12 bits" in noted[-1]
 
 
 UPRIGHT = {
@@ -85,7 +85,7 @@ def test_one_colour_rule_for_a_folder(tmp_path):
     assert (images[3, :6] == 255).all() and (images[3, 6:] == colour[6:]).all()
     np.testing.assert_array_equal(images[4], np.array(few.convert("RGB")))
     assert np.abs(images[5].astype(int) - colour).max() <= 1
-    for what in ("1 gray, read as RGB", "1 transparent, laid on white", "1 converted from CMYK"):
+    for what in ("1 gray, read as RGB", "1 transparent, put on white", "1 converted from CMYK"):
         assert what in noted[-1]
     # a detector of gray pictures keeps to them
     _, images = read_all(tmp_path, channels=1, note=noted.append)
@@ -102,9 +102,11 @@ def test_other_files_are_passed_over_with_one_line(tmp_path):
     noted = []
     ids, _ = read_all(tmp_path, note=noted.append)
     assert ids == ["A.PNG"] and count_rows(tmp_path) == 1
-    assert len(noted) == 2 and "passed over 6 files that are hidden or no pictures" in noted[0]
+    assert len(noted) == 2 and "ignored 6 files that are hidden or not images" in noted[0]
     (tmp_path / "photo.heic").write_bytes(b"something")
-    with pytest.raises(ValueError, match=r"photo\.heic is one of 1 pictures of a kind .* not read"):
+    with pytest.raises(
+        ValueError, match=r"photo\.heic is one of 1 images in a format .* not supported"
+    ):
         read_all(tmp_path)
 
 
@@ -117,9 +119,9 @@ def test_links_are_neither_lost_nor_followed_without_a_word(tmp_path):
     (folder / "more").symlink_to(other)
     noted = []
     assert read_all(folder, note=noted.append)[0] == ["a.png", "b.png"]
-    assert "passed over 1 files that are hidden or no pictures: more (1)" in noted[0]
+    assert "ignored 1 files that are hidden or not images: more (1)" in noted[0]
     (folder / "c.png").symlink_to(other / "absent.png")
-    with pytest.raises(ValueError, match=r"c\.png cannot be read as a picture"):
+    with pytest.raises(ValueError, match=r"c\.png cannot be read as an image"):
         read_all(folder)
 
 
@@ -150,15 +152,15 @@ def _scrambled(path):
 @pytest.mark.parametrize(
     ("name", "damage", "reason"),
     [
-        ("b.png", _cut, "cannot be read as a picture"),
-        ("b.jpg", _cut, "cannot be read as a picture"),
-        ("b.tif", _cut, "cannot be read as a picture"),
-        ("b.png", _scrambled, "cannot be read as a picture"),
-        ("b.png", lambda path: path.write_bytes(b""), "cannot be read as a picture"),
-        ("b.bmp", lambda path: path.write_bytes(b"BM" + bytes(20)), "cannot be read as a picture"),
+        ("b.png", _cut, "cannot be read as an image"),
+        ("b.jpg", _cut, "cannot be read as an image"),
+        ("b.tif", _cut, "cannot be read as an image"),
+        ("b.png", _scrambled, "cannot be read as an image"),
+        ("b.png", lambda path: path.write_bytes(b""), "cannot be read as an image"),
+        ("b.bmp", lambda path: path.write_bytes(b"BM" + bytes(20)), "cannot be read as an image"),
         ("b.png", lambda path: _bomb(path, 9500, 9500), "9500 x 9500 pixels, more than"),
         ("b.png", lambda path: _bomb(path, 60000, 60000), "b.png"),
-        ("b.png", lambda path: _bomb(path, 0, 10), "cannot be read as a picture"),
+        ("b.png", lambda path: _bomb(path, 0, 10), "cannot be read as an image"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Image size")
@@ -174,20 +176,20 @@ def test_damage_is_named_or_left_out(tmp_path, name, damage, reason):
         tmp_path, (8, 8), options=ReadOptions(skip_damaged=True), note=noted.append
     )
     assert ids == ["a.png", "c.png"] and len(images) == 2
-    assert "left out 1 images" in noted[0] and name in noted[0]
+    assert "left out 1 unreadable images" in noted[0] and name in noted[0]
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".tif", ".webp", ".png"])
 def test_several_frames_are_no_picture(tmp_path, suffix):
     frames = [Image.fromarray(gray()).convert("P" if suffix == ".gif" else "RGB") for _ in range(3)]
     frames[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=frames[1:])
-    with pytest.raises(ValueError, match="holds 3 frames or pages; expected one picture"):
+    with pytest.raises(ValueError, match="has 3 frames or pages; expected one image"):
         read_all(tmp_path)
 
 
 def test_floating_point_pixels_are_refused(tmp_path):
     Image.fromarray(np.ones((4, 4), "float32")).save(tmp_path / "a.tif")
-    with pytest.raises(ValueError, match=r"a\.tif holds floating-point pixels"):
+    with pytest.raises(ValueError, match=r"a\.tif has floating-point pixels"):
         read_all(tmp_path)
     Image.fromarray(np.full((4, 4), 70_000, "int32")).save(tmp_path / "a.tif")
     with pytest.raises(ValueError, match="70000; expected 0 to 65535"):

@@ -71,7 +71,7 @@ def test_images_of_a_folder_in_the_order_of_their_names(pictures):
 def test_images_of_several_sizes_need_one(pictures):
     folder, _ = pictures
     Image.fromarray(np.zeros((5, 5, 3), "uint8")).save(folder / "e.png")
-    with pytest.raises(ValueError, match=r"e.png is an image of 5 x 5 pixels.*Give one size"):
+    with pytest.raises(ValueError, match=r"e.png is an image of 5 x 5 pixels.*Pass one size"):
         read_all(folder)
     assert read_all(folder, size=(5, 5))[1].shape == (5, 5, 5, 3)
 
@@ -81,12 +81,12 @@ def test_images_of_several_sizes_need_one(pictures):
     [
         ("t.xlsx", b"", r"expected one of \.csv"),
         ("t.csv", b"", "is empty"),
-        ("t.csv", b"a,b\n", "holds no rows"),
+        ("t.csv", b"a,b\n", "has no rows"),
         ("t.csv", b"a,b\n1,2\n1,2,3\n", "line 3: received 3 cells, expected 2"),
         ("t.parquet", b"PAR1 nonsense", "cannot be read|Parquet"),
         ("t.npy", b"nonsense", "cannot be read|pickle|magic"),
-        ("p/a.png", b"nonsense", "cannot be read as a picture"),
-        ("p/a.txt", b"", "holds no images"),
+        ("p/a.png", b"nonsense", "cannot be read as an image"),
+        ("p/a.txt", b"", "contains no images"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path, name, content, reason):
@@ -101,7 +101,7 @@ def test_absent_files_and_ambiguous_arrays(tmp_path):
     with pytest.raises(FileNotFoundError, match="No file or folder"):
         read_all(tmp_path / "absent.csv")
     np.savez(tmp_path / "two.npz", a=np.ones((2, 2)), b=np.ones((2, 2)))
-    with pytest.raises(ValueError, match=r"holds the arrays \['a', 'b'\]"):
+    with pytest.raises(ValueError, match=r"has the arrays \['a', 'b'\]"):
         read_all(tmp_path / "two.npz")
 
 

@@ -131,7 +131,7 @@ def test_what_cannot_be_explained_is_refused(breast, benign):
         explain(breast, benign[:2], steps=0)
     rows = np.random.default_rng(0).standard_normal((30, 3))
     forest = Detector.from_model(VectorPreprocessor().fit(rows), IsolationForest().fit(rows))
-    with pytest.raises(ValueError, match="iforest has no gradient"):
+    with pytest.raises(ValueError, match="iforest cannot be explained"):
         forest.explain(rows)
 
 

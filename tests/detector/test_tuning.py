@@ -143,7 +143,7 @@ def test_a_training_that_diverges_is_the_worst(rows, tmp_path, short):
 
 
 def test_too_little_is_refused(rows, tmp_path):
-    with pytest.raises(ValueError, match="ten rows at least; received 9"):
+    with pytest.raises(ValueError, match="at least ten rows; received 9"):
         TuningData.split(rows[:9], 0)
     with pytest.raises(ValueError, match="trials must be at least 1"):
         search(TuningData.split(rows, 0), tmp_path, trials=0)

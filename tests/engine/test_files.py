@@ -485,7 +485,7 @@ with claimed({str(folder)!r}, "scores.csv"):
     for end in (lambda p: p.communicate(""), lambda p: (p.kill(), p.wait())):
         with subprocess.Popen(words, **pipes) as process:
             assert process.stdout.readline() == "claimed\n"
-            with pytest.raises(BlockingIOError, match="Another process writes scores.csv"):
+            with pytest.raises(BlockingIOError, match="Another process is writing scores.csv"):
                 claimed(folder, "scores.csv").__enter__()
             end(process)
         with claimed(folder, "scores.csv") as mine:

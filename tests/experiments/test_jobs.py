@@ -320,7 +320,7 @@ def test_the_processes_get_the_same_options(monkeypatch, tmp_path):
 def test_an_interrupt_says_how_to_go_on(monkeypatch, tmp_path):
     told, _ = answered(monkeypatch, tmp_path, KeyboardInterrupt(), "--seeds", "0,1")
     assert told.exit_code == 130
-    assert "The same command with --resume goes on" in told.stderr
+    assert "Run the command again with --resume" in told.stderr
 
 
 @pytest.mark.slow

@@ -122,15 +122,18 @@ def test_image_sets_are_reported_by_class(tmp_path):
     assert cat.split(" | ")[1:3] == ["2", f"0.7000 ± {statistics.stdev([0.6, 0.8]):.4f}"]
     text = render(ENTRIES, tmp_path)
     assert "mean of the classes" not in text and "Not run yet: airplane, automobile" in text
-    assert "those of epoch 100 (stopping rule: fixed)" in text
-    assert "(1 core or 2 cores, P; other runs may" in text and "products in" not in text
+    assert "weights kept: epoch 100 (stopping rule: fixed)" in text
+    assert (
+        "(1 core or 2 cores, P; other runs may" in text
+        and "| seeds | precision | features" not in text
+    )
     rounded = image_run(0, 0, 0.5)
     rounded["config"]["precision"] = "bfloat16"
     write_result(tmp_path, rounded)
     lines = render(ENTRIES, tmp_path).splitlines()
     cells = [line.split(" | ")[1:3] for line in lines if line.startswith(("| cat ", "| airplane "))]
     assert cells == [["1", "bfloat16"], ["2", "float32"]]
-    assert "2 cores, P with products in bfloat16; other" in "\n".join(lines)
+    assert "2 cores, P with bfloat16 products; other" in "\n".join(lines)
     for number in range(10):
         write_result(tmp_path, image_run(number, 0, number / 10))
     text = render(ENTRIES, tmp_path)
@@ -141,4 +144,4 @@ def test_image_sets_are_reported_by_class(tmp_path):
     write_history(tmp_path, image_run(3, 1, 0.8), [{"val_score": value} for value in rising])
     text = render(ENTRIES, tmp_path)
     assert "cat, seed 1: epoch 12 (score 5 after the first epoch, lowest 2 at epoch 2" in text
-    assert "so no mean" not in text.split("## cifar10_alad, default")[1].split("## ")[0]
+    assert "no mean here" not in text.split("## cifar10_alad, default")[1].split("## ")[0]

@@ -28,7 +28,7 @@ from alad_tf.experiments.plan import (
 )
 from alad_tf.experiments.results import read_results
 from alad_tf.experiments.settings import Settings
-from alad_tf.experiments.toy import toy_data
+from alad_tf.experiments.toy import EVERY, Snapshots, toy_data, toy_model
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRIES = {name: zoo.entry(name) for name in zoo.list()}
@@ -121,6 +121,26 @@ def test_the_words_of_a_run_make_that_run():
         settings = Settings(**{k: v for k, v in given.items() if k in fields})
         assert settings.resolve(ENTRIES[given["entry"]]) == job.settings
         assert given["resume"] and str(given["results"]) == "results"
+
+
+def test_the_toys_snapshots_are_taken_before_training_and_after_some_epochs():
+    x = toy_data()[1][::EVERY]
+    snapshots = Snapshots(x)
+    snapshots.set_model(toy_model())
+    snapshots.on_train_begin()
+    for epoch in range(6):
+        snapshots.on_epoch_end(epoch)
+    assert [one["epoch"] for one in snapshots.kept] == [0, 1, 5]
+    assert all(np.shape(one["reconstruction"]) == x.shape for one in snapshots.kept)
+
+
+def test_a_toy_of_an_earlier_version_is_run_again(tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr("alad_tf.experiments.toy.run_toy", ran.append)
+    for content in ("{}", '{"snapshots": []}'):
+        (tmp_path / "figure2.json").write_text(content)
+        run_steps(["figure2"], ENTRIES, tmp_path)
+    assert ran == [tmp_path]
 
 
 @pytest.fixture

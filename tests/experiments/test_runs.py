@@ -112,7 +112,7 @@ def test_interrupted_killed_and_resumed_ends_with_the_same_weights(
     uninterrupted, compiled_once, tmp_path
 ):
     code, text = interrupt(tmp_path, 5, signal.SIGINT, compiled_once)
-    assert code == 130 and "The same command with --resume goes on" in text
+    assert code == 130 and "Run the command again with --resume" in text
     code, _ = interrupt(tmp_path, 20, signal.SIGKILL, compiled_once, "--resume")
     assert code == -signal.SIGKILL
     run(train(tmp_path, "--resume"), env=compiled_once)
@@ -157,7 +157,7 @@ def test_evaluate_repeats_the_metrics(finished):
 
 def test_a_run_is_not_overwritten_and_settings_must_agree(finished):
     text = run(train(finished), expect=2)
-    assert "holds a run already. Add --resume" in text and "Traceback" not in text
+    assert "already holds a run. Add --resume" in text and "Traceback" not in text
     status, text = alad(*train(finished, "--resume", "--no-spectral-norm")[3:])
     assert status == 2 and "spectral_norm: saved True, now False" in text
 

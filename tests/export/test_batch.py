@@ -142,7 +142,7 @@ def test_ragged_lines_are_refused_and_the_others_scored(orders, tmp_path):
     assert set(scored) == {"a.csv:0", "a.csv:2", "a.csv:5"}
     assert "line 3: received 4 cells, expected 3" in refused["a.csv:1"]["reason"]
     assert "line 5: received 1 cells" in refused["a.csv:3"]["reason"]
-    assert "received '1_0', which is no number" in refused["a.csv:4"]["reason"]
+    assert "received '1_0', which is not a number" in refused["a.csv:4"]["reason"]
 
 
 def test_the_handler_answers_records_in_their_order(orders):

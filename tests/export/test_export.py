@@ -402,7 +402,7 @@ def test_saved_model_cli_shows_names(exports):
     ("arguments", "status", "message"),
     [
         (["kdd_alad"], 2, "unknown zoo entry 'kdd_alad'; closest: 'kdd99_alad'"),
-        (["svhn_alad", "--normal-class", "3"], 2, "no pretrained weights of svhn_alad"),
+        (["svhn_alad", "--normal-class", "3"], 2, "no pretrained weights for svhn_alad"),
         (["."], 2, "No detector in"),
         ([".", "--normal-class", "3"], 2, "received --normal-class 3 for the folder"),
         (["breast_cancer_alad"], 1, "no such op: Round"),

@@ -177,7 +177,7 @@ def test_the_command_writes_files_and_metadata(tmp_path):
 )
 def test_what_a_converter_cannot_take_is_refused(method, kind, tmp_path):
     detector = rival(method)
-    with pytest.raises(ValueError, match="cannot take this detector: .* Export a SavedModel"):
+    with pytest.raises(ValueError, match="cannot be converted to .* Export a SavedModel"):
         detector.export(tmp_path / "a", kind=kind)
     assert not (tmp_path / "a").exists()
 

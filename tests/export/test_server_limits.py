@@ -274,7 +274,7 @@ BODIES = {
     "an object": ({"instances": [[{}, 2]]}, "must be float32: received dict"),
     "a shorter record": ({"instances": [[1, 2]] * 2000 + [[1]]}, "different lengths"),
     "no text": ({"signature_name": "texts", "instances": ["a", 1]}, "must be text: received int"),
-    "null text": ({"signature_name": "texts", "instances": [None]}, "a gap is"),
+    "null text": ({"signature_name": "texts", "instances": [None]}, "a missing value is"),
     "half a character": ('{"signature_name": "texts", "instances": ["\\ud800"]}', "must be text"),
     "b64 of a number": ({"signature_name": "texts", "instances": [{"b64": 3}]}, "must be text"),
     "many names": ({"instances": [{f"n{i}": 1 for i in range(9_000)}]}, "float32"),

@@ -214,7 +214,7 @@ def test_a_detector_without_a_training_configuration_says_so():
     detector = Detector(
         VectorPreprocessor().fit(tiny_data()), Scorer.from_alad(tiny_model(jit_compile=False))
     )
-    with pytest.raises(ValueError, match="no model to go on with"):
+    with pytest.raises(ValueError, match="no model to train"):
         detector.model.fit(tiny_data())
     with pytest.raises(ValueError, match="samples of shape .30,."):
         detector.adopt(zoo.entry("breast_cancer_alad").build())

@@ -139,7 +139,7 @@ class _Read(beam.DoFn):
             if text:
                 record[name] = as_category(value) or ""
             elif isinstance(value, str):
-                return f"{name!r} must be float32; received {value!r}, which is no number."
+                return f"{name!r} must be float32; received {value!r}, which is not a number."
             else:
                 record[name] = float("nan") if value is None else value
         return record

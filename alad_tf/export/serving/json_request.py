@@ -213,7 +213,7 @@ def _constant(text):
     """NaN is a gap, as TensorFlow Serving and `json.dumps` have it; nothing is infinite."""
     if text != "NaN":
         raise RequestError(
-            f"Records are finite; received {text}. A gap in a column is null or NaN."
+            f"Records must be finite; received {text}. A missing value is null or NaN."
         )
     return float("nan")
 

@@ -250,7 +250,7 @@ def _bytes(value):
             raise TypeError(f"received a dict with {sorted(value)}, expected 'b64' with text")
         return base64.b64decode(value["b64"], validate=True)
     if value is None:
-        raise TypeError('received null; a gap is ""')
+        raise TypeError('received null; a missing value is ""')
     if not isinstance(value, (str, bytes)):
         raise TypeError(f"received {type(value).__name__}")
     return value.encode() if isinstance(value, str) else value
