@@ -384,8 +384,11 @@ def _adbench_frames(measured):
     return runs, auroc[list(names)].rename(columns=names)
 
 
-def adbench_means(measured):
-    """Of each method `(column, mean, spread)`: AUROC over tables and seeds, and over seeds.
+def adbench_means(measured, sets=None):
+    """Of each method `(column, mean, spread)`: AUROC over sets and seeds, and over seeds.
+
+    Over `sets`, of the methods that ran on all of them; by default over all sets that all methods
+    ran on.
 
     Example:
         >>> run = {"set": "a", "seed": 0, "auroc": {"Isolation Forest": 0.5}}
@@ -393,6 +396,8 @@ def adbench_means(measured):
         [('IF', '0.5000', '0.0000')]
     """
     runs, auroc = _adbench_frames(measured)
+    wanted = auroc.notna().all(axis=1) if sets is None else runs["set"].isin(sets)
+    runs, auroc = runs[wanted], auroc[wanted].dropna(axis=1)
     by_seed = auroc.groupby(runs["seed"]).mean()
     return [(k, f"{v.mean():.4f}", f"{v.std(ddof=0):.4f}") for k, v in by_seed.items()]
 
@@ -400,7 +405,9 @@ def adbench_means(measured):
 def _adbench_section(measured):
     runs, auroc = _adbench_frames(measured)
     first = runs.groupby("set", sort=False)[["rows", "columns"]].first()
-    spreads = auroc.groupby(runs["set"], sort=False).agg(lambda values: spread_of(values, 3))
+    spreads = auroc.groupby(runs["set"], sort=False).agg(
+        lambda values: spread_of(values, 3) if values.notna().all() else ""
+    )
     rows = {
         name: [name, f"{first.loc[name, 'rows']:,}, {first.loc[name, 'columns']}", *cells]
         for name, *cells in spreads.itertuples()
@@ -410,8 +417,10 @@ def _adbench_section(measured):
         of_kind = {**measured, "runs": [r for r in measured["runs"] if r["set"] in sets]}
         if of_kind["runs"]:
             lines += [row for name, row in rows.items() if name in sets]
-            means = [f"**{mean}** ± {spread}" for _, mean, spread in adbench_means(of_kind)]
-            lines.append([f"**mean of {len(set(rows) & set(sets))} {kind}**", "", *means])
+            means = {k: f"**{m}** ± {s}" for k, m, s in adbench_means(of_kind, sets)}
+            count = len(set(rows) & set(sets))
+            cells = [means.get(name, "") for name in auroc]
+            lines.append([f"**mean of {count} {kind}**", "", *cells])
     seconds = runs["seconds"].str["ALADDetector"]
     hardware, slowest = measured["hardware"], runs["set"][seconds.idxmax()]
     return [
