@@ -143,7 +143,7 @@ class Detector:
         return self.scores_of(self.preprocessor.transform(x))
 
     def _scores_of_one(self, x):
-        """The scores of a record, computed alone unless it is too near to a line; see `Single`."""
+        """The scores of a record alone; None if they decide nothing, or for more records than one."""
         single = self._single
         if single is None or not single.is_of(self.preprocessor, self.scorer):
             single = self._single = Single(self.preprocessor, self.scorer)
@@ -152,7 +152,7 @@ class Detector:
             return None
         found, sample = alone
         if undecided(self.threshold, found[self.score][0]):
-            return self.scores_of(sample)
+            return None
         return judged(found, sample)
 
     @own_settings

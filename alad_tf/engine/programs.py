@@ -246,10 +246,12 @@ class InBlocks:
             outputs = self(x)
             return tf.stack([outputs[name] for name in self.score_names], -1)
 
+        tables = len(self.x_shape) == 1  # XLA's convolutions take longer for one image
+
         def compiled(function, *values):
             spec = tf.TensorSpec((1, *self.x_shape), tf.float32)
             with tf.init_scope():  # a program of its own, whoever's graph calls it
-                function = tf.function(function, [spec, *values], jit_compile=xla())
+                function = tf.function(function, [spec, *values], jit_compile=tables and xla())
                 return function.get_concrete_function()
 
         return kept(self, "alone", of_one, compiled)(x)

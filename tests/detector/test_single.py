@@ -39,14 +39,17 @@ def agrees(detector, x, count):
 
 
 @pytest.mark.xla
-@pytest.mark.parametrize("name", ["kdd99_alad", "breast_cancer_alad"])
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of categories that are unknown on purpose
+@pytest.mark.parametrize(
+    "name", ["kdd99_alad", pytest.param("breast_cancer_alad", marks=pytest.mark.slow)]
+)
 def test_a_record_alone_is_decided_as_among_others(name):
     """Where each record's own score is a held-out one: last bits would decide."""
     detector = zoo.load(name)
     kind = detector.preprocessor.kind
     x = raw_table(detector, 60) if kind == "table" else detector.preprocessor.sample(60)
     detector.set_threshold(by_false_alarms(detector.anomaly_score(x), 0.3))
-    agrees(detector, x, 60)
+    agrees(detector, x, 12)
     detector.set_threshold(Threshold(0.0, "flags all", detector.reference[:1]))
     agrees(detector, x, 5)
 
@@ -60,9 +63,10 @@ def test_an_image_alone_is_decided_as_among_others():
     agrees(detector, x, 40)
 
 
+@pytest.mark.slow
 def test_held_out_rows_alone_are_decided_as_among_others():
     """Of an ensemble, with gaps and text."""
-    generator, n = np.random.default_rng(0), 150
+    generator, n = np.random.default_rng(0), 60
     table = pd.DataFrame(
         {
             "a": np.where(generator.random(n) < 0.1, np.nan, generator.normal(size=n)),
@@ -71,8 +75,8 @@ def test_held_out_rows_alone_are_decided_as_among_others():
         }
     )
     detector = ALADDetector(steps=10, n_members=2, random_state=0).fit(table).detector_
-    p_values, verdicts = detector.p_value(table), detector.predict(table)
-    alone = [table.iloc[[place]] for place in range(n)]
+    p_values, verdicts = detector.p_value(table)[:20], detector.predict(table)[:20]
+    alone = [table.iloc[[place]] for place in range(20)]
     assert [detector.p_value(record)[0] for record in alone] == p_values.tolist()
     assert [detector.predict(record)[0] for record in alone] == verdicts.tolist()
     score = detector.anomaly_score(alone[3])

@@ -84,20 +84,22 @@ class ServedModel:
         return self.signatures[signature].structured_input_signature[1]
 
     def predict(self, signature, inputs, wanted=lambda: True):
-        """Answer a request, a block of records at a time.
+        """Answer a request: `checked`, then `answers`."""
+        return self.answers(signature, self.checked(signature, inputs), wanted)
+
+    def checked(self, signature, inputs):
+        """A request's inputs as arrays of the signature's types and shapes.
 
         Args:
             signature: str.
             inputs: dict by name of array-likes (N, ...).
-            wanted: function without arguments, called before each block; False stops.
 
         Returns:
-            dict by name of arrays (N, ...), all finite.
+            dict by name of arrays (N, ...).
 
         Raises:
             UnknownError: no such signature.
-            RequestError: names, types, shapes or records that the signature cannot take; or a
-                request that was abandoned.
+            RequestError: names, types or shapes that the signature cannot take.
         """
         specs = self.inputs(signature)
         if set(inputs) != set(specs):
@@ -108,7 +110,23 @@ class ServedModel:
         lengths = {name: len(array) for name, array in arrays.items()}
         if len(set(lengths.values())) != 1 or not min(lengths.values()):
             raise RequestError(f"Inputs must have one length, at least 1; received {lengths}.")
-        count, step = next(iter(lengths.values())), self._records_at_a_time(signature)
+        return arrays
+
+    def answers(self, signature, arrays, wanted=lambda: True):
+        """Score what `checked` gave, a block of records at a time.
+
+        Args:
+            signature: str.
+            arrays: dict by name of arrays (N, ...).
+            wanted: function without arguments, called before each block; False stops.
+
+        Returns:
+            dict by name of arrays (N, ...), all finite.
+
+        Raises:
+            RequestError: records that the signature cannot take, or a request that was abandoned.
+        """
+        count, step = len(next(iter(arrays.values()))), self._records_at_a_time(signature)
         found = []
         for start in range(0, count, step):
             if not wanted():
