@@ -42,8 +42,8 @@ def large_body(detector):
 def memory_of_a_large_request(detector, server):
     """What a server holds at rest, and at most beyond that, while it answers a large request."""
     ask, (body, count) = server.client(), large_body(detector)
-    small = body_of(detector, raw_records(detector, 1000))
-    for _ in range(5):
+    small = body_of(detector, raw_records(detector, 1))
+    for _ in range(100):
         ask(small)
     time.sleep(1)
     server.forget_peak()

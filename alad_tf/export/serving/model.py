@@ -17,7 +17,7 @@ from alad_tf.export.graph import METADATA
 
 DEFAULT = "serving_default"
 BLOCK = 1024  # records that are scored at a time: memory does not grow with a request
-BLOCK_VALUES = 2**20  # fewer records at a time, where a record has many values
+BLOCK_VALUES = 2**18  # fewer records at a time, where a record has many values: 85 of CIFAR-10
 FEW_INPUTS = 4  # that a call takes one by one
 AT_ONCE = 4  # requests that are read and scored at the same time
 LARGEST = np.finfo("float32").max
@@ -129,7 +129,9 @@ class ServedModel:
             RequestError: records that the signature cannot take, or a request that was abandoned.
         """
         count, found = len(next(iter(arrays.values()))), []
-        step = BLOCK if count == 1 else self._records_at_a_time(signature)
+        step = BLOCK
+        if count > 1:  # encoded images have as many values as others once they are decoded
+            step = records_at_a_time(self.inputs(signature), self.inputs(DEFAULT))
         for start in range(0, count, step):
             if not wanted():
                 raise RequestError("The request was abandoned before it was answered.")
@@ -193,11 +195,20 @@ class ServedModel:
             found["p_value"] = np.where(beyond, np.float32(least), found["p_value"])
         return found
 
-    def _records_at_a_time(self, signature):
-        """`BLOCK`, or fewer of records with many values, such as images."""
-        record = [self.inputs(signature), self.inputs(DEFAULT)]
-        sizes = [sum(int(np.prod(s.shape[1:])) for s in specs.values()) for specs in record]
-        return max(1, min(BLOCK, BLOCK_VALUES // max(1, *sizes)))
+
+def records_at_a_time(*inputs):
+    """`BLOCK`, or fewer of records with many values, such as images.
+
+    Args:
+        *inputs: dicts of TensorSpecs; the one with most values counts.
+    """
+    sizes = [sum(map(_width, specs.values())) for specs in inputs]
+    return max(1, min(BLOCK, BLOCK_VALUES // max(1, *sizes)))
+
+
+def _width(spec):
+    """Values of a record."""
+    return 1 if spec.shape.rank == 1 else int(np.prod(spec.shape[1:]))
 
 
 def _packed(function):
