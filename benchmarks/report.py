@@ -132,6 +132,14 @@ def _soak(data):
         [name, f"{one['records']:,}", *(f"{one[key]:,.0f}" for key in ("rest_mib", "more_mib"))]
         for name, one in data["large_request"].items()
     ]
+    gains = [
+        [
+            name,
+            *(median_range(one["requests_per_s"][way], 1, 0) for way in one["requests_per_s"]),
+            median_range(one["ratio"], 1, 2),
+        ]
+        for name, one in data["together"].items()
+    ]
     load, times = data["load"], data["load"]["latency"]
     return [
         "## A server under load",
@@ -139,6 +147,11 @@ def _soak(data):
         "`alad serve`: one REST request of nearly 32 MiB, and what it takes beyond memory at rest.",
         "",
         *markdown_table(["entry", "records", "at rest, MiB", "beyond that, MiB"], rows),
+        "",
+        f"Requests of one record a second, from {load['clients']} clients at once: those that arrive "
+        "while others are scored share the next call.",
+        "",
+        *markdown_table(["entry", "together", "one by one", "ratio"], gains),
         "",
         f"{load['clients']} clients without a pause, {load['entry']}, {load['seconds']:.0f} s: "
         f"{load['requests']:,} requests, {load['requests_per_s']:.0f} a second, median "

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 SERVE = "from alad_tf.cli import main; main()"
+ONE_BY_ONE = "from alad_tf.export.serving import together; together.MOST = 1; "
 
 
 class Served:
@@ -20,17 +21,17 @@ class Served:
 
     Args:
         what: str or Path, an export's folder, a detector's, or a zoo entry.
-        words: further words of the command.
+        together: bool, whether requests that arrive together share a call, as they do.
 
     Attributes:
         host, port, path: where it answers.
         pid: int, the process.
     """
 
-    def __init__(self, what, *words):
-        command = [sys.executable, "-c", SERVE, "serve", str(what), "--port", "0"]
+    def __init__(self, what, together=True):
+        code = SERVE if together else ONE_BY_ONE + SERVE
         self.process = subprocess.Popen(
-            [*command, "--grpc-port", "0", *words],
+            [sys.executable, "-c", code, "serve", str(what), "--port", "0", "--grpc-port", "0"],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},

@@ -3,8 +3,9 @@
     python -m benchmarks.soak [--minutes 10] [--clients 16]
 
 For each entry, `alad serve` in a process of its own: resting memory after some requests, and the
-most it holds beyond that while it answers one request of nearly 32 MiB. Then the first entry's
-server again, asked by so many clients without a pause, each with records of its own, whose answers
+most it holds beyond that while it answers one request of nearly 32 MiB; and requests a second where
+those that arrive together are scored in one call, beside one by one. Then the first entry's server
+again, asked by so many clients without a pause, each with records of its own, whose answers
 are known: wrong ones are counted, latencies kept, and the server's memory is read every second.
 """
 
@@ -125,25 +126,45 @@ def load(detector, server, clients, seconds):
     }
 
 
+def gained(detector, folder, clients, seconds, rounds):
+    """Requests a second where those that arrive together share a call, and where none does."""
+    ways = {"together": True, "one by one": False}
+    rates = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, together in ways.items():
+            with Served(folder, together) as server:
+                load(detector, server, clients, 2)  # its buffers come into being
+                found = load(detector, server, clients, seconds)
+            rates[name].append(found["requests_per_s"])
+    return {
+        "requests_per_s": {name: common.spread(values) for name, values in rates.items()},
+        "ratio": common.ratio(rates["together"], rates["one by one"]),
+    }
+
+
 def main(
     entries: Annotated[str, typer.Option(help="Entries, separated by commas.")] = ENTRIES,
     minutes: Annotated[float, typer.Option(min=0.05, help="Of many clients.")] = 10,
     clients: Annotated[int, typer.Option(min=1, help="That ask at the same time.")] = 16,
+    rounds: Annotated[int, typer.Option(min=1, help="Of scoring together and one by one.")] = 3,
 ):
     """Measure, print and write results/benchmarks/soak.json."""
     warnings.simplefilter("ignore")
-    large, found = {}, None
+    large, gains, found = {}, {}, None
     for name in entries.split(","):
         detector = zoo.load(name)
         with exported(detector, name) as folder:
             with Served(folder) as server:
                 large[name] = memory_of_a_large_request(detector, server)
+            gains[name] = gained(detector, folder, clients, 10, rounds)
             if found is None:
                 with Served(folder) as server:
                     found = {"entry": name, **load(detector, server, clients, 60 * minutes)}
     rows = [[name, *(f"{value:,.1f}" for value in one.values())] for name, one in large.items()]
     header = ["entry", "records", "body, MiB", "s", "at rest, MiB", "beyond that, MiB"]
     common.show("one large request", header, rows)
+    for name, one in gains.items():
+        common.console.print(f"{name}: together {common.median_range(one['ratio'], 1, 2)} times")
     times = found["latency"]
     common.console.print(
         f"{found['requests']:,} requests of {clients} clients in {found['seconds']:.0f} s: "
@@ -157,7 +178,8 @@ def main(
         "no_wrong_answer": found["wrong"] == 0 and not found["failed"],
     }
     common.console.print(bounds)
-    common.write("soak", {"large_request": large, "load": found, "holds": bounds}, ("uvicorn",))
+    results = {"large_request": large, "together": gains, "load": found, "holds": bounds}
+    common.write("soak", results, ("uvicorn",))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from PIL import Image
 from alad_tf.engine.files import verify
 from alad_tf.engine.weights import blaming
 from alad_tf.export.graph import METADATA
+from alad_tf.export.serving.together import Together
 
 DEFAULT = "serving_default"
 BLOCK = 1024  # records that are scored at a time: memory does not grow with a request
@@ -35,7 +36,7 @@ class UnknownError(RequestError):
     """A model, version or signature that is not served."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class ServedModel:
     """A SavedModel with its signatures.
 
@@ -46,6 +47,7 @@ class ServedModel:
         signatures: dict of TensorFlow functions by name.
         turns: semaphore to hold while a request is read and scored, which bounds the memory of many
             large requests.
+        together: `Together`, which scores small requests that arrive together in one call.
     """
 
     name: str
@@ -54,7 +56,10 @@ class ServedModel:
     signatures: dict = field(repr=False)
     turns: threading.Semaphore = field(repr=False)
     _kept: object = field(repr=False, default=None)  # the module, which owns the variables
-    _calls: dict = field(repr=False, default_factory=dict)  # of `_call`, by signature
+    _calls: dict = field(repr=False, default_factory=dict)  # by signature, see `_packed`
+
+    def __post_init__(self):
+        self.together = Together(self)
 
     @classmethod
     def load(cls, folder):

@@ -5,10 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from alad_tf.export.serving.model import RequestError
-
-MOST = 256  # records of a call
-FEW = 16  # records of a request that shares its call with others
+SMALL_BYTES = 32 * 2**10  # of a request that shares its call with others
+MOST = 256  # records of such a call, unless one request has more
 
 
 class Together:
@@ -48,7 +46,8 @@ class Together:
         """Those that wait for the first one's signature, up to `MOST` records."""
         taken, left, count = [], [], 0
         for asked in self._waiting:
-            if asked.signature == self._waiting[0].signature and count + asked.count <= MOST:
+            fits = not taken or count + asked.count <= MOST
+            if fits and asked.signature == self._waiting[0].signature:
                 taken.append(asked)
                 count += asked.count
             else:
@@ -57,13 +56,16 @@ class Together:
         return taken
 
     def _answer(self, batch):
+        batch = [asked for asked in batch if asked.is_wanted()]
+        if not batch:
+            return
         try:
             arrays = {
                 name: np.concatenate([asked.arrays[name] for asked in batch])
                 for name in batch[0].arrays
             }
             found = self.model.answers(batch[0].signature, arrays)
-        except RequestError as error:
+        except ValueError as error:
             if len(batch) == 1:
                 batch[0].future.set_exception(error)
             else:  # a bad record is nobody else's
@@ -84,3 +86,7 @@ class Together:
 class _Asked:
     def __init__(self, signature, arrays, count, future):
         self.signature, self.arrays, self.count, self.future = signature, arrays, count, future
+
+    def is_wanted(self):
+        """Whether somebody still waits; from now on nobody can give up."""
+        return self.future.running() or self.future.set_running_or_notify_cancel()
