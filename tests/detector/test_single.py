@@ -14,7 +14,9 @@ from alad_tf.preprocess import VectorPreprocessor
 
 def raw_table(detector, count):
     """Raw records of a table with named columns."""
-    return {name: np.asarray(column) for name, column in detector.preprocessor.sample(count).items()}
+    return {
+        name: np.asarray(column) for name, column in detector.preprocessor.sample(count).items()
+    }
 
 
 def one(x, place):
