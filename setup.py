@@ -54,6 +54,7 @@ setup(
         "onnx": ["tf2onnx>=1.17,<2", "onnx>=1.17,<2", "onnxruntime>=1.20,<2"],
         "tflite": ["ai-edge-litert>=1.2,<3"],
         "beam": ["apache-beam>=2.60,<3"],
+        "spark": ["pyspark>=4.0,<5"],  # and a Java runtime, 17 or newer
         "bench": ["pyod>=3.6,<4", "torch>=2.6"],  # the peers of benchmarks/
         "notebooks": ["nbclient>=0.10", "nbformat>=5.10", "ipykernel>=6.29"],
         "docs": ["mkdocs-material>=9.6,<10", "mkdocstrings-python>=1.12,<3", "nbconvert>=7.16,<8"],

@@ -124,19 +124,66 @@ def _scoring(data):
 
 
 def _latency(data):
-    rows = [
-        [name, size, *(f"{v['median'] * 1e3:.2f} ({v['p95'] * 1e3:.2f})" for v in parts.values())]
-        for name, sizes in data["entries"].items()
-        for size, parts in sizes.items()
-    ]
-    header = ["entry", "rows", "preprocessing", "scorer", "total"]
-    return [
-        "## Request latency",
+    rows, peers = [], []
+    for name, found in data["entries"].items():
+        for size, ways in found["requests"].items():
+            rows += [
+                [name, size, way, *(f"{v[key] * 1e3:.2f}" for key in ("median", "p95", "p99"))]
+                for way, v in ways.items()
+            ]
+        peers += [[name, peer, median_range(v, 1, 1)] for peer, v in found["over_ours"].items()]
+    header = ["entry", "rows", "way", "median", "95th percentile", "99th"]
+    lines = [
+        "## Latency of a request",
         "",
-        f"Milliseconds from raw records to scores, median (95th percentile) of "
-        f"{data['requests']} requests.",
+        f"Milliseconds from raw records to scores of {data['rounds']} rounds of "
+        f"{data['requests']} requests. REST: to `alad serve` in another process, over a connection "
+        "that stays open. The peers get one row that is preprocessed already.",
         "",
         *markdown_table(header, rows),
+        "",
+        *markdown_table(["entry", "one row by", "takes so many times ours"], peers),
+    ]
+    for name, one in data["bounds"].items():
+        lines += [
+            "",
+            f"{name}: {one['python_ms']:.2f} ms in Python (bound {one['at_most_ms']:g}), "
+            f"{one['rest_more_ms']:.2f} ms more through REST (bound {one['rest_at_most_ms']:g}).",
+        ]
+    return lines
+
+
+def _soak(data):
+    rows = [
+        [name, f"{one['records']:,}", *(f"{one[key]:,.0f}" for key in ("rest_mib", "more_mib"))]
+        for name, one in data["large_request"].items()
+    ]
+    gains = [
+        [
+            name,
+            *(median_range(one["requests_per_s"][way], 1, 0) for way in one["requests_per_s"]),
+            median_range(one["ratio"], 1, 2),
+        ]
+        for name, one in data["together"].items()
+    ]
+    load, times = data["load"], data["load"]["latency"]
+    return [
+        "## A server under load",
+        "",
+        "`alad serve`: one REST request of nearly 32 MiB, and what it takes beyond memory at rest.",
+        "",
+        *markdown_table(["entry", "records", "at rest, MiB", "beyond that, MiB"], rows),
+        "",
+        f"Requests of one record per second, from {load['clients']} clients at once. Those that "
+        "arrive while others are scored share the next call.",
+        "",
+        *markdown_table(["entry", "together", "one by one", "ratio"], gains),
+        "",
+        f"{load['clients']} clients without a pause, {load['entry']}, {load['seconds']:.0f} s: "
+        f"{load['requests']:,} requests, {load['requests_per_s']:.0f} a second, median "
+        f"{times['median'] * 1e3:.1f} ms, 99th percentile {times['p99'] * 1e3:.1f} ms; wrong "
+        f"answers {load['wrong']}, failed requests {len(load['failed'])}; memory "
+        f"{load['growth']:+.1%} from the first minutes to the last.",
     ]
 
 
@@ -203,6 +250,7 @@ SECTIONS = {
     "precision": _precision,
     "scoring": _scoring,
     "latency": _latency,
+    "soak": _soak,
     "anogan": _anogan,
     "import_time": _import_time,
     "seeds": _seeds,

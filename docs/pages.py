@@ -170,19 +170,29 @@ METHODS = {  # columns of RESULTS.md, in words
 
 
 def _adbench():
-    """The means over the tables, from the benchmark's own JSON."""
+    """Means over the sets of each kind, and over the sets that all methods ran on."""
     from alad_tf.data.adbench import EMBEDDINGS, TABLES
     from alad_tf.experiments.tables import adbench_means
 
-    measured, head, columns = _measured("adbench"), ["method"], {}
+    measured, columns = _measured("adbench"), {}
+    done = {run["set"] for run in measured["runs"]}
     for kind, sets in (("tables", TABLES), ("image embeddings", EMBEDDINGS)):
-        runs = [run for run in measured["runs"] if run["set"] in sets]
-        if runs:
-            head.append(f"{len({run['set'] for run in runs})} {kind}")
-            for name, mean, spread in adbench_means({"runs": runs}):
-                columns.setdefault(METHODS.get(name, name), []).append(f"{mean} ± {spread}")
-    rows = [[name, *means] for name, means in columns.items()]
-    return "\n".join(markdown_table(head, rows)) + _origin(measured)
+        found = done.intersection(sets)
+        if found:
+            columns[f"{len(found)} {kind}"] = adbench_means(measured, found)
+    shared = adbench_means(measured)
+    if any(len(means) < len(shared) for means in columns.values()):
+        columns["sets that all methods ran on"] = shared
+    cells = {
+        head: {name: f"{mean} ± {spread}" for name, mean, spread in means}
+        for head, means in columns.items()
+    }
+    names = dict.fromkeys(name for column in cells.values() for name in column)
+    rows = [
+        [METHODS.get(name, name), *(column.get(name, "") for column in cells.values())]
+        for name in names
+    ]
+    return "\n".join(markdown_table(["method", *cells], rows)) + _origin(measured)
 
 
 TIMED = {
@@ -198,7 +208,8 @@ def _seconds():
     """Seconds of fit and scoring, over the tables and seeds of ADBench."""
     measured, rows = _measured("adbench"), []
     for key, name in TIMED.items():
-        found = [run["seconds"][key] for run in measured["runs"] if key in run["seconds"]]
+        runs = [run for run in measured["runs"] if TIMED.keys() <= run["seconds"].keys()]
+        found = [run["seconds"][key] for run in runs]
         if found:
             cells = (f"{value:.3g}" for value in (statistics.median(found), max(found)))
             rows.append([name, *cells])

@@ -17,6 +17,10 @@ SMALLEST_SIDE = 4  # of an image's last feature map, at least
 FILTERS, MOST_HALVINGS = 32, 4
 
 
+# XLA's compiling a table's step takes as long as so many steps without it
+WORTH_COMPILING = 600
+
+
 @dataclass(frozen=True)
 class Rules:
     """An architecture and how long it trains.
@@ -45,7 +49,8 @@ class Rules:
             initializer="glorot_uniform",
             seed=seed,
         )
-        model.compile(learning_rate=self.learning_rate)
+        short = len(self.x_shape) == 1 and self.steps < WORTH_COMPILING
+        model.compile(learning_rate=self.learning_rate, **({"jit_compile": False} if short else {}))
         return model
 
     def build_members(self, count, seed):

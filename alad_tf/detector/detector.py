@@ -9,6 +9,7 @@ import numpy as np
 
 from alad_tf.baselines import baseline_class
 from alad_tf.detector.ensemble import Ensemble
+from alad_tf.detector.single import Single, is_one, undecided
 from alad_tf.detector.threshold import LARGEST, Threshold
 from alad_tf.engine.session import own_settings
 from alad_tf.engine.weights import CONFIG, blaming, read_config, read_scorer, write_scorer
@@ -43,6 +44,10 @@ def judged(scores, x):
 
 class Detector:
     """Raw records in, anomaly scores and verdicts out.
+
+    A record's p-value and verdict depend on the record alone, and so do the bits of its scores. A
+    single record is scored by a program of its own; there its scores may differ by rounding from
+    those that it has among others.
 
     A finite record has finite scores. One that is too extreme to be scored, or lacks a value in a
     column that had none missing in training, has the largest float32 number as its score: it is
@@ -99,7 +104,7 @@ class Detector:
         self.threshold = threshold
         self.metadata = dict(metadata or {})
         self.training = training
-        self._model = None
+        self._model = self._single = None
 
     @classmethod
     @own_settings
@@ -132,7 +137,24 @@ class Detector:
             ValueError: a missing column, a wrong width, no rows, infinity; NaN where the
                 preprocessing takes none.
         """
+        if Single.takes(self.scorer) and is_one(x):
+            found = self._scores_of_one(x)
+            if found is not None:
+                return found
         return self.scores_of(self.preprocessor.transform(x))
+
+    def _scores_of_one(self, x):
+        """The scores of a single record; None for several, or if they might decide otherwise."""
+        single = self._single
+        if single is None or not single.is_of(self.preprocessor, self.scorer):
+            single = self._single = Single(self.preprocessor, self.scorer)
+        alone = single.scores(x)
+        if alone is None:
+            return None
+        found, sample = alone
+        if undecided(self.threshold, found[self.score][0]):
+            return None
+        return judged(found, sample)
 
     @own_settings
     def scores_of(self, x):

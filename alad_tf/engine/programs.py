@@ -231,6 +231,31 @@ class InBlocks:
         """The reconstructions (N, *x_shape) of an array; errors as for `scores`."""
         return self._run("reconstruction", x)
 
+    def alone(self, x):
+        """The scores of one sample, for a graph that takes single records: a block of one.
+
+        Args:
+            x: float32 tensor (1, *x_shape), preprocessed.
+
+        Returns:
+            float32 tensor (1, number of scores), in the order of `score_names`. Sums are taken in
+            another order than in a full block: last bits may differ from those of `scores`.
+        """
+
+        def of_one(x):
+            outputs = self(x)
+            return tf.stack([outputs[name] for name in self.score_names], -1)
+
+        tables = len(self.x_shape) == 1  # XLA's convolutions take longer for one image
+
+        def compiled(function, *values):
+            spec = tf.TensorSpec((1, *self.x_shape), tf.float32)
+            with tf.init_scope():  # a program of its own, whoever's graph calls it
+                function = tf.function(function, [spec, *values], jit_compile=tables and xla())
+                return function.get_concrete_function()
+
+        return kept(self, "alone", of_one, compiled)(x)
+
     def program_key(self):
         """See `kept`; here: a model's programs are its own."""
         return None

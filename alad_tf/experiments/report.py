@@ -7,7 +7,7 @@ from the same JSONs.
 from pathlib import Path
 
 from alad_tf.data import class_names
-from alad_tf.data.adbench import EMBEDDINGS, TABLES
+from alad_tf.data.adbench import TABLES
 from alad_tf.detector.metrics import METRICS
 from alad_tf.engine.callbacks import best_epoch, stop_epoch
 from alad_tf.engine.files import with_block, write_text
@@ -287,7 +287,7 @@ TABLE_ROWS = (
     ("Arrhythmia", "arrhythmia", DEFAULT),
 )
 IMAGE_ROWS = (("CIFAR-10", "cifar10"),)
-OWN_ROWS = (("tables of ADBench", TABLES), ("image embeddings of ADBench", EMBEDDINGS))
+OWN_ROW = "twenty tables of ADBench, `ALADDetector`"
 
 
 def with_results(text, entries, results=RESULTS):
@@ -316,7 +316,7 @@ def _readme_table(entries, frame, adbench):
     for label, dataset in IMAGE_ROWS:
         if f"{dataset}_alad" in known:
             rows.append([label, "AUROC", *_image_cells(known[f"{dataset}_alad"], frame)])
-    rows += _own_rows(adbench)
+    rows.append([OWN_ROW, "AUROC", *_own_cells(adbench)])
     head = ["data", "metric", "runs", "ALAD here", "ALAD, paper", "untrained", "Isolation Forest"]
     return markdown_table(head, rows)
 
@@ -349,21 +349,13 @@ def _readme_cells(alad, forest, metric, paper):
     return [ours, f"{paper:.4f}", untrained_cell(alad, "features", metric), forests]
 
 
-def _own_rows(adbench):
-    """Rows of the means over ADBench's sets of each kind; the paper has none."""
+def _own_cells(adbench):
+    """Cells of the mean over ADBench's tables; the paper has none."""
     if adbench is None:
-        return [[f"{OWN_ROWS[0][0]}, `ALADDetector`", "AUROC", "", NOT_RUN, "", "", ""]]
-    rows = []
-    for kind, sets in OWN_ROWS:
-        runs = [run for run in adbench["runs"] if run["set"] in sets]
-        if runs:
-            names = {
-                name: f"{mean} ± {spread}" for name, mean, spread in adbench_means({"runs": runs})
-            }
-            seeds = plural(len({run["seed"] for run in runs}), "seed")
-            ours, untrained, forest = (
-                names.get(name, "") for name in ("combined", "untrained, combined", "IF")
-            )
-            label = f"{len({run['set'] for run in runs})} {kind}, `ALADDetector`"
-            rows.append([label, "AUROC", seeds, ours, "", untrained, forest])
-    return rows
+        return ["", NOT_RUN, "", "", ""]
+    means = {name: f"{mean} ± {spread}" for name, mean, spread in adbench_means(adbench, TABLES)}
+    seeds = plural(len({run["seed"] for run in adbench["runs"]}), "seed")
+    ours, untrained, forest = (
+        means.get(name, "") for name in ("combined", "untrained, combined", "IF")
+    )
+    return [seeds, ours, "", untrained, forest]

@@ -384,8 +384,11 @@ def _adbench_frames(measured):
     return runs, auroc[list(names)].rename(columns=names)
 
 
-def adbench_means(measured):
-    """Of each method `(column, mean, spread)`: AUROC over tables and seeds, and over seeds.
+def adbench_means(measured, sets=None):
+    """Of each method `(column, mean, spread)`: AUROC over sets and seeds, and over seeds.
+
+    Over `sets`, of the methods that ran on all of them; by default over all sets that all methods
+    ran on.
 
     Example:
         >>> run = {"set": "a", "seed": 0, "auroc": {"Isolation Forest": 0.5}}
@@ -393,6 +396,8 @@ def adbench_means(measured):
         [('IF', '0.5000', '0.0000')]
     """
     runs, auroc = _adbench_frames(measured)
+    wanted = auroc.notna().all(axis=1) if sets is None else runs["set"].isin(sets)
+    runs, auroc = runs[wanted], auroc[wanted].dropna(axis=1)
     by_seed = auroc.groupby(runs["seed"]).mean()
     return [(k, f"{v.mean():.4f}", f"{v.std(ddof=0):.4f}") for k, v in by_seed.items()]
 
@@ -400,7 +405,9 @@ def adbench_means(measured):
 def _adbench_section(measured):
     runs, auroc = _adbench_frames(measured)
     first = runs.groupby("set", sort=False)[["rows", "columns"]].first()
-    spreads = auroc.groupby(runs["set"], sort=False).agg(lambda values: spread_of(values, 3))
+    spreads = auroc.groupby(runs["set"], sort=False).agg(
+        lambda values: spread_of(values, 3) if values.notna().all() else ""
+    )
     rows = {
         name: [name, f"{first.loc[name, 'rows']:,}, {first.loc[name, 'columns']}", *cells]
         for name, *cells in spreads.itertuples()
@@ -410,27 +417,31 @@ def _adbench_section(measured):
         of_kind = {**measured, "runs": [r for r in measured["runs"] if r["set"] in sets]}
         if of_kind["runs"]:
             lines += [row for name, row in rows.items() if name in sets]
-            means = [f"**{mean}** ± {spread}" for _, mean, spread in adbench_means(of_kind)]
-            lines.append([f"**mean of {len(set(rows) & set(sets))} {kind}**", "", *means])
+            means = {k: f"**{m}** ± {s}" for k, m, s in adbench_means(of_kind, sets)}
+            count = len(set(rows) & set(sets))
+            cells = [means.get(name, "") for name in auroc]
+            lines.append([f"**mean of {count} {kind}**", "", *cells])
     seconds = runs["seconds"].str["ALADDetector"]
     hardware, slowest = measured["hardware"], runs["set"][seconds.idxmax()]
     return [
-        "## Your own data: sets of ADBench, AUROC",
+        "## Other tables: sets of ADBench, AUROC",
         "",
         *markdown_table(["set", "rows, columns", *auroc], lines),
         "",
         f"`{measured['command']}`, {runs['seed'].nunique()} seeds of split and training "
         "(mean ± standard deviation; in the rows of means, over seeds). Half of the normal rows "
-        "are for training; the others and all anomalies are test rows. The embeddings are images "
+        "are for training; the others and all anomalies are test rows. The embeddings are pictures "
         "of MVTec AD, encoded by a ResNet-18. All methods have their defaults; those of "
-        "ALADDetector follow from a table's shape and length. ALADDetector holds out a fifth or a "
-        "third of its rows for the threshold; the other methods train on all of them.",
+        "ALADDetector follow from a table's shape and length (`alad_tf/detector/defaults.py`). "
+        "ALADDetector holds out a fifth or a third of its rows for the threshold; the baselines "
+        "train on all of them.",
         "",
-        "*Untrained* is the same detector with its networks at initialisation, *without networks* "
-        f"its distances and tails alone. {_what_training_adds(auroc)} ALADDetector trains briefly, "
-        "for the reconstructions and the paper's scores.",
+        "*Untrained* is the same detector with its networks at initialisation; *without networks* "
+        "is the part of its combined score that needs none: distances to training rows, relations "
+        f"between columns, and tail probabilities. {_what_training_adds(auroc)} The networks are "
+        "there for the reconstructions and the paper's scores, and train briefly.",
         "",
-        f"Fitting and scoring took {seconds.max():.0f} s at most ({slowest}; {hardware['cores']} "
+        f"Fit and scoring took {seconds.max():.0f} s at most ({slowest}; {hardware['cores']} "
         f"cores, {hardware['processor']}).",
         "",
         *_false_alarms(runs),
@@ -444,7 +455,7 @@ def _what_training_adds(auroc):
         return ""
     gains = [(auroc["combined"] - other).mean() for other in (bare, auroc["untrained, combined"])]
     return (
-        f"Averaged over all sets, the trained networks change the combined score's AUROC by "
+        f"On average over all sets, trained networks change the AUROC of the combined score by "
         f"{gains[0]:+.4f} compared with none, and by {gains[1]:+.4f} compared with untrained ones."
     )
 

@@ -19,6 +19,7 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     model_service_pb2_grpc,
+    prediction_log_pb2,
     prediction_service_pb2_grpc,
 )
 
@@ -157,6 +158,56 @@ def test_routes_of_status_metadata_and_health(server):
     inputs = told["metadata"]["signatures"]["serving_default"]["inputs"]
     assert inputs == {"x": {"dtype": "float32", "shape": [-1, 30]}}
     assert told["metadata"]["export"]["entry"] == NAME
+
+
+def test_tensorflow_servings_documented_forms_are_answered(detector, rows, server):
+    """Its RESTful API: row and column format, named or not, and one output without its name."""
+    x, score = rows[:3].tolist(), detector.anomaly_score(rows[:3])
+    others = {name: values.tolist() for name, values in detector.scores(rows[:3]).items()}
+
+    def ask(path="", **body):
+        answer = requests.post(f"{server.url}{path}:predict", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    for instances in (x, [{"x": row} for row in x]):
+        for path in ("", "/versions/7"):
+            answer = ask(path, signature_name="serving_default", instances=instances)
+            assert list(answer) == ["predictions"] and len(answer["predictions"]) == 3
+            found = [one["score"] for one in answer["predictions"]]
+            np.testing.assert_allclose(found, score, rtol=1e-4)
+            assert set(answer["predictions"][0]) == {"score", "p_value", "is_anomaly"}
+    for inputs in (x, {"x": x}):
+        answer = ask(inputs=inputs)
+        assert list(answer) == ["outputs"]
+        assert set(answer["outputs"]) == {"score", "p_value", "is_anomaly"}
+        np.testing.assert_allclose(answer["outputs"]["score"], score, rtol=1e-4)
+        answer = ask(signature_name="scores", inputs=inputs)["outputs"]
+        for name, values in others.items():
+            np.testing.assert_allclose(answer[name], values, rtol=1e-4, atol=1e-5)
+        made = ask(signature_name="reconstruct", inputs=inputs)["outputs"]
+        np.testing.assert_allclose(made, detector.reconstruct(rows[:3]), rtol=1e-3, atol=1e-4)
+    by_row = ask(signature_name="reconstruct", instances=x)["predictions"]
+    np.testing.assert_allclose(by_row, made)
+
+
+def test_the_warm_up_requests_are_answered(server):
+    """As TensorFlow Serving plays them before a version is available: every signature, by gRPC."""
+    path = server.model.folder / "assets.extra/tf_serving_warmup_requests"
+    asked = {}
+    with grpc.insecure_channel(server.grpc_address) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        for record in tf.data.TFRecordDataset(str(path)):
+            log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+            request = log.predict_log.request
+            request.model_spec.name = NAME  # the file does not know under which it is served
+            answer = stub.Predict(request, timeout=60)
+            signature = request.model_spec.signature_name
+            outputs = server.model.signatures[signature].structured_outputs
+            assert set(answer.outputs) == set(outputs)
+            (count,) = {tf.make_ndarray(one).shape[0] for one in answer.outputs.values()}
+            asked.setdefault(signature, []).append(count)
+    assert asked == dict.fromkeys(server.model.signatures, [1, 5])
 
 
 def test_grpc_tells_status_and_signatures_and_refuses(server, rows):

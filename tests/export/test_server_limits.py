@@ -464,6 +464,20 @@ def test_what_is_not_http_is_refused_in_json(server, data):
     assert status == 400 and "Not a valid HTTP request" in told
 
 
+def test_answers_do_not_wait_for_acknowledgements(server, monkeypatch):
+    """An answer is two packets; without TCP_NODELAY the second one waits 40 ms."""
+    made, found = server_module.Connection.connection_made, []
+
+    def connection_made(self, transport):
+        made(self, transport)
+        accepted = transport.get_extra_info("socket")
+        found.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr(server_module.Connection, "connection_made", connection_made)
+    assert post(server, {"instances": [[2, 1]]}).status_code == 200
+    assert found == [1]
+
+
 def test_connections_are_bounded(server, monkeypatch):
     monkeypatch.setattr(server_module, "CONNECTIONS", 2)
     idle = [raw(server) for _ in range(3)]

@@ -16,6 +16,7 @@ from tensorflow_serving.apis import (
 )
 
 from alad_tf.export.serving.model import DEFAULT, RequestError, UnknownError
+from alad_tf.export.serving.together import SMALL_BYTES
 
 THREADS = 32  # calls at a time
 MESSAGE_S = 30  # for a call's message to arrive
@@ -56,8 +57,13 @@ class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         _check(self.model, request.model_spec, context)
         signature = request.model_spec.signature_name or DEFAULT
         try:
-            with self.model.turns:
-                found = self._answer(signature, request, context)
+            if request.ByteSize() <= SMALL_BYTES:
+                arrays = self._arrays(signature, request)
+                found = self.model.together.submit(signature, arrays).result()
+            else:
+                with self.model.turns:
+                    arrays = self._arrays(signature, request)
+                    found = self.model.answers(signature, arrays, wanted=context.is_active)
         except RequestError as error:
             unknown = isinstance(error, UnknownError)
             code = grpc.StatusCode.NOT_FOUND if unknown else grpc.StatusCode.INVALID_ARGUMENT
@@ -88,13 +94,13 @@ class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         answer.metadata["signature_def"].Pack(signatures)
         return answer
 
-    def _answer(self, signature, request, context):
+    def _arrays(self, signature, request):
         specs = self.model.inputs(signature)
         inputs = {
             name: _array(name, proto, self.most_bytes) if name in specs else None
             for name, proto in request.inputs.items()
         }
-        return self.model.predict(signature, inputs, wanted=context.is_active)
+        return self.model.checked(signature, inputs)
 
 
 class Status(model_service_pb2_grpc.ModelServiceServicer):

@@ -11,7 +11,7 @@ from itertools import islice
 
 import numpy as np
 
-from alad_tf.export.serving.model import BLOCK, DEFAULT, RequestError, array_of
+from alad_tf.export.serving.model import DEFAULT, RequestError, array_of, records_at_a_time
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _FIELDS = ("instances", "inputs", "signature_name")
@@ -143,7 +143,7 @@ def _by_row(reader, specs):
     if not reader.next_is("["):
         raise RequestError("'instances' must be a list with at least one record.")
     arrays, number = {name: [] for name in specs}, 0
-    for block in _blocks(reader.elements()):
+    for block in _blocks(reader.elements(), specs):
         for name, values in _columns(block, specs, number).items():
             arrays[name].append(array_of(name, values, specs[name]))
         number += len(block)
@@ -172,7 +172,7 @@ def _by_column(reader, specs):
 def _column(reader, name, spec):
     if not reader.next_is("["):
         raise RequestError(f"Input {name!r} must be a list with at least one record.")
-    parts = [array_of(name, block, spec) for block in _blocks(reader.elements())]
+    parts = [array_of(name, block, spec) for block in _blocks(reader.elements(), {name: spec})]
     if not parts:
         raise RequestError(f"Input {name!r} must be a list with at least one record.")
     return np.concatenate(parts)
@@ -196,8 +196,9 @@ def _columns(records, specs, first):
     return {name: [one[name] for one in records] for name in specs}
 
 
-def _blocks(elements):
-    while block := list(islice(elements, BLOCK)):
+def _blocks(elements, specs):
+    step = records_at_a_time(specs)
+    while block := list(islice(elements, step)):
         yield block
 
 

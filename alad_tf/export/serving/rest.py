@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from alad_tf.export.serving.json_request import read_request
 from alad_tf.export.serving.model import AT_ONCE, BLOCK, BLOCK_VALUES, RequestError, UnknownError
+from alad_tf.export.serving.together import SMALL_BYTES
 
 MOST_BYTES = 32 * 2**20  # of a request's body
 BODY_S = 30  # for a body to arrive
@@ -68,6 +69,8 @@ def rest_app(model, most_bytes=MOST_BYTES):
         body, abandoned = bytearray(), threading.Event()
         try:
             await receive(request, body)
+            if len(body) <= SMALL_BYTES:
+                return await small(body)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(pool, _answer, model, body, abandoned)
         except asyncio.CancelledError as error:
@@ -75,6 +78,13 @@ def rest_app(model, most_bytes=MOST_BYTES):
         finally:
             abandoned.set()
             held -= len(body)
+
+    async def small(body):
+        # read and answered here: to hand it to a thread takes longer than to read it
+        signature, inputs, by_row = read_request(body, model.inputs)
+        arrays = model.checked(signature, inputs)
+        found = await asyncio.wrap_future(model.together.submit(signature, arrays))
+        return _response(found, by_row)
 
     async def receive(request, body):
         nonlocal held
@@ -129,6 +139,10 @@ def _answer(model, body, abandoned):
     with model.turns:
         signature, inputs, by_row = read_request(body, model.inputs)
         found = model.predict(signature, inputs, wanted=lambda: not abandoned.is_set())
+    return _response(found, by_row)
+
+
+def _response(found, by_row):
     texts = _predictions(found) if by_row else _outputs(found)
     values = sum(column.size for column in found.values())
     if values > BLOCK:  # sent while it is encoded

@@ -34,6 +34,9 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport):
         super().connection_made(transport)
+        # asyncio does so for sockets that name their protocol; a listener's do not. Else the second
+        # packet of an answer waits for the client's delayed acknowledgement, 40 ms.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(self.connections) > 4 * CONNECTIONS:
             transport.abort()
         elif len(self.connections) > CONNECTIONS:

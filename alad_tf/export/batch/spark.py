@@ -1,0 +1,170 @@
+"""Scoring with Apache Spark: a DataFrame of records in, one with their verdicts out."""
+
+import contextlib
+import functools
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from alad_tf.data.user_files import as_category
+from alad_tf.export.serving.model import DEFAULT, RequestError, ServedModel
+
+REASON = "reason"
+FIRST = ("score", "p_value", "is_anomaly")  # of the outputs, in this order
+
+
+def score_frame(frame, export, keep=None, signature=DEFAULT):
+    """Score a Spark DataFrame.
+
+    Every Python worker loads the export once, and then scores the records of one partition after
+    another. A record that the export refuses does not fail its partition.
+
+    Args:
+        frame: `pyspark.sql.DataFrame`, with the detector's columns by their own names: numbers or
+            bools for those of numbers, text or numbers for categories, null for gaps. Of an export
+            that takes no named columns, one column by the name of its input: arrays of numbers for
+            `x`, bytes for `encoded`.
+        export: str, the export's folder: a path that the driver and every worker can read.
+        keep: names of the frame's columns that the answer is to have as well; default all that
+            are no input. Spark keeps no order: have a key among them.
+        signature: str, one that gives a number for each record.
+
+    Returns:
+        `pyspark.sql.DataFrame`: the columns of `keep`; "score", and "p_value" and "is_anomaly"
+        where the export has them; and "reason", why a record was not scored, else null.
+
+    Raises:
+        ValueError: a column that is missing or of a type that the export does not take, or names
+            in `keep` that the answer has already.
+        FileNotFoundError: no export there.
+
+    Example:
+        >>> # frame = spark.read.parquet("rows.parquet")
+        >>> # score_frame(frame, "served/orders/1", keep=["id"]).write.parquet("scores.parquet")
+    """
+    model = ServedModel.load(export)
+    columns = model.metadata().get("columns") if signature == DEFAULT else None
+    specs = model.inputs(signature)
+    columns = columns or {name: name for name in specs}
+    missing = sorted(set(columns.values()) - set(frame.columns))
+    if missing:
+        raise ValueError(f"The frame lacks the columns {missing}; it has {sorted(frame.columns)}.")
+    if keep is None:
+        keep = [name for name in frame.columns if name not in set(columns.values())]
+    outputs = _outputs(model, signature)
+    twice = sorted({*outputs, REASON} & set(keep))
+    if twice:
+        raise ValueError(f"The answer has columns {twice} of its own: rename those of the frame.")
+    inputs = [
+        _typed(name, frame.schema[column].dataType, _column(column), specs[name])
+        for name, column in columns.items()
+    ]
+    inputs = [one.alias(f"input {place}") for place, one in enumerate(inputs)]
+    kept = [T.StructField(name, frame.schema[name].dataType) for name in keep]
+    schema = T.StructType(
+        [
+            *kept,
+            *(T.StructField(name, kind) for name, kind in outputs.items()),
+            T.StructField(REASON, T.StringType()),
+        ]
+    )
+    score = functools.partial(
+        _score_parts,
+        folder=str(export),
+        signature=signature,
+        names=list(columns),
+        outputs=list(outputs),
+    )
+    return frame.select(*map(_column, keep), *inputs).mapInPandas(score, schema)
+
+
+def _column(name):
+    """A frame's column by its name, whatever characters that has."""
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
+def _outputs(model, signature):
+    """Spark's type of each output, the verdict's first."""
+    kinds = {tf.float32: T.FloatType(), tf.bool: T.BooleanType()}
+    specs = model.signatures[signature].structured_outputs
+    wide = [name for name, spec in specs.items() if spec.shape.rank != 1 or spec.dtype not in kinds]
+    if wide:
+        raise ValueError(f"The signature {signature!r} gives {wide}, which is no number a record.")
+    names = sorted(specs, key=lambda name: (FIRST.index(name) if name in FIRST else 9, name))
+    return {name: kinds[specs[name].dtype] for name in names}
+
+
+def _typed(name, kind, column, spec):
+    """A column as the worker takes it, if it is of a type that the input takes."""
+    number = isinstance(kind, (T.NumericType, T.BooleanType))
+    if spec.shape.rank > 1:
+        good, wanted = isinstance(kind, T.ArrayType), "an array"
+    elif spec.dtype == tf.string:
+        good, wanted = number or isinstance(kind, (T.StringType, T.BinaryType)), "text"
+        if isinstance(kind, T.DecimalType):
+            column = column.cast("double")
+    else:
+        good, wanted = number, "a number"
+        column = column.cast("double")
+    if not good:
+        raise ValueError(
+            f"The column for {name!r} is {kind.simpleString()}; the export takes {wanted}. Cast it."
+        )
+    return column
+
+
+@functools.lru_cache(maxsize=1)
+def _model(folder):
+    """The export, loaded once in each Python worker; Spark runs one of them for each core."""
+    with contextlib.suppress(RuntimeError):  # TensorFlow is at work in this process already
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    return ServedModel.load(folder)
+
+
+def _score_parts(parts, folder, signature, names, outputs):
+    """Pandas frames of what was kept and of the inputs, as frames of what was kept and answers."""
+    model = _model(folder)
+    specs = model.inputs(signature)
+    for part in parts:
+        kept = part.iloc[:, : part.shape[1] - len(names)].reset_index(drop=True)
+        inputs = {
+            name: _values(part.iloc[:, kept.shape[1] + place], specs[name])
+            for place, name in enumerate(names)
+        }
+        found, reasons = _answers(model, signature, inputs, len(part))
+        verdicts = {name: found[name] for name in outputs}
+        yield pd.concat([kept, pd.DataFrame({**verdicts, REASON: reasons})], axis=1)
+
+
+def _values(column, spec):
+    """A column of a frame as an input: an array, or a list where values are no numbers."""
+    if spec.shape.rank > 1:
+        try:
+            return np.stack(column.to_numpy())
+        except (TypeError, ValueError):  # arrays of different lengths, or none: refused one by one
+            return [None if one is None else np.asarray(one).tolist() for one in column]
+    if spec.dtype != tf.string:
+        return column.to_numpy("float64", na_value=np.nan)
+    codes, values = pd.factorize(column.to_numpy(object), use_na_sentinel=False)
+    texts = [one if isinstance(one, bytes) else as_category(one) or "" for one in values]
+    return np.array([*texts, None], object)[:-1][codes]
+
+
+def _answers(model, signature, inputs, count):
+    """Answers by output, and each record's reason or None; a refused request is halved."""
+    try:
+        return model.predict(signature, inputs), [None] * count
+    except RequestError as error:
+        if count == 1:
+            names = model.signatures[signature].structured_outputs
+            return dict.fromkeys(names, np.array([None], object)), [str(error)]
+    middle, parts = count // 2, []
+    for side in (slice(middle), slice(middle, None)):
+        half = {name: values[side] for name, values in inputs.items()}
+        parts.append(_answers(model, signature, half, len(next(iter(half.values())))))
+    (first, reasons), (second, more) = parts
+    return {name: np.concatenate([first[name], second[name]]) for name in first}, reasons + more
