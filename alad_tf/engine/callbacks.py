@@ -16,6 +16,7 @@ from alad_tf.engine.files import (
     verify,
     write_json,
 )
+from alad_tf.engine.weights import save_weights
 
 WEIGHTS, STATE = "model.weights.h5", "state.json"
 # paper: "Patience 10"; the authors' code stops by it and restores nothing
@@ -163,7 +164,7 @@ class Checkpoint(keras.callbacks.Callback):
                 )
         path = self.folder / f"epoch-{epoch:06d}"
         with replacing_folder(path) as temporary:
-            self.model.save_weights(temporary / WEIGHTS)
+            save_weights(self.model, temporary / WEIGHTS)
             state = {
                 "epoch": epoch,
                 "identity": self.identity,
@@ -229,7 +230,7 @@ class Stopping(keras.callbacks.Callback):
         self.require(MONITOR in history[-1])
         if self.rule == "best" and best_epoch(history) == epoch + 1:
             with replacing_folder(self.best_folder) as temporary:
-                self.model.save_weights(temporary / WEIGHTS)
+                save_weights(self.model, temporary / WEIGHTS)
                 write_json(temporary / STATE, {"epoch": epoch + 1, **history[-1]})
         self.model.stop_training = self.stalled(history)
 

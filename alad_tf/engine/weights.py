@@ -4,9 +4,11 @@ Weights are float32, or large arrays are rounded to 16 or 8 bits.
 """
 
 import contextlib
+import errno
 import functools
 import math
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -41,6 +43,7 @@ PACKED = 1100  # bytes that one byte of gzip may stand for: 1,032 by its format
 # Variables may hold so many times the numbers of their file, and some more: places of an ensemble
 # are a power of two, and hold the rows in four spaces of which files hold one
 SPARE, MORE = 12, 100_000
+HEADER = 8192  # bytes that HDF5 needs for an array, with its groups, besides its numbers, at most
 
 
 def write_scorer(folder, scorer, dtype="float32", **about):
@@ -169,6 +172,30 @@ def count_numbers(path):
     return sum(found)
 
 
+def save_weights(model, path):
+    """`model.save_weights`, refused beforehand where the disk has no room for the file.
+
+    HDF5 notices a full disk when it closes its files, and prints a traceback for each object that
+    was open.
+
+    Raises:
+        OSError: no space left (ENOSPC).
+    """
+    path = Path(path)
+    variables = getattr(model, "state_variables", lambda: model.variables)()
+    widths = (8 if "64" in str(v.dtype) else 4 for v in variables)
+    size = sum(math.prod(v.shape) * w + HEADER for v, w in zip(variables, widths, strict=True))
+    free = shutil.disk_usage(path.parent).free
+    if free < size:
+        raise OSError(
+            errno.ENOSPC,
+            f"No space left: {size:,} bytes are needed, {free:,} are free. Make room and run the "
+            "same command again",
+            str(path.parent),
+        )
+    model.save_weights(path)
+
+
 def save_scorer(scorer, path, dtype="float32"):
     """Write a scorer's weights.
 
@@ -185,7 +212,7 @@ def save_scorer(scorer, path, dtype="float32"):
     if dtype not in DTYPES:
         raise ValueError(f"dtype is {dtype!r}; expected one of {DTYPES}.")
     path = Path(path)
-    scorer.save_weights(path)
+    save_weights(scorer, path)
     if dtype == "float32":
         return
     exact = path.with_name(f"exact_{path.name}")

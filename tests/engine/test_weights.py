@@ -1,5 +1,8 @@
 """A scorer's weights on disk: exact in float32, rounded in float16 and int8, else refused."""
 
+import errno
+import shutil
+
 import h5py
 import numpy as np
 import pytest
@@ -136,3 +139,19 @@ def test_weights_of_other_shapes_are_refused(scorer, tmp_path):
     architecture["networks"]["E"][0]["units"] += 1
     with pytest.raises(ValueError, match="does not hold the weights of this architecture"):
         load_scorer(Scorer(**architecture), path)
+
+
+def test_a_full_disk_is_refused_before_hdf5_meets_it(scorer, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda place: usage._replace(free=20_000))
+    with pytest.raises(
+        OSError, match="No space left: .* bytes are needed, 20,000 are free"
+    ) as told:
+        save_scorer(scorer, tmp_path / "x.weights.h5")
+    assert told.value.errno == errno.ENOSPC and list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("shutil.disk_usage", lambda place: usage)
+    save_scorer(scorer, tmp_path / "x.weights.h5")
+    size = (tmp_path / "x.weights.h5").stat().st_size
+    monkeypatch.setattr("shutil.disk_usage", lambda place: usage._replace(free=size - 1))
+    with pytest.raises(OSError, match="No space left"):  # the estimate is no less than the file
+        save_scorer(scorer, tmp_path / "y.weights.h5")
