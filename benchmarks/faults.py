@@ -328,60 +328,76 @@ def without_presets(folder):
 
 
 def _measured(arguments):
-    """The rows in the JSON, if this commit measured them with these arguments."""
-    found = read_json(JSON) if JSON.is_file() else {"commit": ""}
-    same = all(found.get(key) == value for key, value in arguments.items())
-    # the JSON itself, written anew, is a change to the checkout
-    return (
-        found["rows"] if same and found["commit"].strip("+") == machine.commit().strip("+") else []
-    )
+    """The rows in the JSON, if they were measured with these arguments; each has its commit."""
+    found = read_json(JSON) if JSON.is_file() else {}
+    if any(found.get(key) != value for key, value in arguments.items()):
+        return []
+    return [{"commit": found["commit"], **row} for row in found["rows"]]
 
 
-def main(kills: int = 20, interrupts: int = 5, only: str = "", seed: int = 0, save: bool = True):
-    """Run all faults on all commands; write results/benchmarks/faults.json.
+FAULTS = (
+    "SIGKILL at a random moment",
+    "Ctrl-C at a random moment",
+    "two at once",
+    "full disk",
+    "read-only disk",
+)
+COUNTS = ("lost", "damaged", "silent", "tracebacks", "not completed", "left behind")
+
+
+def main(
+    kills: int = 20,
+    interrupts: int = 5,
+    only: str = "",
+    faults: str = "",
+    seed: int = 0,
+    save: bool = True,
+):
+    """Run faults on commands; write results/benchmarks/faults.json.
 
     Args:
         kills: SIGKILLs a command, each at a random moment.
         interrupts: SIGINTs (Ctrl-C) a command, likewise.
-        only: commands, separated by commas; default all. Rows of the others are kept, if they are
-            of the same commit and arguments.
+        only: commands, separated by commas; default all.
+        faults: of `FAULTS`, separated by commas; default all. Other rows of the JSON are kept, if
+            they were measured with the same arguments; each row has its commit.
         seed: of the moments.
         save: whether to write the JSON, after each command.
     """
-    mounts = can_mount()
     arguments = {"kills": kills, "interrupts": interrupts, "seed": seed}
     names = only.split(",") if only else list(ALAD)
-    rows = [row for row in _measured(arguments) if row["command"] not in names]
+    chosen = faults.split(",") if faults else list(FAULTS)
+    if not can_mount():
+        chosen = [fault for fault in chosen if "disk" not in fault]
+    rows = [
+        r for r in _measured(arguments) if (r["command"], r["fault"]) not in _all(names, chosen)
+    ]
+    runs = {
+        FAULTS[0]: lambda case, row: signals(case, row, kills, signal.SIGKILL, seed),
+        FAULTS[1]: lambda case, row: signals(case, row, interrupts, signal.SIGINT, seed),
+        FAULTS[2]: two_at_once,
+        FAULTS[3]: lambda case, row: small_disks(case, row, FULL_KIB),
+        FAULTS[4]: read_only,
+    }
     with tempfile.TemporaryDirectory(prefix="faults_") as home:
         home = Path(home)
         server = without_presets(home)
         for name in names:
             case = Case(name, home, server)
-            faults = {
-                "SIGKILL at a random moment": lambda c, r: signals(
-                    c, r, kills, signal.SIGKILL, seed
-                ),
-                "Ctrl-C at a random moment": lambda c, r: signals(
-                    c, r, interrupts, signal.SIGINT, seed
-                ),
-                "two at once": two_at_once,
-            }
-            if mounts:
-                faults |= {
-                    "full disk": lambda c, r: small_disks(c, r, FULL_KIB),
-                    "read-only disk": read_only,
-                }
-            for fault, run in faults.items():
-                counts = ("tried", "lost", "damaged", "silent", "tracebacks", "not completed")
-                row = dict.fromkeys((*counts, "left behind"), 0)
-                run(case, row)
-                rows.append({"command": name, "fault": fault, **row})
+            for fault in chosen:
+                row = dict.fromkeys(("tried", *COUNTS), 0)
+                runs[fault](case, row)
+                rows.append({"commit": machine.commit(), "command": name, "fault": fault, **row})
                 console.print(rows[-1], markup=False)
             if save:
-                rows.sort(key=lambda row: list(ALAD).index(row["command"]))
+                order = _all(list(ALAD), FAULTS)
+                rows.sort(key=lambda row: order.index((row["command"], row["fault"])))
                 write("faults", {**arguments, "rows": rows})
-    wrong = sum(row[key] for row in rows for key in row if key not in ("command", "fault", "tried"))
-    raise SystemExit(1 if wrong else 0)
+    raise SystemExit(1 if any(row[key] for row in rows for key in COUNTS) else 0)
+
+
+def _all(names, faults):
+    return [(name, fault) for name in names for fault in faults]
 
 
 if __name__ == "__main__":
