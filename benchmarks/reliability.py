@@ -47,6 +47,11 @@ or a gibibyte of memory for one input.
 MENDED = (
     (
         "faults",
+        "On a full disk, HDF5 printed a traceback for each object that it could not close.",
+        "The space that the weights need is checked beforehand, and one line names it.",
+    ),
+    (
+        "faults",
         "An export over an earlier export was refused, because TensorFlow leaves an empty folder "
         "in it.",
         "It is replaced.",
