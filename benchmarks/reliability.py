@@ -116,13 +116,15 @@ def render_reliability(folder):
 
 
 def _faults(data):
-    header = list(data["rows"][0])
+    header = [key for key in data["rows"][0] if key != "commit"]
     tried = sum(row["tried"] for row in data["rows"])
     wrong = sum(row[key] for row in data["rows"] for key in header[3:])
     rows = [[str(row[key]) for key in header] for row in data["rows"]]
     summary = f"{tried:,} faults were tried, including {data['kills']} kills of each command; "
     summary += f"{wrong or 'no'} violation{'' if wrong == 1 else 's'}."
-    return [summary, "", *markdown_table(header, rows)]
+    commits = sorted({row["commit"] for row in data["rows"] if "commit" in row})
+    note = f"Rows were measured at commit {', '.join(commits)}." if len(commits) > 1 else ""
+    return [summary, "", *markdown_table(header, rows), "", note]
 
 
 def _fuzz(data):
