@@ -148,8 +148,8 @@ def _soak(data):
         "",
         *markdown_table(["entry", "records", "at rest, MiB", "beyond that, MiB"], rows),
         "",
-        f"Requests of one record a second, from {load['clients']} clients at once: those that arrive "
-        "while others are scored share the next call.",
+        f"Requests of one record a second, from {load['clients']} clients at once: those that "
+        "arrive while others are scored share the next call.",
         "",
         *markdown_table(["entry", "together", "one by one", "ratio"], gains),
         "",

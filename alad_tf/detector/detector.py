@@ -45,9 +45,9 @@ def judged(scores, x):
 class Detector:
     """Raw records in, anomaly scores and verdicts out.
 
-    A record's p-value and verdict depend on the record alone, and so do the bits of its scores; those
-    of a single record, which is scored by a program of its own, may differ from those that it has
-    among others by rounding.
+    A record's p-value and verdict depend on the record alone. So do its scores, to the bit, among
+    others; those of a single record, which a program of its own computes, may differ from them by
+    rounding.
 
     A finite record has finite scores. One that is too far off to be scored, or has a gap in a
     column that had none in training, has the largest float32 number as its score: it is flagged.
@@ -143,7 +143,7 @@ class Detector:
         return self.scores_of(self.preprocessor.transform(x))
 
     def _scores_of_one(self, x):
-        """The scores of a record alone; None if they decide nothing, or for more records than one."""
+        """The scores of a single record, computed alone; None where they leave its verdict open."""
         single = self._single
         if single is None or not single.is_of(self.preprocessor, self.scorer):
             single = self._single = Single(self.preprocessor, self.scorer)

@@ -304,8 +304,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             float64 array (N,), lower is more anomalous.
         """
         detector, x = self._fitted(), self._checked(X, ordered=True)
-        # to the bit what it is among others, as scikit-learn's contract has it; `anomaly_score` of a
-        # single row is so up to rounding, and quicker
+        # A row's bits are those that it has among others, as scikit-learn's contract asks;
+        # `anomaly_score` of a single row is quicker, and equal up to rounding.
         scores = detector.scores_of(detector.preprocessor.transform(x))
         return -scores[detector.score].astype("float64")
 
