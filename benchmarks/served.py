@@ -55,9 +55,16 @@ class Served:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=120)
         headers = {"Content-Type": "application/json"}
 
-        def ask(body):
+        def send(body):
             connection.request("POST", f"{self.path}:predict", body, headers)
-            answer = connection.getresponse()
+            return connection.getresponse()
+
+        def ask(body):
+            try:
+                answer = send(body)
+            except (ConnectionError, http.client.RemoteDisconnected):
+                connection.close()  # the server has closed it, which was idle for seconds
+                answer = send(body)
             content = answer.read()
             if answer.status != 200:
                 raise RuntimeError(f"{answer.status}: {content[:300]!r}")
