@@ -7,6 +7,8 @@ ALAD (`decision_function` of one row that is preprocessed already), measured in 
 """
 
 import json
+import subprocess
+import sys
 import time
 import warnings
 from typing import Annotated
@@ -26,6 +28,13 @@ SIZES = (1, 32, 1000)
 OURS, REST, FOREST, PYOD = "ours", "ours, REST", "Isolation Forest", "PyOD's ALAD"
 BOUNDS_MS = {"kdd99_alad": 1.5, "cifar10_alad": 6.0}  # of one record, in Python
 REST_MORE_MS = 2.0
+
+CHILD = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from benchmarks.latency import serve_pyod
+serve_pyod(sys.argv[1])
+"""
 
 
 def raw_records(detector, count):
@@ -55,25 +64,58 @@ def quantiles(times):
     return dict(zip(("median", "p95", "p99"), map(float, found), strict=True))
 
 
-def peers_of(entry, detector):
-    """Functions that score one preprocessed row by another method, by name."""
-    x = detector.preprocessor.transform(raw_records(detector, max(2000, 25 * entry.batch_size)))
-    flat = x.reshape(len(x), -1)
-    forest = isolation_forest(flat[:2000])
-    found = {FOREST: lambda: forest.decision_function(flat[:1])}
-    if not entry.is_image:
-        import torch
+def peer_rows(entry, detector):
+    """Preprocessed rows for the peers, enough to fit them."""
+    return detector.preprocessor.transform(raw_records(detector, max(2000, 25 * entry.batch_size)))
 
-        torch.set_num_threads(1)  # enough for a row, and more would spin while others are measured
-        model = pyod_alad(entry, x, spectral_norm=True)
-        found[PYOD] = lambda: model.decision_function(x[:1])
-    return found
+
+class PyOD:
+    """PyOD's ALAD in a process of its own: PyTorch's threads would disturb the others' times."""
+
+    def __init__(self, entry):
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", CHILD, entry.name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._answer()
+
+    def __call__(self, requests):
+        print(requests, file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self):
+        for line in self._process.stdout:  # PyOD prints as well
+            if line.startswith("times "):
+                return json.loads(line.removeprefix("times "))
+        raise RuntimeError("PyOD's process ended; its error is above.")
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def serve_pyod(name):
+    """What PyOD's process does: times of as many calls as each line of its input says."""
+    entry = zoo.entry(name)
+    x = peer_rows(entry, zoo.load(name))
+    model = pyod_alad(entry, x, spectral_norm=True)
+    print("times []", flush=True)
+    for line in sys.stdin:
+        taken = times_of(lambda: model.decision_function(x[:1]), int(line))
+        print(f"times {json.dumps(taken)}", flush=True)
 
 
 def measure(entry, requests, rounds):
     """One entry's times: of requests by size, and of one record beside the peers."""
     detector = zoo.load(entry.name)
-    peers = peers_of(entry, detector)
+    rows = peer_rows(entry, detector)[:2000]
+    rows = rows.reshape(len(rows), -1)
+    forest = isolation_forest(rows)
+    peers = {FOREST: lambda count: times_of(lambda: forest.decision_function(rows[:1]), count)}
+    if not entry.is_image:
+        peers[PYOD] = PyOD(entry)
     result = {"requests": {}}
     with exported(detector, entry.name) as folder, Served(folder) as server:
         ask = server.client()
@@ -81,21 +123,19 @@ def measure(entry, requests, rounds):
             raw = take(raw_records(detector, size), np.arange(size))
             body = body_of(detector, raw)
             ways = {
-                OURS: lambda raw=raw: detector.anomaly_score(raw),
-                REST: lambda body=body: ask(body),
+                OURS: lambda n, raw=raw: times_of(lambda: detector.anomaly_score(raw), n),
+                REST: lambda n, body=body: times_of(lambda: ask(body), n),
             }
-            count = requests
             if size == 1:
                 agree(detector, raw, ask(body))
                 ways |= peers
-            elif entry.is_image and size > 100:
-                count = 1
+            count = 1 if entry.is_image and size > 100 else requests
             for way in ways.values():
-                times_of(way, min(count, 3))
+                way(min(count, 3))
             taken = {name: [] for name in ways}
             for _ in range(rounds):
                 for name, way in ways.items():
-                    taken[name].append(times_of(way, count))
+                    taken[name].append(way(count))
             result["requests"][size] = {
                 name: quantiles(np.concatenate(times)) for name, times in taken.items()
             }
@@ -104,6 +144,8 @@ def measure(entry, requests, rounds):
                 result["over_ours"] = {
                     name: common.ratio(medians[name], medians[OURS]) for name in peers
                 }
+                if PYOD in peers:
+                    peers[PYOD].close()
     return result
 
 
