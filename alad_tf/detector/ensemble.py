@@ -32,6 +32,7 @@ WITHOUT_ROWS = {"mean": 0.3, "relations": 0.3, "tails": 0.3, "l2": 0.1}
 WIDE_WITHOUT_ROWS = {"mean": 0.5, "tails": 0.4, "l2": 0.1}
 IMAGES = dict.fromkeys(LEARNT, 1 / 3)
 NEIGHBOURS, LOCAL = 3, 0.2  # of tables
+SAME = 1e-4  # rows that are nearer are one row, but for rounding
 
 
 def combination_for(x_shape, rows, keep="rows"):
@@ -69,7 +70,7 @@ def center_of(reference, count=None):
     return tf.reduce_sum(reference, 0) / tf.cast(count, tf.float32)
 
 
-def nearest(x, reference, count=None, skip_self=False, k=K, own=None):
+def nearest(x, reference, count=None, skip_self=False, k=K, own=None, others=False):
     """Mean Euclidean distance of rows to their `k` nearest reference rows.
 
     Args:
@@ -81,6 +82,8 @@ def nearest(x, reference, count=None, skip_self=False, k=K, own=None):
             distance they would have had without being in it.
         k: int.
         own: float32 tensor (R,), of the reference rows; or None.
+        others: bool, a reference row that is the same as the row in question does not count: rows
+            that trained have the distances that they had when the distances were calibrated.
 
     Returns:
         float32 tensor (B,); of fewer than `k` reference rows, the mean distance to all; 0 if none
@@ -96,12 +99,20 @@ def nearest(x, reference, count=None, skip_self=False, k=K, own=None):
     if count is not None:
         squares = tf.where(tf.range(rows) < count, squares, np.inf)
     first = 1 if skip_self and rows > 1 else 0
-    found = tf.math.top_k(-squares, min(k + first, rows)).indices[:, first:]
+    found = tf.math.top_k(-squares, min(k + first + others, rows)).indices[:, first:]
     # what was found is measured anew, exactly: small differences of large squares are noise
     away = x[:, None] - tf.gather(reference, found)  # (B, K, d)
     # a root has no gradient at 0
-    distance = tf.reduce_mean(tf.sqrt(tf.reduce_sum(tf.square(away), -1) + 1e-12), -1)
-    return distance if own is None else (distance, tf.reduce_mean(tf.gather(own, found), -1))
+    distances = tf.sqrt(tf.reduce_sum(tf.square(away), -1) + 1e-12)  # (B, K)
+    spare = others and found.shape[1] == k + 1
+    same = distances[:, 0] < SAME
+
+    def mean(values):
+        if not spare:
+            return tf.reduce_mean(values, -1)
+        return tf.where(same, tf.reduce_mean(values[:, 1:], -1), tf.reduce_mean(values[:, :k], -1))
+
+    return mean(distances) if own is None else (mean(distances), mean(tf.gather(own, found)))
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -117,7 +128,8 @@ class Ensemble(ScoringModel):
     with center and spread over the training rows (a row is not its own neighbour there). A typical
     normal row has 0; one unit is about a standard deviation. For nearness, s is the mean distance
     to the 3 nearest training rows, s' the mean of these rows' own such distances, and a = 0.2: rows
-    of a thin cluster may lie farther apart. For tables the distances and their weights are
+    of a thin cluster may lie farther apart. A training row is not its own neighbour, neither there
+    nor when it is scored. For tables the distances and their weights are
 
     - nearness in x, 0.4;
     - nearness in the columns' normal scores (`alad_tf.detector.spaces`), 0.2;
@@ -452,7 +464,8 @@ class Ensemble(ScoringModel):
     def _nearest(self, x, reference, skip_self, own=None):
         padded = reference.shape[0] > self.neighbours
         count = self.count.value if padded else None
-        return nearest(x, reference.value, count, skip_self, self.neighbours, own)
+        others = self.local > 0 and not skip_self
+        return nearest(x, reference.value, count, skip_self, self.neighbours, own, others)
 
     @property
     def contains(self):

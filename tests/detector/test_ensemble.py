@@ -259,3 +259,13 @@ def test_files_hold_the_kept_rows_alone(members, tmp_path, rows):
     twin = Ensemble(**{**ensemble.architecture(), "rows": rows + 1})
     with pytest.raises(ValueError, match="does not hold the weights of this architecture"):
         twin.read_state(tmp_path)
+
+
+def test_training_rows_score_as_rows_that_did_not_train(members):
+    """So that a detector's verdicts on its own rows mean something: none is its own neighbour."""
+    x = np.random.default_rng(0).normal(size=(400, 6)).astype("f4")
+    ensemble = Ensemble.of(members[:1], x[:200])
+    own, new = (ensemble.scores(part)[COMBINED] for part in (x[:200], x[200:]))
+    assert 0.4 < (own[:, None] < new).mean() < 0.6
+    shifted = ensemble.scores(x[:200] + 1e-3)[COMBINED]  # hardly moved: now it has a neighbour
+    assert (shifted < own).mean() > 0.9
