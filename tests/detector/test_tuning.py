@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from alad_tf import ALADDetector
 from alad_tf.cli import app
+from alad_tf.detector.defaults import rules_for
 from alad_tf.detector.tuning import ALADHyperModel, TuningData, corrupt, search
 
 
@@ -66,19 +67,19 @@ def test_the_criterion_tells_who_knows_from_who_does_not(rows):
     assert not seen & {tuple(row) for row in data.normal}
 
 
-@pytest.mark.parametrize("shape", [(4,), (300,), (16, 16, 1)])
-def test_the_space_holds_the_defaults(shape):
+@pytest.mark.parametrize(("shape", "steps"), [((4,), 300), ((300,), 300), ((16, 16, 1), 1000)])
+def test_the_space_holds_the_defaults(shape, steps):
     data = TuningData.split(np.zeros((200, *shape), "float32"), 0)
     values = keras_tuner.HyperParameters()
     rules = ALADHyperModel(data).rules(values)
-    assert rules.steps == 1000
+    assert rules.steps == rules_for(shape, 160).steps == steps
     assert set(values.values) == {"hidden", "latent_dim", "steps", "learning_rate"}
 
 
 @pytest.fixture
 def short(monkeypatch):
-    monkeypatch.setattr("alad_tf.detector.defaults.FEWEST_STEPS", 10)
-    monkeypatch.setattr("alad_tf.detector.defaults.EPOCHS", 1)
+    monkeypatch.setattr("alad_tf.detector.defaults.TABLE_STEPS", 10)
+    monkeypatch.setattr("alad_tf.detector.defaults.TABLE_EPOCHS", 1)
 
 
 @pytest.mark.slow

@@ -96,7 +96,8 @@ def test_text_and_gaps_travel(mixed):
     whole = [one for one in records if one["size__m_"] is not None]
     kept = table.dropna()
     found = [v.score for v in rest.predict(whole)]
-    np.testing.assert_allclose(found, estimator.anomaly_score(kept), atol=1e-4)
+    # numbers travel as float32, whose rounding counts where a training row is very near
+    np.testing.assert_allclose(found, estimator.anomaly_score(kept), atol=1e-3)
     body = {"inputs": {"size__m_": [None], "kind": [""]}}
     answer = requests.post(f"{server.url}:predict", data=json.dumps(body)).json()
     gap = pd.DataFrame({"size (m)": [np.nan], "kind": [None]})
