@@ -9,12 +9,12 @@ from alad_tf.detector.defaults import image_networks, rules_for
 @pytest.mark.parametrize(
     ("shape", "rows", "latent", "batch", "steps"),
     [
-        ((30,), 500, 15, 64, 1000),
-        ((3,), 40, 2, 32, 1000),
-        ((300,), 100_000, 64, 64, 20_000),
-        ((6,), 5_000, 3, 64, 1562),
+        ((30,), 500, 15, 64, 300),
+        ((3,), 40, 2, 32, 300),
+        ((300,), 100_000, 64, 64, 2000),
+        ((6,), 5_000, 3, 64, 390),
         ((28, 28, 1), 3_000, 64, 32, 1875),
-        ((2,), 1, 2, 1, 1000),
+        ((2,), 1, 2, 1, 300),
     ],
 )
 def test_sizes_by_shape_and_length(shape, rows, latent, batch, steps):
