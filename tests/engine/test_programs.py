@@ -41,5 +41,5 @@ def test_a_full_process_says_so_before_it_crashes(monkeypatch):
 
     programs.require_room()
     monkeypatch.setattr(pathlib.Path, "read_text", read)
-    with pytest.raises(MemoryError, match="Go on in a new process"):
+    with pytest.raises(MemoryError, match="Continue in a new process"):
         programs.require_room()
