@@ -59,7 +59,12 @@ def test_an_absent_set_says_where_to_get_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param("mammography", marks=pytest.mark.slow), "pendigits", "satimage-2"]
+    "name",
+    [
+        pytest.param("mammography", marks=pytest.mark.slow),
+        pytest.param("pendigits", marks=pytest.mark.slow),
+        "satimage-2",
+    ],
 )
 def test_one_per_cent_of_fresh_normal_rows_are_flagged(data_dir, name):
     """However well it is trained: the mean of four splits, whose own spread is near 0.2%.

@@ -634,6 +634,7 @@ def test_a_signal_lets_requests_be_answered_and_refuses_new_ones(export, tmp_pat
     assert served.answers["grpc"]["score"].tolist() == expected
 
 
+@pytest.mark.slow
 def test_requests_that_outlast_the_grace_are_given_up(export, tmp_path):
     served = SlowServer(export, tmp_path, 1.0, "--grace", "1")
     try:
