@@ -54,7 +54,7 @@ def normal_scores(x, knots, spread):
     """Normal scores (B, d) of rows (B, d), linear between `knots` and beyond them."""
     places, scores = tf.unstack(knots)  # (d, KNOTS) each
     width = places[:, 1:] - places[:, :-1]
-    slope = tf.math.divide_no_nan(scores[:, 1:] - scores[:, :-1], width)
+    slope = (scores[:, 1:] - scores[:, :-1]) / tf.where(width > 0, width, 1.0)
     outside = tf.minimum(x - places[:, 0], 0.0) + tf.maximum(x - places[:, -1], 0.0)
     found = scores[:, 0] + outside / spread
     for knot in range(KNOTS - 1):
