@@ -10,15 +10,12 @@ from alad_tf.model.specs import conv, conv_transpose, dense, flatten, reshape
 BATCH, IMAGE_BATCH = 64, 32
 FEWEST_STEPS, MOST_STEPS, EPOCHS = 1000, 20_000, 20  # of images
 TABLE_STEPS, TABLE_EPOCHS, MOST_TABLE_STEPS = 300, 5, 2000  # measured: more does not help tables
+WORTH_COMPILING = 600  # steps of a table that take as long without XLA as XLA takes to compile one
 IMAGE_RATE = 2e-4  # the paper's for images
 TABLE_RATE = 1e-3  # the paper's 1e-5 is for tens of thousands of steps
 EMA_DECAY = 0.99  # the paper's 0.999 remembers as many steps as the shortest training has
 SMALLEST_SIDE = 4  # of an image's last feature map, at least
 FILTERS, MOST_HALVINGS = 32, 4
-
-
-# XLA's compiling a table's step takes as long as so many steps without it
-WORTH_COMPILING = 600
 
 
 @dataclass(frozen=True)
@@ -95,9 +92,12 @@ def rules_for(
     if batch_size > rows:
         raise ValueError(f"batch_size is {batch_size}, but only {rows} rows train. Lower it.")
     if steps is None:
-        steps = _between(FEWEST_STEPS, EPOCHS * rows // batch_size, MOST_STEPS)
-        if not image:
-            steps = _between(TABLE_STEPS, TABLE_EPOCHS * rows // batch_size, MOST_TABLE_STEPS)
+        least, epochs, most = (
+            (FEWEST_STEPS, EPOCHS, MOST_STEPS)
+            if image
+            else (TABLE_STEPS, TABLE_EPOCHS, MOST_TABLE_STEPS)
+        )
+        steps = min(max(epochs * rows // batch_size, least), most)
     if image:
         latent_dim = latent_dim or 64
         networks = image_networks(x_shape, latent_dim, hidden or FILTERS)
@@ -107,10 +107,6 @@ def rules_for(
         networks = table_networks(width, latent_dim, hidden or (128 if width <= 256 else 256))
     learning_rate = learning_rate or (IMAGE_RATE if image else TABLE_RATE)
     return Rules(networks, tuple(x_shape), latent_dim, batch_size, steps, learning_rate)
-
-
-def _between(least, value, most):
-    return min(max(value, least), most)
 
 
 def table_networks(width, latent_dim, hidden):

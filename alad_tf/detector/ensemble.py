@@ -527,9 +527,9 @@ class Ensemble(ScoringModel):
 
 def _earlier(x_shape, keep):
     """The combination of versions that kept none in their files."""
-    weights = EARLIER if len(x_shape) == 1 else IMAGES
-    if keep == "none":
-        weights = {"l2": 0.5, "mean": 0.5} if len(x_shape) == 1 else {"l2": 1.0}
+    if len(x_shape) > 1:  # as it is now
+        return combination_for(x_shape, 1, keep)
+    weights = {"l2": 0.5, "mean": 0.5} if keep == "none" else EARLIER
     return {"weights": weights, "neighbours": K, "local": 0.0}
 
 
