@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.detector.detector import Detector, judged
+from alad_tf.detector.threshold import LARGEST
 from alad_tf.export.graph import requests, single_precision
 from alad_tf.preprocess import preprocessor_from_state
 
@@ -227,9 +228,8 @@ def _verdicts(detector, score):
         either = np.abs(score - threshold.value) <= _allowed(score)  # this or that verdict
         found["is_anomaly"] = (threshold.flags(score), either.astype("float32"), "bool")
     if len(detector.reference):
-        middle, least, most = (
-            detector.p_values_of(score + side * _allowed(score)) for side in (0, 1, -1)
-        )
+        allowed = np.minimum(_allowed(score), LARGEST - score)  # beyond it float32 overflows
+        middle, least, most = (detector.p_values_of(score + side * allowed) for side in (0, 1, -1))
         found["p_value"] = (middle, np.maximum(most - middle, middle - least) + 1e-6, "float32")
     return found
 
