@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,18 +121,19 @@ def load_images(
     Source: Zenati et al. 2018, section V-A, Table I; https://www.tensorflow.org/datasets.
     """
     normal = class_number(dataset, normal_class)
-    images, labels = _read(dataset, data_dir)
+    # TFDS reads the variable once, when it is imported; a later change must count as well
+    folder = data_dir or os.environ.get("TFDS_DATA_DIR")
+    images, labels = _read(dataset, data_dir, None if folder is None else str(folder))
     return Records(dataset, images, labels != normal, labels)
 
 
-def _read(dataset: str, data_dir: str | os.PathLike | None):
+@functools.lru_cache(maxsize=1)  # decoding takes seconds, and a sweep over classes reads one set
+def _read(dataset: str, data_dir: str | os.PathLike | None, folder: str | None):
     try:
         import tensorflow_datasets as tfds
     except Exception as error:  # protobuf has its own kind for versions that do not go together
         raise no_tfds_error(dataset, error) from error
-    # TFDS reads the variable once, when it is imported; a later change must count as well
-    folder = data_dir or os.environ.get("TFDS_DATA_DIR")
-    builder = tfds.builder(dataset, data_dir=None if folder is None else str(folder))
+    builder = tfds.builder(dataset, data_dir=folder)
     if data_dir is not None and not builder.is_prepared():
         raise FileNotFoundError(
             f"{Path(data_dir)} does not hold {dataset} as TensorFlow Datasets prepares it; "
@@ -150,4 +152,6 @@ def _read(dataset: str, data_dir: str | os.PathLike | None):
             "TFDS_DATA_DIR."
         ) from error
     batch = builder.as_dataset(split=_SETS[dataset].splits, batch_size=-1, shuffle_files=False)
-    return batch["image"].numpy(), np.asarray(batch["label"].numpy(), np.int64)
+    images, labels = batch["image"].numpy(), np.asarray(batch["label"].numpy(), np.int64)
+    images.flags.writeable = labels.flags.writeable = False  # all who read the set share them
+    return images, labels

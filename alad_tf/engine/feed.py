@@ -21,8 +21,8 @@ class Batches:
         batch_size: int, at most N; the last incomplete batch is skipped.
         seed: int.
         chunk: int, K; for vectors by default 100, fewer where a chunk would exceed 8 MiB; for
-            images 1, because XLA computes convolutions inside a loop some twenty times slower on
-            a CPU, and their steps are long enough without it.
+            images as many on a GPU, but 1 on a CPU, where XLA computes convolutions inside a loop
+            some twenty times slower, and steps are long enough without one.
         orders: int, how many orders: batches of a step.
 
     Attributes:
@@ -58,7 +58,8 @@ class Batches:
         self.orders = int(orders)
         step_bytes = self.orders * self.batch_size * x[0].nbytes
         if chunk is None:
-            chunk = max(1, min(STEPS, CALL_BYTES // step_bytes)) if x.ndim == 2 else 1
+            loops = x.ndim == 2 or tf.config.get_visible_devices("GPU")
+            chunk = max(1, min(STEPS, CALL_BYTES // step_bytes)) if loops else 1
         self.chunk = int(chunk)
         self.chunks = -(-self.steps // self.chunk)
         self._rows = tf.constant(x)

@@ -40,8 +40,11 @@ def hardware():
 def commit():
     """The commit of the checkout that this package runs from, or None outside one.
 
-    A trailing "+" says that tracked files differ from it.
+    A trailing "+" says that tracked files differ from it. A copy of a checkout without its
+    repository is told by the environment variable ALAD_COMMIT.
     """
+    if told := os.environ.get("ALAD_COMMIT"):
+        return told
     folder = Path(__file__).resolve().parent
     try:
         revision = _git(folder, "rev-parse", "--short=12", "HEAD")

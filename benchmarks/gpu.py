@@ -1,0 +1,221 @@
+"""A GPU put to use, even for a quarter of an hour: what it gives, then CIFAR-10's runs on it.
+
+    python -m benchmarks.gpu [--only measure|train] [--minutes 10] [--side-by-side 4]
+
+Measured are a training step of CIFAR-10's networks in float32 (TF32 products) and in bfloat16, as a
+share of what one large product reaches on the card; scoring; and one step's losses beside those of
+the CPU. Then the runs that the paper's tables and figures of CIFAR-10 still want are made, several
+side by side, the first seed of every class first, until the minutes are used up. Each writes its
+result as it ends. A run that is cut short goes on from its checkpoint the next time.
+"""
+
+import multiprocessing
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import keras
+import numpy as np
+import tensorflow as tf
+import typer
+from rich.console import Console
+
+import zoo
+from alad_tf.engine.kernels import PRECISIONS
+from alad_tf.experiments import RESULTS
+from alad_tf.experiments.plan import plan
+from alad_tf.experiments.publish import publish
+from alad_tf.experiments.run import train
+from alad_tf.model.scorer import Scorer
+from benchmarks import common, flops
+from benchmarks.train_step import Fit
+
+ENTRY = "cifar10_alad"
+EXPERIMENTS = ("figure10", "figure8")  # CIFAR-10 by class; its ablations
+SIDE = 8192  # of the large product
+STEPS, IMAGES = 110, 4096  # of a round
+BLOCKS = (32, 512)  # images that are scored together
+
+
+# -------------------------------------------------------------------- measuring
+
+
+def measure(rounds):
+    """What the card gives: JSON-able dict."""
+    entry = zoo.entry(ENTRY)
+    operations = flops.total(flops.train_step(entry))
+    products = {name: _product(name) for name in PRECISIONS}
+    fits = {name: Fit(entry, STEPS, precision=name, jit_compile=True) for name in PRECISIONS}
+    x = np.random.default_rng(0).uniform(-1, 1, (IMAGES, *entry.x_shape)).astype("float32")
+    scorers = {f"block of {block}": _scoring(entry, x, block) for block in BLOCKS}
+    parts = {
+        **{f"product, {name}": function for name, function in products.items()},
+        **{f"step, {name}": function for name, function in fits.items()},
+        **{f"score, {name}": function for name, function in scorers.items()},
+    }
+    times = common.in_turns(parts, rounds)
+    steps = {}
+    for name in PRECISIONS:
+        rate = [2 * SIDE**3 / seconds for seconds in times[f"product, {name}"]]
+        reached = [operations / seconds for seconds in times[f"step, {name}"]]
+        steps[name] = {
+            "seconds": common.spread(times[f"step, {name}"]),
+            "tflops": common.spread([value / 1e12 for value in reached]),
+            "product_tflops": common.spread([value / 1e12 for value in rate]),
+            "share_of_product": common.ratio(reached, rate),
+        }
+    return {
+        "rounds": rounds,
+        "gflop_per_step": operations / 1e9,
+        "steps": steps,
+        "images_per_second": {
+            name: common.spread([IMAGES / seconds for seconds in times[f"score, {name}"]])
+            for name in scorers
+        },
+        "losses_beside_the_cpus": agreement(entry),
+    }
+
+
+def _product(precision):
+    """Seconds of one product of two large matrices."""
+    dtype = keras.dtype_policies.get(PRECISIONS[precision]).compute_dtype
+    a = tf.cast(tf.random.normal((SIDE, SIDE)), dtype)
+    product = tf.function(lambda a, b: tf.reduce_sum(a @ b), jit_compile=True)
+    float(product(a, a))
+
+    def seconds():
+        begun = time.perf_counter()
+        for _ in range(9):
+            product(a, a)
+        float(product(a, a))  # waits for all of them
+        return (time.perf_counter() - begun) / 10
+
+    return seconds
+
+
+def _scoring(entry, x, block):
+    scorer = Scorer.from_alad(entry.build(0), block=block)
+    scorer.scores(x)
+    return lambda: common.seconds(lambda: scorer.scores(x))
+
+
+def agreement(entry):
+    """One step's losses from the same weights and draws, here and on the CPU in float32.
+
+    Returns:
+        dict by precision ("float32 without TF32" among them) of the largest relative difference of
+        a loss.
+    """
+    x = np.random.default_rng(1).uniform(-1, 1, (entry.batch_size, *entry.x_shape))
+    x = x.astype("float32")
+    with tf.device("/CPU:0"):
+        expected = _losses(entry, x, "float32")
+    found = {name: _losses(entry, x, name) for name in PRECISIONS}
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    found["float32 without TF32"] = _losses(entry, x, "float32")
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    return {
+        name: max(abs(losses[k] - value) / abs(value) for k, value in expected.items())
+        for name, losses in found.items()
+    }
+
+
+def _losses(entry, x, precision):
+    model = entry.build(0, precision=precision, jit_compile=False)
+    x = tf.constant(x)
+    return {name: float(value) for name, value in model.train_step((x, x)).items()}
+
+
+# --------------------------------------------------------------------- training
+
+
+def due(results):
+    """The runs to make: a seed of all classes, then the next one and the ablations' first."""
+    entries = {name: zoo.entry(name) for name in zoo.list()}
+    jobs = [job for job in plan(EXPERIMENTS, entries, results) if job.state != "done"]
+    return sorted(jobs, key=lambda job: job.settings.seed + ("_no_" in job.settings.variant))
+
+
+def make_runs(jobs, side_by_side, deadline, results, data_dir, presets):
+    """Make runs until `deadline`, in seconds since the epoch: number of those that were made.
+
+    A process makes one run after the other, so that a variant's programs are compiled once each.
+    """
+    context = multiprocessing.get_context("spawn")  # a fork would share the parent's GPU
+    queue, lock, made = context.Queue(), context.Lock(), context.Value("i", 0)
+    for job in jobs:
+        queue.put((job.entry.name, job.settings))
+    options = (queue, lock, made, deadline, results, data_dir, presets)
+    workers = [context.Process(target=_work, args=options) for _ in range(side_by_side)]
+    for worker in workers:
+        queue.put(None)
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return made.value
+
+
+def _work(queue, lock, made, deadline, results, data_dir, presets):
+    """Make the queue's runs; none is begun that would end too late, by the longest so far."""
+    console, longest = Console(width=160), 0.0
+    while (job := queue.get()) is not None:
+        if time.time() + longest > deadline:
+            continue
+        name, settings = job
+        label, begun = f"{name}/{settings.variant}/seed{settings.seed}", time.time()
+        try:
+            result, folder = train(zoo.entry(name), settings, None, results, data_dir, resume=True)
+            if (
+                presets
+                and settings.seed == 0
+                and settings.variant == f"class{result['normal_class']}"
+            ):
+                with lock:  # the registry is one file
+                    publish(folder, data_dir)
+        except Exception as error:  # the other runs go on
+            console.print(f"{label}: {type(error).__name__}: {error}", highlight=False)
+            continue
+        with made.get_lock():
+            made.value += 1
+        longest = max(longest, time.time() - begun)
+        metrics, score = result["metrics"], zoo.entry(name).score
+        console.print(
+            f"{label}: AUROC {metrics[score]['auroc']:.3f}, {result['epochs']} epochs, "
+            f"{result['wall_s']:.0f} s of training, {time.time() - begun:.0f} s in all",
+            highlight=False,
+        )
+
+
+# ---------------------------------------------------------------------- command
+
+
+def main(
+    only: Annotated[str, typer.Option(help="measure or train; default both.")] = "",
+    minutes: Annotated[float, typer.Option(min=0, help="For the runs, from the start.")] = 10.0,
+    side_by_side: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 4,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of the measurements.")] = 5,
+    results: Annotated[Path, typer.Option(help="Where results lie and go.")] = RESULTS,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of CIFAR-10.")] = None,
+    presets: Annotated[
+        bool, typer.Option(help="Make the first seed of each class its preset.")
+    ] = False,
+):
+    """Measure, write results/benchmarks/gpu.json; then make runs until the time is used up."""
+    deadline = time.time() + 60 * minutes
+    if only not in ("", "measure", "train"):
+        raise typer.BadParameter(f"received {only!r}; expected measure or train.")
+    if not tf.config.list_physical_devices("GPU"):
+        raise SystemExit("TensorFlow sees no GPU here. On a CPU: alad reproduce figure10 figure8.")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # the runs share the card
+    if only != "measure":
+        jobs = due(results)
+        common.console.print(f"{len(jobs)} runs to make", highlight=False)
+        made = make_runs(jobs, side_by_side, deadline, results, data_dir, presets)
+        common.console.print(f"{made} runs made", highlight=False)
+    if only != "train":
+        common.write("gpu", measure(rounds))
+
+
+if __name__ == "__main__":
+    typer.run(main)
