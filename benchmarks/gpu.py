@@ -9,8 +9,11 @@ side by side, the first seed of every class first, until the minutes are used up
 result as it ends. A run that is cut short goes on from its checkpoint the next time.
 """
 
+import collections
+import contextlib
 import multiprocessing
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Annotated
@@ -134,57 +137,94 @@ def due(results):
     """The runs to make: a seed of all classes, then the next one and the ablations' first."""
     entries = {name: zoo.entry(name) for name in zoo.list()}
     jobs = [job for job in plan(EXPERIMENTS, entries, results) if job.state != "done"]
-    return sorted(jobs, key=lambda job: job.settings.seed + ("_no_" in job.settings.variant))
+    return sorted(jobs, key=_round)
 
 
 def make_runs(jobs, side_by_side, deadline, results, data_dir, presets):
     """Make runs until `deadline`, in seconds since the epoch: number of those that were made.
 
-    A process makes one run after the other, so that a variant's programs are compiled once each.
+    Each of the processes makes one run after the other, of the same networks where there is a
+    choice, so that it compiles few programs. None is begun that would end too late, by the longest
+    run so far.
     """
     context = multiprocessing.get_context("spawn")  # a fork would share the parent's GPU
-    queue, lock, made = context.Queue(), context.Lock(), context.Value("i", 0)
-    for job in jobs:
-        queue.put((job.entry.name, job.settings))
-    options = (queue, lock, made, deadline, results, data_dir, presets)
-    workers = [context.Process(target=_work, args=options) for _ in range(side_by_side)]
-    for worker in workers:
-        queue.put(None)
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return made.value
+    publishing, taking = context.Lock(), threading.Lock()
+    waiting, kinds, seconds = list(jobs), [set() for _ in range(side_by_side)], []
+
+    def take(own):
+        """The next run for a process that has compiled the kinds `own`."""
+        with taking:
+            if not waiting or time.time() + max(seconds, default=0.0) > deadline:
+                return None
+            urgent = [job for job in waiting if _round(job) == _round(waiting[0])]
+            others = collections.Counter(kind for some in kinds for kind in some)
+            job = min(urgent, key=lambda job: (_kind(job) not in own, others[_kind(job)]))
+            waiting.remove(job)
+            own.add(_kind(job))
+            return job
+
+    def serve(own):
+        here, there = context.Pipe()
+        options = (there, publishing, results, data_dir, presets)
+        process = context.Process(target=_work, args=options)
+        process.start()
+        there.close()
+        with contextlib.suppress(EOFError):  # the process was killed; the others go on
+            while (job := take(own)) is not None:
+                here.send((job.entry.name, job.settings))
+                if (taken := here.recv()) is not None:
+                    seconds.append(taken)
+        here.close()
+        process.join()
+
+    threads = [threading.Thread(target=serve, args=(own,)) for own in kinds]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(seconds)
 
 
-def _work(queue, lock, made, deadline, results, data_dir, presets):
-    """Make the queue's runs; none is begun that would end too late, by the longest so far."""
-    console, longest = Console(width=160), 0.0
-    while (job := queue.get()) is not None:
-        if time.time() + longest > deadline:
-            continue
-        name, settings = job
-        label, begun = f"{name}/{settings.variant}/seed{settings.seed}", time.time()
-        try:
-            result, folder = train(zoo.entry(name), settings, None, results, data_dir, resume=True)
-            if (
-                presets
-                and settings.seed == 0
-                and settings.variant == f"class{result['normal_class']}"
-            ):
-                with lock:  # the registry is one file
-                    publish(folder, data_dir)
-        except Exception as error:  # the other runs go on
-            console.print(f"{label}: {type(error).__name__}: {error}", highlight=False)
-            continue
-        with made.get_lock():
-            made.value += 1
-        longest = max(longest, time.time() - begun)
-        metrics, score = result["metrics"], zoo.entry(name).score
-        console.print(
-            f"{label}: AUROC {metrics[score]['auroc']:.3f}, {result['epochs']} epochs, "
-            f"{result['wall_s']:.0f} s of training, {time.time() - begun:.0f} s in all",
-            highlight=False,
-        )
+def _round(job):
+    """Order of the runs: a seed of all classes, then the next one and the ablations' first."""
+    return job.settings.seed + (_kind(job) != (True, True))
+
+
+def _kind(job):
+    """What the training program depends on."""
+    return job.settings.spectral_norm, job.settings.latent_discriminator
+
+
+def _work(connection, publishing, results, data_dir, presets):
+    """Make the runs that are sent, and answer with their seconds, or None for one that failed."""
+    console = Console(width=160)
+    with contextlib.suppress(EOFError):  # there are no more
+        while True:
+            name, settings = connection.recv()
+            begun, entry = time.time(), zoo.entry(name)
+            label = f"{name}/{settings.variant}/seed{settings.seed}"
+            try:
+                result, folder = train(entry, settings, None, results, data_dir, resume=True)
+                if presets and settings.seed == 0 and settings.variant == _variant(result):
+                    with publishing:  # the registry is one file
+                        publish(folder, data_dir)
+            except Exception as error:  # the other runs go on
+                console.print(f"{label}: {type(error).__name__}: {error}", highlight=False)
+                connection.send(None)
+                continue
+            taken = time.time() - begun
+            console.print(
+                f"{label}: AUROC {result['metrics'][entry.score]['auroc']:.3f}, "
+                f"{result['epochs']} epochs, {result['wall_s']:.0f} s of training, {taken:.0f} s "
+                "in all",
+                highlight=False,
+            )
+            connection.send(taken)
+
+
+def _variant(result):
+    """The variant's name if nothing differs from the entry but the class."""
+    return f"class{result['normal_class']}"
 
 
 # ---------------------------------------------------------------------- command
