@@ -77,6 +77,7 @@ def measure(rounds):
             for name in scorers
         },
         "losses_beside_the_cpus": agreement(entry),
+        "scores_beside_the_cpus": same_scores(entry, x[: 8 * max(BLOCKS)]),
     }
 
 
@@ -122,6 +123,16 @@ def agreement(entry):
         name: max(abs(losses[k] - value) / abs(value) for k, value in expected.items())
         for name, losses in found.items()
     }
+
+
+def same_scores(entry, x):
+    """The largest relative difference of a score of many blocks from the CPU's, by score."""
+    scorer = Scorer.from_alad(entry.build(0))
+    found = scorer.scores(x)
+    with tf.device("/CPU:0"):
+        expected = scorer(tf.constant(x))
+    differences = {k: np.abs(found[k] - v) / np.abs(v) for k, v in expected.items() if k in found}
+    return {name: float(np.max(values)) for name, values in differences.items()}
 
 
 def _losses(entry, x, precision):

@@ -181,16 +181,24 @@ def evaluate(
     by_label: Annotated[
         bool, typer.Option("--by-label", help="Also count the flagged rows of each class.")
     ] = False,
-    results: Annotated[Path, typer.Option(help="Folder for the counts by class.")] = Path(RESULTS),
+    rewrite: Annotated[
+        bool,
+        typer.Option("--rewrite", help="Replace the metrics, threshold and pictures of the run."),
+    ] = False,
+    results: Annotated[
+        Path, typer.Option(help="Folder of the results, and for the counts by class.")
+    ] = Path(RESULTS),
 ):
     """Evaluate a saved run on the test rows."""
     import zoo
     from alad_tf.cli.tables import metrics_table
     from alad_tf.experiments.results import write_flagged
-    from alad_tf.experiments.run import evaluate_run, read_run
+    from alad_tf.experiments.run import evaluate_run, read_run, rescore_run
 
     run = read_run(run_dir)
     entry = zoo.entry(run["entry"])
+    if rewrite:
+        rescore_run(run_dir, entry, results, data_dir)
     metrics, flagged = evaluate_run(run_dir, entry, data_dir, err)
     out.print(metrics_table("score", metrics, entry=entry))
     if not by_label:

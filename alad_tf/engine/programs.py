@@ -5,6 +5,7 @@ memory that is used again.
 """
 
 import contextlib
+import functools
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -179,7 +180,13 @@ class Staging(threading.local):
         array, tensor = self._buffers[shape]
         array[: len(rows)] = rows
         array[len(rows) :] = 0
-        return tensor
+        # a GPU keeps its copy of a tensor, and would go on with the rows that came first
+        return tensor if _one_device() else tf.constant(array.copy())
+
+
+@functools.cache
+def _one_device():
+    return len(tf.config.list_logical_devices()) == 1
 
 
 def _aligned(shape):

@@ -28,6 +28,7 @@ FIELDS = (
     "hardware",
     "commit",
 )
+SCORED = "scored"  # where and by what a run was scored again, if it was
 _KEYS = ("entry", "variant", "normal_class", "changes", "seed", "trained", "score")
 _CLASS = re.compile(r"class(\d+)(?:_(.+))?")
 
@@ -45,7 +46,8 @@ def write_result(folder, result):
     if wrong := _what_is_wrong(result):
         raise ValueError(f"A result needs the fields {FIELDS}; {wrong}.")
     path = result_path(folder, result["entry"], result["variant"], result["seed"])
-    return write_json(path, {name: result[name] for name in FIELDS})
+    scored = [name for name in (SCORED,) if name in result]
+    return write_json(path, {name: result[name] for name in (*FIELDS, *scored)})
 
 
 def _read_result(path):

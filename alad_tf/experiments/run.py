@@ -13,12 +13,12 @@ from alad_tf.detector.threshold import Threshold, by_contamination, by_false_ala
 from alad_tf.engine import machine
 from alad_tf.engine.callbacks import Checkpoint, StopOnDivergence, Stopping
 from alad_tf.engine.distributed import make_strategy, worker_index
-from alad_tf.engine.files import read_record, write_json
+from alad_tf.engine.files import read_json, read_record, write_json
 from alad_tf.engine.progress import TrainingProgress
 from alad_tf.engine.weights import DETECTOR
 from alad_tf.experiments import RESULTS
 from alad_tf.experiments.errors import flagged_by_label, write_examples
-from alad_tf.experiments.results import write_history, write_result
+from alad_tf.experiments.results import result_path, write_history, write_result
 from alad_tf.experiments.settings import Settings, prepare
 from alad_tf.model.alad import ALAD
 from alad_tf.model.scorer import Scorer
@@ -84,12 +84,9 @@ def train(
     history, kept = checkpoint.history, stopping.kept_epoch(checkpoint.history)
 
     detector = Detector.from_model(data.preprocessor, model)
-    test_scores = detector.scorer.scores(x_test)
-    set_threshold(detector, data, test_scores)
-    metrics = data.evaluate(test_scores)
-    own = {"normal_class": settings.normal_class, "kept_epoch": kept, "metrics": metrics}
+    own = {"normal_class": settings.normal_class, "kept_epoch": kept}
     detector.metadata = {**identity, **own}
-    detector.save(folder / DETECTOR)
+    metrics, test_scores = _evaluate(detector, data, x_test, folder)
 
     result = {
         "entry": entry.name,
@@ -109,13 +106,28 @@ def train(
         "commit": commit,
     }
     write_result(results_dir, result)
-    if entry.is_image and detector.reconstructs:
-        write_examples(results_dir, result, data, detector, test_scores)
     if 0 < len(history) <= HISTORY_EPOCHS:
         write_history(results_dir, result, history)
+    _show(entry, folder, results_dir, result, data, detector, test_scores, history)
+    return result, folder
+
+
+def _evaluate(detector, data, x_test, folder):
+    """Score the test rows, set the threshold, save the detector: metrics, and scores by name."""
+    scores = detector.scorer.scores(x_test)
+    set_threshold(detector, data, scores)
+    metrics = data.evaluate(scores)
+    detector.metadata = {**detector.metadata, "metrics": metrics}
+    detector.save(folder / DETECTOR)
+    return metrics, scores
+
+
+def _show(entry, folder, results_dir, result, data, detector, test_scores, history):
+    """Keep example images beside the result, and draw the run's pictures."""
+    if entry.is_image and detector.reconstructs:
+        write_examples(results_dir, result, data, detector, test_scores)
     # last: a picture that fails costs no result
     write_pictures(folder, data.part("test"), detector, test_scores, history)
-    return result, folder
 
 
 def _devices(entry, strategy):
@@ -207,6 +219,31 @@ def read_run(folder):
             "`alad train` printed."
         )
     return read_record(path, ("entry", "settings"))
+
+
+def rescore_run(folder, entry, results_dir=RESULTS, data_dir=None):
+    """Score a finished run again, and replace what follows from scores; the weights stay.
+
+    Such as after a fault in scoring was mended. Replaced are the run's threshold and pictures, its
+    example images, and in its result the metrics, trained and untrained; "scored" says on what
+    machine and by which commit. Returns the result.
+    """
+    folder, run = Path(folder), read_run(folder)
+    settings = Settings(**run["settings"])
+    result = read_json(result_path(results_dir, entry.name, run["variant"], run["seed"]))
+    data = prepare(entry, settings, data_dir)
+    model = _build(entry, settings, None)
+    x_train, x_test = data.transformed("train"), data.transformed("test")
+    untrained = data.evaluate(_untrained_scores(model, x_train, x_test))
+    detector = Detector.load(folder / DETECTOR)
+    metrics, test_scores = _evaluate(detector, data, x_test, folder)
+    about = {"versions": machine.versions(), "hardware": machine.hardware()}
+    scored = {**about, "commit": machine.commit()}
+    result = {**result, "metrics": metrics, "untrained": untrained, "scored": scored}
+    write_result(results_dir, result)
+    history = read_json(folder / HISTORY) if (folder / HISTORY).is_file() else []
+    _show(entry, folder, results_dir, result, data, detector, test_scores, history)
+    return result
 
 
 def evaluate_run(folder, entry, data_dir=None, console=None, results_dir=None):

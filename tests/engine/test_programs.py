@@ -2,6 +2,7 @@
 
 import pathlib
 
+import numpy as np
 import pytest
 
 from alad_tf.engine import programs
@@ -43,3 +44,14 @@ def test_a_full_process_says_so_before_it_crashes(monkeypatch):
     monkeypatch.setattr(pathlib.Path, "read_text", read)
     with pytest.raises(MemoryError, match="Continue in a new process"):
         programs.require_room()
+
+
+@pytest.mark.parametrize("one_device", [True, False])
+def test_rows_for_a_gpu_are_not_written_over(monkeypatch, one_device):
+    """A GPU reads a tensor once and keeps its copy: new rows need a new tensor there."""
+    monkeypatch.setattr(programs, "_one_device", lambda: one_device)
+    staging = programs.Staging()
+    first = staging.fill(np.full((2, 3), 1.0), 4)
+    second = staging.fill(np.full((3, 3), 2.0), 4)
+    np.testing.assert_array_equal(second[:, 0], [2, 2, 2, 0])
+    assert float(first[0, 0]) == (2.0 if one_device else 1.0)

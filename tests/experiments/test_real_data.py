@@ -1,11 +1,17 @@
 """Short runs of the real configurations on the real data: the protocol's rows, end to end."""
 
+import json
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import zoo
+from alad_tf.cli.commands import app
 from alad_tf.detector.detector import Detector
+from alad_tf.detector.threshold import Threshold
 from alad_tf.experiments import run as runs
+from alad_tf.experiments.results import result_path, write_result
 from alad_tf.experiments.settings import Settings, prepare
 from alad_tf.model.scorer import Scorer
 
@@ -32,6 +38,27 @@ def test_arrhythmia_run_has_the_papers_rows(data_dir, tmp_path, contaminated, tr
     anomalous = [row for row in flagged if row["label"] in (3, 4, 5, 7, 8, 9, 14, 15)]
     hits = sum(row["flagged"]["features"] for row in anomalous)
     assert hits / 34 == pytest.approx(again["features"]["precision"])
+
+
+def test_a_run_is_scored_again_after_a_fault_in_scoring(data_dir, tmp_path):
+    entry, results = zoo.entry("arrhythmia_alad"), tmp_path / "results"
+    out = tmp_path / "run"
+    trained, _ = runs.train(entry, Settings(epochs=1), out, results, data_dir=data_dir)
+    wrong = {name: dict.fromkeys(values, 0.5) for name, values in trained["metrics"].items()}
+    write_result(results, {**trained, "metrics": wrong, "untrained": wrong})
+    detector = Detector.load(out / "detector")
+    threshold = detector.threshold
+    detector.set_threshold(Threshold(threshold + 1, "wrong"))
+    detector.save(out / "detector")
+    (out / "roc.png").unlink()
+    command = ["evaluate", out, "--rewrite", "--results", results, "--data-dir", data_dir]
+    done = CliRunner().invoke(app, list(map(str, command)))
+    assert done.exit_code == 0, done.output
+    written = json.loads(result_path(results, entry.name, trained["variant"], 0).read_text())
+    assert written.pop("scored")["hardware"] == trained["hardware"]
+    assert written == json.loads(json.dumps(trained))
+    assert Detector.load(out / "detector").threshold == threshold
+    assert (out / "roc.png").is_file()
 
 
 @pytest.mark.slow
