@@ -39,11 +39,12 @@ GROUP, SCALE = 64, "_scale"
 # Arrays of up to so many numbers stay exact: they are a thousandth of an image scorer's room, and
 # E's first convolution among them is what moves its scores most.
 EXACT_UP_TO = 20_000
-# The layer that z comes from has more levels: what is off in z is off in all of x'. Of the error
-# that the scores of CIFAR-10's cars get from rounding, three quarters are this layer's.
-FINE, LEVELS, FINE_LEVELS = "E", 127, 2047
+# Few arrays have more levels: the layer that z comes from, because what is off in z is off in all
+# of x' (three quarters of what rounding does to the scores of CIFAR-10's cars), and the small D_xx,
+# whose logits differ by little.
+LEVELS, FINE_LEVELS, FINE = 127, 511, "D_xx"
 # Bits of a scale's mantissa that are zero, so that a level of it is exact in float32
-ZERO_BITS = {LEVELS: 8, FINE_LEVELS: 11}
+ZERO_BITS = {LEVELS: 8, FINE_LEVELS: 9}
 PACKED = 1100  # bytes that one byte of gzip may stand for: 1,032 by its format
 # Variables may hold so many times the numbers of their file, and some more: places of an ensemble
 # are a power of two, and hold the rows in four spaces of which files hold one
@@ -209,7 +210,8 @@ def save_scorer(scorer, path, dtype="float32"):
         path: str or Path, ending in `.weights.h5`.
         dtype: "float32", or how arrays of more than `EXACT_UP_TO` numbers are rounded: "float16",
             to 11 bits, for half the size; "int8", to 8 bits, for a quarter: each `GROUP` weights of
-            an output (the last axis) have a scale of their own.
+            an output (the last axis) have a scale of their own. E's last layer and D_xx keep 10
+            bits there.
 
     Raises:
         ValueError: an unknown dtype, or weights beyond its range.
@@ -224,7 +226,7 @@ def save_scorer(scorer, path, dtype="float32"):
     path.replace(exact)
     # a new file, because HDF5 does not give back the room of what is replaced in an old one
     with h5py.File(exact) as source, h5py.File(path, "w") as target:
-        _copy(source, target, functools.partial(_write_rounded, dtype, _last_layer(source)))
+        _copy(source, target, functools.partial(_write_rounded, dtype, _last_layer(source, "E")))
     exact.unlink()
 
 
@@ -253,16 +255,16 @@ def _copy(source, target, write):
             write(name, item, target)
 
 
-def _last_layer(source):
-    """The path of the kernel of E's last layer, or None."""
+def _last_layer(source, network):
+    """The path of the kernel of a network's last layer, or None."""
     kernels = []
 
     def visit(_, item):
         if isinstance(item, h5py.Dataset) and item.ndim > 1:
             kernels.append(item.name)
 
-    if FINE in source:
-        source[FINE].visititems(visit)
+    if network in source:
+        source[network].visititems(visit)
     return max(kernels, key=_natural, default=None)
 
 
@@ -271,12 +273,13 @@ def _natural(text):
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", text)]
 
 
-def _write_rounded(dtype, fine, name, item, target):
+def _write_rounded(dtype, last, name, item, target):
     values = item[()]
     if values.size <= EXACT_UP_TO:
         target.create_dataset(name, data=values)
     elif dtype == "int8":
-        levels, scale = _levels(values, FINE_LEVELS if item.name == fine else LEVELS)
+        fine = item.name == last or item.name.startswith(f"/{FINE}/")
+        levels, scale = _levels(values, FINE_LEVELS if fine else LEVELS)
         target.create_dataset(name, data=levels, compression="gzip", shuffle=True)
         target.create_dataset(name + SCALE, data=scale, compression="gzip")
     else:
