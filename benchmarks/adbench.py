@@ -3,10 +3,10 @@
     python -m benchmarks.adbench [--seeds 0,1,2] [--data-dir FOLDER] [--resume]
 
 Half of the normal rows train; the other half and all anomalies test. Everyone gets standardised
-columns (ours does that by itself). Of ours, all scores of the one fitted detector are in the table,
-those of the same detector without training, and the share of normal test rows that it flags by its
-default budget. Seconds are those of fit and scoring on all of the machine's cores; ours and PyOD's
-compile on the way.
+columns (ours does that by itself). Of ours, all scores of the fitted detector are in the table, the
+combined score with a tenth of its weight for networks, trained and untrained, and the share of
+normal test rows that it flags by its default budget. Seconds are those of fit and scoring on all of
+the machine's cores; ours and PyOD's compile on the way.
 """
 
 import json
@@ -24,14 +24,16 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
 from alad_tf.data.adbench import EMBEDDINGS, SETS, load_adbench, split_adbench
-from alad_tf.detector.ensemble import BATCH, COMBINED, LEARNT, Ensemble
-from alad_tf.detector.estimator import ALADDetector
+from alad_tf.detector.ensemble import COMBINED, LEARNT, Ensemble, combination_for
+from alad_tf.detector.estimator import MEMBERS, ALADDetector
+from alad_tf.detector.members import train_members
 from alad_tf.engine.files import read_json, write_json
 from alad_tf.model.scorer import Scorer
 from benchmarks import common
 
 PARTIAL = Path("results/benchmarks/adbench.partial.json")
 NEIGHBOURS = 5
+SHARE = 0.1  # of the weight, for networks
 PYOD = "PyOD ALAD"
 
 
@@ -47,16 +49,26 @@ def ours(train, test, seed):
     return scores, about, detector
 
 
-def untrained(detector, train, test, seed):
-    """The scores of the same networks before training, and of all that needs no networks."""
+def with_networks(detector, train, test, seed):
+    """The combined score if networks had a tenth of its weight: trained ones, and untrained ones.
+
+    And the paper's score of untrained networks.
+    """
     rules, preprocessor = detector.rules_, detector.detector_.preprocessor
-    members = [Scorer.from_alad(rules.build(seed + k)) for k in range(detector.n_members)]
-    scorer = Ensemble.of(members, preprocessor.transform(train), seed)
-    x = preprocessor.transform(test)
-    scores = {f"untrained, {name}": value for name, value in scorer.scores(x).items()}
-    scorer.weights_of = {k: 0.0 if k in LEARNT else v for k, v in scorer.weights_of.items()}
-    parts = [scorer(x[i : i + BATCH])[COMBINED].numpy() for i in range(0, len(x), BATCH)]
-    return scores | {"without networks": np.concatenate(parts)}
+    x, new = preprocessor.transform(train), preprocessor.transform(test)
+    combination = combination_for(x.shape[1:], len(x))
+    weights = {name: (1 - SHARE) * value for name, value in combination["weights"].items()}
+    combination["weights"] = weights | dict.fromkeys(LEARNT, SHARE / len(LEARNT))
+    models = rules.build_members(MEMBERS, seed)
+    bare = [Scorer.from_alad(model) for model in models]
+    train_members(models, x, rules.batch_size, rules.steps)
+    members = {"networks": [Scorer.from_alad(model) for model in models]}
+    members["untrained networks"] = bare
+    scores = {}
+    for name, some in members.items():
+        found = Ensemble.of(some, x, seed, combination=combination).scores(new)
+        scores[f"with {name}"] = found[COMBINED]
+    return scores | {"untrained, features": found["features"]}
 
 
 def neighbours(train, test, seed):
@@ -97,7 +109,7 @@ def measure(name, seed, data_dir, peers):
     scores, about, detector = ours(x[train], x[test], seed)
     seconds = {"ALADDetector": time.perf_counter() - begun}
     flagged = detector.predict(x[test]) == -1
-    scores |= untrained(detector, x[train], x[test], seed)
+    scores |= with_networks(detector, x[train], x[test], seed)
     scaler = StandardScaler().fit(x[train])
     scaled_train, scaled_test = scaler.transform(x[train]), scaler.transform(x[test])
     for peer in (neighbours, forest, svm, *((pyod_alad,) if peers else ())):

@@ -80,6 +80,14 @@ KeepRows = Annotated[
         "combined score uses distances to them."
     ),
 ]
+Members = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Networks whose scores are averaged; default 3, or 1 for the combined score of a "
+        "table, in which networks have no part.",
+    ),
+]
 KEPT = {"all": True, "centroids": "centroids", "none": False}
 
 
@@ -98,7 +106,7 @@ def fit(
     score: Annotated[
         str, typer.Option(help="combined, features (the paper's), l1, l2 or logits.")
     ] = "combined",
-    members: Annotated[int, typer.Option(min=1, help="Networks whose scores are averaged.")] = 3,
+    members: Members = None,
     steps: Annotated[
         int | None,
         typer.Option(min=1, help="Training steps; chosen from the data's size by default."),
@@ -143,9 +151,13 @@ def tune(
     exclude: Exclude = None,
     size: Size = None,
     score: Annotated[
-        str, typer.Option(help="combined, features (the paper's), l1, l2 or logits.")
-    ] = "combined",
-    members: Annotated[int, typer.Option(min=1, help="Networks whose scores are averaged.")] = 3,
+        str | None,
+        typer.Option(
+            help="Score to tune, which then decides; default: of images combined, of tables "
+            "features (the paper's)."
+        ),
+    ] = None,
+    members: Members = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, noise and shuffling.")] = 0,
     categorical: Categorical = None,
     sep: Sep = None,
@@ -166,13 +178,14 @@ def tune(
     from alad_tf.cli.tables import trials_table
     from alad_tf.cli.user_data import preprocessed_normal
     from alad_tf.detector.explain import as_shown
-    from alad_tf.detector.tuning import TuningData, search
+    from alad_tf.detector.tuning import TuningData, score_to_tune, search
 
     chosen = _choices(new_gaps, keep_rows)
     _require_own(folder, source)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
     data = _read(source, size, exclude, label, categorical, said)
     rows = TuningData.split(preprocessed_normal(data), seed)
+    score = score_to_tune(rows.train.shape[1:], score)
 
     def report(number, values, criterion):
         shown = ", ".join(f"{name} {as_shown(value)}" for name, value in values.items())

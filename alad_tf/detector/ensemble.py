@@ -22,12 +22,11 @@ LOWEST = -3.0  # one distance that is tiny beside all others must not vouch for 
 MOST_RELATED = 512  # columns, of which a matrix of all pairs is kept
 LEARNT = ("l2", "E(x)", "f_xx(x, x)")
 NEARNESS = ("x", "normal scores", "relations", "ranks")  # which need kept rows
-_LITTLE = dict.fromkeys(LEARNT, 1 / 30)
 # how "combined" weighs its distances: see `Ensemble`
 EARLIER = {**dict.fromkeys((*LEARNT, "mean"), 1 / 8), "x": 1 / 2}
-TABLES = {"x": 0.4, "normal scores": 0.2, "relations": 0.2, "tails": 0.1, **_LITTLE}
-MANY_COLUMNS = {"x": 0.5, "normal scores": 0.3, "tails": 0.1, **_LITTLE}
-WIDE = {"x": 0.3, "ranks": 0.6, **_LITTLE}
+TABLES = {"x": 4 / 9, "normal scores": 2 / 9, "relations": 2 / 9, "tails": 1 / 9}
+MANY_COLUMNS = {"x": 5 / 9, "normal scores": 1 / 3, "tails": 1 / 9}
+WIDE = {"x": 1 / 3, "ranks": 2 / 3}
 WITHOUT_ROWS = {"mean": 0.3, "relations": 0.3, "tails": 0.3, "l2": 0.1}
 WIDE_WITHOUT_ROWS = {"mean": 0.5, "tails": 0.4, "l2": 0.1}
 IMAGES = dict.fromkeys(LEARNT, 1 / 3)
@@ -131,14 +130,14 @@ class Ensemble(ScoringModel):
     of a thin cluster may lie farther apart. A training row is not its own neighbour, neither there
     nor when it is scored. For tables the distances and their weights are
 
-    - nearness in x, 0.4;
-    - nearness in the columns' normal scores (`alad_tf.detector.spaces`), 0.2;
-    - nearness in these scores, decorrelated, 0.2: what breaks a relation between columns is far;
-    - the columns' tail probabilities, 0.1;
-    - ||x - x'||_2, and nearness in the members' codes E(x) and features f_xx(x, x), 0.1 together.
+    - nearness in x, 4/9;
+    - nearness in the columns' normal scores (`alad_tf.detector.spaces`), 2/9;
+    - nearness in these scores, decorrelated, 2/9: what breaks a relation between columns is far;
+    - the columns' tail probabilities, 1/9.
 
-    Of more columns than rows, nearness in x has 0.3, nearness in ranks 0.6, and the last line 0.1.
-    For images the last line has all of the weight, with 5 neighbours and a = 0.
+    Of more columns than rows, nearness in x has 1/3, and nearness in ranks 2/3. The networks have
+    no part in it: on tables they made the ranking no better. For images, ||x - x'||_2 and nearness
+    in the members' codes E(x) and features f_xx(x, x) have 1/3 each, with 5 neighbours and a = 0.
 
     Nearness needs training rows, and so up to 4,096 of them are part of the scorer, its files and
     its exports. `keep` says what is kept instead: "centroids", the centres of k-means clusters of
@@ -210,15 +209,17 @@ class Ensemble(ScoringModel):
         places = capacity(int(rows), self.neighbours)  # rows, then zeros: `save_own_variables`
         self.rows = self.add_weight(name="rows", shape=(places, *self.x_shape), **frozen)
         some = tf.zeros((1, *self.x_shape))
+        learns = self.weights_of.keys() & set(LEARNT)  # else what members think of a row is one
+        self._learning = self.members if learns else []
         self.codes = [
             [
                 self.add_weight(name="codes", shape=(places, codes.shape[-1]), **frozen)
                 for codes in self._spaces_of(member, some)
             ]
-            for member in self.members
+            for member in self._learning
         ]  # of the rows, for each member in E(x) and f_xx(x, x)
         self._make_spaces(places, frozen)
-        shape = (3, len(self.members), len(self.weights_of))
+        shape = (3, max(len(self._learning), 1), len(self.weights_of))
         self.calibration = self.add_weight(name="calibration", shape=shape, **frozen)
         self.count = self.add_weight(
             name="count",
@@ -249,7 +250,7 @@ class Ensemble(ScoringModel):
             self.own = self.add_weight(name="own", shape=shape, **frozen)  # their own distances
 
     @classmethod
-    def of(cls, scorers, x, seed=0, keep="rows"):
+    def of(cls, scorers, x, seed=0, keep="rows", combination=None):
         """An ensemble of trained scorers.
 
         Args:
@@ -258,6 +259,7 @@ class Ensemble(ScoringModel):
                 kept, fewer if they are wide.
             seed: int, of their choice.
             keep: "rows"; or "centroids" or "none", which keep no training row.
+            combination: dict of the form of `combination_for`, which has the default.
 
         Returns:
             `Ensemble`.
@@ -268,11 +270,12 @@ class Ensemble(ScoringModel):
         architectures = [scorer.architecture() for scorer in scorers]
         if any(other != architectures[0] for other in architectures):
             raise ValueError("The members of an ensemble have one architecture; received several.")
-        combination = combination_for(x.shape[1:], len(x), keep)
+        combination = combination or combination_for(x.shape[1:], len(x), keep)
         derived = [name for name in combination["weights"] if name in NEARNESS]
+        learning = scorers if combination["weights"].keys() & set(LEARNT) else []
         width = x[0].size * max(len(derived), 1) + sum(
             int(np.prod(codes.shape[1:]))
-            for scorer in scorers
+            for scorer in learning
             for codes in cls._spaces_of(scorer, tf.constant(x[:1]))
         )
         most = int(np.clip(MOST_NUMBERS // width, FEWEST_ROWS, MOST_ROWS))
@@ -312,7 +315,7 @@ class Ensemble(ScoringModel):
                 default those that are kept, of which none is its own neighbour.
         """
         kept = self.rows.value[: self._config["rows"]]
-        for member, codes in zip(self.members, self.codes, strict=True):
+        for member, codes in zip(self._learning, self.codes, strict=True):
             parts = [
                 self._spaces_of(member, kept[i : i + BATCH]) for i in range(0, len(kept), BATCH)
             ]
@@ -410,8 +413,8 @@ class Ensemble(ScoringModel):
                 )
             else:
                 found[name] = self._nearest(views[name], self._kept_in(name), skip_self)
-        members = []
-        for member, codes in zip(self.members, self.codes, strict=True):
+        members = [] if self._learning else [tf.stack([found[name] for name in self.weights_of])]
+        for member, codes in zip(self._learning, self.codes, strict=True):
             if "E(x)" in self.weights_of:
                 learnt = zip(LEARNT[1:], self._spaces_of(member, x), codes, strict=True)
                 found |= {n: self._nearest(ours, theirs, skip_self) for n, ours, theirs in learnt}

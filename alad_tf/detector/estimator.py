@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from alad_tf.detector.defaults import rules_for
 from alad_tf.detector.detector import Detector
-from alad_tf.detector.ensemble import Ensemble
+from alad_tf.detector.ensemble import COMBINED, Ensemble
 from alad_tf.detector.members import train_members
 from alad_tf.detector.threshold import (
     by_contamination,
@@ -31,6 +31,7 @@ from alad_tf.preprocess.base import SCALINGS
 from alad_tf.preprocess.fitting import for_records
 from alad_tf.preprocess.mixed import NEW_GAPS
 
+MEMBERS = 3  # whose scores are averaged
 FALSE_ALARMS = 0.01  # of normal rows, where enough of them were held out to tell
 MANY_ROWS, MOST_HELD_OUT = 1000, 2000
 KEEP = {True: "rows", False: "none", "centroids": "centroids"}
@@ -40,8 +41,12 @@ class ALADDetector(OutlierMixin, BaseEstimator):
     """Finds rows or images that are unlike those it was fitted on.
 
     It trains ALAD on the rows of `fit`, most of which should be normal, and holds some out to set
-    the threshold. Columns may be numbers, bools, text or categories, with missing values; images
-    are uint8 of any size whose sides can be halved.
+    the threshold. On tables the networks add nothing to the default score, which is made of
+    distances to the rows, and train briefly: for the reconstructions that reasons start from, and
+    for the paper's scores. On images all of the score is theirs.
+
+    Columns may be numbers, bools, text or categories, with missing values; images are uint8 of any
+    size whose sides can be halved.
 
     A record is flagged, with the largest float32 number as its score and the smallest possible
     p-value, if it lacks a value in a column that had none missing in `fit`, or if a number is too
@@ -56,6 +61,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             `alad_tf.detector.ensemble.Ensemble`), or the paper's "features", "l1", "l2", "logits"
             by themselves. (`score` is the name of a method in scikit-learn.)
         n_members: int, the number of ALADs with different seeds, whose scores are averaged.
+            Default 3, or 1 where no network has a part in the score: "combined", of tables.
         contamination: "auto", or float in (0, 0.5], the share of the training rows to flag; then
             nothing is held out, and there are no p-values.
         false_alarms: float in (0, 1), with "auto": the share of normal rows that may be flagged.
@@ -114,7 +120,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
     def __init__(
         self,
         score_name="combined",
-        n_members=3,
+        n_members=None,
         contamination="auto",
         false_alarms=None,
         calibration=None,
@@ -151,7 +157,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
     _parameter_constraints = {
         "score_name": [StrOptions(set(Ensemble.score_names))],
-        "n_members": [Interval(Integral, 1, None, closed="left")],
+        "n_members": [None, Interval(Integral, 1, None, closed="left")],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "false_alarms": [None, Interval(Real, 0, 1, closed="neither")],
         "calibration": [None, Interval(Real, 0, 1, closed="neither")],
@@ -217,7 +223,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             self.steps,
             self.learning_rate,
         )
-        models = self._models if warm else self.rules_.build_members(self.n_members, seed)
+        models = self._models if warm else self.rules_.build_members(self._members(), seed)
         self._train(models, x_train)
         scorers = [Scorer.from_alad(model) for model in models]
         scorer = Ensemble.of(scorers, x_train, seed, KEEP[self.keep_rows])
@@ -251,6 +257,10 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         # in their own order: what is held out must not shuffle the others
         parts = np.sort(order[held_out:]), np.sort(order[:held_out])
         return *(take_rows(x, part) for part in parts), None
+
+    def _members(self):
+        alone = self.score_name == COMBINED and len(self.rules_.x_shape) == 1 and self.keep_rows
+        return self.n_members or (1 if alone else MEMBERS)
 
     def _require_enough(self, held_out):
         if self.false_alarms is not None:

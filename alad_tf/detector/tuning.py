@@ -95,12 +95,27 @@ class TuningData:
         return float(roc_auc_score(labels, scorer.scores(rows)[score_name]))
 
 
+def score_to_tune(x_shape, score_name=None):
+    """The score by which trials are ranked; ValueError for one that no network has a part in."""
+    table = len(x_shape) == 1
+    if score_name is None:
+        return "features" if table else COMBINED
+    if table and score_name == COMBINED:
+        raise ValueError(
+            "received the score 'combined' for a table, where it is made of distances to the "
+            "rows: no setting of the networks changes it. Tune 'features', 'l1', 'l2' or 'logits', "
+            "or fit without tuning."
+        )
+    return score_name
+
+
 class ALADHyperModel(keras_tuner.HyperModel):
     """ALAD's rules as a space to search, for any tuner of keras-tuner.
 
     Args:
         data: `TuningData`.
-        score_name: str, the score that is to rank corrupted rows above normal ones.
+        score_name: str, the score that is to rank corrupted rows above normal ones. Default: of
+            images "combined", of tables "features".
         seed: int, of weights, noise and shuffling, equal in all trials.
 
     Example:
@@ -111,9 +126,10 @@ class ALADHyperModel(keras_tuner.HyperModel):
     Source: the criterion is this project's; `benchmarks/criterion.py` measures what it is worth.
     """
 
-    def __init__(self, data, score_name=COMBINED, seed=0):
+    def __init__(self, data, score_name=None, seed=0):
         super().__init__()
-        self.data, self.score_name, self.seed = data, score_name, int(seed)
+        self.data, self.seed = data, int(seed)
+        self.score_name = score_to_tune(data.train.shape[1:], score_name)
 
     def rules(self, hp):
         """The `Rules` of a trial: what it chooses, and the defaults for the rest."""
@@ -155,7 +171,7 @@ class ALADHyperModel(keras_tuner.HyperModel):
 
 
 @own_settings
-def search(data, folder, trials=20, score_name=COMBINED, seed=0, report=None):
+def search(data, folder, trials=20, score_name=None, seed=0, report=None):
     """Searches by Gaussian processes, each trial kept: the same call goes on after an interrupt.
 
     Trials lie in a folder of their data's: those of another table, score or seed are not taken up.
@@ -177,6 +193,7 @@ def search(data, folder, trials=20, score_name=COMBINED, seed=0, report=None):
     """
     if trials < 1:
         raise ValueError(f"trials must be at least 1; received {trials}.")
+    score_name = score_to_tune(data.train.shape[1:], score_name)
     identity = identity_of(
         data.train.shape, data.train, data.normal, data.corrupted, score_name, seed
     )

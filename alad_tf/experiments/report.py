@@ -355,7 +355,5 @@ def _own_cells(adbench):
         return ["", NOT_RUN, "", "", ""]
     means = {name: f"{mean} ± {spread}" for name, mean, spread in adbench_means(adbench, TABLES)}
     seeds = plural(len({run["seed"] for run in adbench["runs"]}), "seed")
-    ours, untrained, forest = (
-        means.get(name, "") for name in ("combined", "untrained, combined", "IF")
-    )
-    return [seeds, ours, "", untrained, forest]
+    ours, forest = (means.get(name, "") for name in ("combined", "IF"))
+    return [seeds, ours, "", "", forest]

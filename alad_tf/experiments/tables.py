@@ -112,8 +112,8 @@ VARIANTS = (
 OWN_METHODS = {
     "combined": "ALADDetector, combined",
     "features": "ALADDetector, features",
-    "untrained, combined": "untrained, combined",
-    "without networks": "without networks",
+    "with networks": "with networks",
+    "with untrained networks": "with untrained networks",
     "untrained, features": "untrained, features",
     "5-NN, mean": "5-NN, mean of five",
     "5-NN, fifth": "5-NN, the fifth",
@@ -436,10 +436,10 @@ def _adbench_section(measured):
         "ALADDetector holds out a fifth or a third of its rows for the threshold; the baselines "
         "train on all of them.",
         "",
-        "*Untrained* is the same detector with its networks at initialisation; *without networks* "
-        "is the part of its combined score that needs none: distances to training rows, relations "
-        f"between columns, and tail probabilities. {_what_training_adds(auroc)} The networks are "
-        "there for the reconstructions and the paper's scores, and train briefly.",
+        "*Combined* is the default: distances to training rows, relations between columns and "
+        "tail probabilities, without networks. *With networks* it has a tenth of its weight from "
+        f"three of them. {_what_networks_add(auroc)} They are there for the reconstructions and "
+        "the paper's scores, and train briefly.",
         "",
         f"Fit and scoring took {seconds.max():.0f} s at most ({slowest}; {hardware['cores']} "
         f"cores, {hardware['processor']}).",
@@ -448,15 +448,15 @@ def _adbench_section(measured):
     ]
 
 
-def _what_training_adds(auroc):
-    """The difference that the networks make to the combined score, in a sentence."""
-    bare = auroc.get("without networks")
-    if bare is None:
+def _what_networks_add(auroc):
+    """The difference that networks make to the combined score, in a sentence."""
+    if "with networks" not in auroc:
         return ""
-    gains = [(auroc["combined"] - other).mean() for other in (bare, auroc["untrained, combined"])]
+    names = ("with networks", "with untrained networks")
+    gains = [(auroc[name] - auroc["combined"]).mean() for name in names]
     return (
-        f"On average over all sets, trained networks change the AUROC of the combined score by "
-        f"{gains[0]:+.4f} compared with none, and by {gains[1]:+.4f} compared with untrained ones."
+        f"On average over all sets, trained networks change the AUROC by {gains[0]:+.4f}, "
+        f"untrained ones by {gains[1]:+.4f}."
     )
 
 

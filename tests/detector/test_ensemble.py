@@ -10,7 +10,14 @@ from sklearn.neighbors import NearestNeighbors
 from tiny import tiny_data, tiny_image_model, tiny_model
 
 from alad_tf.detector.defaults import rules_for
-from alad_tf.detector.ensemble import COMBINED, NEARNESS, Ensemble
+from alad_tf.detector.ensemble import (
+    COMBINED,
+    LEARNT,
+    NEARNESS,
+    TABLES,
+    Ensemble,
+    combination_for,
+)
 from alad_tf.detector.members import train_members
 from alad_tf.detector.spaces import KNOTS
 from alad_tf.model.scorer import Scorer
@@ -95,19 +102,23 @@ def _terms(member, x, rows, k, local):
     return found
 
 
-@pytest.mark.parametrize("columns", [6, 40])
-def test_the_combination_is_the_documented_one(columns):
-    """For a table, and for one of more columns than rows."""
+@pytest.mark.parametrize(("columns", "networks"), [(6, 0), (6, 0.1), (40, 0)])
+def test_the_combination_is_the_documented_one(columns, networks):
+    """For a table, for one of more columns than rows, and with a part for the networks."""
     if columns == 6:
         x, far = tiny_data(200), np.random.default_rng(9).normal(size=(40, 6)) * 3
         model = tiny_model(0)
-        weights = {"x": 0.4, "normal scores": 0.2, "relations": 0.2, "tails": 0.1}
+        weights = {"x": 4 / 9, "normal scores": 2 / 9, "relations": 2 / 9, "tails": 1 / 9}
     else:
         x = np.random.default_rng(0).normal(size=(30, 40)).astype("f4")
         far = np.random.default_rng(9).normal(size=(20, 40)) * 2
         model = rules_for((40,), 30).build(0)
-        weights = {"x": 0.3, "ranks": 0.6}
-    weights |= dict.fromkeys(("l2", "E(x)", "f_xx(x, x)"), 1 / 30)
+        weights = {"x": 1 / 3, "ranks": 2 / 3}
+    combination = None
+    if networks:
+        weights = {name: (1 - networks) * weight for name, weight in weights.items()}
+        weights |= dict.fromkeys(("l2", "E(x)", "f_xx(x, x)"), networks / 3)
+        combination = {"weights": weights, "neighbours": 3, "local": 0.2}
     assert sum(weights.values()) == pytest.approx(1)
     member, other = Scorer.from_alad(model), np.concatenate([x[:10] + 0.1, far]).astype("f4")
     inside, outside = (_terms(member, x, rows, 3, local=True) for rows in (None, other))
@@ -119,7 +130,7 @@ def test_the_combination_is_the_documented_one(columns):
         if beside is not None:
             logs, new = logs - 0.2 * np.log(beside + floor), new - 0.2 * np.log(around + floor)
         expected = expected + weight * np.maximum((new - logs.mean()) / logs.std(), -3)
-    found = Ensemble.of([member], x).scores(other)[COMBINED]
+    found = Ensemble.of([member], x, combination=combination).scores(other)[COMBINED]
     np.testing.assert_allclose(found, expected, atol=0.02)  # Mills' ratio, within a hundredth
     assert found.std() > 0.5
 
@@ -229,7 +240,12 @@ def test_members_of_two_architectures_are_refused(members, x):
 
 def test_tables_of_other_lengths_share_a_program(members):
     """300 and 400 rows have 512 places; what fills them is nobody's neighbour, nor in the mean."""
-    ensembles = [Ensemble.of(members[:1], tiny_data(rows) + 100) for rows in (300, 400)]
+    weights = {**TABLES, **dict.fromkeys(LEARNT, 0.1)}
+    combination = {"weights": weights, "neighbours": 3, "local": 0.2}
+    ensembles = [
+        Ensemble.of(members[:1], tiny_data(rows) + 100, combination=combination)
+        for rows in (300, 400)
+    ]
     assert ensembles[0].program_key() == ensembles[1].program_key()
     assert [ensemble.rows.shape[0] for ensemble in ensembles] == [512, 512]
     rows = np.concatenate([tiny_data(9, seed=2) + 100, np.zeros((1, 6), "f4")])
@@ -244,18 +260,23 @@ def test_tables_of_other_lengths_share_a_program(members):
         np.testing.assert_array_equal(ensemble.scores(reference[5:6])[COMBINED], whole[5:6])
 
 
+@pytest.mark.parametrize("networks", [False, True])
 @pytest.mark.parametrize("rows", [4, 300])
-def test_files_hold_the_kept_rows_alone(members, tmp_path, rows):
+def test_files_hold_the_kept_rows_alone(members, tmp_path, rows, networks):
     import h5py
 
-    ensemble = Ensemble.of(members, tiny_data(rows))
+    combination = combination_for((6,), rows)
+    if networks:
+        combination["weights"] |= dict.fromkeys(LEARNT, 0.1)
+    ensemble = Ensemble.of(members, tiny_data(rows), combination=combination)
     ensemble.write_state(tmp_path)
     (path,) = tmp_path.iterdir()
     with h5py.File(path) as file:
         shapes = [file["vars"][str(index)].shape for index in range(len(file["vars"]))]
-    spaces = [(3, 2, 7), (2, 6, KNOTS), (3, 6), (6, 6)] if rows > 6 else [(3, 2, 5)]
-    spaces = spaces if rows > 6 else [*spaces, (2, 6, KNOTS), (3, 6)]
-    assert shapes == [(rows, 6), *[(rows, 3), (rows, 8)] * 2, *spaces]
+    parts = len(combination["weights"])
+    spaces = [(2, 6, KNOTS), (3, 6), *([(6, 6)] if rows > 6 else [])]
+    learnt = [(rows, 3), (rows, 8)] * 2 if networks else []  # what each of two members thinks
+    assert shapes == [(rows, 6), *learnt, (3, 2 if networks else 1, parts), *spaces]
     twin = Ensemble(**{**ensemble.architecture(), "rows": rows + 1})
     with pytest.raises(ValueError, match="does not hold the weights of this architecture"):
         twin.read_state(tmp_path)

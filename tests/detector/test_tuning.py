@@ -159,3 +159,15 @@ def test_the_command_fits_with_the_best(rows, tmp_path, short):
     assert ALADDetector.load(tmp_path / "d").n_iter_ in (5, 10, 20)
     assert (tmp_path / "d/report/report.md").is_file()
     assert (tmp_path / "d.trials").is_dir()
+    # networks have no part in a table's combined score
+    assert ALADDetector.load(tmp_path / "d").detector_.score == "features"
+
+
+def test_a_score_that_no_network_decides_is_not_tuned(rows, tmp_path):
+    np.save(tmp_path / "rows.npy", rows)
+    words = ["tune", tmp_path / "rows.npy", "--out", tmp_path / "d", "--score", "combined"]
+    result = CliRunner().invoke(app, list(map(str, words)), env={"COLUMNS": "200"})
+    assert result.exit_code != 0 and "made of distances to the rows" in str(result.exception)
+    assert not (tmp_path / "d.trials").exists()
+    with pytest.raises(ValueError, match="Tune 'features'"):
+        ALADHyperModel(TuningData.split(rows, 0), "combined")
