@@ -380,6 +380,30 @@ class Ensemble(ScoringModel):
         weights = tf.constant(list(self.weights_of.values()))[:, None]
         return {**scores, COMBINED: tf.reduce_sum(weights * tf.reduce_mean(standardised, 0), 0)}
 
+    def generate(self, count, seed=0):
+        """G(z) of z ~ N(0, 1), each member's for its share of them.
+
+        Args:
+            count: int.
+            seed: int, of z.
+
+        Returns:
+            float32 array (count, *x_shape), in preprocessed space.
+
+        Example:
+            >>> from alad_tf.model.specs import dense
+            >>> rows = dict(E=[dense(2)], G=[dense(4)], D_xx=[dense(8, "lrelu"), dense(1)])
+            >>> member = Scorer(rows, x_shape=(4,), latent_dim=2)
+            >>> Ensemble.of([member], np.eye(4, dtype="float32")).generate(3).shape
+            (3, 4)
+        """
+        z = np.random.default_rng(seed).standard_normal((count, self.latent_dim), "float32")
+        made = []
+        for member, part in zip(self.members, np.array_split(z, len(self.members)), strict=True):
+            parts = [part[i : i + BATCH] for i in range(0, len(part), BATCH)]
+            made += [member.G(tf.constant(some)).numpy() for some in parts]
+        return np.concatenate(made).reshape(count, *self.x_shape)
+
     def _reconstruct(self, x):
         made = [member.G(tf.reshape(member.E(x), (-1, self.latent_dim))) for member in self.members]
         return tf.reshape(tf.add_n(made) / len(made), (-1, *self.x_shape))

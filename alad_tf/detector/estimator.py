@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from rich.console import Console
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils import check_random_state
@@ -17,6 +18,7 @@ from alad_tf.detector.detector import Detector
 from alad_tf.detector.ensemble import COMBINED, Ensemble
 from alad_tf.detector.members import train_members
 from alad_tf.detector.threshold import (
+    Threshold,
     by_contamination,
     by_false_alarms,
     by_labels,
@@ -75,6 +77,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             of the training rows: True, up to 4,096 of them, for the distances in the score;
             False, none, and then "combined" has no distances to neighbours; "centroids", up to
             256 centres of k-means clusters. See `alad_tf.detector.ensemble.Ensemble`.
+        hidden: int, units of a hidden layer (filters, for images), or for tables a sequence of
+            them, one a layer: (128, 64).
         hidden, latent_dim, batch_size, steps, learning_rate: instead of the rules of
             `alad_tf.detector.defaults.rules_for`, which depend on the data's shape and length
             alone.
@@ -162,7 +166,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         "false_alarms": [None, Interval(Real, 0, 1, closed="neither")],
         "calibration": [None, Interval(Real, 0, 1, closed="neither")],
         "scaling": [StrOptions(set(SCALINGS))],
-        "hidden": [None, Interval(Integral, 1, None, closed="left")],
+        "hidden": [None, Interval(Integral, 1, None, closed="left"), "array-like"],
         "latent_dim": [None, Interval(Integral, 1, None, closed="left")],
         "batch_size": [None, Interval(Integral, 1, None, closed="left")],
         "steps": [None, Interval(Integral, 1, None, closed="left")],
@@ -283,16 +287,33 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
     # ----------------------------------------------------------------- scores
 
-    def scores(self, X):
+    def scores(self, X, as_frame=False):
         """All scores, by name.
 
         Args:
             X: N rows or images, as for `fit`.
+            as_frame: bool, return a frame, with what follows from the deciding score.
 
         Returns:
-            dict of float32 arrays (N,) by name, higher is more anomalous.
+            dict of float32 arrays (N,) by name, higher is more anomalous. Or a `pandas.DataFrame`
+            of them with "p_value" (float64, where rows were held out) and "is_anomaly" (bool)
+            beside them; its index is that of X, if X is a frame of pandas.
+
+        Example:
+            >>> rows = np.random.default_rng(0).normal(size=(100, 3))
+            >>> detector = ALADDetector(steps=2).fit(rows)
+            >>> list(detector.scores(rows[:2], as_frame=True))[-2:]
+            ['p_value', 'is_anomaly']
         """
-        return self._fitted().scores(self._checked(X))
+        detector, x = self._fitted(), self._checked(X)
+        scores = detector.scores(x)
+        if not as_frame:
+            return scores
+        frame = pd.DataFrame(scores, index=getattr(X, "index", None))
+        deciding = scores[detector.score]
+        if len(detector.reference):
+            frame["p_value"] = detector.p_values_of(deciding)
+        return frame.assign(is_anomaly=detector.threshold.flags(deciding))
 
     def anomaly_score(self, X):
         """The deciding score.
@@ -359,6 +380,62 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         Source: `alad_tf.detector.threshold.Threshold.p_values`.
         """
         return self._fitted().p_value(self._checked(X))
+
+    def set_threshold(self, threshold):
+        """Flag what scores at least so high: `predict`, `offset_`, `save` and exports follow.
+
+        Args:
+            threshold: float, of the deciding score; or an `alad_tf.detector.threshold.Threshold`,
+                such as `by_false_alarms` and `by_labels` make, which says where it is from. If it
+                brings no scores of normal rows, p-values stay those of the rows held out by `fit`.
+
+        Returns:
+            the estimator.
+
+        Raises:
+            ValueError: a threshold that is not a number.
+
+        Example:
+            >>> rows = np.random.default_rng(0).normal(size=(100, 3))
+            >>> detector = ALADDetector(steps=2).fit(rows)
+            >>> int((detector.set_threshold(1e9).predict(rows) == -1).sum())
+            0
+        """
+        detector = self._fitted()
+        rule = getattr(threshold, "rule", "set by hand")
+        reference = getattr(threshold, "reference", ())
+        kept = reference if len(reference) else detector.reference
+        detector.set_threshold(Threshold(threshold, rule, kept))
+        self._finish()
+        return self
+
+    def sample(self, n, random_state=0):
+        """Samples that G generates: what the networks consider normal, from z ~ N(0, 1).
+
+        Args:
+            n: int, how many.
+            random_state: int, of z.
+
+        Returns:
+            as `reconstruct`: tables: dict of columns (n,) by name, numbers in their unit; images:
+            uint8 (n, H, W, C).
+
+        Raises:
+            ValueError: n is not positive.
+
+        Example:
+            >>> rows = np.random.default_rng(0).normal(size=(100, 3))
+            >>> {k: v.shape for k, v in ALADDetector(steps=2).fit(rows).sample(5).items()}
+            {'x0': (5,), 'x1': (5,), 'x2': (5,)}
+
+        Source: ALAD, Section IV, G.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1; received {n}.")
+        detector = self._fitted()
+        x = detector.scorer.generate(int(n), int(random_state))
+        x = detector.preprocessor.inverse(x)
+        return x if x.ndim == 4 else detector.preprocessor.decode(x)
 
     def reconstruct(self, X):
         """Reconstructions: what the members consider the normal form of rows or images.
@@ -474,6 +551,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         parameters = {**self.get_params(), "checkpoint": None}
         if not isinstance(self.random_state, (int, np.integer, type(None))):
             parameters["random_state"] = None  # a generator's state is not kept
+        if self.hidden is not None and not isinstance(self.hidden, Integral):
+            parameters["hidden"] = [int(units) for units in self.hidden]
         parameters = {k: v.item() if hasattr(v, "item") else v for k, v in parameters.items()}
         self.detector_.metadata["estimator"] = {"parameters": parameters, "attributes": kept}
 

@@ -16,7 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from alad_tf import ALADDetector, Detector
+from alad_tf.detector.defaults import rules_for
 from alad_tf.detector.ensemble import centroids
+from alad_tf.detector.threshold import by_contamination
 from alad_tf.detector.validation import anomaly_labels, check_given, check_records
 from alad_tf.preprocess import MixedPreprocessor
 
@@ -520,3 +522,71 @@ def test_centres_of_small_clusters_are_not_kept():
     assert len(centers) > 1
     assert min(np.abs(x - center).max(1).min() for center in centers) > 1e-5
     assert (np.abs(centers) < 10).all()
+
+
+def test_a_threshold_set_by_hand_is_the_estimators_and_the_detectors(rows, tmp_path):
+    estimator = ALADDetector(**FEW).fit(rows)
+    scores = estimator.anomaly_score(rows)
+    p_values = estimator.p_value(rows)
+    for threshold in (np.median(scores), by_contamination(scores, 0.1)):
+        assert estimator.set_threshold(threshold) is estimator
+        flagged = scores >= np.float32(threshold)
+        np.testing.assert_array_equal(estimator.predict(rows) == -1, flagged)
+        np.testing.assert_array_equal(estimator.decision_function(rows) < 0, flagged)
+        np.testing.assert_array_equal(estimator.detector_.predict(rows), flagged)
+        again = ALADDetector.load(estimator.save(tmp_path / "detector"))
+        np.testing.assert_array_equal(again.predict(rows) == -1, flagged)
+    estimator.set_threshold(3.0)
+    assert estimator.detector_.threshold_rule == "set by hand"
+    np.testing.assert_array_equal(estimator.p_value(rows), p_values)
+    with pytest.raises(ValueError, match="nan"):
+        estimator.set_threshold(np.nan)
+
+
+def test_scores_as_a_frame_keep_the_index(rows):
+    table = pd.DataFrame(rows, columns=list("abcd"), index=np.arange(len(rows))[::-1])
+    estimator = ALADDetector(**FEW).fit(table)
+    frame, scores = estimator.scores(table, as_frame=True), estimator.scores(table)
+    assert list(frame) == [*scores, "p_value", "is_anomaly"]
+    assert frame.index.equals(table.index)
+    for name, values in scores.items():
+        np.testing.assert_array_equal(frame[name], values)
+    np.testing.assert_array_equal(frame["p_value"], estimator.p_value(table))
+    np.testing.assert_array_equal(frame["is_anomaly"], estimator.predict(table) == -1)
+    share = ALADDetector(**FEW, contamination=0.1).fit(rows)  # holds no rows out
+    assert list(share.scores(rows, as_frame=True)) == [*scores, "is_anomaly"]
+
+
+def test_hidden_layers_may_differ(rows, tmp_path):
+    estimator = ALADDetector(**FEW, hidden=(24, 12)).fit(rows)
+    widths = {
+        name: [row.units for row in estimator.rules_.networks[name]] for name in ("E", "G", "D_xx")
+    }
+    assert widths["E"][:2] == [24, 12] and widths["G"][:2] == [12, 24]
+    assert widths["D_xx"] == [24, 12, 1]
+    again = ALADDetector.load(estimator.save(tmp_path / "detector"))
+    np.testing.assert_array_equal(again.score_samples(rows), estimator.score_samples(rows))
+    assert list(again.hidden) == [24, 12]
+    assert rules_for((4,), 400, hidden=(16, 16)) == rules_for((4,), 400, hidden=16)
+    for hidden in ((), (24, 0), (24, 1.5)):
+        with pytest.raises(ValueError, match="hidden=.* expected an int or positive ints"):
+            ALADDetector(**FEW, hidden=hidden).fit(rows)
+    with pytest.raises(ValueError, match="number of filters"):
+        rules_for((8, 8, 1), 40, hidden=(8, 8))
+
+
+def test_samples_are_what_g_makes_of_z(rows):
+    estimator = ALADDetector(steps=40, n_members=2).fit(pd.DataFrame(rows, columns=list("abcd")))
+    found = estimator.sample(7, random_state=3)
+    assert list(found) == list("abcd") and all(len(column) == 7 for column in found.values())
+    z = np.random.default_rng(3).standard_normal((7, estimator.rules_.latent_dim), "float32")
+    members = estimator.detector_.scorer.members
+    x = np.concatenate(
+        [m.G(tf.constant(part)) for m, part in zip(members, (z[:4], z[4:]), strict=True)]
+    )
+    center, spread = estimator.detector_.preprocessor.shift, estimator.detector_.preprocessor.scale
+    np.testing.assert_allclose(
+        np.stack(list(found.values()), 1), x / spread.numpy() + center.numpy(), rtol=1e-4, atol=1e-5
+    )
+    with pytest.raises(ValueError, match="n must be at least 1"):
+        estimator.sample(0)
