@@ -216,8 +216,9 @@ def evaluate(
     run = read_run(run_dir)
     entry = zoo.entry(run["entry"])
     if rewrite:
-        rescore_run(run_dir, entry, results, data_dir)
-    metrics, flagged = evaluate_run(run_dir, entry, data_dir, err)
+        metrics = rescore_run(run_dir, entry, results, data_dir)["metrics"]
+    if by_label or not rewrite:
+        metrics, flagged = evaluate_run(run_dir, entry, data_dir, err)
     out.print(metrics_table("score", metrics, entry=entry))
     if not by_label:
         return

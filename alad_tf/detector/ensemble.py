@@ -55,6 +55,11 @@ def combination_for(x_shape, rows, keep="rows"):
     return {"weights": weights, "neighbours": NEIGHBOURS, "local": LOCAL * (keep == "rows")}
 
 
+def networks_count(weights):
+    """Whether networks have a part in "combined", by its weights."""
+    return not weights.keys().isdisjoint(LEARNT)
+
+
 def capacity(rows, neighbours=K):
     """How many places hold so many kept rows: a power of two, or `rows` if all are neighbours.
 
@@ -209,8 +214,8 @@ class Ensemble(ScoringModel):
         places = capacity(int(rows), self.neighbours)  # rows, then zeros: `save_own_variables`
         self.rows = self.add_weight(name="rows", shape=(places, *self.x_shape), **frozen)
         some = tf.zeros((1, *self.x_shape))
-        learns = self.weights_of.keys() & set(LEARNT)  # else what members think of a row is one
-        self._learning = self.members if learns else []
+        # else the members' combined scores are one
+        self._learning = self.members if networks_count(self.weights_of) else []
         self.codes = [
             [
                 self.add_weight(name="codes", shape=(places, codes.shape[-1]), **frozen)
@@ -272,7 +277,7 @@ class Ensemble(ScoringModel):
             raise ValueError("The members of an ensemble have one architecture; received several.")
         combination = combination or combination_for(x.shape[1:], len(x), keep)
         derived = [name for name in combination["weights"] if name in NEARNESS]
-        learning = scorers if combination["weights"].keys() & set(LEARNT) else []
+        learning = scorers if networks_count(combination["weights"]) else []
         width = x[0].size * max(len(derived), 1) + sum(
             int(np.prod(codes.shape[1:]))
             for scorer in learning

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from alad_tf.detector.defaults import rules_for
 from alad_tf.detector.detector import Detector
-from alad_tf.detector.ensemble import COMBINED, Ensemble
+from alad_tf.detector.ensemble import COMBINED, Ensemble, combination_for, networks_count
 from alad_tf.detector.members import train_members
 from alad_tf.detector.threshold import (
     Threshold,
@@ -227,7 +227,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             self.steps,
             self.learning_rate,
         )
-        models = self._models if warm else self.rules_.build_members(self._members(), seed)
+        models = (
+            self._models if warm else self.rules_.build_members(self._members(len(x_train)), seed)
+        )
         self._train(models, x_train)
         scorers = [Scorer.from_alad(model) for model in models]
         scorer = Ensemble.of(scorers, x_train, seed, KEEP[self.keep_rows])
@@ -262,9 +264,10 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         parts = np.sort(order[held_out:]), np.sort(order[:held_out])
         return *(take_rows(x, part) for part in parts), None
 
-    def _members(self):
-        alone = self.score_name == COMBINED and len(self.rules_.x_shape) == 1 and self.keep_rows
-        return self.n_members or (1 if alone else MEMBERS)
+    def _members(self, rows):
+        combination = combination_for(self.rules_.x_shape, rows, KEEP[self.keep_rows])
+        decide = self.score_name != COMBINED or networks_count(combination["weights"])
+        return self.n_members or (MEMBERS if decide else 1)
 
     def _require_enough(self, held_out):
         if self.false_alarms is not None:
