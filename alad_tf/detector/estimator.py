@@ -79,7 +79,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             256 centres of k-means clusters. See `alad_tf.detector.ensemble.Ensemble`.
         hidden: int, units of a hidden layer (filters, for images), or for tables a sequence of
             them, one a layer: (128, 64).
-        hidden, latent_dim, batch_size, steps, learning_rate: instead of the rules of
+        latent_dim, batch_size, steps, learning_rate: as hidden, instead of the rules of
             `alad_tf.detector.defaults.rules_for`, which depend on the data's shape and length
             alone.
         warm_start: bool, `fit` trains the members for `steps` more instead of new ones.
@@ -312,7 +312,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         scores = detector.scores(x)
         if not as_frame:
             return scores
-        frame = pd.DataFrame(scores, index=getattr(X, "index", None))
+        frame = pd.DataFrame(scores, index=X.index if isinstance(X, pd.DataFrame) else None)
         deciding = scores[detector.score]
         if len(detector.reference):
             frame["p_value"] = detector.p_values_of(deciding)

@@ -553,6 +553,8 @@ def test_scores_as_a_frame_keep_the_index(rows):
         np.testing.assert_array_equal(frame[name], values)
     np.testing.assert_array_equal(frame["p_value"], estimator.p_value(table))
     np.testing.assert_array_equal(frame["is_anomaly"], estimator.predict(table) == -1)
+    records = table.iloc[:3].to_dict("records")  # a list has an `index` of its own
+    assert estimator.scores(records, as_frame=True).index.tolist() == [0, 1, 2]
     share = ALADDetector(**FEW, contamination=0.1).fit(rows)  # holds no rows out
     assert list(share.scores(rows, as_frame=True)) == [*scores, "is_anomaly"]
 
