@@ -283,10 +283,11 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
     def _train(self, models, x_train, history, preprocessor):
         rules, console = self.rules_, Console(stderr=True) if self.verbose else None
-        params = {"rules": rules, "members": len(models), "preprocessor": preprocessor}
+        params = {"rules": rules, "rows": len(x_train), "members": len(models)}
+        history.begin(models, rules.steps, **params, preprocessor=preprocessor)
         with counted(rules.steps * len(models), "training steps", console) as advance:
-            options = (rules.batch_size, rules.steps, advance, self.checkpoint)
-            train_members(models, x_train, *options, history, params)
+            options = (rules.batch_size, rules.steps, advance, self.checkpoint, history)
+            train_members(models, x_train, *options)
         self.history_ = history.history
 
     def _threshold(self, x, held_out, labels):

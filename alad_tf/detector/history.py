@@ -33,7 +33,7 @@ class History:
         self.history = {}
 
     def begin(self, models, steps, **params):
-        """Training begins; `params` are for callbacks, beside Keras's own."""
+        """Training begins; `params` are for callbacks, beside Keras's own. Returns itself."""
         self.models, self.steps = models, steps
         self._list = keras.callbacks.CallbackList(
             [*self.callbacks, keras.callbacks.LambdaCallback(on_epoch_end=self._keep)],
@@ -45,6 +45,7 @@ class History:
         )
         models[0].stop_training = False
         self._list.on_train_begin()
+        return self
 
     @property
     def blocks(self):

@@ -12,9 +12,7 @@ from alad_tf.engine.random import derive_seed
 from alad_tf.engine.state_file import StateFile, identity_of
 
 
-def train_members(
-    models, x, batch_size, steps, report=None, checkpoint=None, history=None, params=None
-):
+def train_members(models, x, batch_size, steps, report=None, checkpoint=None, history=None):
     """Train compiled models of one architecture, each from its own seed, on the same rows.
 
     What `ALAD.fit` does with each of them, by the same program, but in chunks of steps that do not
@@ -31,9 +29,8 @@ def train_members(
         checkpoint: str or Path of a folder that the members' states are written to every half a
             minute; the same call after a kill goes on from there, and ends with the weights of an
             unbroken one. None keeps nothing.
-        history: `alad_tf.detector.history.History`, which calls callbacks and keeps the losses of
-            each block of steps.
-        params: dict for these callbacks, beside Keras's own.
+        history: `alad_tf.detector.history.History` that has begun, which calls callbacks and keeps
+            the losses of each block of steps; None for none.
 
     Returns:
         list of dicts, for each member its losses' means over these steps.
@@ -59,7 +56,7 @@ def train_members(
             f"{len(keys)} architectures."
         )
     whole = "" if checkpoint is None else identity_of(*keys, batch_size, steps, x)
-    stop, history = threading.Event(), history or History()
+    stop, history = threading.Event(), history or History().begin(models, steps)
 
     def train(number, model):
         """Train a member, and yield the losses of each block of steps."""
@@ -94,7 +91,6 @@ def train_members(
                 ends += BLOCK
 
     trainings = [train(*one) for one in enumerate(models)]
-    history.begin(models, steps, **(params or {}))
     with ThreadPoolExecutor(min(len(models), cores())) as pool:
         if history.callbacks:  # all members end a block before callbacks hear of it
             for block in range(history.blocks):

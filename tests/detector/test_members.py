@@ -181,6 +181,7 @@ def test_losses_are_kept_by_blocks_of_steps(monkeypatch):
     histories, means = [History(), History([recorder])], []
     for history in histories:
         models = [tiny_model(0), tiny_model(1)]
+        history.begin(models, 10)
         means.append(train_members(models, tiny_data(), 32, steps=10, history=history))
     plain, called = (history.history for history in histories)
     assert plain == called and means[0] == means[1]
@@ -201,6 +202,7 @@ def test_callbacks_stop_all_members_and_set_their_rate(monkeypatch):
             keras.callbacks.EarlyStopping("loss", min_delta=1e9),
         ]
     )
+    history.begin(models, 20)
     train_members(models, tiny_data(), 32, steps=20, history=history)
     assert [int(model.step.value) for model in models] == [4, 4]
     assert [model.learning_rate for model in models] == pytest.approx([2.5e-4, 2.5e-4])
