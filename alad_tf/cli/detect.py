@@ -143,10 +143,13 @@ def fit(
     skip_damaged: SkipDamaged = False,
     new_gaps: NewGaps = "flag",
     keep_rows: KeepRows = "all",
+    show: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
 ):
     """Fit a detector to a table or images.
 
-    Writes the detector, and a report on the most anomalous rows or images.
+    Shows what was decided for each column and how long the training will take, then writes the
+    detector, and a report (report.html, report.md) with the scores and the most anomalous rows or
+    images.
     """
     _require_scores(score, false_alarms, contamination)
     options = {
@@ -160,7 +163,7 @@ def fit(
     }
     _require_own(folder, source)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
-    _fit(_read(source, size, exclude, label, categorical, said), folder, options)
+    _fit(_read(source, size, exclude, label, categorical, said), folder, options, show)
 
 
 @app.command()
@@ -439,7 +442,15 @@ def _partial(folder):
     return folder.with_name(f"{folder.name}.partial")
 
 
-def _fit(data, folder, options):
+def _open(path):
+    """Show a file in the browser."""
+    import webbrowser
+
+    if not webbrowser.open(path.resolve().as_uri()):
+        say(f"note      no browser was found to open {path}", err)
+
+
+def _fit(data, folder, options, show=False):
     """Fit a detector, write it with its report, and print where they are."""
     from alad_tf.cli.fit_plan import FitPlan
     from alad_tf.cli.fit_report import write_fit_report
@@ -467,11 +478,13 @@ def _fit(data, folder, options):
     say(f"detector  {folder}", out)
     try:  # the detector is safe by now, whatever happens to its pictures
         with adding_to(folder, "report") as report:
-            name = write_fit_report(report, estimator.detector_, data, err).name
+            name = write_fit_report(report, estimator.detector_, data, err, measured).name
     except Exception as error:
         say(f"The report was not written: {type(error).__name__}: {error}", err)
         raise typer.Exit(1) from error
     say(f"report    {folder / 'report' / name}", out)
+    if show:
+        _open(folder / "report" / name)
     say(f"took      {duration(time.monotonic() - begun)}", err)
 
 

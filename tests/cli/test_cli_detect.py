@@ -76,6 +76,9 @@ def test_fit_writes_a_detector_and_a_report(orders, fitted):
     for name in ("score_histogram.png", "row_7.png"):
         assert f"({name})" in report
     assert is_png(folder / "report/score_histogram.png", 840, 504)
+    page = (folder / "report/report.html").read_text()
+    assert "Anomalies in orders.csv" in page and "<h3>Row 7</h3>" in page
+    assert f"report    {folder / 'report/report.html'}" in result.output
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -146,8 +149,10 @@ def test_explain_tells_and_draws(orders, fitted, tmp_path):
     assert "expected numbers from 0 to 399" in str(wrong.exception)
 
 
-def test_labels_set_the_threshold(orders, tmp_path):
-    options = ["--label", "bad", "--exclude", "id", *FEW]
+def test_labels_set_the_threshold(orders, tmp_path, monkeypatch):
+    options = ["--label", "bad", "--exclude", "id", "--open", *FEW]
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    opened = []
     result = run("fit", orders, "--out", tmp_path / "d", *options)
     assert result.exit_code == 0, result.output
     assert "best F1, 1.000, on 81 labelled rows" in result.output
@@ -156,6 +161,8 @@ def test_labels_set_the_threshold(orders, tmp_path):
     table = pd.read_csv(orders)
     assert detector.predict(table)[[7, 9]].all()
     assert "bad" not in detector.preprocessor.names
+    assert opened == [(tmp_path / "d/report/report.html").as_uri()]
+    assert "AUROC 1.000" in (tmp_path / "d/report/report.md").read_text()
 
 
 def test_a_share_sets_the_threshold(orders, tmp_path):
