@@ -89,7 +89,8 @@ NormalClass = Annotated[
 NewGaps = Annotated[
     str,
     typer.Option(
-        help="Missing values, later, in columns that have none here: flag (the row) or refuse."
+        help="What to do later with a missing value in a column that has none here: flag the row, "
+        "or refuse it."
     ),
 ]
 KeepRows = Annotated[
@@ -117,7 +118,7 @@ def fit(
     false_alarms: FalseAlarms = None,
     contamination: Annotated[
         float | None,
-        typer.Option(help="Flag this share of the rows instead; there are no p-values then."),
+        typer.Option(help="Share of the rows to flag, not a false-alarm rate; no p-values."),
     ] = None,
     label: Label = None,
     exclude: Exclude = None,
@@ -235,6 +236,10 @@ def score(
         int,
         typer.Option("--top", min=0, help="Most anomalous rows to show with their reasons."),
     ] = 5,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="Also write these rows as a page to send on: a .html file."),
+    ] = None,
     normal_class: NormalClass = None,
     sep: Sep = None,
     decimal: Decimal = None,
@@ -252,10 +257,13 @@ def score(
 
     Rows are streamed. If interrupted, run the same command again to continue.
     """
+    from alad_tf.cli.html_report import require_report
     from alad_tf.cli.score_files import require_output, write_scores
     from alad_tf.cli.top_rows import TopRows
 
     require_output(path, source, overwrite)
+    if report:
+        require_report(report)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
     loaded, top = load_detector(detector, normal_class), TopRows(count)
     options = {"options": said, "note": _note, "overwrite": overwrite, "top": top}
@@ -264,7 +272,7 @@ def score(
     except KeyboardInterrupt:
         err.print("Interrupted. Run the same command again to score the remaining batches.")
         raise typer.Exit(130) from None
-    _show_top(loaded, top, source, said)
+    _show_top(loaded, top, source, said, counts, report)
     flagged = "no threshold" if counts[1] is None else f"{counts[1]:,} flagged"
     say(f"rows      {counts[0]:,}, {flagged}", out)
     say(f"scores    {path}", out)
@@ -372,18 +380,24 @@ def load_detector(name, normal_class):
     return zoo.load(name, normal_class=normal_class)
 
 
-def _show_top(detector, top, source, options):
-    """Print the most anomalous rows, with reasons where the detector has some."""
+def _show_top(detector, top, source, options, counts, report):
+    """Show the most anomalous rows, with reasons where the detector has some."""
+    from alad_tf.cli.html_report import write_score_report
     from alad_tf.cli.score_files import record_at
     from alad_tf.cli.top_rows import top_table
 
     if top.table is None:
         return
-    explanation = None
-    if detector.preprocessor.groups and getattr(detector.scorer, "explainable", False):
+    explanation = records = None
+    tables = bool(detector.preprocessor.groups)
+    explainable = getattr(detector.scorer, "explainable", False)
+    if report or (tables and explainable):
         records = top.records(lambda place: record_at(detector, source, place, options))
-        explanation = detector.explain(records)
+        explanation = detector.explain(records) if explainable else None
     out.print(top_table(top.table, explanation))
+    if report:
+        write_score_report(report, detector, source, counts, top.table, explanation, records)
+        say(f"report    {report}", out)
 
 
 def _choices(new_gaps, keep_rows):

@@ -5,19 +5,21 @@ import html
 import io
 import shlex
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 
 import alad_tf
 from alad_tf.cli.fit_plan import column_decisions
 from alad_tf.cli.html_style import STYLE
+from alad_tf.cli.lines import UsageError
 from alad_tf.detector.explain import as_shown
 from alad_tf.detector.validation import take_rows
 from alad_tf.engine.files import write_text
 from alad_tf.engine.texts import as_is
 from alad_tf.plots.canvas import short
 
-HTML_REPORT = "report.html"
+HTML_REPORT, MARK = "report.html", "<!-- a report of alad -->"
 BARS, REASONS, MOST_COLUMNS = 48, 5, 200
 LEAST = 1 / 20  # of the first reason's contribution, that others must have
 COMPARED = 2000  # rows, at most, that members are compared on
@@ -39,36 +41,82 @@ def write_html_report(folder, detector, data, scores, top, explanation, measured
     kind = "rows" if explanation.columns else "images"
     flagged = int(detector.threshold.flags(scores).sum())
     rate = false_alarm_rate(detector)
+    ids, images = [data.ids[row] for row in top], None if explanation.columns else data.take(top)
     parts = [
         _summary(detector, scores, flagged, rate, measured, kind),
         _section("Scores", _scores(detector, data, scores, flagged, rate, measured, kind)),
-        _section("Most anomalous", _top(detector, data, top, explanation)),
+        _section("Most anomalous", _cards(detector, ids, explanation.scores, explanation, images)),
         _section("Columns", _columns(detector)),
         _section("Agreement of the networks", _stability(detector, data)),
         _section("What was learnt", _learnt(detector, scores, kind)),
         _section("How to go on", _next(folder, data, kind)),
     ]
-    name = _text(data.source.name)
-    page = f"""<!doctype html>
+    title = f"Anomalies in {_text(data.source.name)}"
+    return write_text(folder / HTML_REPORT, _page(title, "alad fit", parts))
+
+
+def write_score_report(path, detector, source, counts, top, explanation, records):
+    """Write the most anomalous rows of `alad score` as one HTML file; its Path.
+
+    Args:
+        path: Path of the file.
+        detector: `alad_tf.Detector`.
+        source: Path, where the rows are from.
+        counts: rows, and how many are flagged or None.
+        top: frame of `alad_tf.cli.top_rows.TopRows`.
+        explanation: `Explanation` of these rows, or None.
+        records: these rows.
+    """
+    rows, flagged = counts
+    kind = "rows" if detector.preprocessor.groups else "images"
+    tiles = [(f"{rows:,}", kind)]
+    if flagged is not None:
+        tiles.append((f"{flagged:,}", f"flagged ({_share(flagged / rows)})"))
+        tiles.append((short(detector.threshold.value), f"threshold of the {detector.score} score"))
+    rate = false_alarm_rate(detector)
+    if rate is not None:
+        expected = _alarms(rate * rows)
+        tiles.append((expected, f"expected flags if all were normal ({_share(rate)})"))
+    images = None if kind == "rows" else records
+    cards = _cards(detector, top["row"], top["score"], explanation, images)
+    parts = [_tiles(tiles), _section("Most anomalous", cards)]
+    title = f"Anomalies in {_text(Path(source).name)}"
+    return write_text(path, _page(title, "alad score", parts))
+
+
+def require_report(path):
+    """Refuse a place for an HTML report where something else would be lost."""
+    if path.suffix.lower() != ".html":
+        raise UsageError(f"received --report {path}; expected a .html file.")
+    if path.is_dir():
+        raise ValueError(f"--report {path} is a folder; expected a file.")
+    if path.exists() and MARK not in path.read_bytes()[:200].decode(errors="replace"):
+        raise ValueError(
+            f"--report {path} exists and is not a report of alad. Choose another file."
+        )
+
+
+def _page(title, command, parts):
+    return f"""<!doctype html>
 <html lang="en">
 <head>
+{MARK}
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>Anomalies in {name}</title>
+<title>{title}</title>
 <style>{STYLE}</style>
 </head>
 <body>
 <main>
-<header><h1>Anomalies in {name}</h1>
-<p class="quiet">Report of <code>alad fit</code>, {date.today().isoformat()}, alad-tf
+<header><h1>{title}</h1>
+<p class="quiet">Report of <code>{command}</code>, {date.today().isoformat()}, alad-tf
 {alad_tf.__version__}</p></header>
 {"".join(parts)}
 </main>
 </body>
 </html>
 """
-    return write_text(folder / HTML_REPORT, page)
 
 
 def false_alarm_rate(detector):
@@ -100,6 +148,10 @@ def _summary(detector, scores, flagged, rate, measured, kind):
         tiles += [(f"{measured['auroc']:.3f}", "AUROC"), (f"{measured['f1']:.3f}", "F1")]
     elif rate is not None:
         tiles.append((_share(rate), "false-alarm rate on normal data"))
+    return _tiles(tiles)
+
+
+def _tiles(tiles):
     cells = "".join(
         f"<div><strong>{value}</strong><span>{name}</span></div>" for value, name in tiles
     )
@@ -195,31 +247,35 @@ def _histogram(detector, scores, is_anomaly, kind):
     )
 
 
-def _top(detector, data, top, explanation):
+def _cards(detector, names, scores, explanation, images=None):
+    """A card for each of the most anomalous rows, or images, with the reasons if there are some."""
     cards = []
-    for place, row in enumerate(top):
-        score = explanation.scores[place]
+    for place, (name, score) in enumerate(zip(names, scores, strict=True)):
         facts = [f"score {score:.4g}"]
         if len(detector.reference):
             facts.append(f"p-value {detector.p_values_of([score])[0]:.2g}")
-        facts.append("flagged" if detector.threshold.flags(score) else "not flagged")
-        name = _text(data.ids[row], 80)
-        title = f"Row {name}" if explanation.columns else name
-        body = (
-            _reason_bars(explanation, place)
-            if explanation.columns
-            else _pictures(explanation, place, data.take([row])[0])
-        )
+        if detector.threshold is not None:
+            facts.append("flagged" if detector.threshold.flags(score) else "not flagged")
+        title, body = _text(name, 80), ""
+        if images is None:
+            title = f"Row {title}"
+        if explanation is not None:
+            body = (
+                _reason_bars(explanation, place)
+                if images is None
+                else _pictures(explanation, place, images[place])
+            )
         cards.append(
             f'<article><h3>{title}</h3><p class="quiet">{", ".join(facts)}</p>{body}</article>'
         )
     about = (
         "Bars show what each column adds to the score. Expected is what the detector would have "
         "found normal."
-        if explanation.columns
+        if images is None
         else "The image, its reconstruction, and what each pixel adds to the score (red: more)."
     )
-    return f'<p>{about}</p><div class="cards">{"".join(cards)}</div>'
+    about = f"<p>{about}</p>" if explanation is not None else ""
+    return f'{about}<div class="cards">{"".join(cards)}</div>'
 
 
 def _reason_bars(explanation, place):

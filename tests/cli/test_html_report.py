@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alad_tf.cli.html_report import agreement, false_alarm_rate, write_html_report
+from alad_tf.cli.html_report import (
+    _page,
+    agreement,
+    false_alarm_rate,
+    require_report,
+    write_html_report,
+)
 from alad_tf.cli.user_data import UserData
 from alad_tf.detector.explain import Explanation
 from alad_tf.detector.threshold import by_contamination, by_false_alarms
@@ -117,6 +123,16 @@ def test_images_are_inside(tmp_path, channels):
     page = read(write_html_report(tmp_path, made, data, scores, top, explanation))
     assert page.tags.count("img") == 6 and "5.png" in page.text
     assert "images of 8 x 8 pixels" in page.text and "features)" not in page.text
+
+
+def test_other_files_are_not_replaced(tmp_path):
+    (tmp_path / "thesis.html").write_text("<!doctype html>years of work")
+    with pytest.raises(ValueError, match="is not a report of alad"):
+        require_report(tmp_path / "thesis.html")
+    (tmp_path / "mine.html").write_text(_page("t", "alad score", []))
+    require_report(tmp_path / "mine.html")
+    with pytest.raises(ValueError, match="expected a .html file"):
+        require_report(tmp_path / "mine.csv")
 
 
 def test_members_that_agree_and_that_do_not():

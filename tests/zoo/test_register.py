@@ -49,6 +49,23 @@ def test_entries_that_are_none_are_explained(changes, told):
         zoo.register({"name": "mine"})
 
 
+def test_commands_take_the_file(monkeypatch):
+    """And processes that they start, such as those of --seeds, know the entry by its name."""
+    trained = []
+
+    def train(entry, *arguments):
+        trained.append(entry)
+        raise ValueError("far enough")
+
+    monkeypatch.setattr("alad_tf.experiments.run.train", train)
+    CliRunner().invoke(app, ["train", str(FILE)])
+    assert trained == [zoo.entry("my_entry")] and trained[0].latent_dim == 2
+    loading._registered.clear(), loading._files.clear()  # as in a new process
+    described = CliRunner().invoke(app, ["describe", "my_entry"])
+    assert described.exit_code == 0 and "# my_entry (my own table)" in described.output
+
+
+@pytest.mark.slow  # the quick test is the one above
 def test_the_example_trains_by_the_command_and_is_loaded(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["train", str(FILE), "--epochs", "1", "--out", "run", "--results", "results"]
@@ -57,10 +74,6 @@ def test_the_example_trains_by_the_command_and_is_loaded(tmp_path, monkeypatch):
     assert len(list(Path("results/my_entry").rglob("seed0.json"))) == 1
     detector = zoo.load("my_entry", weights="run")
     assert detector.metadata["entry"] == "my_entry" and detector.threshold is not None
-    # processes that this one starts, such as those of --seeds, know it by its name
-    loading._registered.clear(), loading._files.clear()
-    described = CliRunner().invoke(app, ["describe", "my_entry"])
-    assert described.exit_code == 0 and "# my_entry (my own table)" in described.output
 
 
 def test_files_without_an_entry_are_named(tmp_path):
