@@ -152,7 +152,7 @@ def fit(
     detector, and a report (report.html, report.md) with the scores and the most anomalous rows or
     images.
     """
-    _require_scores(score, false_alarms, contamination)
+    _require_scores(score, false_alarms, contamination, label)
     options = {
         "contamination": "auto" if contamination is None else contamination,
         "false_alarms": false_alarms,
@@ -208,7 +208,7 @@ def tune(
     from alad_tf.detector.explain import as_shown
     from alad_tf.detector.tuning import TuningData, score_to_tune, search
 
-    _require_scores(score, false_alarms)
+    _require_scores(score, false_alarms, label=label)
     chosen = _choices(new_gaps, keep_rows)
     _require_own(folder, source)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
@@ -407,8 +407,14 @@ def _choices(new_gaps, keep_rows):
     return {"missing": new_gaps, "keep_rows": KEPT[keep_rows]}
 
 
-def _require_scores(score, false_alarms, contamination=None):
+def _require_scores(score, false_alarms, contamination=None, label=None):
     """Refuse values that no data make right, before the data are read."""
+    rules = {"--false-alarms": false_alarms, "--contamination": contamination, "--label": label}
+    chosen = [name for name, value in rules.items() if value is not None]
+    if len(chosen) > 1:
+        raise UsageError(
+            f"received {' and '.join(chosen)}, each of which sets the threshold; choose one."
+        )
     if score is not None:
         one_of("--score", score, SCORES)
     if false_alarms is not None and not 0 < false_alarms < 1:

@@ -485,6 +485,7 @@ def test_a_commands_line_steers_no_terminal(tmp_path, capsys, monkeypatch):
         ("fit {orders} --out d --sise 8x8", 2, "No such option: --sise"),
         ("fit {orders}", 2, "Missing option '--out'"),
         ("fit {orders} --out d --size 8", 2, "expected HEIGHTxWIDTH"),
+        ("fit {orders} --out d --label bad --contamination 0.1", 2, "sets the threshold"),
         ("fit {orders} --out {orders}", 1, "is a file; expected a folder"),
         ("tune {orders} --out d --trials 0", 2, "--trials"),
         ("tune {orders} --out d --score best", 2, "expected one of combined"),
