@@ -106,7 +106,7 @@ def test_the_words_of_a_run_make_that_run():
     groups = (
         Group("arrhythmia_alad", {"contaminated": True, "latent_discriminator": False}, 1),
         Group("arrhythmia_alad", {"spectral_norm": False, "scaling": "none"}, 1),
-        Group("kdd99_alad", planner.AUTHORS["no_sn"], 1),
+        Group("kdd99_alad", planner.OTHER["no_sn"], 1),
         Group("cifar10_alad", {"pair_axis": "channels", "stopping": "last"}, 1, (1,)),
     )
     command = get_command(app).commands["train"]
