@@ -115,7 +115,8 @@ def test_the_other_half_stands_beside_the_default(tmp_path):
     write_result(tmp_path, {**run, "variant": ablated})
     five = cells(table_five(read_frame(tmp_path)))
     other = "KDD99, other half, in [0, 1]"
-    assert [five[other, label][0] for label in paper.ABLATIONS.values()] == [
+    runs = [five[other, label][0] for label in paper.ABLATIONS.values()]
+    assert runs == [
         "1" if name in ("default", "no_sn_no_dl") else "not run" for name in paper.ABLATIONS
     ]
 
