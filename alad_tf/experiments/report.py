@@ -32,6 +32,7 @@ from alad_tf.experiments.tables import (
     open_questions,
     own_data_sections,
     plural,
+    reproduction,
     table_eight,
     table_five,
     table_four,
@@ -57,7 +58,7 @@ HEADER = [
 def render(entries, results=RESULTS):
     """All runs of the entries as Markdown: tables, figures, then each entry's sections."""
     frame = read_frame(results)
-    lines = [*HEADER, *table_one(results)]
+    lines = [*HEADER, *reproduction(entries, frame), *table_one(results)]
     lines += table_two(entries, frame)
     lines += table_three(entries, frame)
     lines += table_four(results)

@@ -10,6 +10,7 @@ import pytest
 from schematic import draw
 from test_report import ENTRIES, image_run
 
+import zoo
 from alad_tf.experiments import paper
 from alad_tf.experiments.errors import examples_path, read_examples
 from alad_tf.experiments.figures import NAMES, figure_sections, write_figures
@@ -19,6 +20,7 @@ from alad_tf.experiments.results import read_frame, read_results, write_result
 from alad_tf.experiments.tables import (
     QUESTIONS,
     open_questions,
+    reproduction,
     table_eight,
     table_five,
     table_four,
@@ -98,6 +100,41 @@ def test_tables_five_and_seven_hold_the_means_of_the_runs(dataset):
         printed = paper.TABLE_SEVEN[dataset][score][2][0]
         ours = statistics.mean(run["metrics"][score]["f1"] for run in runs)
         assert float(row[5]) == pytest.approx(ours - printed, abs=5.1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ([0.948, 0.952, 0.950], "agrees"),
+        ([0.930, 0.932, 0.931], "below the paper"),
+        ([0.970, 0.972, 0.971], "above the paper"),
+        ([0.90, 0.96, 0.98], "agrees"),  # seeds that differ much cannot tell
+    ],
+)
+def test_the_first_table_says_whether_runs_agree_with_the_paper(tmp_path, values, verdict):
+    run = {**image_run(0, 0, 0.9), "entry": "kdd99_alad", "variant": "default"}
+    run |= {"dataset": "kdd99", "normal_class": None, "untrained": {}}
+    for seed, f1 in enumerate(values):
+        metrics = {score: {**found, "f1": f1} for score, found in run["metrics"].items()}
+        write_result(tmp_path, {**run, "seed": seed, "metrics": metrics})
+    lines = reproduction(ENTRIES, read_frame(tmp_path))
+    (row,) = [line.strip("| ").split(" | ") for line in lines if line.startswith("| KDD99 |")]
+    mean, spread = statistics.mean(values), statistics.stdev(values)
+    error = (spread**2 / len(values) + 0.0018**2 / 10) ** 0.5
+    assert row[2] == "0.9501 ± 0.0018" and row[3].startswith(f"{mean:.4f}")
+    assert row[4:] == ["3 seeds", f"{mean - 0.9501:+.4f}", f"{error:.4f}", verdict]
+    assert sum("| not run |" in line for line in lines) == 3  # Arrhythmia and both image sets
+
+
+def test_the_first_table_compares_images_class_by_class(tmp_path):
+    entry = zoo.entry("cifar10_alad")
+    apart = [0.02, -0.03, 0.05, 0.01, 0.0, 0.04, -0.01, 0.02, -0.06, 0.03]
+    for number, (reported, more) in enumerate(zip(entry.reported_by_class, apart, strict=True)):
+        write_result(tmp_path, image_run(number, 0, reported + more))
+    lines = reproduction(ENTRIES, read_frame(tmp_path))
+    (row,) = [line.strip("| ").split(" | ") for line in lines if line.startswith("| CIFAR-10 |")]
+    assert row[4] == "10 of 10 classes, 1 seed" and row[7] == "agrees"
+    assert float(row[6]) == pytest.approx(statistics.stdev(apart) / 10**0.5, abs=5.1e-5)
 
 
 def test_the_other_half_stands_beside_the_default(tmp_path):
