@@ -165,19 +165,17 @@ def reproduction(entries, frame):
     from the spreads over seeds, of the paper's runs and ours; for images from the differences by
     class, where the paper's bar chart tells them.
     """
-    rows = []
-    for entry in entries:
-        if entry.method != "alad" or entry.dataset not in DATASETS:
+    known, rows = {entry.name: entry for entry in entries}, []
+    for dataset, title in DATASETS.items():
+        entry = known.get(f"{dataset}_alad")
+        if entry is None:
             continue
-        metric = "auroc" if entry.is_image else "f1"
-        paper = (TABLE_EIGHT if entry.is_image else TABLE_SEVEN)[entry.dataset][entry.score]
-        paper = paper if entry.is_image else paper[-1]
-        compared = _of_images if entry.is_image else _of_seeds
+        if entry.is_image:
+            metric, paper, compared = "auroc", TABLE_EIGHT[dataset][entry.score], _of_images
+        else:
+            metric, paper, compared = "f1", TABLE_SEVEN[dataset][entry.score][-1], _of_seeds
         cells = compared(entry, frame, paper) or [NOT_RUN, "", "", "", ""]
-        cells = [_mean_and_spread(paper), *cells]
-        rows.append([DATASETS[entry.dataset], TITLES[metric], *cells])
-    order = list(DATASETS.values())
-    rows.sort(key=lambda row: order.index(row[0]))
+        rows.append([title, TITLES[metric], _mean_and_spread(paper), *cells])
     note = (
         f"Agreement: the difference is at most {STANDARD_ERRORS} standard errors. For KDD99 and "
         "Arrhythmia these come from the spreads over ten seeds, the paper's and ours; for images "
