@@ -211,6 +211,35 @@ def _anogan(data):
     ]
 
 
+def _gpu(data):
+    steps = [
+        [
+            name,
+            median_range(found["seconds"]),
+            median_range(found["tflops"], 1, 1),
+            median_range(found["product_tflops"], 1, 0),
+            median_range(found["share_of_product"], 100, 1),
+        ]
+        for name, found in data["steps"].items()
+    ]
+    head = ["precision", "ms a step", "TFLOP/s", "one large product, TFLOP/s", "share, %"]
+    apart = "; ".join(f"{k} {v:.1e}" for k, v in data["losses_beside_the_cpus"].items())
+    scores = "; ".join(f"{k} {v:.1e}" for k, v in data["scores_beside_the_cpus"].items())
+    images = ", ".join(
+        f"{median_range(found, 1, 0)} in a {name}"
+        for name, found in data["images_per_second"].items()
+    )
+    return [
+        "## CIFAR-10's networks on a GPU",
+        "",
+        *markdown_table(head, steps),
+        "",
+        f"A step has {data['gflop_per_step']:.4g} GFLOP. Images scored per second: {images}. "
+        f"Largest relative difference of a loss from the CPU's in float32: {apart}; of a score: "
+        f"{scores}.",
+    ]
+
+
 def _import_time(data):
     rows = [[name, median_range(value, 1)] for name, value in data["seconds"].items()]
     return ["## Start-up", "", *markdown_table(["operation", "s"], rows)]
@@ -253,6 +282,7 @@ SECTIONS = {
     "latency": _latency,
     "soak": _soak,
     "anogan": _anogan,
+    "gpu": _gpu,
     "import_time": _import_time,
     "seeds": _seeds,
     "growth": _growth,

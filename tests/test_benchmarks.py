@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from alad_tf.experiments.plan import Job
+from alad_tf.experiments.settings import Settings
 from alad_tf.model.scorer import Scorer
 from alad_tf.model.specs import conv, conv_transpose, dense, flatten, reshape
-from benchmarks import common, flops, growth, report
+from benchmarks import common, flops, gpu, growth, report
 from benchmarks.limit import Limit, _operation
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -132,6 +135,37 @@ def test_measurements_take_turns():
     assert common.in_turns(names, 2) == {"a": [0.5, 0.5], "b": [0.5, 0.5]}
     assert order == ["a", "b", "a", "b"]
     assert common.ratio([3.0, 8.0, 1.0], [1.0, 2.0, 1.0]) == {"median": 3.0, "min": 1.0, "max": 4.0}
+
+
+def test_a_gpu_makes_a_seed_of_all_classes_before_the_next(tmp_path):
+    """First what is missing of the default's first seed; then its second, and the ablations."""
+    jobs = gpu.due(ROOT / "results")
+    rounds = [job.settings.seed + (gpu._kind(job) != (True, True)) for job in jobs]
+    assert rounds == sorted(rounds) and {job.state for job in jobs} <= {"to do", "stale"}
+    assert len(gpu.due(tmp_path)) == 10 * 3 * 4  # classes, seeds, ablations
+    first = [job.settings.normal_class for job in gpu.due(tmp_path)[:10]]
+    assert sorted(first) == list(range(10))
+
+
+@pytest.mark.slow
+def test_runs_side_by_side_write_their_results(tmp_path, monkeypatch, capfd):
+    """Two processes make four runs, of which one cannot be; none begins that would end too late."""
+    monkeypatch.chdir(tmp_path)
+    entry = zoo.entry("breast_cancer_alad")
+    jobs = [Job(entry, Settings(seed=seed, epochs=1).resolve(entry), "to do") for seed in range(3)]
+    jobs.append(Job(entry, dataclasses.replace(jobs[0].settings, epochs=-1), "to do"))
+    late = gpu.make_runs(jobs, 2, time.time() - 1, "results", None, False)
+    assert late == 0 and not (tmp_path / "results").exists()
+    assert gpu.make_runs(jobs, 2, time.time() + 600, "results", None, False) == 3
+    found = tmp_path.glob("results/breast_cancer_alad/epochs1/seed*.json")
+    assert sorted(path.name for path in found) == ["seed0.json", "seed1.json", "seed2.json"]
+    assert "Error" in capfd.readouterr().out
+
+
+def test_a_gpus_scores_are_compared_with_the_cpus():
+    entry = zoo.entry("cifar10_alad")
+    x = np.random.default_rng(0).uniform(-1, 1, (80, 32, 32, 3)).astype("float32")
+    assert max(gpu.same_scores(entry, x).values()) < 1e-4
 
 
 def test_a_wider_table_is_an_entry():
