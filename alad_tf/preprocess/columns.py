@@ -20,6 +20,7 @@ GAPS = ("", "nan", "none", "null", "na", "n/a", "<na>", "nat")  # as text, in a 
 WORDS = {"true": 1.0, "false": 0.0}
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 CODE = re.compile(r"[+-]?0\d+", re.ASCII)  # 007 is no number
+EXACT_INTEGERS = 2**53  # float64 holds all up to it
 DATES = (datetime.date, np.datetime64, pd.Period)
 DURATIONS = (datetime.timedelta, np.timedelta64)
 
@@ -107,17 +108,37 @@ def _learn(column, name) -> np.ndarray:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.to_numpy(object)
     if _is_numeric(column):
-        return _floats(column, name)
+        floats = _floats(column, name)
+        if pd.api.types.is_integer_dtype(column.dtype):
+            _mention_rounding(column, floats, name)
+        return floats
     array = np.asarray(column, object)
     blank = np.array([_is_gap(value) or value == "" for value in array], bool)
     kinds = {type(value) for value in array[~blank]}
     if all(_is_number(kind) for kind in kinds) and (kinds or not (array == "").any()):
-        return np.array([np.nan if b else float(v) for v, b in zip(array, blank, strict=True)])
+        floats = np.array([np.nan if b else float(v) for v, b in zip(array, blank, strict=True)])
+        if any(issubclass(kind, numbers.Integral) for kind in kinds):
+            _mention_rounding(array[~blank], floats[~blank], name)
+        return floats
     if any(_is_number(kind) for kind in kinds) and any(issubclass(k, (str, bytes)) for k in kinds):
         _refuse_bad_cells(array, name)
     elif kinds == {str}:
         _mention_numbers(array, name)
     return array
+
+
+def _mention_rounding(exact, floats, name):
+    """A warning for integers of more digits than float64 has, such as identifiers."""
+    if not (np.abs(floats) > EXACT_INTEGERS).any():
+        return
+    given, kept = pd.Series(exact).nunique(), pd.Series(floats).nunique()
+    if kept < given:
+        warnings.warn(
+            f"column {name!r} holds integers beyond 2**53, which are rounded to about 16 digits: "
+            f"{given:,} distinct values become {kept:,}. If it identifies rows, leave it out; if "
+            "it is a code, make it text: column.astype(str).",
+            stacklevel=2,
+        )
 
 
 def _refuse_bad_cells(array, name):

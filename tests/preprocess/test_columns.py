@@ -14,6 +14,7 @@ import pyarrow
 import pytest
 
 from alad_tf.preprocess import MixedPreprocessor
+from alad_tf.preprocess.columns import learn_columns
 
 DAY = datetime.date(2024, 1, 31)
 Colour = enum.Enum("Colour", "RED BLUE")
@@ -168,3 +169,24 @@ def test_numbers_written_as_text_are_mentioned(column, warned):
     if warned:
         with pytest.warns(UserWarning, match=f"column 'c' holds text, .*{warned}.*to_numeric"):
             fitted(column)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        np.array,
+        lambda values: pd.Series([*values, None], dtype="Int64"),
+        lambda values: np.array(values.tolist(), object),
+        lambda values: pd.Series(values, dtype="int64[pyarrow]"),
+        lambda values: values.astype("uint64"),
+    ],
+)
+def test_integers_that_float64_rounds_into_one_are_told(make):
+    ids = 2**60 + np.arange(300)
+    kept = len(set(ids.astype(float)))
+    with pytest.warns(UserWarning, match=f"column 'id' .* 300 distinct values become {kept}"):
+        learn_columns({"id": make(ids)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        learn_columns({"id": make(2**53 - np.arange(300))})
+        learn_columns({"nanoseconds": make(2**60 + 1_000_000 * np.arange(300))})
