@@ -183,6 +183,7 @@ def test_files_that_a_command_changes_are_found(home, tmp_path, monkeypatch):
     assert "thesis.txt was changed or is lost" in fuzzing.problem_of(target, ["list"])[1][1]
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_a_finding(tmp_path):
     told, findings = merged(supervise("REST requests", 10, 0, tmp_path))  # without its samples
     assert told["finding"] == 1

@@ -286,7 +286,8 @@ def test_too_few_rows_for_a_budget_are_named(rows):
     assert "4.76% of normal rows" in rule
 
 
-@pytest.mark.parametrize("count", [2, 7])  # one row trains; six do, in batches of four
+# one row trains; six do, in batches of four
+@pytest.mark.parametrize("count", [2, pytest.param(7, marks=pytest.mark.slow)])
 def test_few_rows_are_fitted(rows, count):
     estimator = ALADDetector(**FEW).fit(rows[:count])
     score, _ = _agree(estimator, rows[:50])
@@ -321,6 +322,7 @@ def test_columns_that_are_all_missing(rows):
     assert np.isfinite(ALADDetector(**FEW).fit(nothing).anomaly_score(nothing)).all()
 
 
+@pytest.mark.slow
 def test_ten_thousand_columns():
     x = np.random.default_rng(0).normal(size=(30, 10_000)).astype("float32")
     estimator = ALADDetector(steps=2, n_members=1, hidden=16).fit(x)

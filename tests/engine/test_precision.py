@@ -80,6 +80,7 @@ def test_steps_follow_those_of_float32():
         np.testing.assert_allclose(losses[1][name], values, rtol=2**-6)
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_the_unbroken_one(tmp_path):
     """To the bit: without XLA, too, noise and dropout follow from the seed and the step alone."""
     x = np.random.default_rng(2).uniform(-1, 1, (70, 8, 8, 2)).astype("float32")

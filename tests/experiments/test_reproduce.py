@@ -185,6 +185,7 @@ def test_a_command_that_could_run_nothing_fails(tmp_path):
     assert status == 1 and "not run: arrhythmia: " in told and "arrhythmia.data" in told
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_named(small, monkeypatch):
     jobs = plan(["small"], ENTRIES)[:1]
     monkeypatch.setattr(planner.Job, "words", lambda *_: ["train", "nothing_of_that_name"])

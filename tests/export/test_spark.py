@@ -77,6 +77,7 @@ def export(tmp_path_factory, unchecked):
     return detector, detector.export(tmp_path_factory.mktemp("served"), "orders")
 
 
+@pytest.mark.slow  # quick: `test_arrays_are_scored_by_their_input`
 def test_a_frames_verdicts_are_the_detectors(spark, export):
     """In two processes; types are those of Spark's columns, and refused rows say why."""
     from pyspark.sql import types as T
@@ -121,6 +122,7 @@ def test_a_frames_verdicts_are_the_detectors(spark, export):
     assert found["is_anomaly"][~bad].tolist() == detector.predict(good).tolist()
 
 
+@pytest.mark.slow
 def test_frames_of_other_columns_are_refused(spark, export):
     from alad_tf.export.batch.spark import score_frame
 

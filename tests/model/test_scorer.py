@@ -142,7 +142,7 @@ def test_worse_reconstructions_score_higher(scorer):
         assert far[name][0] > normal[name].max()
 
 
-@pytest.mark.parametrize("axis", [-1, 1])
+@pytest.mark.parametrize("axis", [pytest.param(-1, marks=pytest.mark.slow), 1])
 def test_image_networks_fold_and_score_by_either_pair_axis(axis):
     model = tiny_image_model(pair_axis=axis, jit_compile=False)
     x = np.random.default_rng(0).uniform(-1, 1, (24, 8, 8, 2)).astype("float32")

@@ -203,7 +203,9 @@ def same_state(case, steps):
         assert not frozen, f"{key} did not move, so the comparison shows nothing"
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [n if n == "paper" else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
+)
 def test_three_compiled_steps(name):
     case = Recorded(**CASES[name])
     step = tf.function(case.model.train_step, jit_compile=True)
