@@ -87,7 +87,7 @@ def kdd99_split(
     Source: Zenati et al. 2018, section V-A, Tables I and II.
     """
     flags = _flags(is_anomaly)
-    test, train = _halves(len(flags), seed, swap_halves)
+    train, test = _halves(len(flags), seed, not swap_halves)
     anomalies = np.flatnonzero(flags[test])  # positions in `test`, which is already shuffled
     wanted = (len(test) - len(anomalies)) // 4  # 20% of the test rows = 25% of its normal ones
     test = np.delete(test, anomalies[wanted:])
