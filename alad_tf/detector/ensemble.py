@@ -432,15 +432,25 @@ class Ensemble(ScoringModel):
         return {**scores, COMBINED: self._combined(x, reconstruction)}
 
     def _combined(self, x, reconstruction):
+        weights = tf.constant(list(self.weights_of.values()))[:, None]
+        return tf.reduce_sum(weights * self.parts(x, reconstruction), 0)
+
+    def parts(self, x, reconstruction):
+        """What "combined" is the weighted mean of: the standardised log-distances t.
+
+        Args:
+            x: float32 tensor (B, *x_shape), preprocessed samples.
+            reconstruction: float32 tensor (B, *x_shape).
+
+        Returns:
+            float32 tensor (spaces, B), in the order of the combination's weights.
+        """
         distances, around = self._distances(x, reconstruction)
         floor, center, spread = (part[..., None] for part in tf.unstack(self.calibration.value))
         logs = tf.math.log(distances + floor)
         if self.local:
             logs -= self._shares() * tf.math.log(around + floor)
-        standardised = (logs - center) / spread
-        standardised = tf.maximum(standardised, LOWEST)
-        weights = tf.constant(list(self.weights_of.values()))[:, None]
-        return tf.reduce_sum(weights * tf.reduce_mean(standardised, 0), 0)
+        return tf.reduce_mean(tf.maximum((logs - center) / spread, LOWEST), 0)
 
     def generate(self, count, seed=0):
         """G(z) of z ~ N(0, 1), each member's for its share of them.
