@@ -49,13 +49,14 @@ def ours(train, test, seed):
     return scores, about, detector
 
 
-def with_networks(detector, train, test, seed):
+def with_networks(detector, test, seed):
     """The combined score if networks had a tenth of its weight: trained ones, and untrained ones.
 
-    And the paper's score of untrained networks.
+    And the paper's score of untrained networks. They train on the rows that the detector keeps.
     """
-    rules, preprocessor = detector.rules_, detector.detector_.preprocessor
-    x, new = preprocessor.transform(train), preprocessor.transform(test)
+    rules, kept = detector.rules_, detector.detector_.scorer
+    x = kept.rows.numpy()[: int(kept.count)]
+    new = detector.detector_.preprocessor.transform(test)
     combination = combination_for(x.shape[1:], len(x))
     weights = {name: (1 - SHARE) * value for name, value in combination["weights"].items()}
     combination["weights"] = weights | dict.fromkeys(LEARNT, SHARE / len(LEARNT))
@@ -109,7 +110,7 @@ def measure(name, seed, data_dir, peers):
     scores, about, detector = ours(x[train], x[test], seed)
     seconds = {"ALADDetector": time.perf_counter() - begun}
     flagged = detector.predict(x[test]) == -1
-    scores |= with_networks(detector, x[train], x[test], seed)
+    scores |= with_networks(detector, x[test], seed)
     scaler = StandardScaler().fit(x[train])
     scaled_train, scaled_test = scaler.transform(x[train]), scaler.transform(x[test])
     for peer in (neighbours, forest, svm, *((pyod_alad,) if peers else ())):

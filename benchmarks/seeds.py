@@ -44,7 +44,7 @@ class Together:
                 return (i + 1,)
 
             tf.while_loop(lambda i: i < limit, body, (tf.constant(0),))
-            return tf.add_n([model._loss_means.result()["loss"] for model in models])
+            return tf.add_n([model.metrics[0].result()["loss"] for model in models])
 
         compiled = tf.function(steps, jit_compile=True)
         self.count, self.run = count, lambda: float(compiled(tf.constant(CHUNK)))

@@ -81,7 +81,7 @@ RESULTS_PAGES = {
 }
 WIDE_PAGES = ("RESULTS.md", "results_other.md", "results_images.md")
 RESULTS_OF = (  # a section's title, and its page
-    (r"Table ", "RESULTS.md"),
+    (r"Table |Does this reproduce", "RESULTS.md"),
     (r"Figures", "results_figures.md"),
     (r"(Notes on )?kdd99", "results_kdd99.md"),
     (r"(Notes on )?arrhythmia", "results_arrhythmia.md"),

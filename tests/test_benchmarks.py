@@ -153,7 +153,7 @@ def test_runs_side_by_side_write_their_results(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     entry = zoo.entry("breast_cancer_alad")
     jobs = [Job(entry, Settings(seed=seed, epochs=1).resolve(entry), "to do") for seed in range(3)]
-    jobs.append(Job(entry, dataclasses.replace(jobs[0].settings, epochs=-1), "to do"))
+    jobs.append(Job(entry, dataclasses.replace(jobs[0].settings, precision="float8"), "to do"))
     late = gpu.make_runs(jobs, 2, time.time() - 1, "results", None, False)
     assert late == 0 and not (tmp_path / "results").exists()
     assert gpu.make_runs(jobs, 2, time.time() + 600, "results", None, False) == 3

@@ -31,6 +31,24 @@ err = Console(stderr=True, markup=False, highlight=False)
 Entry = Annotated[str, typer.Argument(help="A zoo entry; `alad list` shows them.")]
 
 
+def _show_version(wanted: bool):
+    if wanted:
+        import alad_tf
+
+        out.print(f"alad-tf {alad_tf.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+):
+    pass  # the option does all
+
+
 @app.command("list")
 def list_entries():
     """List the zoo's entries."""
@@ -198,8 +216,9 @@ def evaluate(
     run = read_run(run_dir)
     entry = zoo.entry(run["entry"])
     if rewrite:
-        rescore_run(run_dir, entry, results, data_dir)
-    metrics, flagged = evaluate_run(run_dir, entry, data_dir, err)
+        metrics = rescore_run(run_dir, entry, results, data_dir)["metrics"]
+    if by_label or not rewrite:
+        metrics, flagged = evaluate_run(run_dir, entry, data_dir, err)
     out.print(metrics_table("score", metrics, entry=entry))
     if not by_label:
         return

@@ -1,6 +1,7 @@
 """What ALAD looks like for anyone's data: networks and hyper-parameters from shape and length."""
 
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import numpy as np
 
@@ -62,7 +63,8 @@ def rules_for(
     """The defaults for samples of a shape, each of which an argument may replace.
 
     - `latent_dim`: tables: half of the columns (after encoding), between 2 and 64; images: 64.
-    - Networks of tables: two hidden layers of `hidden` units: 128, or 256 beyond 256 columns.
+    - Networks of tables: two hidden layers of `hidden` units: 128, or 256 beyond 256 columns; or
+      layers of the widths that `hidden` lists, from x's side to z's, which G has in reverse.
       D_xz has batch norm on x's branch and dropout 0.5 on the others; D_xx and D_zz have dropout
       0.2, as in the paper's Table XI.
     - Networks of images: convolutions of 4 x 4 that halve the sides while both are even and at
@@ -76,17 +78,22 @@ def rules_for(
     Args:
         x_shape: tuple of ints: (d,) or (height, width, channels).
         rows: int, training rows.
-        hidden, latent_dim, batch_size, steps: ints, or None for the rule.
+        hidden: int, or for tables a sequence of ints; or None for the rule.
+        latent_dim, batch_size, steps: ints, or None for the rule.
         learning_rate: float, or None for the rule.
 
     Source: ALAD, Tables IX to XIII, for the forms; the sizes were chosen on ten sets of
     `benchmarks/adbench.py` together, never for one of them.
     """
-    sizes = dict(hidden=hidden, latent_dim=latent_dim, batch_size=batch_size, steps=steps)
+    image = len(x_shape) == 3
+    sizes = dict(latent_dim=latent_dim, batch_size=batch_size, steps=steps)
+    if hidden is None or isinstance(hidden, Integral):
+        sizes["hidden"] = hidden
+    else:
+        _check_widths(hidden, image)
     for name, value in {**sizes, "learning_rate": learning_rate}.items():
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be positive; received {value}.")
-    image = len(x_shape) == 3
     if batch_size is None:
         batch_size = min(IMAGE_BATCH if image else BATCH, 2 ** (rows.bit_length() - 1))
     if batch_size > rows:
@@ -109,22 +116,28 @@ def rules_for(
     return Rules(networks, tuple(x_shape), latent_dim, batch_size, steps, learning_rate)
 
 
+def _check_widths(hidden, image):
+    """Refuse widths of layers that are none, or that an image's networks cannot have."""
+    widths = list(hidden)
+    whole = all(isinstance(width, Integral) and width > 0 for width in widths)
+    if image or not widths or not whole:
+        expected = "the number of filters, an int" if image else "an int or positive ints"
+        raise ValueError(f"received hidden={hidden!r}; expected {expected}.")
+
+
 def table_networks(width, latent_dim, hidden):
     """E, G and the discriminators for rows of a table, as `ALAD` takes them."""
-    small = max(hidden // 4, 8)
+    widths = [hidden] * 2 if isinstance(hidden, Integral) else [int(units) for units in hidden]
+    first, small = widths[0], max(widths[-1] // 4, 8)
     return {
-        "E": [dense(hidden, "lrelu"), dense(hidden, "lrelu"), dense(latent_dim)],
-        "G": [dense(hidden, "relu"), dense(hidden, "relu"), dense(width)],
+        "E": [*(dense(units, "lrelu") for units in widths), dense(latent_dim)],
+        "G": [*(dense(units, "relu") for units in widths[::-1]), dense(width)],
         "D_xz": {
-            "x": [dense(hidden, "lrelu", batch_norm=True)],
-            "z": [dense(hidden, "lrelu", dropout=0.5)],
-            "joint": [dense(hidden, "lrelu", dropout=0.5), dense(1)],
+            "x": [dense(first, "lrelu", batch_norm=True)],
+            "z": [dense(first, "lrelu", dropout=0.5)],
+            "joint": [dense(first, "lrelu", dropout=0.5), dense(1)],
         },
-        "D_xx": [
-            dense(hidden, "lrelu", dropout=0.2),
-            dense(hidden, "lrelu", dropout=0.2),
-            dense(1),
-        ],
+        "D_xx": [*(dense(units, "lrelu", dropout=0.2) for units in widths), dense(1)],
         "D_zz": [dense(small, "lrelu", dropout=0.2), dense(1)],
     }
 

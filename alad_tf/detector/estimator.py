@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from rich.console import Console
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils import check_random_state
@@ -13,10 +14,17 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from alad_tf.detector.defaults import rules_for
-from alad_tf.detector.detector import Detector
-from alad_tf.detector.ensemble import COMBINED, Ensemble
+from alad_tf.detector.detector import Detector, judged
+from alad_tf.detector.ensemble import (
+    COMBINED,
+    MOST_ROWS,
+    Ensemble,
+    combination_for,
+    networks_count,
+)
 from alad_tf.detector.members import train_members
 from alad_tf.detector.threshold import (
+    Threshold,
     by_contamination,
     by_false_alarms,
     by_labels,
@@ -32,7 +40,7 @@ from alad_tf.preprocess.fitting import for_records
 from alad_tf.preprocess.mixed import NEW_GAPS
 
 MEMBERS = 3  # whose scores are averaged
-FALSE_ALARMS = 0.01  # of normal rows, where enough of them were held out to tell
+FALSE_ALARMS = 0.01  # of normal rows, where there are enough calibration rows to tell
 MANY_ROWS, MOST_HELD_OUT = 1000, 2000
 KEEP = {True: "rows", False: "none", "centroids": "centroids"}
 
@@ -40,10 +48,16 @@ KEEP = {True: "rows", False: "none", "centroids": "centroids"}
 class ALADDetector(OutlierMixin, BaseEstimator):
     """Finds rows or images that are unlike those it was fitted on.
 
-    It trains ALAD on the rows of `fit`, most of which should be normal, and holds some out to set
-    the threshold. On tables the networks add nothing to the default score, which is made of
-    distances to the rows, and train briefly: for the reconstructions that reasons start from, and
-    for the paper's scores. On images all of the score is theirs.
+    It learns from the rows of `fit`, most of which should be normal. On tables the networks add
+    nothing to the default score, which is made of distances to the rows, and train briefly: for the
+    reconstructions that reasons start from, and for the paper's scores. On images all of the score
+    is theirs.
+
+    The threshold comes from scores of normal rows that did not shape them. For the default score of
+    a table, each fifth of the rows is scored by what the other four fifths make of it, so that all
+    rows count (`alad_tf.detector.ensemble.Ensemble.cross_scores`). Where networks decide, some rows
+    are held out of training instead: a fifth of fewer than 1,000, a third of more, at most 2,000.
+    From 6,096 rows on, 2,000 are held out of tables, too, since no more than 4,096 are kept.
 
     Columns may be numbers, bools, text or categories, with missing values; images are uint8 of any
     size whose sides can be halved.
@@ -63,11 +77,11 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         n_members: int, the number of ALADs with different seeds, whose scores are averaged.
             Default 3, or 1 where no network has a part in the score: "combined", of tables.
         contamination: "auto", or float in (0, 0.5], the share of the training rows to flag; then
-            nothing is held out, and there are no p-values.
+            there are no p-values.
         false_alarms: float in (0, 1), with "auto": the share of normal rows that may be flagged.
-            Default 0.01, or 1 / (held-out rows + 1) if that is more.
-        calibration: float in (0, 1), the share of the rows that is held out. Default: a fifth of
-            fewer than 1,000 rows, a third of more, at most 2,000 rows.
+            Default 0.01, or 1 / (calibration rows + 1) if that is more.
+        calibration: float in (0, 1), hold this share of the rows out for the threshold, instead of
+            the rule above.
         scaling: "standard", "minmax" or "none", for columns of numbers.
         missing: "flag" or "refuse": whether a missing value in a column that had none in `fit`
             flags its record, or is a ValueError.
@@ -75,12 +89,14 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             of the training rows: True, up to 4,096 of them, for the distances in the score;
             False, none, and then "combined" has no distances to neighbours; "centroids", up to
             256 centres of k-means clusters. See `alad_tf.detector.ensemble.Ensemble`.
-        hidden, latent_dim, batch_size, steps, learning_rate: instead of the rules of
+        hidden: int, units of a hidden layer (filters, for images), or for tables a sequence of
+            them, one a layer: (128, 64).
+        latent_dim, batch_size, steps, learning_rate: as hidden, instead of the rules of
             `alad_tf.detector.defaults.rules_for`, which depend on the data's shape and length
             alone.
         warm_start: bool, `fit` trains the members for `steps` more instead of new ones.
         random_state: int, `numpy.random.RandomState` or None: of weights, noise, shuffling and of
-            the choice of rows that are held out.
+            the choice of calibration rows.
         checkpoint: str or None, a folder for checkpoints: if the process is killed, the same `fit`
             continues from there. It may be removed afterwards.
         verbose: bool, show the progress on standard error.
@@ -162,7 +178,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         "false_alarms": [None, Interval(Real, 0, 1, closed="neither")],
         "calibration": [None, Interval(Real, 0, 1, closed="neither")],
         "scaling": [StrOptions(set(SCALINGS))],
-        "hidden": [None, Interval(Integral, 1, None, closed="left")],
+        "hidden": [None, Interval(Integral, 1, None, closed="left"), "array-like"],
         "latent_dim": [None, Interval(Integral, 1, None, closed="left")],
         "batch_size": [None, Interval(Integral, 1, None, closed="left")],
         "steps": [None, Interval(Integral, 1, None, closed="left")],
@@ -203,6 +219,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             check_random_state(self.random_state).randint(2**31, dtype=np.int64)
         )
         train, held_out, labels = self._split(x, validation_data, generator)
+        crossed = held_out is None and self.contamination == "auto"
         seed = int(generator.integers(2**31 - 1))
         warm = self.warm_start and hasattr(self, "_models")
         if warm:
@@ -223,19 +240,32 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             self.steps,
             self.learning_rate,
         )
-        models = self._models if warm else self.rules_.build_members(self._members(), seed)
+        models = (
+            self._models if warm else self.rules_.build_members(self._members(len(x_train)), seed)
+        )
         self._train(models, x_train)
         scorers = [Scorer.from_alad(model) for model in models]
         scorer = Ensemble.of(scorers, x_train, seed, KEEP[self.keep_rows])
         self._models = models
         self.detector_ = Detector(preprocessor, scorer, self.score_name)
-        self.detector_.set_threshold(self._threshold(x, held_out, labels))
+        if crossed:
+            scores = Ensemble.cross_scores(scorers, x_train, seed, KEEP[self.keep_rows])
+            threshold = self._by_false_alarms(judged({COMBINED: scores}, x_train)[COMBINED])
+        elif held_out is None:
+            scores = self.detector_.anomaly_score(x)
+            threshold = by_contamination(scores, self.contamination)
+        else:
+            scores = self.detector_.anomaly_score(held_out)
+            threshold = (
+                self._by_false_alarms(scores) if labels is None else by_labels(scores, labels)
+            )
+        self.detector_.set_threshold(threshold)
         self.n_iter_ = int(models[0].step.value)
         self._finish()
         return self
 
     def _split(self, x, validation_data, generator):
-        """Rows that train, rows that set the threshold, and these rows' labels or None."""
+        """Rows that train, and others that set the threshold and their labels, each or None."""
         if validation_data is not None:
             pair = validation_data if isinstance(validation_data, tuple) else (validation_data,)
             held_out = check_records(self, pair[0], reset=False)
@@ -249,6 +279,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         if self.contamination != "auto":
             return x, None, None
         count = len(x)
+        if not self.calibration and self._crosses(x):
+            self._require_enough(count)
+            return x, None, None
         share = self.calibration or (1 / 5 if count < MANY_ROWS else 1 / 3)
         most = count - 1 if self.calibration else min(count - 1, MOST_HELD_OUT)
         order = generator.permutation(count)
@@ -258,41 +291,60 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         parts = np.sort(order[held_out:]), np.sort(order[:held_out])
         return *(take_rows(x, part) for part in parts), None
 
-    def _members(self):
-        alone = self.score_name == COMBINED and len(self.rules_.x_shape) == 1 and self.keep_rows
-        return self.n_members or (1 if alone else MEMBERS)
+    def _crosses(self, x):
+        """Whether the threshold comes from cross-calibration."""
+        if is_images(x) or self.score_name != COMBINED or len(x) >= MOST_ROWS + MOST_HELD_OUT:
+            return False
+        combination = combination_for((x.shape[1],), len(x), KEEP[self.keep_rows])
+        return not networks_count(combination["weights"])
 
-    def _require_enough(self, held_out):
+    def _members(self, rows):
+        combination = combination_for(self.rules_.x_shape, rows, KEEP[self.keep_rows])
+        decide = self.score_name != COMBINED or networks_count(combination["weights"])
+        return self.n_members or (MEMBERS if decide else 1)
+
+    def _require_enough(self, rows):
         if self.false_alarms is not None:
-            require_enough(held_out, self.false_alarms)
+            require_enough(rows, self.false_alarms)
 
     def _train(self, models, x_train):
         rules, console = self.rules_, Console(stderr=True) if self.verbose else None
         with counted(rules.steps * len(models), "training steps", console) as advance:
             train_members(models, x_train, rules.batch_size, rules.steps, advance, self.checkpoint)
 
-    def _threshold(self, x, held_out, labels):
-        """The threshold of the deciding score."""
-        if held_out is None:
-            return by_contamination(self.detector_.anomaly_score(x), self.contamination)
-        scores = self.detector_.anomaly_score(held_out)
-        if labels is not None:
-            return by_labels(scores, labels)
+    def _by_false_alarms(self, scores):
         least = 1 / (len(scores) + 1)
         return by_false_alarms(scores, self.false_alarms or max(FALSE_ALARMS, least))
 
     # ----------------------------------------------------------------- scores
 
-    def scores(self, X):
+    def scores(self, X, as_frame=False):
         """All scores, by name.
 
         Args:
             X: N rows or images, as for `fit`.
+            as_frame: bool, return a frame, with what follows from the deciding score.
 
         Returns:
-            dict of float32 arrays (N,) by name, higher is more anomalous.
+            dict of float32 arrays (N,) by name, higher is more anomalous. Or a `pandas.DataFrame`
+            of them with "p_value" (float64, if there are calibration rows) and "is_anomaly"
+            (bool) beside them; its index is that of X, if X is a frame of pandas.
+
+        Example:
+            >>> rows = np.random.default_rng(0).normal(size=(100, 3))
+            >>> detector = ALADDetector(steps=2).fit(rows)
+            >>> list(detector.scores(rows[:2], as_frame=True))[-2:]
+            ['p_value', 'is_anomaly']
         """
-        return self._fitted().scores(self._checked(X))
+        detector, x = self._fitted(), self._checked(X)
+        scores = detector.scores(x)
+        if not as_frame:
+            return scores
+        frame = pd.DataFrame(scores, index=X.index if isinstance(X, pd.DataFrame) else None)
+        deciding = scores[detector.score]
+        if len(detector.reference):
+            frame["p_value"] = detector.p_values_of(deciding)
+        return frame.assign(is_anomaly=detector.threshold.flags(deciding))
 
     def anomaly_score(self, X):
         """The deciding score.
@@ -354,11 +406,67 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             float64 array (N,), in (0, 1].
 
         Raises:
-            ValueError: no rows were held out, because `contamination` set the threshold.
+            ValueError: `contamination` set the threshold, without calibration rows.
 
         Source: `alad_tf.detector.threshold.Threshold.p_values`.
         """
         return self._fitted().p_value(self._checked(X))
+
+    def set_threshold(self, threshold):
+        """Flag what scores at least so high: `predict`, `offset_`, `save` and exports follow.
+
+        Args:
+            threshold: float, of the deciding score; or an `alad_tf.detector.threshold.Threshold`,
+                such as `by_false_alarms` and `by_labels` make, which says where it is from. If it
+                brings no scores of normal rows, p-values stay as `fit` calibrated them.
+
+        Returns:
+            the estimator.
+
+        Raises:
+            ValueError: a threshold that is not a number.
+
+        Example:
+            >>> rows = np.random.default_rng(0).normal(size=(100, 3))
+            >>> detector = ALADDetector(steps=2).fit(rows)
+            >>> int((detector.set_threshold(1e9).predict(rows) == -1).sum())
+            0
+        """
+        detector = self._fitted()
+        rule = getattr(threshold, "rule", "set by hand")
+        reference = getattr(threshold, "reference", ())
+        kept = reference if len(reference) else detector.reference
+        detector.set_threshold(Threshold(threshold, rule, kept))
+        self._finish()
+        return self
+
+    def sample(self, n, random_state=0):
+        """Samples that G generates: what the networks consider normal, from z ~ N(0, 1).
+
+        Args:
+            n: int, how many.
+            random_state: int, of z.
+
+        Returns:
+            as `reconstruct`: tables: dict of columns (n,) by name, numbers in their unit; images:
+            uint8 (n, H, W, C).
+
+        Raises:
+            ValueError: n is not positive.
+
+        Example:
+            >>> rows = np.random.default_rng(0).normal(size=(100, 3))
+            >>> {k: v.shape for k, v in ALADDetector(steps=2).fit(rows).sample(5).items()}
+            {'x0': (5,), 'x1': (5,), 'x2': (5,)}
+
+        Source: ALAD, Section IV, G.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1; received {n}.")
+        detector = self._fitted()
+        x = detector.scorer.generate(int(n), int(random_state))
+        x = detector.preprocessor.inverse(x)
+        return x if x.ndim == 4 else detector.preprocessor.decode(x)
 
     def reconstruct(self, X):
         """Reconstructions: what the members consider the normal form of rows or images.
@@ -474,6 +582,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         parameters = {**self.get_params(), "checkpoint": None}
         if not isinstance(self.random_state, (int, np.integer, type(None))):
             parameters["random_state"] = None  # a generator's state is not kept
+        if self.hidden is not None and not isinstance(self.hidden, Integral):
+            parameters["hidden"] = [int(units) for units in self.hidden]
         parameters = {k: v.item() if hasattr(v, "item") else v for k, v in parameters.items()}
         self.detector_.metadata["estimator"] = {"parameters": parameters, "attributes": kept}
 

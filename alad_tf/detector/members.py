@@ -75,7 +75,7 @@ def train_members(models, x, batch_size, steps, report=None, checkpoint=None):
                 break
             if report is not None:
                 report(int(count))
-        return {name: float(mean) for name, mean in model._loss_means.result().items()}
+        return {name: float(mean) for name, mean in model.metrics[0].result().items()}
 
     with ThreadPoolExecutor(min(len(models), cores())) as pool:
         futures = [pool.submit(train, *one) for one in enumerate(models)]

@@ -92,8 +92,10 @@ class Settings:
         for name, known in _CHOICES.items():
             if getattr(self, name) not in (None, *known):
                 raise unknown_name_error(name, getattr(self, name), known)
-        if self.patience is not None and self.patience < 1:
-            raise ValueError(f"patience must be at least 1 epoch; received {self.patience}.")
+        for name in ("patience", "epochs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1; received {value}.")
         own = {name: getattr(entry, name, None) for name in ("stopping", "patience", "epochs")}
         own |= {"precision": "float32", "scaling": scaling_of(entry)}
         own["pair_axis"] = _AXIS_NAMES.get(getattr(entry, "pair_axis", None))

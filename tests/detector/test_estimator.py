@@ -16,7 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from alad_tf import ALADDetector, Detector
+from alad_tf.detector.defaults import rules_for
 from alad_tf.detector.ensemble import centroids
+from alad_tf.detector.threshold import by_contamination
 from alad_tf.detector.validation import anomaly_labels, check_given, check_records
 from alad_tf.preprocess import MixedPreprocessor
 
@@ -266,7 +268,7 @@ def test_ways_to_a_threshold(rows, odd, mode):
     flagged = (estimator.predict(rows) == -1).mean()
     if mode == "contamination":
         assert flagged == 0.1
-        with pytest.raises(ValueError, match="p-values need scores of held-out"):
+        with pytest.raises(ValueError, match="p-values need scores of calibration rows"):
             estimator.p_value(odd)
     elif mode == "labels":
         np.testing.assert_array_equal(estimator.predict(validation[0]), validation[1])
@@ -279,10 +281,12 @@ def test_ways_to_a_threshold(rows, odd, mode):
 
 
 def test_too_few_rows_for_a_budget_are_named(rows):
-    with pytest.raises(ValueError, match="needs at least 99 held-out normal rows; received 20"):
-        ALADDetector(**FEW, false_alarms=0.01).fit(rows[:100])
+    with pytest.raises(ValueError, match="needs at least 99 calibration rows; received 98"):
+        ALADDetector(**FEW, false_alarms=0.01).fit(rows[:98])
+    with pytest.raises(ValueError, match="needs at least 99 calibration rows; received 20"):
+        ALADDetector(**FEW, false_alarms=0.01, calibration=0.2).fit(rows[:100])
     # without a budget of one's own: the least that the rows can tell
-    rule = ALADDetector(**FEW).fit(rows[:100]).detector_.threshold_rule
+    rule = ALADDetector(**FEW).fit(rows[:20]).detector_.threshold_rule
     assert "4.76% of normal rows" in rule
 
 
@@ -386,8 +390,14 @@ def test_warm_start_goes_on(rows):
 
 def test_the_seed_decides(rows, odd):
     first, again, other = (ALADDetector(**FEW, random_state=s).fit(rows) for s in (0, 0, 1))
-    np.testing.assert_array_equal(first.anomaly_score(odd), again.anomaly_score(odd))
-    assert not np.array_equal(first.anomaly_score(odd), other.anomaly_score(odd))
+    scores = [one.scores(odd) for one in (first, again, other)]
+    for name, score in scores[0].items():
+        np.testing.assert_array_equal(score, scores[1][name])
+        # all rows are kept, whatever the seed, and networks have no part in "combined"
+        assert np.array_equal(score, scores[2][name]) == (name == "combined")
+    references = [one.detector_.reference for one in (first, again, other)]
+    np.testing.assert_array_equal(references[0], references[1])
+    assert not np.array_equal(references[0], references[2])  # the folds are others
 
 
 @pytest.mark.parametrize("score", ["features", "l1", "l2", "logits", "combined"])
@@ -440,7 +450,7 @@ def test_progress_is_shown_when_asked(rows, capsys):
 @pytest.mark.parametrize(
     ("options", "fit", "message"),
     [
-        ({"false_alarms": 0.001}, {}, "needs at least 999 held-out normal rows; received 100"),
+        ({"false_alarms": 0.001}, {}, "needs at least 999 calibration rows; received 500"),
         ({"false_alarms": 0.0}, {}, "'false_alarms' parameter"),
         ({"false_alarms": 1.0}, {}, "'false_alarms' parameter"),
         ({"contamination": None}, {}, "'contamination' parameter"),
@@ -454,7 +464,7 @@ def test_progress_is_shown_when_asked(rows, capsys):
         ({"hidden": -1}, {}, "'hidden' parameter"),
         ({"latent_dim": 2.5}, {}, "'latent_dim' parameter"),
         ({"batch_size": 0}, {}, "'batch_size' parameter"),
-        ({"batch_size": 4000}, {}, "batch_size is 4000, but only 400 rows train"),
+        ({"batch_size": 4000}, {}, "batch_size is 4000, but only 500 rows train"),
         ({"learning_rate": 0}, {}, "'learning_rate' parameter"),
         ({"scaling": "robust"}, {}, "'scaling' parameter"),
         ({"score_name": "best"}, {}, "'score_name' parameter"),
@@ -504,7 +514,7 @@ def test_what_a_detector_contains_of_the_training_rows(rows, odd, tmp_path, keep
                     held.update(np.flatnonzero(near < 1e-5))
 
         file.visititems(look)
-    assert len(held) == ((160 if images else 400) if keep is True else 0)
+    assert len(held) == ((160 if images else 500) if keep is True else 0)
     contains = estimator.detector_.scorer.contains
     if keep is True:
         assert contains == f"{len(held)} of the training rows"
@@ -520,3 +530,73 @@ def test_centres_of_small_clusters_are_not_kept():
     assert len(centers) > 1
     assert min(np.abs(x - center).max(1).min() for center in centers) > 1e-5
     assert (np.abs(centers) < 10).all()
+
+
+def test_a_threshold_set_by_hand_is_the_estimators_and_the_detectors(rows, tmp_path):
+    estimator = ALADDetector(**FEW).fit(rows)
+    scores = estimator.anomaly_score(rows)
+    p_values = estimator.p_value(rows)
+    for threshold in (np.median(scores), by_contamination(scores, 0.1)):
+        assert estimator.set_threshold(threshold) is estimator
+        flagged = scores >= np.float32(threshold)
+        np.testing.assert_array_equal(estimator.predict(rows) == -1, flagged)
+        np.testing.assert_array_equal(estimator.decision_function(rows) < 0, flagged)
+        np.testing.assert_array_equal(estimator.detector_.predict(rows), flagged)
+        again = ALADDetector.load(estimator.save(tmp_path / "detector"))
+        np.testing.assert_array_equal(again.predict(rows) == -1, flagged)
+    estimator.set_threshold(3.0)
+    assert estimator.detector_.threshold_rule == "set by hand"
+    np.testing.assert_array_equal(estimator.p_value(rows), p_values)
+    with pytest.raises(ValueError, match="nan"):
+        estimator.set_threshold(np.nan)
+
+
+def test_scores_as_a_frame_keep_the_index(rows):
+    table = pd.DataFrame(rows, columns=list("abcd"), index=np.arange(len(rows))[::-1])
+    estimator = ALADDetector(**FEW).fit(table)
+    frame, scores = estimator.scores(table, as_frame=True), estimator.scores(table)
+    assert list(frame) == [*scores, "p_value", "is_anomaly"]
+    assert frame.index.equals(table.index)
+    for name, values in scores.items():
+        np.testing.assert_array_equal(frame[name], values)
+    np.testing.assert_array_equal(frame["p_value"], estimator.p_value(table))
+    np.testing.assert_array_equal(frame["is_anomaly"], estimator.predict(table) == -1)
+    records = table.iloc[:3].to_dict("records")  # a list has an `index` of its own
+    assert estimator.scores(records, as_frame=True).index.tolist() == [0, 1, 2]
+    share = ALADDetector(**FEW, contamination=0.1).fit(rows)  # holds no rows out
+    assert list(share.scores(rows, as_frame=True)) == [*scores, "is_anomaly"]
+
+
+def test_hidden_layers_may_differ(rows, tmp_path):
+    estimator = ALADDetector(**FEW, hidden=(24, 12)).fit(rows)
+    widths = {
+        name: [row.units for row in estimator.rules_.networks[name]] for name in ("E", "G", "D_xx")
+    }
+    assert widths["E"][:2] == [24, 12] and widths["G"][:2] == [12, 24]
+    assert widths["D_xx"] == [24, 12, 1]
+    again = ALADDetector.load(estimator.save(tmp_path / "detector"))
+    np.testing.assert_array_equal(again.score_samples(rows), estimator.score_samples(rows))
+    assert list(again.hidden) == [24, 12]
+    assert rules_for((4,), 400, hidden=(16, 16)) == rules_for((4,), 400, hidden=16)
+    for hidden in ((), (24, 0), (24, 1.5)):
+        with pytest.raises(ValueError, match="hidden=.* expected an int or positive ints"):
+            ALADDetector(**FEW, hidden=hidden).fit(rows)
+    with pytest.raises(ValueError, match="number of filters"):
+        rules_for((8, 8, 1), 40, hidden=(8, 8))
+
+
+def test_samples_are_what_g_makes_of_z(rows):
+    estimator = ALADDetector(steps=40, n_members=2).fit(pd.DataFrame(rows, columns=list("abcd")))
+    found = estimator.sample(7, random_state=3)
+    assert list(found) == list("abcd") and all(len(column) == 7 for column in found.values())
+    z = np.random.default_rng(3).standard_normal((7, estimator.rules_.latent_dim), "float32")
+    members = estimator.detector_.scorer.members
+    x = np.concatenate(
+        [m.G(tf.constant(part)) for m, part in zip(members, (z[:4], z[4:]), strict=True)]
+    )
+    center, spread = estimator.detector_.preprocessor.shift, estimator.detector_.preprocessor.scale
+    np.testing.assert_allclose(
+        np.stack(list(found.values()), 1), x / spread.numpy() + center.numpy(), rtol=1e-4, atol=1e-5
+    )
+    with pytest.raises(ValueError, match="n must be at least 1"):
+        estimator.sample(0)

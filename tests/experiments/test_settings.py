@@ -59,7 +59,8 @@ def test_the_config_holds_what_runs():
         ("cifar10_alad", dict(precision="float16"), "unknown precision 'float16'.*'bfloat16'"),
         ("kdd99_dsebm", dict(precision="bfloat16"), "has no such setting"),
         ("cifar10_alad", dict(normal_class="car"), "unknown class of cifar10"),
-        ("cifar10_alad", dict(patience=0), "at least 1"),
+        ("cifar10_alad", dict(patience=0), "patience must be at least 1; received 0"),
+        ("kdd99_alad", dict(epochs=-1), "epochs must be at least 1; received -1"),
     ],
 )
 def test_what_does_not_fit_the_entry_is_refused(entry, given, message):
