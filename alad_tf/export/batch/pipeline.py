@@ -7,7 +7,8 @@ from apache_beam.io import fileio
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 
-from alad_tf.data.delimited import NUMBER, TEXT, Delimited
+from alad_tf.data.cells import NUMBER, TEXT
+from alad_tf.data.delimited import Delimited
 from alad_tf.data.user_files import as_category, plain_numbers, table_kind
 from alad_tf.export.batch.handler import ExportHandler, Refused
 
