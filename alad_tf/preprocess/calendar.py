@@ -10,6 +10,7 @@ import tensorflow as tf
 from alad_tf.preprocess.times import DAY
 
 MOST_PAIRS = 10  # of date columns, whose differences are features; those that stand nearest
+LEVEL = 0.01  # of the test whether hours and weekdays are equally frequent
 WEEKS = 28 * DAY  # that training rows have to span before weekdays count
 TICK = 128.0  # seconds: a day has 675, and float32 counts them exactly until 2038
 PARTS = ("hour, sine", "hour, cosine", "weekday, sine", "weekday, cosine")
@@ -18,9 +19,10 @@ PARTS = ("hour, sine", "hour, cosine", "weekday, sine", "weekday, cosine")
 class Calendar:
     """Features of date columns, beside the elapsed seconds that each of them has.
 
-    For each column the hour of day, if times of day vary in the training rows, and the day of week,
-    if weekdays vary and the rows span at least `WEEKS`: each as sine and cosine. For pairs of
-    columns the seconds from the first to the second; all pairs, or the `MOST_PAIRS` that stand
+    For each column the hour of day, and, if the training rows span at least `WEEKS`, the day of
+    week, each as sine and cosine; but neither if it never varies, nor if all hours or weekdays are
+    equally frequent (a chi-squared test at `LEVEL`), since then none of them is unusual. For pairs
+    of columns the seconds from the first to the second; all pairs, or the `MOST_PAIRS` that stand
     nearest to each other in the table. All are scaled as numbers are; a gap gives the mean.
 
     Time goes on: a date after the last one of training counts as that one, up to once the span of
@@ -66,8 +68,8 @@ class Calendar:
             most, least = (present.max(), present.min()) if len(present) else (0.0, 0.0)
             last.append(float(most))
             span.append(float(most - least))
-            hours.append(len(np.unique(present - days * DAY)) > 1)
-            weekdays.append(bool(span[-1] >= WEEKS and len(np.unique(days % 7)) > 1))
+            hours.append(_uneven((present - days * DAY) // 3600, 24))
+            weekdays.append(bool(span[-1] >= WEEKS) and _uneven(days % 7, 7))
         calendar = cls(dates, last, span, hours, weekdays)
         if not calendar.features():
             return calendar
@@ -126,3 +128,14 @@ class Calendar:
     def state(self) -> dict:
         """JSON-able dict, empty without dates."""
         return dict(vars(self)) if self.dates else {}
+
+
+def _uneven(values, count):
+    """Whether whole numbers below `count` vary, and some are more frequent than others."""
+    from scipy.special import chdtrc  # a slow import, which tables without dates do not need
+
+    found = np.bincount(values.astype(int), minlength=count)
+    expected = len(values) / count
+    if (found > 0).sum() < 2:
+        return False
+    return bool(chdtrc(count - 1, ((found - expected) ** 2 / expected).sum()) < LEVEL)

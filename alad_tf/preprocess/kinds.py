@@ -186,8 +186,8 @@ def _of_texts(texts, cells, name):
         )
         raise ValueError(
             f"column {name!r}: {good:,} of {seen.cells:,} values are {what}, written as text; row "
-            f"{row} is {cells[row]!r}. Correct it, give it as None for a gap, convert the column by "
-            f"pandas.to_numeric, or make it a category: columns={{{name!r}: 'category'}}."
+            f"{row} is {cells[row]!r}. Correct it, give it as None for a gap, convert the column "
+            f"by pandas.to_numeric, or make it a category: columns={{{name!r}: 'category'}}."
         )
     if kind == OF_NUMBERS and seen.cells:
         seen.mention_rounding(name)

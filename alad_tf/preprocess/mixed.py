@@ -224,6 +224,14 @@ class MixedPreprocessor(ScalingPreprocessor):
                 found[name] = numbers.astype(specs[name].dtype.as_numpy_dtype)
         return found
 
+    def _input_dtypes(self) -> list[tf.DType]:
+        """As for other numbers, and float64 for dates: their hours and differences are small."""
+        found = zip(self.numeric, super()._input_dtypes(), strict=True)
+        return [tf.float64 if name in self.calendar.dates else dtype for name, dtype in found]
+
+    def lost_in_float32(self) -> list[str]:
+        return [*super().lost_in_float32(), *self.calendar.lost_in_float32()]
+
     def sample(self, count: int, reach: float = 1):
         found = super().sample(count, reach)
         texts = {name: [*"abc"] + ([""] if gaps else []) for name, gaps in self.hashed.items()}
@@ -291,8 +299,9 @@ class MixedPreprocessor(ScalingPreprocessor):
             )
         if own:
             warnings.warn(
-                f"left out {self._reasons(own)}. To use it all the same, choose its kind: "
-                f"columns={{{own[0]!r}: 'hash'}} or 'category'; 'ignore' is this without a warning.",
+                f"left out {self._reasons(own)}. To use such a column, choose its kind: "
+                f"columns={{{own[0]!r}: 'hash'}} or 'category'; 'ignore' leaves it out without "
+                "this warning.",
                 stacklevel=2,
             )
         used = [n for n in self.names if kinds[n].kind in (NUMBER, DATE, DURATION_)]

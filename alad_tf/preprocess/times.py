@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 
@@ -51,6 +52,19 @@ def duration_seconds(column, name) -> np.ndarray:
     return _seconds(column, name, "duration", _duration_cell, _duration_texts)
 
 
+def as_seconds(column, name, kind) -> np.ndarray:
+    """`date_seconds` or `duration_seconds`; cells that are neither stay what they are."""
+    read = date_seconds if kind == "date" else duration_seconds
+    try:
+        return read(column, name)
+    except ValueError:
+        found = np.asarray(column, object).copy()
+        for place in range(len(found)):
+            with contextlib.suppress(ValueError):
+                found[place] = read(found[place : place + 1], name)[0]
+        return found
+
+
 def _seconds(column, name, what, of_cell, of_texts):
     if isinstance(column.dtype, pd.CategoricalDtype):
         values = _seconds(column.cat.categories, name, what, of_cell, of_texts)
@@ -97,8 +111,8 @@ def _seconds(column, name, what, of_cell, of_texts):
         row = int(np.flatnonzero(bad[codes])[0])
         examples = "2024-01-31 or 2024-01-31 08:30:00" if what == "date" else "1 days 02:30:00"
         raise ValueError(
-            f"column {name!r} holds {what}s; row {row} is {cells[row]!r}. Correct it (as text, write "
-            f"{examples}), give it as None for a gap, or choose another kind for the column: "
+            f"column {name!r} holds {what}s; row {row} is {cells[row]!r}. Correct it (as text, "
+            f"write {examples}), give it as None for a gap, or choose another kind for the column: "
             f"columns={{{name!r}: 'category'}} or 'ignore'."
         )
     return found[codes]

@@ -1,6 +1,5 @@
 """ALADDetector keeps its contracts; scikit-learn's are in `test_estimator_checks`."""
 
-import datetime
 import pickle
 import warnings
 
