@@ -115,7 +115,7 @@ def _as_chosen(column, name, kind):
                 f"are about {numbers_.median():.2g}, beyond the year 5000. Divide them by 1,000 if "
                 "they are milliseconds, or convert them: pandas.to_datetime(column, unit='ms')."
             )
-    return Decision(kind, "chosen by columns=", decimal)
+    return Decision(kind, "as chosen", decimal)
 
 
 def _of_cells(cells, name):

@@ -349,7 +349,7 @@ class MixedPreprocessor(ScalingPreprocessor):
             most = [MISSING, *(value for value in most if value != MISSING)]
         self.vocabularies[name] = sorted(most[:MOST_CATEGORIES])
         if len(most) <= MOST_CATEGORIES:
-            self._new[name] = (counts == 1).sum() / len(values)
+            self._new[name] = (counts.drop(MISSING, errors="ignore") == 1).sum() / len(values)
         else:
             what += f", of which {MOST_CATEGORIES} count"
         return replace(decision, reason=f"{decision.reason}; {what}")
@@ -386,7 +386,8 @@ class MixedPreprocessor(ScalingPreprocessor):
             if name in dates:
                 shown = f"from {iso_text(np.array([first]), '')[0]} to {dates[name]}"
             else:
-                shown = f"from {first:.6g} to {last:.6g}"
+                digits = 6 if f"{first:.6g}" != f"{last:.6g}" else 15
+                shown = f"from {first:.{digits}g} to {last:.{digits}g}"
             shown = f", {shown}" if count < len(present) else ""
             self.kinds[name] = replace(one, reason=f"{one.reason}{shown}{_gaps(count)}")
 
