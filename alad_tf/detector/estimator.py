@@ -59,8 +59,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
     are held out of training instead: a fifth of fewer than 1,000, a third of more, at most 2,000.
     From 6,096 rows on, 2,000 are held out of tables, too, since no more than 4,096 are kept.
 
-    Columns may be numbers, bools, text or categories, with missing values; images are uint8 of any
-    size whose sides can be halved.
+    Columns may be numbers, bools, text, categories, dates or durations, with missing values; images
+    are uint8 of any size whose sides can be halved.
 
     A record is flagged, with the largest float32 number as its score and the smallest possible
     p-value, if it lacks a value in a column that had none missing in `fit`, or if a number is too
@@ -89,6 +89,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             of the training rows: True, up to 4,096 of them, for the distances in the score;
             False, none, and then "combined" has no distances to neighbours; "centroids", up to
             256 centres of k-means clusters. See `alad_tf.detector.ensemble.Ensemble`.
+        columns: dict or None, kinds of columns by name (or number, where they have no names) that
+            are not to be decided by the data: "number", "category", "date", "duration", "hash" or
+            "ignore"; see `alad_tf.preprocess.MixedPreprocessor`. `columns_` shows what came of it.
         hidden: int, units of a hidden layer (filters, for images), or for tables a sequence of
             them, one a layer: (128, 64).
         latent_dim, batch_size, steps, learning_rate: as hidden, instead of the rules of
@@ -108,6 +111,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         n_iter_: int, training steps of a member.
         n_features_in_: int, columns (or values of an image).
         feature_names_in_: object array, names of the columns, if they had any.
+        columns_: `pandas.DataFrame`, of tables: for each column its "kind", how many "features" it
+            became, and the "reason".
 
     Raises:
         ValueError: from `fit`, rows or arguments that it cannot take, before any training.
@@ -152,6 +157,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         verbose=False,
         missing="flag",
         keep_rows=True,
+        columns=None,
     ):
         self.score_name = score_name
         self.n_members = n_members
@@ -170,6 +176,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         self.verbose = verbose
         self.missing = missing
         self.keep_rows = keep_rows
+        self.columns = columns
 
     _parameter_constraints = {
         "score_name": [StrOptions(set(Ensemble.score_names))],
@@ -189,6 +196,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         "verbose": ["verbose"],
         "missing": [StrOptions(set(NEW_GAPS))],
         "keep_rows": ["boolean", StrOptions({"centroids"})],
+        "columns": [None, dict],
     }
 
     # -------------------------------------------------------------------- fit
@@ -225,7 +233,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         if warm:
             preprocessor = self.detector_.preprocessor
         else:
-            preprocessor = for_records(train, self.scaling, self.missing, gaps_from=x)
+            preprocessor = for_records(train, self.scaling, self.missing, x, self.columns)
         x_train = preprocessor.transform(train)
         if held_out is not None:
             preprocessor.check(held_out)  # before the training, not after it
@@ -494,6 +502,11 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             `alad_tf.detector.explain.Explanation`.
         """
         return self._fitted().explain(self._checked(X), score, steps)
+
+    @property
+    def columns_(self):
+        """What was decided for each column: see `MixedPreprocessor.column_table`."""
+        return self._fitted().column_table()
 
     def _checked(self, X, ordered=False):
         return check_records(self, X, reset=False, ordered=ordered)

@@ -358,6 +358,11 @@ class ScalingPreprocessor(Preprocessor):
         return self.shift is not None
 
     @property
+    def texts(self) -> list[str]:
+        """Names of the columns of text."""
+        return list(self.vocabularies)
+
+    @property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of one preprocessed row."""
         return (self.output_dim,)
@@ -398,7 +403,7 @@ class ScalingPreprocessor(Preprocessor):
         if columns is None:
             dtype = tf.float64 if tf.float64 in dtypes.values() else tf.float32
             return {"x": tf.TensorSpec((None, self.shift.shape[0]), dtype)}
-        dtypes |= dict.fromkeys(self.vocabularies, tf.string)
+        dtypes |= dict.fromkeys(self.texts, tf.string)
         return {name: tf.TensorSpec((None,), dtypes[one]) for name, one in columns.items()}
 
     def _input_dtypes(self) -> list[tf.DType]:
@@ -407,7 +412,7 @@ class ScalingPreprocessor(Preprocessor):
         return [tf.float64 if one else tf.float32 for one in far]
 
     def input_columns(self) -> dict[str, str] | None:
-        return input_names([*self.vocabularies, *self.numeric]) if self.named else None
+        return input_names([*self.texts, *self.numeric]) if self.named else None
 
     def sample(self, count: int, reach: float = 1):
         generator = np.random.default_rng(count)
