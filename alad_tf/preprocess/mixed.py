@@ -177,7 +177,9 @@ class MixedPreprocessor(ScalingPreprocessor):
         self.gaps = missing.any(axis=0) | np.array([name in more for name in numbers], bool)
         present = np.where(missing.all(axis=0), 0, block)
         self.fill = np.nanmedian(present, axis=0)
-        shift, scale = fit_scaling(np.where(missing, self.fill, block), self.scaling)
+        filled = np.where(missing, self.fill, block)
+        self.range = np.array([filled.min(axis=0), filled.max(axis=0)])
+        shift, scale = fit_scaling(filled, self.scaling)
         # another value in a column that never varied is news: it counts in the column's own unit
         self._set_scaling(shift, np.where(scale > 0, scale, 1 / np.maximum(1, np.abs(shift))))
         return self
