@@ -22,6 +22,7 @@ from alad_tf.detector.ensemble import (
     combination_for,
     networks_count,
 )
+from alad_tf.detector.history import History
 from alad_tf.detector.members import train_members
 from alad_tf.detector.threshold import (
     Threshold,
@@ -109,6 +110,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         rules_: `alad_tf.detector.defaults.Rules`, what was chosen; not there after `load`.
         offset_: float, `decision_function` is `score_samples` minus this.
         n_iter_: int, training steps of a member.
+        history_: dict of lists, as Keras's: "step" and the losses of each block of 100 training
+            steps, on average over the members; not there after `load`.
         n_features_in_: int, columns (or values of an image).
         feature_names_in_: object array, names of the columns, if they had any.
         columns_: `pandas.DataFrame`, of tables: for each column its "kind", how many "features" it
@@ -202,17 +205,21 @@ class ALADDetector(OutlierMixin, BaseEstimator):
     # -------------------------------------------------------------------- fit
 
     @own_settings
-    def fit(self, X, y=None, validation_data=None):
+    def fit(self, X, y=None, validation_data=None, callbacks=()):
         """Learn what normal rows look like.
 
         Args:
             X: array-like (N, d), a table with named columns, or images; see
-                `alad_tf.detector.validation.check_records`. At least two rows.
+                `alad_tf.detector.validation.check_records`. At least two rows. A
+                `tf.data.Dataset` of them is read into memory.
             y: ignored, None.
             validation_data: rows like X that do not train: `(X_val, y_val)` with labels (see
                 `alad_tf.detector.validation.anomaly_labels`) sets the threshold of the best F1;
                 normal rows alone, `X_val` or `(X_val, None)`, replace the rows that would be held
                 out.
+            callbacks: sequence of `keras.callbacks.Callback`; see
+                `alad_tf.detector.history.History`. What is one epoch to them is 100 training
+                steps.
 
         Returns:
             the estimator.
@@ -222,6 +229,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             FloatingPointError: a training that diverged.
         """
         self._validate_params()
+        history = History(callbacks)
         x = check_records(self, X, reset=True)
         generator = np.random.default_rng(
             check_random_state(self.random_state).randint(2**31, dtype=np.int64)
@@ -251,7 +259,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         models = (
             self._models if warm else self.rules_.build_members(self._members(len(x_train)), seed)
         )
-        self._train(models, x_train)
+        self._train(models, x_train, history, preprocessor)
         scorers = [Scorer.from_alad(model) for model in models]
         scorer = Ensemble.of(scorers, x_train, seed, KEEP[self.keep_rows])
         self._models = models
@@ -315,10 +323,14 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         if self.false_alarms is not None:
             require_enough(rows, self.false_alarms)
 
-    def _train(self, models, x_train):
+    def _train(self, models, x_train, history, preprocessor):
         rules, console = self.rules_, Console(stderr=True) if self.verbose else None
+        params = {"rules": rules, "rows": len(x_train), "members": len(models)}
+        history.begin(models, rules.steps, **params, preprocessor=preprocessor)
         with counted(rules.steps * len(models), "training steps", console) as advance:
-            train_members(models, x_train, rules.batch_size, rules.steps, advance, self.checkpoint)
+            options = (rules.batch_size, rules.steps, advance, self.checkpoint, history)
+            train_members(models, x_train, *options)
+        self.history_ = history.history
 
     def _by_false_alarms(self, scores):
         least = 1 / (len(scores) + 1)
