@@ -13,6 +13,7 @@ from alad_tf.plots.explain import column_bars, heat_maps
 
 MOST_IMAGES = 10  # in one picture
 TOP_ROWS, TOP_IMAGES, REASONS = 5, 10, 3
+MOST_COLUMNS = 100  # in the table
 REPORT = "report.md"
 
 
@@ -69,6 +70,7 @@ def write_fit_report(folder, detector, data, console=None):
         *([] if images else _row_table(detector, explanation, data, top)),
         "",
         *(f"![Reasons for the scores]({picture.name})\n" for picture in pictures),
+        *_column_table(detector),
     ]
     return write_text(folder / REPORT, "\n".join(lines).rstrip() + "\n")
 
@@ -112,6 +114,25 @@ def _row_table(detector, explanation, data, top):
         )
         score = explanation.scores[place]
         yield f"| {data.ids[row]} | {score:.4g} | {_p_value(detector, score)} | {reasons} |"
+
+
+def _column_table(detector):
+    """What was decided for the columns; nothing for images."""
+    preprocessor = detector.preprocessor
+    if not hasattr(preprocessor, "column_table"):
+        return
+    table = preprocessor.column_table()
+    yield "## Columns\n"
+    yield (
+        "What each column was taken for, and the number of features that it became. "
+        "`alad fit --column NAME=KIND` changes it.\n"
+    )
+    yield "| column | kind | features | because of |"
+    yield "|---|---|---|---|"
+    for row in table.head(MOST_COLUMNS).itertuples():
+        yield f"| {_plain(row.column)} | {row.kind} | {row.features} | {_plain(row.reason)} |"
+    if len(table) > MOST_COLUMNS:
+        yield f"\n{len(table) - MOST_COLUMNS:,} more are in `ALADDetector.load(...).columns_`."
 
 
 def _image_table(detector, explanation, data, top):

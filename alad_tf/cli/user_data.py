@@ -5,12 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
-from alad_tf.cli.score_files import as_fitted
+from alad_tf.cli.image_size import size_by_rule
+from alad_tf.cli.score_files import as_fitted, without_excluded
 from alad_tf.data.pictures import Mode
 from alad_tf.data.user_files import ReadOptions, image_paths, read_all
 from alad_tf.detector.validation import anomaly_labels, is_images, take_rows
+from alad_tf.preprocess.containers import by_position
 from alad_tf.preprocess.fitting import for_records
+from alad_tf.preprocess.kinds import checked_choices
 
 HELD_OUT = 1 / 5  # of the normal rows, where labels say which are normal
 
@@ -46,22 +50,38 @@ class UserData:
 
     @classmethod
     def read(
-        cls, source, size=None, exclude=(), label=None, categorical=(), options=None, note=None
+        cls,
+        source,
+        size=None,
+        exclude=(),
+        label=None,
+        categorical=(),
+        options=None,
+        note=None,
+        chosen=None,
     ):
         """Read all rows to fit a detector on; `size` and `options` as for `read_batches`.
 
         `exclude` and `label` name columns to leave out and of labels, `categorical` those that are
-        text even if they look like numbers. Kept in `origin`: what scoring has to know.
+        text even if they look like numbers; `chosen` has the kinds of others, which are checked.
+        Kept in `origin`: what scoring has to know.
         """
         source, options = Path(source), options or ReadOptions()
-        left_out = [*exclude, *([label] if label else [])]
+        left_out, chosen = [*exclude, *([label] if label else [])], checked_choices(chosen)
         if categorical and source.is_dir():
             raise ValueError(f"received --categorical for {source}, whose images have no columns.")
         mode = Mode.of(image_paths(source)) if source.is_dir() else None
         images = {"channels": mode.channels, "depth": mode.depth} if mode else {}
-        ids, rows = read_all(
-            source, size, text=categorical, ignored=left_out, options=options, note=note, **images
-        )
+        if chosen and source.is_dir():
+            raise ValueError(f"received --column for {source}, whose images have no columns.")
+        if mode and size is None:
+            size, line = size_by_rule(image_paths(source))
+            if note and size:
+                note(f"{source}: {line}")
+        elif size is not None and not mode:
+            raise ValueError(f"received --size for {source}, which is no folder of images.")
+        kinds = {"text": categorical, "ignored": left_out, "either": list(chosen)}
+        ids, rows = read_all(source, size, **kinds, options=options, note=note, **images)
         named = isinstance(rows, pd.DataFrame)
         absent = [name for name in left_out if not named or name not in rows.columns]
         if absent:
@@ -77,6 +97,8 @@ class UserData:
         if is_images(rows):
             origin |= {"size": list(rows.shape[1:3]), **images}
         rows = rows.drop(columns=left_out) if left_out else rows
+        if chosen:
+            checked_choices(chosen, list(rows.columns) if named else by_position(rows.shape[1]))
         if not rows.shape[1]:
             raise ValueError(
                 f"{source} has no columns except {left_out}; expected at least one more."
@@ -87,7 +109,7 @@ class UserData:
     def for_detector(cls, detector, source, options=None, note=None):
         """Read all rows as a fitted detector takes them, without labels."""
         ids, rows = read_all(source, **as_fitted(detector, options), note=note)
-        return cls(Path(source), ids, rows)
+        return cls(Path(source), ids, without_excluded(detector, rows))
 
     def take(self, indices):
         """Some of the rows, in the order of `indices`."""
@@ -138,8 +160,32 @@ def labelled_split(data, seed):
     )
 
 
-def preprocessed_normal(data):
-    """The rows that are not labelled anomalous, as networks take them: float32, in [-1, 1].
+def label_metrics(detector, rows, is_anomaly):
+    """How well a detector finds labelled anomalies among rows that did not train it.
+
+    Returns:
+        dict of floats "auroc", "f1", "precision" and "recall" at the threshold, and "words", all
+        of them in a line.
+    """
+    scores = detector.anomaly_score(rows)
+    flagged = detector.threshold.flags(scores)
+    found = {
+        "auroc": float(roc_auc_score(is_anomaly, np.asarray(scores, "float64"))),
+        "f1": float(f1_score(is_anomaly, flagged)),
+        "precision": float(precision_score(is_anomaly, flagged, zero_division=0)),
+        "recall": float(recall_score(is_anomaly, flagged)),
+    }
+    anomalies = int(np.sum(is_anomaly))
+    words = (
+        f"AUROC {found['auroc']:.3f}, F1 {found['f1']:.3f} (precision {found['precision']:.3f}, "
+        f"recall {found['recall']:.3f}), on {len(scores) - anomalies:,} normal rows and "
+        f"{anomalies:,} anomalies that did not train; the threshold was chosen for F1 on them"
+    )
+    return {**found, "words": words}
+
+
+def preprocessed_normal(data, chosen=None):
+    """The rows that are not labelled anomalous, as networks take them: float32, standardised.
 
     Example:
         >>> data = UserData(Path("orders.csv"), [0, 1], np.array([[1.0, 2.0], [3.0, 2.0]]))
@@ -149,4 +195,4 @@ def preprocessed_normal(data):
     rows = data.rows
     if data.is_anomaly is not None:
         rows = data.take(np.flatnonzero(~data.is_anomaly))
-    return for_records(rows).transform(rows)
+    return for_records(rows, columns=chosen).transform(rows)

@@ -271,6 +271,17 @@ class Detector:
         """
         return self._required_threshold().flags(self.anomaly_score(x))
 
+    def column_table(self):
+        """What was decided for each column of a table when the preprocessing was fitted.
+
+        Returns:
+            `pandas.DataFrame`, as `alad_tf.preprocess.MixedPreprocessor.column_table` has it.
+
+        Raises:
+            AttributeError: preprocessing that decides nothing: of images, or of the zoo's tables.
+        """
+        return self.preprocessor.column_table()
+
     def _required_threshold(self):
         if self.threshold is None:
             raise ValueError(

@@ -290,20 +290,31 @@ class Ensemble(ScoringModel):
             for codes in cls._spaces_of(scorer, tf.constant(x[:1]))
         )
         most = int(np.clip(MOST_NUMBERS // width, FEWEST_ROWS, MOST_ROWS))
-        if len(x) > most:
-            x = x[np.sort(np.random.default_rng(seed).choice(len(x), most, replace=False))]
-        kept = x
-        if keep == "centroids":
-            kept = centroids(x, seed)
-        elif keep == "none":
-            kept = x.mean(0, keepdims=True)
+        x = _some(x, most, seed)
+        kept = _kept_of(x, keep, seed)
         made = cls(architectures[0], len(scorers), len(kept), keep=keep, combination=combination)
         for member, scorer in zip(made.members, scorers, strict=True):
             member.set_weights(scorer.get_weights())
-        made.rows.assign(_filled(kept, made.rows.shape[0]))
-        made._fit_spaces(x)
-        made.calibrate(None if keep == "rows" else x)
+        made._most = most
+        made._learn(kept, x)
         return made
+
+    def _relearn(self, x, seed):
+        """Learn from other training rows, if as many places hold what is kept of them: whether."""
+        x = _some(x, self._most, seed)
+        kept = _kept_of(x, self.keep, seed)
+        fits = capacity(len(kept), self.neighbours) == self.rows.shape[0]
+        if fits:
+            self._learn(kept, x)
+        return fits
+
+    def _learn(self, kept, x):
+        """All that follows from training rows (N, ...), of which some are kept, besides members."""
+        self._config["rows"] = len(kept)
+        self.count.assign(len(kept))
+        self.rows.assign(_filled(kept, self.rows.shape[0]))
+        self._fit_spaces(x)
+        self.calibrate(None if self.keep == "rows" else x)
 
     @classmethod
     def cross_scores(cls, scorers, x, seed=0, keep="rows", folds=FOLDS):
@@ -342,10 +353,12 @@ class Ensemble(ScoringModel):
             raise ValueError(
                 "Cross-calibration is for scores without networks; hold rows out instead."
             )
+        ensemble = None
         for fold in np.array_split(order, min(folds, len(x))):
             rest = np.ones(len(x), bool)
             rest[fold] = False
-            ensemble = cls.of(scorers[:1], x[rest], seed, keep, combination)
+            if ensemble is None or not ensemble._relearn(x[rest], seed):
+                ensemble = cls.of(scorers[:1], x[rest], seed, keep, combination)
             for i in range(0, len(fold), BATCH):
                 part = tf.constant(x[fold[i : i + BATCH]])
                 scores[fold[i : i + BATCH]] = ensemble._combined(part, part)
@@ -649,6 +662,20 @@ def _earlier(x_shape, keep):
         return combination_for(x_shape, 1, keep)
     weights = {"l2": 0.5, "mean": 0.5} if keep == "none" else EARLIER
     return {"weights": weights, "neighbours": K, "local": 0.0}
+
+
+def _some(x, most, seed):
+    """At most so many samples, in their order."""
+    if len(x) <= most:
+        return x
+    return x[np.sort(np.random.default_rng(seed).choice(len(x), most, replace=False))]
+
+
+def _kept_of(x, keep, seed):
+    """What is kept of training samples (N, ...)."""
+    if keep == "centroids":
+        return centroids(x, seed)
+    return x.mean(0, keepdims=True) if keep == "none" else x
 
 
 def centroids(x, seed=0):

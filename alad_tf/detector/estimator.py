@@ -22,6 +22,7 @@ from alad_tf.detector.ensemble import (
     combination_for,
     networks_count,
 )
+from alad_tf.detector.history import History
 from alad_tf.detector.members import train_members
 from alad_tf.detector.threshold import (
     Threshold,
@@ -59,8 +60,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
     are held out of training instead: a fifth of fewer than 1,000, a third of more, at most 2,000.
     From 6,096 rows on, 2,000 are held out of tables, too, since no more than 4,096 are kept.
 
-    Columns may be numbers, bools, text or categories, with missing values; images are uint8 of any
-    size whose sides can be halved.
+    Columns may be numbers, bools, text, categories, dates or durations, with missing values; images
+    are uint8 of any size whose sides can be halved.
 
     A record is flagged, with the largest float32 number as its score and the smallest possible
     p-value, if it lacks a value in a column that had none missing in `fit`, or if a number is too
@@ -89,6 +90,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             of the training rows: True, up to 4,096 of them, for the distances in the score;
             False, none, and then "combined" has no distances to neighbours; "centroids", up to
             256 centres of k-means clusters. See `alad_tf.detector.ensemble.Ensemble`.
+        columns: dict or None, kinds of columns by name (or number, where they have no names) that
+            are not to be decided by the data: "number", "category", "date", "duration", "hash" or
+            "ignore"; see `alad_tf.preprocess.MixedPreprocessor`. `columns_` shows what came of it.
         hidden: int, units of a hidden layer (filters, for images), or for tables a sequence of
             them, one a layer: (128, 64).
         latent_dim, batch_size, steps, learning_rate: as hidden, instead of the rules of
@@ -106,8 +110,12 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         rules_: `alad_tf.detector.defaults.Rules`, what was chosen; not there after `load`.
         offset_: float, `decision_function` is `score_samples` minus this.
         n_iter_: int, training steps of a member.
+        history_: dict of lists, as Keras's: "step" and the losses of each block of 100 training
+            steps, on average over the members; not there after `load`.
         n_features_in_: int, columns (or values of an image).
         feature_names_in_: object array, names of the columns, if they had any.
+        columns_: `pandas.DataFrame`, of tables: for each column its "kind", how many "features" it
+            became, and the "reason".
 
     Raises:
         ValueError: from `fit`, rows or arguments that it cannot take, before any training.
@@ -152,6 +160,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         verbose=False,
         missing="flag",
         keep_rows=True,
+        columns=None,
     ):
         self.score_name = score_name
         self.n_members = n_members
@@ -170,6 +179,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         self.verbose = verbose
         self.missing = missing
         self.keep_rows = keep_rows
+        self.columns = columns
 
     _parameter_constraints = {
         "score_name": [StrOptions(set(Ensemble.score_names))],
@@ -189,22 +199,27 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         "verbose": ["verbose"],
         "missing": [StrOptions(set(NEW_GAPS))],
         "keep_rows": ["boolean", StrOptions({"centroids"})],
+        "columns": [None, dict],
     }
 
     # -------------------------------------------------------------------- fit
 
     @own_settings
-    def fit(self, X, y=None, validation_data=None):
+    def fit(self, X, y=None, validation_data=None, callbacks=()):
         """Learn what normal rows look like.
 
         Args:
             X: array-like (N, d), a table with named columns, or images; see
-                `alad_tf.detector.validation.check_records`. At least two rows.
+                `alad_tf.detector.validation.check_records`. At least two rows. A
+                `tf.data.Dataset` of them is read into memory.
             y: ignored, None.
             validation_data: rows like X that do not train: `(X_val, y_val)` with labels (see
                 `alad_tf.detector.validation.anomaly_labels`) sets the threshold of the best F1;
                 normal rows alone, `X_val` or `(X_val, None)`, replace the rows that would be held
                 out.
+            callbacks: sequence of `keras.callbacks.Callback`; see
+                `alad_tf.detector.history.History`. What is one epoch to them is 100 training
+                steps.
 
         Returns:
             the estimator.
@@ -214,6 +229,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             FloatingPointError: a training that diverged.
         """
         self._validate_params()
+        history = History(callbacks)
         x = check_records(self, X, reset=True)
         generator = np.random.default_rng(
             check_random_state(self.random_state).randint(2**31, dtype=np.int64)
@@ -225,7 +241,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         if warm:
             preprocessor = self.detector_.preprocessor
         else:
-            preprocessor = for_records(train, self.scaling, self.missing, gaps_from=x)
+            preprocessor = for_records(train, self.scaling, self.missing, x, self.columns)
         x_train = preprocessor.transform(train)
         if held_out is not None:
             preprocessor.check(held_out)  # before the training, not after it
@@ -243,7 +259,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         models = (
             self._models if warm else self.rules_.build_members(self._members(len(x_train)), seed)
         )
-        self._train(models, x_train)
+        self._train(models, x_train, history, preprocessor)
         scorers = [Scorer.from_alad(model) for model in models]
         scorer = Ensemble.of(scorers, x_train, seed, KEEP[self.keep_rows])
         self._models = models
@@ -307,10 +323,14 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         if self.false_alarms is not None:
             require_enough(rows, self.false_alarms)
 
-    def _train(self, models, x_train):
+    def _train(self, models, x_train, history, preprocessor):
         rules, console = self.rules_, Console(stderr=True) if self.verbose else None
+        params = {"rules": rules, "rows": len(x_train), "members": len(models)}
+        history.begin(models, rules.steps, **params, preprocessor=preprocessor)
         with counted(rules.steps * len(models), "training steps", console) as advance:
-            train_members(models, x_train, rules.batch_size, rules.steps, advance, self.checkpoint)
+            options = (rules.batch_size, rules.steps, advance, self.checkpoint, history)
+            train_members(models, x_train, *options)
+        self.history_ = history.history
 
     def _by_false_alarms(self, scores):
         least = 1 / (len(scores) + 1)
@@ -494,6 +514,11 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             `alad_tf.detector.explain.Explanation`.
         """
         return self._fitted().explain(self._checked(X), score, steps)
+
+    @property
+    def columns_(self):
+        """What was decided for each column: see `MixedPreprocessor.column_table`."""
+        return self._fitted().column_table()
 
     def _checked(self, X, ordered=False):
         return check_records(self, X, reset=False, ordered=ordered)

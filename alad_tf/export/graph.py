@@ -68,6 +68,7 @@ def metadata(detector, folder):
         "contains": getattr(detector.scorer, "contains", None),  # of the training rows
         "feature_names": getattr(preprocessor, "feature_names", None),
         "columns": preprocessor.input_columns(),  # of each input
+        "seconds": {c: preprocessor.kinds[c].kind for c in getattr(preprocessor, "written", ())},
         "tensorflow": tf.__version__,
         "sha256": {
             str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files

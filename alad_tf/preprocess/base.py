@@ -165,6 +165,24 @@ class Preprocessor(keras.layers.Layer):
         """
         return {}
 
+    def within_range(self, x: np.ndarray) -> np.ndarray:
+        """Preprocessed rows brought into the range of the training rows, as far as it is known.
+
+        Args:
+            x: `(N, *output_shape)` float32.
+
+        Returns:
+            float32 of the same shape: numbers between the least and the largest that a training
+            row had in that column, and one whole category in each categorical column.
+
+        Example:
+            >>> from alad_tf.preprocess import VectorPreprocessor
+            >>> layer = VectorPreprocessor("none").fit([[2.0], [4.0]])
+            >>> layer.within_range(np.float32([[-3.5], [2.5]])).tolist()
+            [[2.0], [2.5]]
+        """
+        return x
+
     def state(self) -> dict:
         """The fitted preprocessor as JSON-able values; numbers survive JSON exactly.
 
@@ -328,6 +346,9 @@ class ScalingPreprocessor(Preprocessor):
         scaling: "standard", "minmax" or "none"; see `fit_scaling`.
         shift: `(d,)` fitted shift, or None for a layer that is not fitted yet.
         scale: `(d,)` fitted scale, or None.
+        least: `(d,)` least number of each column in the training rows; None if not known, as of
+            states that earlier versions wrote.
+        most: `(d,)` largest number of each column, likewise.
         **kwargs: `name` of the layer.
 
     Attributes:
@@ -343,12 +364,13 @@ class ScalingPreprocessor(Preprocessor):
     numeric: list[str]
     vocabularies: dict[str, list[str]]
 
-    def __init__(self, scaling: str, shift=None, scale=None, **kwargs):
+    def __init__(self, scaling: str, shift=None, scale=None, least=None, most=None, **kwargs):
         super().__init__(**kwargs)
         if scaling not in SCALINGS:
             raise ValueError(f"unknown scaling {scaling!r}; expected one of {SCALINGS}.")
         self.scaling = scaling
         self.shift = self.scale = None
+        self.range = None if least is None else np.array([least, most], np.float64)  # (2, d)
         if shift is not None:
             self._set_scaling(np.asarray(shift, np.float64), np.asarray(scale, np.float64))
 
@@ -356,6 +378,11 @@ class ScalingPreprocessor(Preprocessor):
     def fitted(self) -> bool:
         """Whether `fit` ran (or a fitted state was loaded)."""
         return self.shift is not None
+
+    @property
+    def texts(self) -> list[str]:
+        """Names of the columns of text."""
+        return list(self.vocabularies)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -392,13 +419,34 @@ class ScalingPreprocessor(Preprocessor):
             columns[name] = likeliest(x[:, groups[name]], known)
         return {name: columns[name] for name in groups}
 
+    def one_of(self, x: np.ndarray) -> np.ndarray:
+        """Rows whose columns hold one whole category each, the likeliest; gaps are gaps or none."""
+        x, features, numeric = np.array(x, np.float32), self.feature_names, set(self.numeric)
+        for name, places in self.groups.items():
+            if name not in numeric:
+                x[:, places] = np.eye(len(places), dtype="float32")[x[:, places].argmax(1)]
+            else:
+                gap = [place for place in places[1:] if features[place] == f"{name} (missing)"]
+                x[:, gap] = x[:, gap] > 0.5
+        return x
+
+    def within_range(self, x: np.ndarray) -> np.ndarray:
+        x, groups = self.one_of(x), self.groups
+        places = [groups[name][0] for name in self.numeric]
+        if self.range is not None:
+            least, most = (self.range - self._numbers("shift")) * self._numbers("scale")
+            x[:, places] = np.clip(x[:, places], least, most)
+        elif self.scaling == "minmax":
+            x[:, places] = np.clip(x[:, places], 0, 1)
+        return x
+
     def signature(self) -> dict[str, tf.TensorSpec]:
         columns = self.input_columns()
         dtypes = dict(zip(self.numeric, self._input_dtypes(), strict=True))
         if columns is None:
             dtype = tf.float64 if tf.float64 in dtypes.values() else tf.float32
             return {"x": tf.TensorSpec((None, self.shift.shape[0]), dtype)}
-        dtypes |= dict.fromkeys(self.vocabularies, tf.string)
+        dtypes |= dict.fromkeys(self.texts, tf.string)
         return {name: tf.TensorSpec((None,), dtypes[one]) for name, one in columns.items()}
 
     def _input_dtypes(self) -> list[tf.DType]:
@@ -407,7 +455,7 @@ class ScalingPreprocessor(Preprocessor):
         return [tf.float64 if one else tf.float32 for one in far]
 
     def input_columns(self) -> dict[str, str] | None:
-        return input_names([*self.vocabularies, *self.numeric]) if self.named else None
+        return input_names([*self.texts, *self.numeric]) if self.named else None
 
     def sample(self, count: int, reach: float = 1):
         generator = np.random.default_rng(count)
@@ -469,7 +517,14 @@ class ScalingPreprocessor(Preprocessor):
         fitted = {"shift": None, "scale": None}
         if self.fitted:
             fitted = {name: self._numbers(name).tolist() for name in fitted}
+        if self.range is not None:
+            fitted |= {"least": self.range[0].tolist(), "most": self.range[1].tolist()}
         return {"scaling": self.scaling, **fitted}
+
+    def _fit_numbers(self, x: np.ndarray) -> None:
+        """Learns shift, scale and range of numbers `(N, d)` without gaps."""
+        self.range = np.array([x.min(axis=0), x.max(axis=0)], np.float64)
+        self._set_scaling(*fit_scaling(x, self.scaling))
 
     def _set_scaling(self, shift: np.ndarray, scale: np.ndarray) -> None:
         if shift.ndim != 1 or shift.shape != scale.shape:

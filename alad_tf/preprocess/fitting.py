@@ -85,15 +85,17 @@ def _names(dataset):
 
 
 def for_records(
-    x, scaling: str = "standard", missing: str = "flag", gaps_from=None
+    x, scaling: str = "standard", missing: str = "flag", gaps_from=None, columns=None
 ) -> Preprocessor:
     """The preprocessor of anyone's images `(N, H, W, C)` or table, fitted on them.
 
-    `missing` and `gaps_from` as for `MixedPreprocessor`.
+    `missing`, `gaps_from` and `columns` as for `MixedPreprocessor`.
     """
     if getattr(x, "ndim", 2) == 4:
+        if columns:
+            raise ValueError(f"received columns={columns!r} for images, which have none.")
         return ImagePreprocessor(x.shape[1:])
-    return MixedPreprocessor(scaling, missing=missing).fit(x, gaps_from)
+    return MixedPreprocessor(scaling, missing=missing).fit(x, gaps_from, columns)
 
 
 def preprocessor_from_state(state: dict) -> Preprocessor:
