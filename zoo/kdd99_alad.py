@@ -85,6 +85,7 @@ ENTRY = Entry(
         "There D_zz is decisive: without it F1 is near 0.87, with or without spectral "
         "normalisation. On the default rows, three seeds without either reach the paper's F1.",
         "F1 depends on few rows: 2% of the normal test rows are rarer attacks. All scores flag "
-        "most of back, warezclient and teardrop; they differ in satan, ipsweep and portsweep.",
+        "most of back, ipsweep, warezclient and pod, and less of satan, portsweep, teardrop and "
+        "nmap, of which the logits flag most.",
     ),
 )
