@@ -457,6 +457,14 @@ class Ensemble(ScoringModel):
 
         Returns:
             float32 tensor (spaces, B), in the order of the combination's weights.
+
+        Example:
+            >>> from alad_tf.model.specs import dense
+            >>> rows = dict(E=[dense(2)], G=[dense(4)], D_xx=[dense(8, "lrelu"), dense(1)])
+            >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+            >>> ensemble = Ensemble.of([Scorer(rows, x_shape=(4,), latent_dim=2)], x)
+            >>> list(ensemble.weights_of), ensemble.parts(x[:9], x[:9]).shape
+            (['x', 'normal scores', 'relations', 'tails'], TensorShape([4, 9]))
         """
         distances, around = self._distances(x, reconstruction)
         floor, center, spread = (part[..., None] for part in tf.unstack(self.calibration.value))
