@@ -119,6 +119,8 @@ def as_values(column, name, decision) -> np.ndarray:
 def as_numbers(column, name, decimal=".") -> np.ndarray:
     """A column of numbers as float64 with NaN for gaps; `decimal` is the mark of those in text."""
     what = f"column {name!r}"
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":  # as most are
+        return np.asarray(column, np.float64)
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.to_numpy(object)
     refuse_times(column, what)
