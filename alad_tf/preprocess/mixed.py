@@ -11,10 +11,16 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from alad_tf.preprocess.base import FAR, ScalingPreprocessor, fit_scaling, likeliest, one_hot
+from alad_tf.preprocess.base import (
+    FAR,
+    MISSING,
+    ScalingPreprocessor,
+    fit_scaling,
+    likeliest,
+    one_hot,
+)
 from alad_tf.preprocess.calendar import Calendar
 from alad_tf.preprocess.columns import (
-    MISSING,
     MOST_CATEGORIES,
     as_categories,
     as_values,

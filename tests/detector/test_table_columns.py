@@ -152,6 +152,7 @@ def test_faults_are_flagged_and_named(fitted, asked):
     reasons = fitted.explain(asked.iloc[[2, 6]])
     first = reasons.top(0, 1)[0]
     assert (first["column"], first["observed"]) == ("country", "BR")
+    assert first["note"] == "category never seen" and reasons.top(1, 1)[0]["note"] == ""
     assert reasons.top(1, 1)[0]["column"] == "near"
 
 
