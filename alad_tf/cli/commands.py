@@ -13,7 +13,7 @@ from rich.markdown import Markdown  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from alad_tf.cli import detect, paper  # noqa: E402
-from alad_tf.cli.lines import say  # noqa: E402
+from alad_tf.cli.lines import UsageError, say  # noqa: E402
 from alad_tf.experiments import RESULTS  # noqa: E402
 
 app = typer.Typer(
@@ -28,7 +28,10 @@ app.add_typer(paper.app)  # the paper's tables and figures
 out = Console(markup=False, highlight=False)
 err = Console(stderr=True, markup=False, highlight=False)
 
-Entry = Annotated[str, typer.Argument(help="A zoo entry; `alad list` shows them.")]
+Entry = Annotated[
+    str,
+    typer.Argument(help="A zoo entry; `alad list` shows them.", autocompletion=detect.entry_names),
+]
 
 
 def _show_version(wanted: bool):
@@ -156,7 +159,7 @@ def train(
     """
     seed, *others = _seeds(seed, seeds, jobs, out_dir)  # before imports that take seconds
     if others and strategy:
-        raise ValueError(
+        raise UsageError(
             "--strategy distributes a single run; received it with several --seeds. Leave one out."
         )
     import zoo
@@ -235,7 +238,11 @@ def evaluate(
 @app.command()
 def export(
     detector: Annotated[
-        str, typer.Argument(help="A pretrained zoo entry, or the folder of a run or a detector.")
+        str,
+        typer.Argument(
+            help="A pretrained zoo entry, or the folder of a run or a detector.",
+            autocompletion=detect.entry_names,
+        ),
     ],
     folder: Annotated[
         Path, typer.Argument(help="Folder to write to; the export is FOLDER/NAME/VERSION.")
@@ -253,6 +260,7 @@ def export(
         typer.Option(
             "--format",
             help="saved_model, onnx or tflite. onnx and tflite need the extras of these names.",
+            autocompletion=lambda: ["saved_model", "onnx", "tflite"],
         ),
     ] = "saved_model",
 ):
@@ -267,7 +275,7 @@ def export(
             f"received --normal-class {normal_class} for the folder {detector}, whose detector has "
             "its normal class. Leave it out."
         )
-    loaded = zoo.load(detector, normal_class=normal_class)
+    loaded = detect.load_detector(detector, normal_class)
     try:
         say(f"export    {loaded.export(folder, name, version, kind)}", out)
     except RuntimeError as error:  # the self-check's message says all
@@ -305,17 +313,17 @@ def _seeds(seed, seeds, jobs, out_dir):
     """The seeds that `alad train` is to train, from its options."""
     if seeds is None:
         if jobs is not None:
-            raise ValueError(
+            raise UsageError(
                 "--jobs is the number of --seeds that train at a time; received no --seeds."
             )
         return [seed or 0]
     if seed is not None:
-        raise ValueError(f"received --seed {seed} and --seeds {seeds}. Give one of them.")
+        raise UsageError(f"received --seed {seed} and --seeds {seeds}. Give one of them.")
     from alad_tf.experiments.parallel import parse_seeds
 
     numbers = parse_seeds(seeds)
     if out_dir is not None and len(numbers) > 1:
-        raise ValueError(
+        raise UsageError(
             f"--out is the folder of one run; received it with {len(numbers)} seeds. Leave it out: "
             "each seed has its own, runs/ENTRY/VARIANT/seedN."
         )
@@ -353,11 +361,34 @@ def _train_seeds(entry, settings, seeds, jobs, results, data_dir, **options):
 
 
 def main():
-    """Run the command; an expected error prints its message, not a traceback."""
+    """Run the command; an expected error prints its message in one line, not a traceback.
+
+    Exit codes: 2 for a command line that is wrong by itself, 1 for everything else, 130 for an
+    interrupt.
+    """
+    import sys
+    import warnings
+
+    warnings.showwarning = lambda message, *_, **__: say(f"note      {_one_line(message)}", err)
     try:
-        app()
+        code = app(standalone_mode=len(sys.argv) < 2)  # without arguments: the help
+    except UsageError as error:
+        say(f"alad: {_one_line(error)}", err)
+        code = 2
     # DivergenceError is a FloatingPointError; importing it by name would import TensorFlow, which
     # costs seconds that `alad --help` has no need to spend
     except (ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
-        say(f"alad: {' '.join(str(error).splitlines()) or type(error).__name__}", err)
-        raise SystemExit(2) from None
+        say(f"alad: {_one_line(error) or type(error).__name__}", err)
+        code = 1
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # typer's errors have it
+            raise
+        context = getattr(error, "ctx", None)
+        hint = f" Try '{context.command_path} --help'." if context else ""
+        say(f"alad: {_one_line(error.format_message())}{hint}", err)
+        code = error.exit_code
+    raise SystemExit(code or 0)
+
+
+def _one_line(text):
+    return " ".join(str(text).split())

@@ -2,13 +2,14 @@
 
 import csv
 import re
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from alad_tf.cli.lines import say
+from alad_tf.cli.lines import UsageError, duration, one_of, say
 
 app = typer.Typer()
 # without markup: users' names are printed as they are
@@ -18,13 +19,25 @@ err = Console(stderr=True, markup=False, highlight=False)
 MEMBER = r"(\.|damaged-)?member\d+\.npz.*"
 PICTURES = r"(row|images)_\d+\.png"  # of `alad explain`
 
+SCORES = ("combined", "features", "l1", "l2", "logits")
+
+
+def entry_names(incomplete: str):
+    """Names of zoo entries and folders, for a shell's completion; without importing the zoo."""
+    zoo = Path(__file__).resolve().parents[2] / "zoo"
+    names = [path.stem for path in zoo.glob("[a-z]*.py")]
+    folders = [f"{path}/" for path in Path().glob(f"{incomplete}*") if path.is_dir()]
+    return [name for name in sorted(names) if name.startswith(incomplete)] + folders
+
+
 Source = Annotated[
     Path, typer.Argument(help="A .csv, .tsv, .parquet, .npy or .npz file, or a folder of images.")
 ]
 DetectorName = Annotated[
     str,
     typer.Argument(
-        help="A folder that `alad fit` or `alad train` wrote, or a pretrained zoo entry."
+        help="A folder that `alad fit` or `alad train` wrote, or a pretrained zoo entry.",
+        autocompletion=entry_names,
     ),
 ]
 FalseAlarms = Annotated[
@@ -40,7 +53,13 @@ Label = Annotated[
     ),
 ]
 Exclude = Annotated[str | None, typer.Option(help="Columns to leave out, such as row ids: a,b,c.")]
-Size = Annotated[str | None, typer.Option(help="Resize images to HEIGHTxWIDTH, such as 64x64.")]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        help="Resize images to HEIGHTxWIDTH, such as 64x64; default: as they are, or if they "
+        "differ in size or have odd sides, to at most 64 pixels."
+    ),
+]
 Categorical = Annotated[
     str | None,
     typer.Option(help="Columns to treat as categories even if they look like numbers: a,b,c."),
@@ -111,7 +130,11 @@ def fit(
     exclude: Exclude = None,
     size: Size = None,
     score: Annotated[
-        str, typer.Option(help="combined, features (the paper's), l1, l2 or logits.")
+        str,
+        typer.Option(
+            help="combined, features (the paper's), l1, l2 or logits.",
+            autocompletion=lambda: list(SCORES),
+        ),
     ] = "combined",
     members: Members = None,
     steps: Annotated[
@@ -133,6 +156,7 @@ def fit(
 
     Writes the detector, and a report on the most anomalous rows or images.
     """
+    _require_scores(score, false_alarms, contamination)
     options = {
         "contamination": "auto" if contamination is None else contamination,
         "false_alarms": false_alarms,
@@ -191,6 +215,7 @@ def tune(
     from alad_tf.detector.explain import as_shown
     from alad_tf.detector.tuning import TuningData, score_to_tune, search
 
+    _require_scores(score, false_alarms)
     chosen = {"columns": _kinds(column, categorical), **_choices(new_gaps, keep_rows)}
     _require_own(folder, source)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
@@ -214,6 +239,10 @@ def score(
     detector: DetectorName,
     source: Source,
     path: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
+    count: Annotated[
+        int,
+        typer.Option("--top", min=0, help="Most anomalous rows to show with their reasons."),
+    ] = 5,
     normal_class: NormalClass = None,
     sep: Sep = None,
     decimal: Decimal = None,
@@ -226,23 +255,24 @@ def score(
 ):
     """Score every row of a file or folder.
 
-    Writes row, score, p_value and is_anomaly, in the order of the input.
+    Writes row, score, p_value and is_anomaly, in the order of the input, and shows the rows with
+    the highest scores and the reasons for these.
 
     Rows are streamed. If interrupted, run the same command again to continue.
     """
-    import zoo
     from alad_tf.cli.score_files import require_output, write_scores
+    from alad_tf.cli.top_rows import TopRows
 
     require_output(path, source, overwrite)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
-    loaded = zoo.load(detector, normal_class=normal_class)
+    loaded, top = load_detector(detector, normal_class), TopRows(count)
+    options = {"options": said, "note": _note, "overwrite": overwrite, "top": top}
     try:
-        counts = write_scores(
-            loaded, source, path, err, options=said, note=_note, overwrite=overwrite
-        )
+        counts = write_scores(loaded, source, path, err, **options)
     except KeyboardInterrupt:
         err.print("Interrupted. Run the same command again to score the remaining batches.")
         raise typer.Exit(130) from None
+    _show_top(loaded, top, source, said)
     flagged = "no threshold" if counts[1] is None else f"{counts[1]:,} flagged"
     say(f"rows      {counts[0]:,}, {flagged}", out)
     say(f"scores    {path}", out)
@@ -273,7 +303,6 @@ def explain(
 
     Prints tables and draws figures.
     """
-    import zoo
     from alad_tf.cli.fit_report import draw_reasons
     from alad_tf.cli.tables import reasons_table
     from alad_tf.cli.user_data import UserData
@@ -281,7 +310,7 @@ def explain(
 
     check_adding(folder, PICTURES)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
-    loaded = zoo.load(detector, normal_class=normal_class)
+    loaded = load_detector(detector, normal_class)
     data = UserData.for_detector(loaded, source, said, _note)
     scores = loaded.anomaly_score(data.rows)
     chosen = _row_numbers(rows, len(scores)) if rows else list((-scores).argsort()[:count])
@@ -324,14 +353,13 @@ def serve(
     """
     import tempfile
 
-    import zoo
     from alad_tf.export.graph import METADATA
     from alad_tf.export.serving.server import Server, stopping_early
 
     with stopping_early(), tempfile.TemporaryDirectory() as scratch:
         folder = Path(detector)
         if not (folder / METADATA).is_file():
-            folder = zoo.load(detector, normal_class=normal_class).export(scratch)
+            folder = load_detector(detector, normal_class).export(scratch)
         server = Server(folder, host, port, grpc_port, most_mib * 2**20, grace)
         say(f"REST      {server.url}:predict", out)
         say(f"gRPC      {server.grpc_address}", out)
@@ -339,15 +367,50 @@ def serve(
     out.print("stopped")
 
 
+def load_detector(name, normal_class):
+    """A detector by its folder or entry."""
+    import zoo
+
+    if name not in zoo.list() and not Path(name).is_dir():
+        what = "a file" if Path(name).exists() else "neither a folder nor a zoo entry"
+        raise FileNotFoundError(
+            f"received the detector {name}, which is {what}; expected a folder that `alad fit` or "
+            "`alad train` wrote, or an entry that `alad list` shows."
+        )
+    return zoo.load(name, normal_class=normal_class)
+
+
+def _show_top(detector, top, source, options):
+    """Print the most anomalous rows, with reasons where the detector has some."""
+    from alad_tf.cli.score_files import record_at
+    from alad_tf.cli.top_rows import top_table
+
+    if top.table is None:
+        return
+    explanation = None
+    if detector.preprocessor.groups and getattr(detector.scorer, "explainable", False):
+        records = top.records(lambda place: record_at(detector, source, place, options))
+        explanation = detector.explain(records)
+    out.print(top_table(top.table, explanation))
+
+
 def _choices(new_gaps, keep_rows):
     """The estimator's arguments of two options, checked."""
-    for option, value, known in (
-        ("--new-gaps", new_gaps, ("flag", "refuse")),
-        ("--keep-rows", keep_rows, tuple(KEPT)),
-    ):
-        if value not in known:
-            raise ValueError(f"received {option} {value}; expected one of {', '.join(known)}.")
+    one_of("--new-gaps", new_gaps, ("flag", "refuse"))
+    one_of("--keep-rows", keep_rows, tuple(KEPT))
     return {"missing": new_gaps, "keep_rows": KEPT[keep_rows]}
+
+
+def _require_scores(score, false_alarms, contamination=None):
+    """Refuse values that no data make right, before the data are read."""
+    if score is not None:
+        one_of("--score", score, SCORES)
+    if false_alarms is not None and not 0 < false_alarms < 1:
+        raise UsageError(f"received --false-alarms {false_alarms}; expected a share, such as 0.01.")
+    if contamination is not None and not 0 < contamination <= 0.5:
+        raise UsageError(
+            f"received --contamination {contamination}; expected a share above 0, at most 0.5."
+        )
 
 
 def _options(sep, decimal, encoding, missing, skip_damaged):
@@ -403,25 +466,29 @@ def _partial(folder):
 
 def _fit(data, folder, options):
     """Fit a detector, write it with its report, and print where they are."""
+    from alad_tf.cli.fit_plan import FitPlan
     from alad_tf.cli.fit_report import write_fit_report
-    from alad_tf.cli.user_data import labelled_split
+    from alad_tf.cli.user_data import label_metrics, labelled_split
     from alad_tf.detector.estimator import ALADDetector
     from alad_tf.engine.files import adding_to, remove_own
 
-    partial = _partial(folder)
+    begun, partial = time.monotonic(), _partial(folder)
     estimator = ALADDetector(**options, checkpoint=str(partial), verbose=True)
     train, validation = data.rows, None
     if data.is_anomaly is not None:
         train, validation = labelled_split(data, options["random_state"])
     try:
-        estimator.fit(train, validation_data=validation)
+        estimator.fit(train, validation_data=validation, callbacks=[FitPlan(err)])
     except KeyboardInterrupt:
         err.print("Interrupted. Run the same command again to continue from the last checkpoint.")
         raise typer.Exit(130) from None
     estimator.detector_.metadata["input"] = data.origin
+    measured = validation and label_metrics(estimator.detector_, *validation)
     estimator.save(folder)
     remove_own(partial, re.compile(MEMBER).fullmatch)
     say(f"threshold {estimator.detector_.threshold_rule}", out)
+    if measured:
+        say(f"labels    {measured['words']}", out)
     say(f"detector  {folder}", out)
     try:  # the detector is safe by now, whatever happens to its pictures
         with adding_to(folder, "report") as report:
@@ -430,6 +497,7 @@ def _fit(data, folder, options):
         say(f"The report was not written: {type(error).__name__}: {error}", err)
         raise typer.Exit(1) from error
     say(f"report    {folder / 'report' / name}", out)
+    say(f"took      {duration(time.monotonic() - begun)}", err)
 
 
 def _size(text):
@@ -438,7 +506,7 @@ def _size(text):
         return None
     sides = text.lower().split("x")
     if len(sides) != 2 or not all(side.isdigit() and int(side) for side in sides):
-        raise ValueError(f"received --size {text}; expected HEIGHTxWIDTH, such as 64x48.")
+        raise UsageError(f"received --size {text}; expected HEIGHTxWIDTH, such as 64x48.")
     return int(sides[0]), int(sides[1])
 
 
@@ -451,5 +519,5 @@ def _names(text):
 def _row_numbers(text, total):
     names = _names(text)
     if not names or not all(name.isdigit() and int(name) < total for name in names):
-        raise ValueError(f"received --rows {text}; expected numbers from 0 to {total - 1}: 3,17.")
+        raise UsageError(f"received --rows {text}; expected numbers from 0 to {total - 1}: 3,17.")
     return [int(name) for name in names]

@@ -32,6 +32,8 @@ def write_scores(
     options=None,
     note=None,
     overwrite=False,
+    *,
+    top=None,
 ):
     """Score the rows of a file or folder, batch by batch, into a CSV or Parquet file.
 
@@ -42,21 +44,25 @@ def write_scores(
 
     `batch` rows are in memory at a time; `options` and `note` as for `read_batches`. Returns how
     many rows there were, and how many are flagged: None without a threshold.
-    `overwrite` replaces a file that holds other things than scores.
+    `overwrite` replaces a file that holds other things than scores. `top` is a
+    `alad_tf.cli.top_rows.TopRows` that all batches are added to, or None.
     Two processes with one output are a BlockingIOError.
     """
     path, source = require_output(path, source, overwrite), Path(source)
     with claimed(path.with_name(f".{path.name}.parts"), path):
-        return _write_scores(detector, source, path, console, batch, options, note)
+        return _write_scores(detector, source, path, console, batch, options, note, top)
 
 
-def _write_scores(detector, source, path, console, batch, options, note):
+def _write_scores(detector, source, path, console, batch, options, note, top):
     kind = path.suffix.lower()
     total = count_rows(source) if source.exists() else None
     read = as_fitted(detector, options)
     identity = _identity(detector, source, batch, read)
     parts = _Parts(path.with_name(f".{path.name}.parts"), kind, identity)
     done = parts.rows()
+    if top is not None:
+        for start, table in parts.tables():
+            top.add(start, table)
     shown = console if total else None
     fresh = done == 0
     with warnings.catch_warnings(), counted(total or 1, "rows", shown) as advance:
@@ -65,11 +71,14 @@ def _write_scores(detector, source, path, console, batch, options, note):
         try:
             batches = read_batches(source, **read, batch=batch, skip=done, note=note)
             for ids, rows in _ahead(batches):
+                rows = without_excluded(detector, rows)
                 try:
                     table = verdicts(detector, ids, rows)
                 except ValueError as error:
                     raise ValueError(f"{source}, rows {ids[0]} to {ids[-1]}: {error}") from error
                 parts.add(done, table)
+                if top is not None:
+                    top.add(done, table, rows)
                 done += len(table)
                 advance(len(table))
         except (ValueError, FileNotFoundError):
@@ -90,6 +99,19 @@ def verdicts(detector, ids, rows):
     if detector.threshold is not None:
         table["is_anomaly"] = detector.threshold.flags(score)
     return table
+
+
+def without_excluded(detector, rows):
+    """Rows without the columns that the fit was told to leave out."""
+    excluded = (detector.metadata.get("input") or {}).get("exclude") or ()
+    present = [name for name in excluded if name in getattr(rows, "columns", ())]
+    return rows.drop(columns=present) if present else rows
+
+
+def record_at(detector, source, place, options=None):
+    """The record at a place of the input, from 0, as `write_scores` reads it."""
+    batches = read_batches(source, **as_fitted(detector, options), batch=1, skip=place)
+    return without_excluded(detector, next(iter(batches))[1])[:1]
 
 
 def as_fitted(detector, options=None):
@@ -221,6 +243,12 @@ class _Parts:
     def rows(self):
         """How many rows are there; a part's name says its first row and its length."""
         return sum(int(path.stem.split("-")[1]) for path in self.paths())
+
+    def tables(self):
+        """The parts, each with the number of its first row."""
+        read = pd.read_csv if self.kind == ".csv" else pd.read_parquet
+        for path in self.paths():
+            yield int(path.stem.split("-")[0]), read(path)
 
     def add(self, start, table):
         path = self.folder / f"{start:015d}-{len(table)}{self.kind}"

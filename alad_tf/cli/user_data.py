@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
-from alad_tf.cli.score_files import as_fitted
+from alad_tf.cli.image_size import size_by_rule
+from alad_tf.cli.score_files import as_fitted, without_excluded
 from alad_tf.data.pictures import Mode
 from alad_tf.data.user_files import ReadOptions, image_paths, read_all
 from alad_tf.detector.validation import anomaly_labels, is_images, take_rows
@@ -72,6 +74,12 @@ class UserData:
         images = {"channels": mode.channels, "depth": mode.depth} if mode else {}
         if chosen and source.is_dir():
             raise ValueError(f"received --column for {source}, whose images have no columns.")
+        if mode and size is None:
+            size, line = size_by_rule(image_paths(source))
+            if note and size:
+                note(f"{source}: {line}")
+        elif size is not None and not mode:
+            raise ValueError(f"received --size for {source}, which is no folder of images.")
         kinds = {"text": categorical, "ignored": left_out, "either": list(chosen)}
         ids, rows = read_all(source, size, **kinds, options=options, note=note, **images)
         named = isinstance(rows, pd.DataFrame)
@@ -101,7 +109,7 @@ class UserData:
     def for_detector(cls, detector, source, options=None, note=None):
         """Read all rows as a fitted detector takes them, without labels."""
         ids, rows = read_all(source, **as_fitted(detector, options), note=note)
-        return cls(Path(source), ids, rows)
+        return cls(Path(source), ids, without_excluded(detector, rows))
 
     def take(self, indices):
         """Some of the rows, in the order of `indices`."""
@@ -150,6 +158,30 @@ def labelled_split(data, seed):
         data.take(validation),
         data.is_anomaly[validation],
     )
+
+
+def label_metrics(detector, rows, is_anomaly):
+    """How well a detector finds labelled anomalies among rows that did not train it.
+
+    Returns:
+        dict of floats "auroc", "f1", "precision" and "recall" at the threshold, and "words", all
+        of them in a line.
+    """
+    scores = detector.anomaly_score(rows)
+    flagged = detector.threshold.flags(scores)
+    found = {
+        "auroc": float(roc_auc_score(is_anomaly, np.asarray(scores, "float64"))),
+        "f1": float(f1_score(is_anomaly, flagged)),
+        "precision": float(precision_score(is_anomaly, flagged, zero_division=0)),
+        "recall": float(recall_score(is_anomaly, flagged)),
+    }
+    anomalies = int(np.sum(is_anomaly))
+    words = (
+        f"AUROC {found['auroc']:.3f}, F1 {found['f1']:.3f} (precision {found['precision']:.3f}, "
+        f"recall {found['recall']:.3f}), on {len(scores) - anomalies:,} normal rows and "
+        f"{anomalies:,} anomalies that did not train; the threshold was chosen for F1 on them"
+    )
+    return {**found, "words": words}
 
 
 def preprocessed_normal(data, chosen=None):

@@ -227,7 +227,7 @@ class Detector:
 
     @property
     def reference(self):
-        """Sorted scores of held-out normal rows, for `p_value`: float32 array (n,)."""
+        """Sorted scores of calibration rows, for `p_value`: float32 array (n,)."""
         return np.zeros(0, "float32") if self.threshold is None else self.threshold.reference
 
     def p_value(self, x):
@@ -240,7 +240,7 @@ class Detector:
             float64 array (N,), in (0, 1].
 
         Raises:
-            ValueError: no threshold yet, or one that was not set from held-out normal rows.
+            ValueError: no threshold yet, or one that was not set from calibration rows.
 
         Source: `alad_tf.detector.threshold.Threshold.p_values`.
         """

@@ -5,13 +5,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from alad_tf.detector.history import BLOCK, History
 from alad_tf.engine.feed import PairedBatches
 from alad_tf.engine.machine import cores
 from alad_tf.engine.random import derive_seed
 from alad_tf.engine.state_file import StateFile, identity_of
 
 
-def train_members(models, x, batch_size, steps, report=None, checkpoint=None):
+def train_members(models, x, batch_size, steps, report=None, checkpoint=None, history=None):
     """Train compiled models of one architecture, each from its own seed, on the same rows.
 
     What `ALAD.fit` does with each of them, by the same program, but in chunks of steps that do not
@@ -28,6 +29,8 @@ def train_members(models, x, batch_size, steps, report=None, checkpoint=None):
         checkpoint: str or Path of a folder that the members' states are written to every half a
             minute; the same call after a kill goes on from there, and ends with the weights of an
             unbroken one. None keeps nothing.
+        history: `alad_tf.detector.history.History` that has begun, which calls callbacks and keeps
+            the losses of each block of steps; None for none.
 
     Returns:
         list of dicts, for each member its losses' means over these steps.
@@ -53,9 +56,10 @@ def train_members(models, x, batch_size, steps, report=None, checkpoint=None):
             f"{len(keys)} architectures."
         )
     whole = "" if checkpoint is None else identity_of(*keys, batch_size, steps, x)
-    stop = threading.Event()
+    stop, history = threading.Event(), history or History().begin(models, steps)
 
     def train(number, model):
+        """Train a member, and yield the losses of each block of steps."""
         feed = PairedBatches(x, batch_size, derive_seed(model.seed, 2))
         feed.check(model.x_shape, model.orders)
         model.reset_metrics()
@@ -68,24 +72,38 @@ def train_members(models, x, batch_size, steps, report=None, checkpoint=None):
         done = int(model.step.value) - first
         if report is not None and done:
             report(done)
+        sums = _sums(model, done)
+        for _ in range(history.blocks if done == steps else done // BLOCK):
+            yield {}
+        ends = BLOCK * (done // BLOCK + 1)
         for *batches, count in feed.across_epochs(first + done, steps - done):
             model.advance(*batches, count)
             kept.write(variables)
             if stop.is_set():
-                break
+                return
             if report is not None:
                 report(int(count))
-        return {name: float(mean) for name, mean in model.metrics[0].result().items()}
+            done += int(count)
+            if done >= min(ends, steps):
+                before, sums = sums, _sums(model, done)
+                taken = sums["steps"] - before["steps"]
+                yield {k: (v - before[k]) / taken for k, v in sums.items() if k != "steps"}
+                ends += BLOCK
 
+    trainings = [train(*one) for one in enumerate(models)]
     with ThreadPoolExecutor(min(len(models), cores())) as pool:
-        futures = [pool.submit(train, *one) for one in enumerate(models)]
-        try:
-            for done in as_completed(futures):
-                done.result()
-        except BaseException:  # an error or an interrupt: no member goes on
-            stop.set()
-            raise
-    losses = [future.result() for future in futures]
+        if history.callbacks:  # all members end a block before callbacks hear of it
+            for block in range(history.blocks):
+                history.block_begins(block)
+                losses = _results([pool.submit(next, one, {}) for one in trainings], stop)
+                if not history.block_ends(block, losses):
+                    break
+        else:
+            by_member = _results([pool.submit(list, one) for one in trainings], stop)
+            for block, losses in enumerate(zip(*by_member, strict=True)):
+                history.block_ends(block, losses)
+    history.end()
+    losses = [_means(model) for model in models]
     for model, found in zip(models, losses, strict=True):
         if not math.isfinite(found["loss"]):
             raise FloatingPointError(
@@ -93,3 +111,23 @@ def train_members(models, x, batch_size, steps, report=None, checkpoint=None):
                 "learning rate, or look for columns with extreme values."
             )
     return losses
+
+
+def _means(model):
+    return {name: float(mean) for name, mean in model.metrics[0].result().items()}
+
+
+def _sums(model, steps):
+    """Sums of the losses over the steps so far, whose number is beside them."""
+    return {"steps": steps} | {name: mean * steps for name, mean in _means(model).items()}
+
+
+def _results(futures, stop):
+    """The results of all futures; after an error or an interrupt, no member goes on."""
+    try:
+        for done in as_completed(futures):
+            done.result()
+    except BaseException:
+        stop.set()
+        raise
+    return [future.result() for future in futures]

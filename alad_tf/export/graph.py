@@ -203,8 +203,8 @@ def portable(detector, graph, double=True):
         if threshold is not None:
             found["is_anomaly"] = threshold.flags(score)
         if len(detector.reference):  # no other runtime has `tf.searchsorted`
-            held_out = tf.constant(detector.reference)
-            above = tf.reduce_sum(tf.cast(held_out >= score[:, tf.newaxis], tf.float32), 1)
+            reference = tf.constant(detector.reference)
+            above = tf.reduce_sum(tf.cast(reference >= score[:, tf.newaxis], tf.float32), 1)
             found["p_value"] = (above + 1) / (len(detector.reference) + 1)
         return found
 

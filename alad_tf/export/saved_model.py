@@ -84,7 +84,7 @@ def export(detector, folder):
     Outputs:
 
     - `serving_default`: `score` float32 (N,), the deciding one; `is_anomaly` bool (N,), if the
-      detector has a threshold; `p_value` float32 (N,), if normal rows were held out for it;
+      detector has a threshold; `p_value` float32 (N,), if it was set from calibration rows;
     - `scores`: the scorer's, such as `features`, `l1`, `l2`, `logits`, each float32 (N,);
     - `serialized_examples`: what `serving_default` gives, for `examples`, string (N,): serialized
       `tf.Example`s with the inputs by name, or with the bytes of a PNG or JPEG as "image";

@@ -11,10 +11,9 @@ from alad_tf.engine.feed import Batches
 from alad_tf.engine.programs import training_program, xla
 from alad_tf.engine.random import derive_seed, normal
 from alad_tf.model.layers import PACKAGE, SeededDropout
+from alad_tf.model.optimizers import Optimizers, new_optimizer, optimizer_settings, without_rate
 
 CALLS = 128  # uses of randomness in a step, at most: see `alad_tf.model.alad.Calls`
-# The optimizer of ALAD's tables; epsilon is TensorFlow 1's default, which the paper left in place.
-ADAM = {"learning_rate": 1e-5, "beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8}
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -74,31 +73,45 @@ class SteppedModel(keras.Model):
 
     # ------------------------------------------------------------ compile, fit
 
-    def compile(self, learning_rate=None, beta_1=None, beta_2=None, epsilon=None, **kwargs):
+    def compile(
+        self, learning_rate=None, beta_1=None, beta_2=None, epsilon=None, optimizer=None, **kwargs
+    ):
         """Give each network its own Adam; XLA is on unless `jit_compile=False` or ALAD_XLA=0.
 
         Args:
-            learning_rate, beta_1, beta_2, epsilon: floats; default 1e-5, 0.5, 0.999, 1e-8.
+            learning_rate: float, default 1e-5; or a `keras.optimizers.schedules` schedule of the
+                training steps.
+            beta_1, beta_2, epsilon: floats; default 0.5, 0.999, 1e-8.
+            optimizer: a Keras optimizer, such as `keras.optimizers.Adam(1e-4, beta_1=0.5)`, or its
+                config, instead of the four arguments above. Each network gets a copy.
             **kwargs: `jit_compile` and `run_eagerly` of `keras.Model.compile`. What it calls
                 `steps_per_execution` is ignored: a call takes a chunk of steps anyway.
 
         Raises:
-            ValueError: a learning rate that is not positive.
+            ValueError: a learning rate that is not positive, or an optimizer that is none.
         """
         received = dict(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-        adam = {k: ADAM[k] if v is None else float(v) for k, v in received.items()}
-        if not adam["learning_rate"] > 0:
-            raise ValueError(f"learning_rate must be positive; received {learning_rate}.")
+        settings = optimizer_settings(optimizer, received)
         # Keras resolves "auto" to no XLA on a CPU; what replicas exchange does not compile.
         by_xla = xla() and not kwargs.get("run_eagerly", False) and self._strategy is None
         kwargs.setdefault("jit_compile", by_xla)
         kwargs.pop("steps_per_execution", None)
         super().compile(optimizer=None, **kwargs)
-        self._compile_config_, self._own_programs = {**adam, **kwargs}, {}
+        self._compile_config_, self._own_programs = {**settings, **kwargs}, {}
         for name in self.optimized:
-            optimizer = keras.optimizers.Adam(**adam, name=f"adam_{name}")
-            optimizer.build(getattr(self, name).trainable_variables)
-            setattr(self, f"optimizer_{name}", optimizer)
+            own = new_optimizer(settings, name)
+            own.build(getattr(self, name).trainable_variables)
+            setattr(self, f"optimizer_{name}", own)
+        self.optimizer = Optimizers(self)
+
+    @property
+    def learning_rate(self):
+        """The learning rate of all networks' optimizers, float; set it at any time."""
+        return float(self.optimizer.learning_rate)
+
+    @learning_rate.setter
+    def learning_rate(self, value):
+        self.optimizer.learning_rate = value
 
     def get_compile_config(self):
         return self._compile_config_
@@ -184,9 +197,7 @@ class SteppedModel(keras.Model):
 
         The order is the same for all models of an architecture.
         """
-        optimizers = [getattr(self, f"optimizer_{name}") for name in self.optimized]
-        variables = [*self.variables, *self._loss_means.variables]
-        variables += [v for optimizer in optimizers for v in optimizer.variables]
+        variables = [*self.variables, *self._loss_means.variables, *self.optimizer.variables]
         return list({id(v): v for v in variables}.values())
 
     def training_key(self):
@@ -200,7 +211,7 @@ class SteppedModel(keras.Model):
             return None
         try:
             config = {**self.get_config(), "seed": 0, "name": ""}
-            compiled = {**self.get_compile_config(), "learning_rate": 0.0}
+            compiled = without_rate(self.get_compile_config())
             trainable = [v.trainable for v in self.variables]
             return json.dumps([config, compiled, trainable], sort_keys=True)
         except (NotImplementedError, TypeError):

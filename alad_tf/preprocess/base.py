@@ -186,6 +186,24 @@ class Preprocessor(keras.layers.Layer):
         """
         return {}
 
+    def within_range(self, x: np.ndarray) -> np.ndarray:
+        """Preprocessed rows brought into the range of the training rows, as far as it is known.
+
+        Args:
+            x: `(N, *output_shape)` float32.
+
+        Returns:
+            float32 of the same shape: numbers between the least and the largest that a training
+            row had in that column, and one whole category in each categorical column.
+
+        Example:
+            >>> from alad_tf.preprocess import VectorPreprocessor
+            >>> layer = VectorPreprocessor("none").fit([[2.0], [4.0]])
+            >>> layer.within_range(np.float32([[-3.5], [2.5]])).tolist()
+            [[2.0], [2.5]]
+        """
+        return x
+
     def state(self) -> dict:
         """The fitted preprocessor as JSON-able values; numbers survive JSON exactly.
 
@@ -349,6 +367,9 @@ class ScalingPreprocessor(Preprocessor):
         scaling: "standard", "minmax" or "none"; see `fit_scaling`.
         shift: `(d,)` fitted shift, or None for a layer that is not fitted yet.
         scale: `(d,)` fitted scale, or None.
+        least: `(d,)` least number of each column in the training rows; None if not known, as of
+            states that earlier versions wrote.
+        most: `(d,)` largest number of each column, likewise.
         **kwargs: `name` of the layer.
 
     Attributes:
@@ -364,12 +385,13 @@ class ScalingPreprocessor(Preprocessor):
     numeric: list[str]
     vocabularies: dict[str, list[str]]
 
-    def __init__(self, scaling: str, shift=None, scale=None, **kwargs):
+    def __init__(self, scaling: str, shift=None, scale=None, least=None, most=None, **kwargs):
         super().__init__(**kwargs)
         if scaling not in SCALINGS:
             raise ValueError(f"unknown scaling {scaling!r}; expected one of {SCALINGS}.")
         self.scaling = scaling
         self.shift = self.scale = None
+        self.range = None if least is None else np.array([least, most], np.float64)  # (2, d)
         if shift is not None:
             self._set_scaling(np.asarray(shift, np.float64), np.asarray(scale, np.float64))
 
@@ -429,6 +451,27 @@ class ScalingPreprocessor(Preprocessor):
         for name, known in self.vocabularies.items():
             columns[name] = likeliest(x[:, groups[name]], known)
         return {name: columns[name] for name in groups}
+
+    def one_of(self, x: np.ndarray) -> np.ndarray:
+        """Rows whose columns hold one whole category each, the likeliest; gaps are gaps or none."""
+        x, features, numeric = np.array(x, np.float32), self.feature_names, set(self.numeric)
+        for name, places in self.groups.items():
+            if name not in numeric:
+                x[:, places] = np.eye(len(places), dtype="float32")[x[:, places].argmax(1)]
+            else:
+                gap = [place for place in places[1:] if features[place] == f"{name} (missing)"]
+                x[:, gap] = x[:, gap] > 0.5
+        return x
+
+    def within_range(self, x: np.ndarray) -> np.ndarray:
+        x, groups = self.one_of(x), self.groups
+        places = [groups[name][0] for name in self.numeric]
+        if self.range is not None:
+            least, most = (self.range - self._numbers("shift")) * self._numbers("scale")
+            x[:, places] = np.clip(x[:, places], least, most)
+        elif self.scaling == "minmax":
+            x[:, places] = np.clip(x[:, places], 0, 1)
+        return x
 
     def signature(self) -> dict[str, tf.TensorSpec]:
         columns = self.input_columns()
@@ -507,7 +550,14 @@ class ScalingPreprocessor(Preprocessor):
         fitted = {"shift": None, "scale": None}
         if self.fitted:
             fitted = {name: self._numbers(name).tolist() for name in fitted}
+        if self.range is not None:
+            fitted |= {"least": self.range[0].tolist(), "most": self.range[1].tolist()}
         return {"scaling": self.scaling, **fitted}
+
+    def _fit_numbers(self, x: np.ndarray) -> None:
+        """Learns shift, scale and range of numbers `(N, d)` without gaps."""
+        self.range = np.array([x.min(axis=0), x.max(axis=0)], np.float64)
+        self._set_scaling(*fit_scaling(x, self.scaling))
 
     def _set_scaling(self, shift: np.ndarray, scale: np.ndarray) -> None:
         if shift.ndim != 1 or shift.shape != scale.shape:

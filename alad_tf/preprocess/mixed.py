@@ -342,7 +342,9 @@ class MixedPreprocessor(ScalingPreprocessor):
             self.gaps[place] = np.isnan(as_values(whole[name], name, kinds[name])).any()
         present = np.where(missing.all(axis=0), 0, block)
         self.fill = np.nanmedian(present, axis=0)
-        shift, scale = fit_scaling(np.where(missing, self.fill, block), self.scaling)
+        filled = np.where(missing, self.fill, block)
+        self.range = np.array([filled.min(axis=0), filled.max(axis=0)])
+        shift, scale = fit_scaling(filled, self.scaling)
         dates = np.array([kinds[name].kind == DATE for name in used], bool)
         if self.scaling == "none":  # seconds since the first
             shift = np.where(dates, np.nanmin(present, axis=0, initial=np.inf), shift)

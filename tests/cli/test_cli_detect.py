@@ -14,7 +14,10 @@ from typer.testing import CliRunner
 import zoo
 from alad_tf import ALADDetector, Detector
 from alad_tf.cli import app, detect, fit_report, main
+from alad_tf.cli.image_size import size_by_rule
+from alad_tf.cli.score_files import record_at, write_scores
 from alad_tf.cli.tables import reasons_table
+from alad_tf.cli.top_rows import TopRows
 from alad_tf.detector.explain import Explanation, as_shown
 
 FEW = ["--steps", "40", "--members", "1"]
@@ -57,6 +60,9 @@ def fitted(orders):
 def test_fit_writes_a_detector_and_a_report(orders, fitted):
     folder, result = fitted
     assert "threshold flags 1.23% of normal rows" in result.output
+    told = result.stderr
+    assert "weight" in told and "number" in told and "category" in told  # what was decided
+    assert told.index("to train (") < told.index("training steps 40/40")  # before it began
     table = pd.read_csv(orders)
     estimator = ALADDetector.load(folder)
     assert list(estimator.feature_names_in_) == ["items", "weight", "country", "code"]
@@ -83,6 +89,9 @@ def test_score_keeps_rows_and_order(orders, fitted, tmp_path, suffix, monkeypatc
     result = run("score", folder, orders, "--out", path)
     assert result.exit_code == 0, result.output
     assert "rows      400" in result.output
+    (shown,) = [line for line in result.stdout.splitlines() if line.startswith("│ 7 ")]
+    assert "weight 60 (expected" in shown and "yes" in shown
+    assert "ignored" not in result.output  # columns that the fit was told to leave out
     found = pd.read_csv(path) if suffix == ".csv" else pd.read_parquet(path)
     assert list(found.columns) == ["row", "score", "p_value", "is_anomaly"]
     assert found["row"].tolist() == list(range(400))
@@ -142,6 +151,7 @@ def test_labels_set_the_threshold(orders, tmp_path):
     result = run("fit", orders, "--out", tmp_path / "d", *options)
     assert result.exit_code == 0, result.output
     assert "best F1, 1.000, on 81 labelled rows" in result.output
+    assert "AUROC 1.000, F1 1.000 (precision 1.000, recall 1.000), on 79 normal" in result.output
     detector = Detector.load(tmp_path / "d")
     table = pd.read_csv(orders)
     assert detector.predict(table)[[7, 9]].all()
@@ -189,7 +199,10 @@ def test_a_folder_of_images(tmp_path):
         (["--exclude", "absent"], "has no column 'absent'; it has"),
         (["--label", "items"], "True or 1 for an anomaly"),
         (["--size", "8"], "expected HEIGHTxWIDTH"),
-        (["--score", "best"], "'score_name' parameter of ALADDetector must be"),
+        (["--size", "8x8"], "which is no folder of images"),
+        (["--score", "best"], "received --score best; expected one of combined, features"),
+        (["--false-alarms", "2"], "received --false-alarms 2.0; expected a share"),
+        (["--contamination", "0.7"], "expected a share above 0, at most 0.5"),
     ],
 )
 def test_wrong_options_are_named(orders, tmp_path, options, told):
@@ -443,7 +456,7 @@ def test_a_damaged_detector_is_one_line(
     monkeypatch.setattr("sys.argv", ["alad", command, *map(str, words)])
     with pytest.raises(SystemExit) as left:
         main()
-    assert left.value.code == 2
+    assert left.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("alad: ") and file in line and str(folder) in line
 
@@ -455,6 +468,76 @@ def test_a_commands_line_steers_no_terminal(tmp_path, capsys, monkeypatch):
         main()
     (line,) = capsys.readouterr().err.splitlines()
     assert "\x1b" not in line and r"a[bold]\x1b[31m" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ("fit absent.csv --out d", 1, "No file or folder"),
+        ("fit {orders} --out d --sise 8x8", 2, "No such option: --sise"),
+        ("fit {orders}", 2, "Missing option '--out'"),
+        ("fit {orders} --out d --size 8", 2, "expected HEIGHTxWIDTH"),
+        ("fit {orders} --out {orders}", 1, "is a file; expected a folder"),
+        ("tune {orders} --out d --trials 0", 2, "--trials"),
+        ("tune {orders} --out d --score best", 2, "expected one of combined"),
+        ("score absent {orders} --out s.csv", 1, "neither a folder nor a zoo entry"),
+        ("score {orders} {orders} --out s.csv", 1, "which is a file; expected a folder that"),
+        ("explain {fitted} {orders} --out w --rows 400", 2, "expected numbers from 0 to 399"),
+        ("explain {fitted} absent.csv --out w", 1, "No file or folder"),
+        ("export absent e", 1, "neither a folder nor a zoo entry"),
+        ("serve absent", 1, "neither a folder nor a zoo entry"),
+        ("describe absent", 1, "unknown zoo entry"),
+        ("train kdd99_alad --seeds 0-1 --seed 3", 2, "Give one of them"),
+        ("evaluate {fitted}", 1, "expected run.json"),
+        ("reproduce table99", 1, "received 'table99'"),
+        ("nonsense", 2, "No such command 'nonsense'"),
+    ],
+)
+def test_every_error_is_one_line(orders, fitted, tmp_path, capsys, monkeypatch, words, code, told):
+    """2 for a command line that is wrong by itself, 1 for everything else."""
+    monkeypatch.chdir(tmp_path)
+    words = words.format(orders=orders, fitted=fitted[0]).split()
+    monkeypatch.setattr("sys.argv", ["alad", *words])
+    with pytest.raises(SystemExit) as left:
+        main()
+    *notes, line = capsys.readouterr().err.splitlines()
+    assert left.value.code == code and line.startswith("alad: ") and told in line
+    assert all(note.startswith(("read ", "note ")) for note in notes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_top_rows_are_those_of_all_batches(orders, fitted, tmp_path):
+    """Also of batches that an earlier run scored, whose records are read again."""
+    detector, options = Detector.load(fitted[0]), {"batch": 150}
+    whole = TopRows(3)
+    write_scores(detector, orders, tmp_path / "s.csv", top=whole, **options)
+    resumed, table = TopRows(3), pd.read_csv(tmp_path / "s.csv")
+    resumed.add(0, table)
+    assert resumed.table["row"].tolist() == whole.table["row"].tolist()
+    assert set(whole.table["row"][:2]) == {7, 9}
+    first = whole.records(pytest.fail)
+    again = resumed.records(lambda place: record_at(detector, orders, place))
+    pd.testing.assert_frame_equal(first, again)
+    assert list(first.columns) == ["items", "weight", "country", "code"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "chosen"),
+    [
+        ([(64, 48), (64, 48)], None),
+        ([(640, 480)], None),
+        ([(15, 15)], (16, 16)),
+        ([(100, 50), (200, 100), (400, 200)], (64, 32)),
+        ([(3, 3), (5, 4)], (8, 8)),
+    ],
+)
+def test_a_size_is_chosen_where_images_cannot_stay(tmp_path, sizes, chosen):
+    paths = [tmp_path / f"{number}.png" for number in range(len(sizes))]
+    for path, (height, width) in zip(paths, sizes, strict=True):
+        Image.new("L", (width, height)).save(path)
+    (tmp_path / "damaged.png").write_bytes(b"")
+    size, line = size_by_rule([*paths, tmp_path / "damaged.png"])
+    assert size == chosen and ("resized to" in line) == (chosen is not None)
 
 
 def test_kept_rows_and_new_gaps_are_chosen_before_any_work(orders, tmp_path):

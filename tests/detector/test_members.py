@@ -15,6 +15,7 @@ from tiny import (
     weights_of,
 )
 
+from alad_tf.detector.history import History
 from alad_tf.detector.members import train_members
 from alad_tf.engine.feed import PairedBatches
 from alad_tf.model.alad import ALAD
@@ -166,6 +167,48 @@ def test_steps_are_reported():
     told = []
     train_members([tiny_model(0), tiny_model(1)], tiny_data(), 32, steps=3, report=told.append)
     assert sum(told) == 6
+
+
+def test_losses_are_kept_by_blocks_of_steps(monkeypatch):
+    """Blocks whose means make up the whole; with callbacks or without, the same losses."""
+    monkeypatch.setattr("alad_tf.engine.feed.STEPS", 2)
+    monkeypatch.setattr("alad_tf.detector.history.BLOCK", 4)
+    monkeypatch.setattr("alad_tf.detector.members.BLOCK", 4)
+    seen = []
+    recorder = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda block, logs: seen.append((block, dict(logs)))
+    )
+    histories, means = [History(), History([recorder])], []
+    for history in histories:
+        models = [tiny_model(0), tiny_model(1)]
+        history.begin(models, 10)
+        means.append(train_members(models, tiny_data(), 32, steps=10, history=history))
+    plain, called = (history.history for history in histories)
+    assert plain == called and means[0] == means[1]
+    assert plain["step"] == [4, 8, 10] and [block for block, _ in seen] == [0, 1, 2]
+    assert [logs["G"] for _, logs in seen] == plain["G"]
+    whole = np.mean([found["G"] for found in means[0]])
+    assert np.average(plain["G"], weights=[4, 4, 2]) == pytest.approx(whole, rel=1e-4)
+
+
+def test_callbacks_stop_all_members_and_set_their_rate(monkeypatch):
+    monkeypatch.setattr("alad_tf.detector.history.BLOCK", 2)
+    monkeypatch.setattr("alad_tf.detector.members.BLOCK", 2)
+    monkeypatch.setattr("alad_tf.engine.feed.STEPS", 2)
+    models = [tiny_model(0), tiny_model(1)]
+    history = History(
+        [
+            keras.callbacks.LearningRateScheduler(lambda block, rate: 0.5 * rate),
+            keras.callbacks.EarlyStopping("loss", min_delta=1e9),
+        ]
+    )
+    history.begin(models, 20)
+    train_members(models, tiny_data(), 32, steps=20, history=history)
+    assert [int(model.step.value) for model in models] == [4, 4]
+    assert [model.learning_rate for model in models] == pytest.approx([2.5e-4, 2.5e-4])
+    assert history.history["learning_rate"] == pytest.approx([5e-4, 2.5e-4])
+    with pytest.raises(ValueError, match="expected instances of keras.callbacks.Callback"):
+        History([keras.callbacks.CSVLogger])
 
 
 def test_only_one_architecture_and_finite_losses():
