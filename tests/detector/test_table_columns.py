@@ -221,7 +221,7 @@ def test_the_command_takes_kinds_and_shows_them(tmp_path, asked):
     assert status == 0, said
     report = (tmp_path / "d" / "report" / "report.md").read_text()
     assert "## Columns" in report
-    assert "| unix | date | 3 | as chosen, from 2023-11-14 22:14:09 to " in report
+    assert "| unix | date | 5 | as chosen, from 2023-11-14 22:14:09 to " in report
     status, said = run("score", tmp_path / "d", tmp_path / "new.csv", "--out", tmp_path / "s.csv")
     assert status == 0, said
     detector = ALADDetector.load(tmp_path / "d")
