@@ -2,10 +2,10 @@
 
     python -m benchmarks.orders [--seeds 0,1,2]
 
-5,000 orders train; of 2,500 others and 100 of each kind of fault, each kind is ranked against the
-others: AUROC, and the share that `ALADDetector` flags by its default budget. It gets the table as it
-is. The rivals get standardised numbers, gaps as medians with an indicator, one-hot categories, and
-dates as seconds; five neighbours also the columns that `ALADDetector` makes of the table.
+5,000 orders train; 100 of each kind of fault are ranked against 2,500 other orders: AUROC, and the
+share that `ALADDetector` flags by its default budget. It gets the table as it is. The rivals get
+standardised numbers, gaps as medians with an indicator, one-hot categories, and dates as seconds;
+five neighbours also the columns that `ALADDetector` makes of the table.
 
 A second part measures the rule by which a category that was never seen is news: on tables whose
 categories are more or less skewed, the share of normal rows that it flags.

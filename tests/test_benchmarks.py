@@ -14,7 +14,7 @@ from alad_tf.experiments.plan import Job
 from alad_tf.experiments.settings import Settings
 from alad_tf.model.scorer import Scorer
 from alad_tf.model.specs import conv, conv_transpose, dense, flatten, reshape
-from benchmarks import common, flops, gpu, growth, report
+from benchmarks import common, flops, gpu, growth, orders, report
 from benchmarks.limit import Limit, _operation
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -185,3 +185,32 @@ def test_every_measurement_says_what_it_ran_on(path):
     told = json.loads(path.read_text())
     assert told["hardware"]["cores"] and told["versions"]["tensorflow"] and told["commit"]
     assert told["command"] == f"python -m benchmarks.{path.stem}"
+
+
+def test_faulty_orders_are_faulty_and_normal_ones_are_not():
+    generator = np.random.default_rng(0)
+    normal = orders.orders(500, generator)
+    kinds = orders.faults(generator)
+    assert all(len(table) == orders.FAULTS for table in kinds.values()) and len(kinds) == 11
+
+    def wrong_total(table):
+        total = table["price"] * table["quantity"] * (1 - table["discount"])
+        return (table["total"] - total).abs() > 0.02
+
+    def early(table):
+        return table["delivered"] < table["ordered"]
+
+    def night(table):
+        return table["ordered"].dt.hour < 7
+
+    for check, kind in (
+        (wrong_total, "total of another order"),
+        (early, "delivered before ordered"),
+        (night, "ordered at night"),
+    ):
+        assert not check(normal).any() and check(kinds[kind]).mean() > 0.9
+    assert not normal["country"].isin(kinds["country never seen"]["country"]).any()
+    rows = orders.Encoded(normal).of(normal)
+    assert rows.shape == (500, 18) and np.abs(rows[:, :9].mean(0)).max() < 1e-6
+    found = orders._auroc({"normal": np.arange(4.0), "odd": np.full(3, 3.4e38)})
+    assert found == {"odd": 1.0, "all": 1.0}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alad_tf.detector.explain import as_shown
+from alad_tf.detector.explain import as_shown, observed_shown
 from alad_tf.engine.files import write_text
 from alad_tf.engine.progress import counted
 from alad_tf.plots.charts import score_histogram
@@ -106,10 +106,7 @@ def _row_table(detector, explanation, data, top):
     yield "|---|---|---|---|"
     for place, row in enumerate(top):
         reasons = "; ".join(
-            _plain(
-                f"{one['column']}: {as_shown(one['observed'])}, "
-                f"expected {as_shown(one['expected'])}"
-            )
+            _plain(f"{one['column']}: {observed_shown(one)}, expected {as_shown(one['expected'])}")
             for one in explanation.top(place, REASONS)
         )
         score = explanation.scores[place]

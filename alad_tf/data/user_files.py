@@ -198,14 +198,18 @@ def as_category(value):
 
 
 def plain_numbers(part):
-    """A record batch of Arrow with its decimals, which pandas has no numbers for, as floats."""
+    """A record batch of Arrow with its decimals, which pandas has no numbers for, as floats.
+
+    By way of text: Arrow's own cast does not give the nearest float.
+    """
     import pyarrow as pa
 
-    fields = [
-        field.with_type(pa.float64()) if pa.types.is_decimal(field.type) else field
-        for field in part.schema
-    ]
-    return part.cast(pa.schema(fields, part.schema.metadata))
+    columns, fields = list(part.columns), list(part.schema)
+    for place, field in enumerate(fields):
+        if pa.types.is_decimal(field.type):
+            columns[place] = columns[place].cast(pa.string()).cast(pa.float64())
+            fields[place] = field.with_type(pa.float64())
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, part.schema.metadata))
 
 
 class _damage:

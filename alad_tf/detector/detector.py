@@ -279,6 +279,12 @@ class Detector:
 
         Raises:
             AttributeError: preprocessing that decides nothing: of images, or of the zoo's tables.
+
+        Example:
+            >>> from alad_tf import ALADDetector
+            >>> rows = np.random.default_rng(0).normal(size=(100, 2))
+            >>> list(ALADDetector(steps=2).fit(rows).detector_.column_table()["kind"])
+            ['number', 'number']
         """
         return self.preprocessor.column_table()
 

@@ -1,7 +1,7 @@
 """Reasons for a score: how much each column or pixel of a sample adds to it."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
@@ -36,6 +36,8 @@ class Explanation:
         observed, expected: dicts of arrays (N,) by column: the record's values, and what normal
             rows lead to expect there, always a value of the training rows' range (see
             `alad_tf.detector.expected.expected_of`); empty for images.
+        notes: dict of text arrays (N,) by column, what makes a value news by itself, such as
+            "category never seen"; else empty.
 
     Example:
         >>> two = np.ones(2, "float32")
@@ -54,6 +56,7 @@ class Explanation:
     attributions: np.ndarray
     observed: dict
     expected: dict
+    notes: dict = field(default_factory=dict)
 
     def take(self, rows):
         """The explanation of some of the records.
@@ -73,6 +76,7 @@ class Explanation:
             self.attributions[rows],
             {name: values[rows] for name, values in self.observed.items()},
             {name: values[rows] for name, values in self.expected.items()},
+            {name: values[rows] for name, values in self.notes.items()},
         )
 
     def top(self, row, count=5):
@@ -83,7 +87,8 @@ class Explanation:
             count: int, how many columns at most; those that add nothing are left out.
 
         Returns:
-            list of dicts, the largest first: "column", "attribution", "observed", "expected".
+            list of dicts, the largest first: "column", "attribution", "observed", "expected", and
+            "note", of `notes`.
 
         Raises:
             ValueError: images, which have no columns.
@@ -93,12 +98,14 @@ class Explanation:
             raise ValueError("Images have no columns; see `attributions`, one number per pixel.")
         order = np.argsort(-self.attributions[row], kind="stable")
         order = order[self.attributions[row, order] != 0][:count]
+        notes = {name: values[row] for name, values in self.notes.items()}
         return [
             {
                 "column": self.columns[index],
                 "attribution": float(self.attributions[row, index]),
                 "observed": self.observed[self.columns[index]][row],
                 "expected": self.expected[self.columns[index]][row],
+                "note": notes.get(self.columns[index], ""),
             }
             for index in order
         ]
@@ -158,6 +165,7 @@ def explain(detector, x, score=None, steps=STEPS):
         attributions=attributions,
         observed=observed,
         expected=preprocessor.decode(normal) if groups else {},
+        notes=preprocessor.notes(preprocessed, observed),
     )
 
 
@@ -247,6 +255,12 @@ def _integrate(scorer, score, x, x_reconstructed, steps):
         total = sum(gradient(tf.constant(start + s * difference), held)[1].numpy() for s in shares)
         attributed[rows] = (difference * total / steps)[:count]
     return baseline, attributed
+
+
+def observed_shown(reason):
+    """The observed value of one of `Explanation.top`, with its note."""
+    note = f" ({reason['note']})" if reason["note"] else ""
+    return as_shown(reason["observed"]) + note
 
 
 def as_shown(value):

@@ -19,6 +19,7 @@ FAR = 1e15  # in preprocessed space: as far off as a value can be; what lies bey
 REST = "_rest"  # suffix of a `tf.Example`'s feature: what float32 leaves of a float64 number
 MOST_OFFSET = 100  # in units of the spread: beyond it, float32 would round a column's values
 ROUNDING = 64 * np.finfo(np.float64).eps  # of a column's largest value
+MISSING = "(missing)"  # the category of a gap
 UNSEEN = "\N{EM DASH}unseen\N{EM DASH}"  # in samples: a category that no training row had
 
 
@@ -145,6 +146,26 @@ class Preprocessor(keras.layers.Layer):
             >>> from alad_tf.preprocess import VectorPreprocessor
             >>> VectorPreprocessor("none").fit([[2.0]]).raw_columns([[3.0]])
             {'x0': array([3.])}
+        """
+        return {}
+
+    def notes(self, x: np.ndarray, observed: dict) -> dict[str, np.ndarray]:
+        """What makes a value news by itself, whatever the others are; images have no such values.
+
+        Args:
+            x: `(N, output_dim)` float32, preprocessed rows.
+            observed: what `raw_columns` gave for them.
+
+        Returns:
+            dict of `(N,)` text by column, of the columns that hold such a value: "category never
+            seen", "missing, as never before", "too far off", or empty.
+
+        Example:
+            >>> from alad_tf.preprocess import MixedPreprocessor
+            >>> layer = MixedPreprocessor().fit({"kind": ["a", "b"] * 9})
+            >>> rows = {"kind": ["a", "c"]}
+            >>> layer.notes(layer.transform(rows), layer.raw_columns(rows))["kind"].tolist()
+            ['', 'category never seen']
         """
         return {}
 
@@ -410,6 +431,18 @@ class ScalingPreprocessor(Preprocessor):
     def _blocks(self) -> list[tuple[str, list[str]]]:
         """The output from left to right: raw columns, each with the names of its features."""
         raise NotImplementedError
+
+    def notes(self, x: np.ndarray, observed: dict) -> dict[str, np.ndarray]:
+        found = {}
+        for name, places in self.groups.items():
+            news = (np.abs(x[:, places]) >= np.float32(FAR)).any(1)
+            if news.any():
+                what = "category never seen" if name in self.texts else "too far off"
+                text = observed[name].dtype.kind not in "biuf"
+                gaps = observed[name] == MISSING if text else np.isnan(observed[name])
+                notes = np.where(gaps, "missing, as never before", what)
+                found[name] = np.where(news, notes, "").astype(object)
+        return found
 
     def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
         groups = self.groups

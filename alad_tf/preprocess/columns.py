@@ -13,11 +13,11 @@ import pandas as pd
 import pyarrow as pa
 
 from alad_tf.data.cells import numbers_in, trimmed
+from alad_tf.preprocess.base import MISSING
 from alad_tf.preprocess.containers import describe, is_named, listed, read_table
 from alad_tf.preprocess.kinds import CATEGORY, DATE, DURATION_, GAPS, decide, gaps_of
 from alad_tf.preprocess.times import DATES, date_seconds, duration_seconds, iso_text, type_of
 
-MISSING = "(missing)"  # the category of a gap
 MOST_CATEGORIES = 64  # of a column; rarer values are "none of the known ones"
 WORDS = {"true": 1.0, "false": 0.0}
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -119,6 +119,8 @@ def as_values(column, name, decision) -> np.ndarray:
 def as_numbers(column, name, decimal=".") -> np.ndarray:
     """A column of numbers as float64 with NaN for gaps; `decimal` is the mark of those in text."""
     what = f"column {name!r}"
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":  # as most are
+        return np.asarray(column, np.float64)
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.to_numpy(object)
     refuse_times(column, what)

@@ -83,6 +83,8 @@ def decide(column, name, chosen=None) -> Decision:
     dtype = column.dtype
     if chosen is not None:
         return _as_chosen(column, name, chosen)
+    if isinstance(dtype, np.dtype) and dtype.kind == "f":  # as most are
+        return Decision(NUMBER, "numbers")
     if isinstance(dtype, pd.CategoricalDtype):
         inner = type_of(dtype.categories.dtype) or _of_times(np.asarray(dtype.categories, object))
         return Decision(inner or CATEGORY, f"{inner}s" if inner else "a categorical column")
@@ -233,9 +235,7 @@ def _is_number(kind) -> bool:
 
 def _mention_long(exact, name):
     """A warning for integers of more digits than float64 has, such as identifiers."""
-    dtype = exact.dtype
-    plain = isinstance(exact, np.ndarray)
-    if plain and dtype.kind == "f" or pd.api.types.is_float_dtype(dtype):
+    if pd.api.types.is_float_dtype(exact.dtype):
         return
     values = pd.Series(exact).dropna()
     with np.errstate(over="ignore", invalid="ignore"):

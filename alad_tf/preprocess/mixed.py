@@ -11,10 +11,16 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from alad_tf.preprocess.base import FAR, ScalingPreprocessor, fit_scaling, likeliest, one_hot
+from alad_tf.preprocess.base import (
+    FAR,
+    MISSING,
+    ScalingPreprocessor,
+    fit_scaling,
+    likeliest,
+    one_hot,
+)
 from alad_tf.preprocess.calendar import Calendar
 from alad_tf.preprocess.columns import (
-    MISSING,
     MOST_CATEGORIES,
     as_categories,
     as_values,
@@ -212,6 +218,19 @@ class MixedPreprocessor(ScalingPreprocessor):
         }
 
     def request(self, records) -> dict[str, np.ndarray]:
+        """Raw records as an export takes them: dates and durations are seconds.
+
+        Args:
+            records: dict or DataFrame of columns (N,).
+
+        Returns:
+            dict of arrays (N,) by input.
+
+        Example:
+            >>> layer = MixedPreprocessor().fit({"day": ["2024-01-31", "2024-02-01"]})
+            >>> layer.request({"day": ["1970-01-02"]})
+            {'day': array([86400.])}
+        """
         columns, specs = self.input_columns(), self.signature()
         if columns is None:
             return super().request(records)
@@ -230,6 +249,15 @@ class MixedPreprocessor(ScalingPreprocessor):
         return [tf.float64 if name in self.calendar.dates else dtype for name, dtype in found]
 
     def lost_in_float32(self) -> list[str]:
+        """The columns that float32 would round by a hundredth of what they vary by.
+
+        Returns:
+            list of str, those of numbers and those of dates, for the time between two of them.
+
+        Example:
+            >>> MixedPreprocessor().fit({"x": [1e9, 1e9 + 1]}).lost_in_float32()
+            ['x']
+        """
         return [*super().lost_in_float32(), *self.calendar.lost_in_float32()]
 
     def sample(self, count: int, reach: float = 1):

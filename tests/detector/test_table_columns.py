@@ -152,6 +152,7 @@ def test_faults_are_flagged_and_named(fitted, asked):
     reasons = fitted.explain(asked.iloc[[2, 6]])
     first = reasons.top(0, 1)[0]
     assert (first["column"], first["observed"]) == ("country", "BR")
+    assert first["note"] == "category never seen" and reasons.top(1, 1)[0]["note"] == ""
     assert reasons.top(1, 1)[0]["column"] == "near"
 
 
@@ -220,7 +221,7 @@ def test_the_command_takes_kinds_and_shows_them(tmp_path, asked):
     assert status == 0, said
     report = (tmp_path / "d" / "report" / "report.md").read_text()
     assert "## Columns" in report
-    assert "| unix | date | 1 | as chosen, from 2023-11-14 22:1" in report
+    assert "| unix | date | 5 | as chosen, from 2023-11-14 22:14:09 to " in report
     status, said = run("score", tmp_path / "d", tmp_path / "new.csv", "--out", tmp_path / "s.csv")
     assert status == 0, said
     detector = ALADDetector.load(tmp_path / "d")
