@@ -19,6 +19,7 @@ from alad_tf.experiments import RESULTS  # noqa: E402
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # paragraphs of docstrings are wrapped to the terminal
     help="Adversarially Learned Anomaly Detection: fit, score, explain, export and serve "
     "detectors; reproduce the paper.",
 )

@@ -96,7 +96,8 @@ NormalClass = Annotated[
 NewGaps = Annotated[
     str,
     typer.Option(
-        help="Missing values, later, in columns that have none here: flag (the row) or refuse."
+        help="What to do later with a missing value in a column that has none here: flag the row, "
+        "or refuse it."
     ),
 ]
 KeepRows = Annotated[
@@ -124,7 +125,7 @@ def fit(
     false_alarms: FalseAlarms = None,
     contamination: Annotated[
         float | None,
-        typer.Option(help="Flag this share of the rows instead; there are no p-values then."),
+        typer.Option(help="Share of the rows to flag, not a false-alarm rate; no p-values."),
     ] = None,
     label: Label = None,
     exclude: Exclude = None,
@@ -151,10 +152,13 @@ def fit(
     skip_damaged: SkipDamaged = False,
     new_gaps: NewGaps = "flag",
     keep_rows: KeepRows = "all",
+    show: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
 ):
     """Fit a detector to a table or images.
 
-    Writes the detector, and a report on the most anomalous rows or images.
+    Shows what was decided for each column and how long the training will take, then writes the
+    detector, and a report (report.html, report.md) with the scores and the most anomalous rows or
+    images.
     """
     _require_scores(score, false_alarms, contamination)
     options = {
@@ -170,7 +174,7 @@ def fit(
     _require_own(folder, source)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
     names = exclude, label, categorical, column
-    _fit(_read(source, size, *names, said), folder, options)
+    _fit(_read(source, size, *names, said), folder, options, show)
 
 
 @app.command()
@@ -243,6 +247,10 @@ def score(
         int,
         typer.Option("--top", min=0, help="Most anomalous rows to show with their reasons."),
     ] = 5,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="Also write these rows as a page to send on: a .html file."),
+    ] = None,
     normal_class: NormalClass = None,
     sep: Sep = None,
     decimal: Decimal = None,
@@ -260,10 +268,13 @@ def score(
 
     Rows are streamed. If interrupted, run the same command again to continue.
     """
+    from alad_tf.cli.html_report import require_report
     from alad_tf.cli.score_files import require_output, write_scores
     from alad_tf.cli.top_rows import TopRows
 
     require_output(path, source, overwrite)
+    if report:
+        require_report(report)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
     loaded, top = load_detector(detector, normal_class), TopRows(count)
     options = {"options": said, "note": _note, "overwrite": overwrite, "top": top}
@@ -272,7 +283,7 @@ def score(
     except KeyboardInterrupt:
         err.print("Interrupted. Run the same command again to score the remaining batches.")
         raise typer.Exit(130) from None
-    _show_top(loaded, top, source, said)
+    _show_top(loaded, top, source, said, counts, report)
     flagged = "no threshold" if counts[1] is None else f"{counts[1]:,} flagged"
     say(f"rows      {counts[0]:,}, {flagged}", out)
     say(f"scores    {path}", out)
@@ -380,18 +391,24 @@ def load_detector(name, normal_class):
     return zoo.load(name, normal_class=normal_class)
 
 
-def _show_top(detector, top, source, options):
-    """Print the most anomalous rows, with reasons where the detector has some."""
+def _show_top(detector, top, source, options, counts, report):
+    """Show the most anomalous rows, with reasons where the detector has some."""
+    from alad_tf.cli.html_report import write_score_report
     from alad_tf.cli.score_files import record_at
     from alad_tf.cli.top_rows import top_table
 
     if top.table is None:
         return
-    explanation = None
-    if detector.preprocessor.groups and getattr(detector.scorer, "explainable", False):
+    explanation = records = None
+    tables = bool(detector.preprocessor.groups)
+    explainable = getattr(detector.scorer, "explainable", False)
+    if report or (tables and explainable):
         records = top.records(lambda place: record_at(detector, source, place, options))
-        explanation = detector.explain(records)
+        explanation = detector.explain(records) if explainable else None
     out.print(top_table(top.table, explanation))
+    if report:
+        write_score_report(report, detector, source, counts, top.table, explanation, records)
+        say(f"report    {report}", out)
 
 
 def _choices(new_gaps, keep_rows):
@@ -464,7 +481,15 @@ def _partial(folder):
     return folder.with_name(f"{folder.name}.partial")
 
 
-def _fit(data, folder, options):
+def _open(path):
+    """Show a file in the browser."""
+    import webbrowser
+
+    if not webbrowser.open(path.resolve().as_uri()):
+        say(f"note      no browser was found to open {path}", err)
+
+
+def _fit(data, folder, options, show=False):
     """Fit a detector, write it with its report, and print where they are."""
     from alad_tf.cli.fit_plan import FitPlan
     from alad_tf.cli.fit_report import write_fit_report
@@ -492,11 +517,13 @@ def _fit(data, folder, options):
     say(f"detector  {folder}", out)
     try:  # the detector is safe by now, whatever happens to its pictures
         with adding_to(folder, "report") as report:
-            name = write_fit_report(report, estimator.detector_, data, err).name
+            name = write_fit_report(report, estimator.detector_, data, err, measured).name
     except Exception as error:
         say(f"The report was not written: {type(error).__name__}: {error}", err)
         raise typer.Exit(1) from error
     say(f"report    {folder / 'report' / name}", out)
+    if show:
+        _open(folder / "report" / name)
     say(f"took      {duration(time.monotonic() - begun)}", err)
 
 

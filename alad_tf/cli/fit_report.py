@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from alad_tf.cli.html_report import write_html_report
 from alad_tf.detector.explain import as_shown, observed_shown
 from alad_tf.engine.files import write_text
 from alad_tf.engine.progress import counted
@@ -38,8 +39,12 @@ def draw_reasons(folder, explanation, data, chosen):
     return written
 
 
-def write_fit_report(folder, detector, data, console=None):
-    """Write a Markdown report on a detector and the `UserData` that it was fitted on; its Path."""
+def write_fit_report(folder, detector, data, console=None, measured=None):
+    """Write a report on a detector and the `UserData` that it was fitted on; the HTML's Path.
+
+    report.md and its pictures, and the same and more as one file, report.html. `measured` is what
+    `alad_tf.cli.user_data.label_metrics` returned, where there are labels.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     scores = detector.anomaly_score(data.rows)
@@ -62,6 +67,7 @@ def write_fit_report(folder, detector, data, console=None):
         "new ones will. "
         f"The detector and its exports contain {detector.scorer.contains}.",
         "",
+        *([f"Labels: {measured['words']}.", ""] if measured else []),
         "![Histogram of the scores](score_histogram.png)",
         "",
         "## Most anomalous",
@@ -72,7 +78,8 @@ def write_fit_report(folder, detector, data, console=None):
         *(f"![Reasons for the scores]({picture.name})\n" for picture in pictures),
         *_column_table(detector),
     ]
-    return write_text(folder / REPORT, "\n".join(lines).rstrip() + "\n")
+    write_text(folder / REPORT, "\n".join(lines).rstrip() + "\n")
+    return write_html_report(folder, detector, data, scores, top, explanation, measured)
 
 
 def _described(detector):

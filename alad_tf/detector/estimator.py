@@ -527,6 +527,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True
+        tags.input_tags.sparse = True  # densified, if they fit into memory
         tags.non_deterministic = False
         return tags
 

@@ -76,6 +76,9 @@ def test_fit_writes_a_detector_and_a_report(orders, fitted):
     for name in ("score_histogram.png", "row_7.png"):
         assert f"({name})" in report
     assert is_png(folder / "report/score_histogram.png", 840, 504)
+    page = (folder / "report/report.html").read_text()
+    assert "Anomalies in orders.csv" in page and "<h3>Row 7</h3>" in page
+    assert f"report    {folder / 'report/report.html'}" in result.output
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -85,10 +88,11 @@ def test_score_keeps_rows_and_order(orders, fitted, tmp_path, suffix, monkeypatc
         "alad_tf.cli.score_files.write_scores.__defaults__", (None, 150, None, None, False)
     )
     folder, _ = fitted
-    path = tmp_path / f"scores{suffix}"
-    result = run("score", folder, orders, "--out", path)
+    path, page = tmp_path / f"scores{suffix}", tmp_path / "top.html"
+    result = run("score", folder, orders, "--out", path, "--report", page)
     assert result.exit_code == 0, result.output
     assert "rows      400" in result.output
+    assert "<h3>Row 7</h3>" in page.read_text() and "expected" in page.read_text()
     (shown,) = [line for line in result.stdout.splitlines() if line.startswith("│ 7 ")]
     assert "weight 60 (expected" in shown and "yes" in shown
     assert "ignored" not in result.output  # columns that the fit was told to leave out
@@ -146,8 +150,10 @@ def test_explain_tells_and_draws(orders, fitted, tmp_path):
     assert "expected numbers from 0 to 399" in str(wrong.exception)
 
 
-def test_labels_set_the_threshold(orders, tmp_path):
-    options = ["--label", "bad", "--exclude", "id", *FEW]
+def test_labels_set_the_threshold(orders, tmp_path, monkeypatch):
+    options = ["--label", "bad", "--exclude", "id", "--open", *FEW]
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    opened = []
     result = run("fit", orders, "--out", tmp_path / "d", *options)
     assert result.exit_code == 0, result.output
     assert "best F1, 1.000, on 81 labelled rows" in result.output
@@ -156,6 +162,8 @@ def test_labels_set_the_threshold(orders, tmp_path):
     table = pd.read_csv(orders)
     assert detector.predict(table)[[7, 9]].all()
     assert "bad" not in detector.preprocessor.names
+    assert opened == [(tmp_path / "d/report/report.html").as_uri()]
+    assert "AUROC 1.000" in (tmp_path / "d/report/report.md").read_text()
 
 
 def test_a_share_sets_the_threshold(orders, tmp_path):
@@ -480,6 +488,8 @@ def test_a_commands_line_steers_no_terminal(tmp_path, capsys, monkeypatch):
         ("fit {orders} --out {orders}", 1, "is a file; expected a folder"),
         ("tune {orders} --out d --trials 0", 2, "--trials"),
         ("tune {orders} --out d --score best", 2, "expected one of combined"),
+        ("score {fitted} {orders} --out s.csv --report {orders}", 2, "expected a .html file"),
+        ("score {fitted} {orders} --out s.csv --top -1", 2, "--top"),
         ("score absent {orders} --out s.csv", 1, "neither a folder nor a zoo entry"),
         ("score {orders} {orders} --out s.csv", 1, "which is a file; expected a folder that"),
         ("explain {fitted} {orders} --out w --rows 400", 2, "expected numbers from 0 to 399"),
