@@ -76,8 +76,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             by themselves. (`score` is the name of a method in scikit-learn.)
         n_members: int, the number of ALADs with different seeds, whose scores are averaged.
             Default 3, or 1 where no network has a part in the score: "combined", of tables.
-        contamination: "auto", or float in (0, 0.5], the share of the training rows to flag; then
-            there are no p-values.
+        contamination: "auto", or float in (0, 0.5], the share of the training rows that are
+            anomalies: so many are flagged, there are no p-values, and the combined score of a table
+            allows for anomalies among the rows it measures distances to.
         false_alarms: float in (0, 1), with "auto": the share of normal rows that may be flagged.
             Default 0.01, or 1 / (calibration rows + 1) if that is more.
         calibration: float in (0, 1), hold this share of the rows out for the threshold, instead of
@@ -245,7 +246,14 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         )
         self._train(models, x_train)
         scorers = [Scorer.from_alad(model) for model in models]
-        scorer = Ensemble.of(scorers, x_train, seed, KEEP[self.keep_rows])
+        contaminated = self.contamination != "auto"
+        scorer = Ensemble.of(
+            scorers,
+            x_train,
+            seed,
+            KEEP[self.keep_rows],
+            combination_for(x_train.shape[1:], len(x_train), KEEP[self.keep_rows], contaminated),
+        )
         self._models = models
         self.detector_ = Detector(preprocessor, scorer, self.score_name)
         if crossed:
