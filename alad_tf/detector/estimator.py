@@ -50,8 +50,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
     It learns from the rows of `fit`, most of which should be normal. On tables the networks add
     nothing to the default score, which is made of distances to the rows, and train briefly: for the
-    reconstructions that reasons start from, and for the paper's scores. On images all of the score
-    is theirs.
+    paper's scores, and for reconstructions. On images all of the score is theirs.
 
     The threshold comes from scores of normal rows that did not shape them. For the default score of
     a table, each fifth of the rows is scored by what the other four fifths make of it, so that all
@@ -496,7 +495,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         Args:
             X: N rows or images, as for `fit`.
             score: str, the score to explain; default the deciding one.
-            steps: int, points at which the gradient is taken.
+            steps: int, points at which the gradient is taken, where there is one: not for the
+                combined score of tables.
 
         Returns:
             `alad_tf.detector.explain.Explanation`.
