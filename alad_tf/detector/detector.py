@@ -299,12 +299,15 @@ class Detector:
 
     @own_settings
     def explain(self, x, score=None, steps=32):
-        """Reasons for the scores of raw records, by integrated gradients.
+        """Reasons for the scores of raw records, and expected values.
+
+        By integrated gradients; the combined score of a table by what it falls by as suspicious
+        columns get their expected values.
 
         Args:
             x: as for `scores`.
             score: str, the score to explain; default the deciding one.
-            steps: int, points at which the gradient is taken.
+            steps: int, points at which the gradient is taken, where there is one.
 
         Returns:
             `alad_tf.detector.explain.Explanation`: attributions by column or pixel, observed and

@@ -51,8 +51,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
     It learns from the rows of `fit`, most of which should be normal. On tables the networks add
     nothing to the default score, which is made of distances to the rows, and train briefly: for the
-    reconstructions that reasons start from, and for the paper's scores. On images all of the score
-    is theirs.
+    paper's scores, and for reconstructions. On images all of the score is theirs.
 
     The threshold comes from scores of normal rows that did not shape them. For the default score of
     a table, each fifth of the rows is scored by what the other four fifths make of it, so that all
@@ -77,8 +76,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             by themselves. (`score` is the name of a method in scikit-learn.)
         n_members: int, the number of ALADs with different seeds, whose scores are averaged.
             Default 3, or 1 where no network has a part in the score: "combined", of tables.
-        contamination: "auto", or float in (0, 0.5], the share of the training rows to flag; then
-            there are no p-values.
+        contamination: "auto", or float in (0, 0.5], the share of the training rows that are
+            anomalies: so many are flagged, there are no p-values, and the combined score of a table
+            allows for anomalies among the rows it measures distances to.
         false_alarms: float in (0, 1), with "auto": the share of normal rows that may be flagged.
             Default 0.01, or 1 / (calibration rows + 1) if that is more.
         calibration: float in (0, 1), hold this share of the rows out for the threshold, instead of
@@ -261,7 +261,14 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         )
         self._train(models, x_train, history, preprocessor)
         scorers = [Scorer.from_alad(model) for model in models]
-        scorer = Ensemble.of(scorers, x_train, seed, KEEP[self.keep_rows])
+        contaminated = self.contamination != "auto"
+        scorer = Ensemble.of(
+            scorers,
+            x_train,
+            seed,
+            KEEP[self.keep_rows],
+            combination_for(x_train.shape[1:], len(x_train), KEEP[self.keep_rows], contaminated),
+        )
         self._models = models
         self.detector_ = Detector(preprocessor, scorer, self.score_name)
         if crossed:
@@ -508,7 +515,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         Args:
             X: N rows or images, as for `fit`.
             score: str, the score to explain; default the deciding one.
-            steps: int, points at which the gradient is taken.
+            steps: int, points at which the gradient is taken, where there is one: not for the
+                combined score of tables.
 
         Returns:
             `alad_tf.detector.explain.Explanation`.
