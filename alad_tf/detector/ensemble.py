@@ -31,10 +31,7 @@ WITHOUT_ROWS = {"mean": 0.3, "relations": 0.3, "tails": 0.3, "l2": 0.1}
 WIDE_WITHOUT_ROWS = {"mean": 0.5, "tails": 0.4, "l2": 0.1}
 IMAGES = dict.fromkeys(LEARNT, 1 / 3)
 NEIGHBOURS, LOCAL = 3, 0.2  # of tables
-CONTAMINATED = {
-    "neighbours": 10,
-    "reach": 1.0,
-}  # of tables that train with anomalies among the rows
+CONTAMINATED = {"neighbours": 10, "reach": 1.0}  # of tables with anomalies among the rows
 SAME = 1e-4  # rows that are nearer are one row, but for rounding
 
 

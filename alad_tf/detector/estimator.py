@@ -261,18 +261,13 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         )
         self._train(models, x_train, history, preprocessor)
         scorers = [Scorer.from_alad(model) for model in models]
-        contaminated = self.contamination != "auto"
-        scorer = Ensemble.of(
-            scorers,
-            x_train,
-            seed,
-            KEEP[self.keep_rows],
-            combination_for(x_train.shape[1:], len(x_train), KEEP[self.keep_rows], contaminated),
-        )
+        keep, contaminated = KEEP[self.keep_rows], self.contamination != "auto"
+        combination = combination_for(x_train.shape[1:], len(x_train), keep, contaminated)
+        scorer = Ensemble.of(scorers, x_train, seed, keep, combination)
         self._models = models
         self.detector_ = Detector(preprocessor, scorer, self.score_name)
         if crossed:
-            scores = Ensemble.cross_scores(scorers, x_train, seed, KEEP[self.keep_rows])
+            scores = Ensemble.cross_scores(scorers, x_train, seed, keep)
             threshold = self._by_false_alarms(judged({COMBINED: scores}, x_train)[COMBINED])
         elif held_out is None:
             scores = self.detector_.anomaly_score(x)
