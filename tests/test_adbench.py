@@ -96,6 +96,6 @@ def test_the_measured_detectors_are_those_of_the_defaults():
     for sets in (TABLES, EMBEDDINGS):
         assert np.mean([ours[s] for s in sets]) > np.mean([near[s] for s in sets])
     # on Pima and smtp zeros stand for something else, and normal scores draw them in; Hepatitis has
-    # 33 rows, of which a fifth is held out
+    # 33 rows
     worse = [s for s in TABLES if ours[s] < max(near[s], forest[s]) - 0.02]
     assert set(worse) <= {"Pima", "smtp", "Hepatitis"}

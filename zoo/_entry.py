@@ -8,7 +8,9 @@ from alad_tf.data.records import unknown_name_error
 from alad_tf.engine.kernels import PRECISIONS, xla_pays
 from alad_tf.model.alad import ALAD
 
-_NO_HYPER_PARAMETERS = ("name", "dataset", "source", "summary", "networks", "deviations", "notes")
+_NO_HYPER_PARAMETERS = (
+    *("name", "dataset", "source", "summary", "networks", "scaling", "deviations", "notes"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,7 @@ class BaseEntry:
     source: str  # the table
     summary: str  # one sentence
     x_shape: tuple  # the shape of one preprocessed sample
+    scaling: str | None = None  # of columns, if not the data set's
     reported: dict = field(default_factory=dict)  # the paper's result: metric -> value
     reported_in: str = ""  # where the paper reports it
     reported_others: dict = field(default_factory=dict)  # such dicts by score that does not decide

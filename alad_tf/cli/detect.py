@@ -64,6 +64,13 @@ Categorical = Annotated[
     str | None,
     typer.Option(help="Columns to treat as categories even if they look like numbers: a,b,c."),
 ]
+Column = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What a column is, NAME=KIND: number, category, date, duration, hash (many values, in "
+        "32 buckets) or ignore; may be repeated. Default: decided by its cells."
+    ),
+]
 Sep = Annotated[
     str | None,
     typer.Option(help="Separator of a CSV's columns, such as ; or tab; default: detected."),
@@ -137,6 +144,7 @@ def fit(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, noise and shuffling.")] = 0,
     categorical: Categorical = None,
+    column: Column = None,
     sep: Sep = None,
     decimal: Decimal = None,
     encoding: Encoding = None,
@@ -160,11 +168,13 @@ def fit(
         "n_members": members,
         "steps": steps,
         "random_state": seed,
+        "columns": _kinds(column, categorical),
         **_choices(new_gaps, keep_rows),
     }
     _require_own(folder, source)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
-    _fit(_read(source, size, exclude, label, categorical, said), folder, options, show)
+    names = exclude, label, categorical, column
+    _fit(_read(source, size, *names, said), folder, options, show)
 
 
 @app.command()
@@ -188,6 +198,7 @@ def tune(
     members: Members = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, noise and shuffling.")] = 0,
     categorical: Categorical = None,
+    column: Column = None,
     sep: Sep = None,
     decimal: Decimal = None,
     encoding: Encoding = None,
@@ -209,11 +220,11 @@ def tune(
     from alad_tf.detector.tuning import TuningData, score_to_tune, search
 
     _require_scores(score, false_alarms, label=label)
-    chosen = _choices(new_gaps, keep_rows)
+    chosen = {"columns": _kinds(column, categorical), **_choices(new_gaps, keep_rows)}
     _require_own(folder, source)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
-    data = _read(source, size, exclude, label, categorical, said)
-    rows = TuningData.split(preprocessed_normal(data), seed)
+    data = _read(source, size, exclude, label, categorical, column, said)
+    rows = TuningData.split(preprocessed_normal(data, chosen["columns"]), seed)
     score = score_to_tune(rows.train.shape[1:], score)
 
     def report(number, values, criterion):
@@ -431,11 +442,25 @@ def _options(sep, decimal, encoding, missing, skip_damaged):
     return ReadOptions(sep, decimal, encoding, missing or (), skip_damaged)
 
 
-def _read(source, size, exclude, label, categorical, options):
+def _kinds(column, categorical):
+    """The estimator's `columns` of --column and --categorical; None for neither."""
+    found = dict.fromkeys(_names(categorical), "category")
+    for text in column or ():
+        name, mark, kind = text.rpartition("=")
+        if not mark or not name:
+            raise ValueError(f"received --column {text}; expected NAME=KIND, such as zip=category.")
+        if found.setdefault(name, kind) != kind:
+            raise ValueError(
+                f"received two kinds of the column {name!r}, {found[name]} and {kind}; choose one."
+            )
+    return found or None
+
+
+def _read(source, size, exclude, label, categorical, column, options):
     from alad_tf.cli.user_data import UserData
 
-    names = _names(exclude), label, _names(categorical)
-    return UserData.read(source, _size(size), *names, options, _note)
+    names, chosen = (_names(exclude), label, _names(categorical)), _kinds(column, None)
+    return UserData.read(source, _size(size), *names, options, _note, chosen)
 
 
 def _note(line):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from alad_tf.cli.html_report import write_html_report
-from alad_tf.detector.explain import as_shown
+from alad_tf.detector.explain import as_shown, observed_shown
 from alad_tf.engine.files import write_text
 from alad_tf.engine.progress import counted
 from alad_tf.plots.charts import score_histogram
@@ -14,6 +14,7 @@ from alad_tf.plots.explain import column_bars, heat_maps
 
 MOST_IMAGES = 10  # in one picture
 TOP_ROWS, TOP_IMAGES, REASONS = 5, 10, 3
+MOST_COLUMNS = 100  # in the table
 REPORT = "report.md"
 
 
@@ -75,6 +76,7 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
         *([] if images else _row_table(detector, explanation, data, top)),
         "",
         *(f"![Reasons for the scores]({picture.name})\n" for picture in pictures),
+        *_column_table(detector),
     ]
     write_text(folder / REPORT, "\n".join(lines).rstrip() + "\n")
     return write_html_report(folder, detector, data, scores, top, explanation, measured)
@@ -111,14 +113,30 @@ def _row_table(detector, explanation, data, top):
     yield "|---|---|---|---|"
     for place, row in enumerate(top):
         reasons = "; ".join(
-            _plain(
-                f"{one['column']}: {as_shown(one['observed'])}, "
-                f"expected {as_shown(one['expected'])}"
-            )
+            _plain(f"{one['column']}: {observed_shown(one)}, expected {as_shown(one['expected'])}")
             for one in explanation.top(place, REASONS)
         )
         score = explanation.scores[place]
         yield f"| {data.ids[row]} | {score:.4g} | {_p_value(detector, score)} | {reasons} |"
+
+
+def _column_table(detector):
+    """What was decided for the columns; nothing for images."""
+    preprocessor = detector.preprocessor
+    if not hasattr(preprocessor, "column_table"):
+        return
+    table = preprocessor.column_table()
+    yield "## Columns\n"
+    yield (
+        "What each column was taken for, and the number of features that it became. "
+        "`alad fit --column NAME=KIND` changes it.\n"
+    )
+    yield "| column | kind | features | because of |"
+    yield "|---|---|---|---|"
+    for row in table.head(MOST_COLUMNS).itertuples():
+        yield f"| {_plain(row.column)} | {row.kind} | {row.features} | {_plain(row.reason)} |"
+    if len(table) > MOST_COLUMNS:
+        yield f"\n{len(table) - MOST_COLUMNS:,} more are in `ALADDetector.load(...).columns_`."
 
 
 def _image_table(detector, explanation, data, top):

@@ -129,7 +129,9 @@ def as_fitted(detector, options=None):
         depth = origin.get("depth")
         return read | {"size": (height, width), "channels": channels, "depth": depth}
     if preprocessor.kind == "mixed":
-        return read | {"text": list(preprocessor.vocabularies), "numbers": preprocessor.numeric}
+        either = [*preprocessor.written, *preprocessor.ignored]
+        numbers = [name for name in preprocessor.numeric if name not in either]
+        return read | {"text": preprocessor.texts, "numbers": numbers, "either": either}
     if preprocessor.kind == "table":
         return read | {"text": preprocessor.categorical, "numbers": preprocessor.continuous}
     return read | {"numbers": preprocessor.names or True}

@@ -3,7 +3,7 @@
 from rich.table import Table
 from rich.text import Text
 
-from alad_tf.detector.explain import as_shown
+from alad_tf.detector.explain import as_shown, observed_shown
 from alad_tf.detector.metrics import METRICS
 from alad_tf.engine.texts import as_is
 from alad_tf.experiments.results import TITLES
@@ -34,7 +34,7 @@ def reasons_table(explanation, row, title, count=5):
     title = _plain(f"{title}: score {explanation.scores[row]:.4g}")
     table = Table("column", "observed", "expected", "adds", title=title)
     for reason in explanation.top(row, count):
-        values = (as_shown(reason[key]) for key in ("observed", "expected"))
+        values = observed_shown(reason), as_shown(reason["expected"])
         # users' names and texts: square brackets in them are no markup
         table.add_row(*map(_plain, (reason["column"], *values)), f"{reason['attribution']:+.3g}")
     return table

@@ -12,7 +12,9 @@ from alad_tf.cli.score_files import as_fitted, without_excluded
 from alad_tf.data.pictures import Mode
 from alad_tf.data.user_files import ReadOptions, image_paths, read_all
 from alad_tf.detector.validation import anomaly_labels, is_images, take_rows
+from alad_tf.preprocess.containers import by_position
 from alad_tf.preprocess.fitting import for_records
+from alad_tf.preprocess.kinds import checked_choices
 
 HELD_OUT = 1 / 5  # of the normal rows, where labels say which are normal
 
@@ -48,28 +50,38 @@ class UserData:
 
     @classmethod
     def read(
-        cls, source, size=None, exclude=(), label=None, categorical=(), options=None, note=None
+        cls,
+        source,
+        size=None,
+        exclude=(),
+        label=None,
+        categorical=(),
+        options=None,
+        note=None,
+        chosen=None,
     ):
         """Read all rows to fit a detector on; `size` and `options` as for `read_batches`.
 
         `exclude` and `label` name columns to leave out and of labels, `categorical` those that are
-        text even if they look like numbers. Kept in `origin`: what scoring has to know.
+        text even if they look like numbers; `chosen` has the kinds of others, which are checked.
+        Kept in `origin`: what scoring has to know.
         """
         source, options = Path(source), options or ReadOptions()
-        left_out = [*exclude, *([label] if label else [])]
+        left_out, chosen = [*exclude, *([label] if label else [])], checked_choices(chosen)
         if categorical and source.is_dir():
             raise ValueError(f"received --categorical for {source}, whose images have no columns.")
         mode = Mode.of(image_paths(source)) if source.is_dir() else None
         images = {"channels": mode.channels, "depth": mode.depth} if mode else {}
+        if chosen and source.is_dir():
+            raise ValueError(f"received --column for {source}, whose images have no columns.")
         if mode and size is None:
             size, line = size_by_rule(image_paths(source))
             if note and size:
                 note(f"{source}: {line}")
         elif size is not None and not mode:
             raise ValueError(f"received --size for {source}, which is no folder of images.")
-        ids, rows = read_all(
-            source, size, text=categorical, ignored=left_out, options=options, note=note, **images
-        )
+        kinds = {"text": categorical, "ignored": left_out, "either": list(chosen)}
+        ids, rows = read_all(source, size, **kinds, options=options, note=note, **images)
         named = isinstance(rows, pd.DataFrame)
         absent = [name for name in left_out if not named or name not in rows.columns]
         if absent:
@@ -85,6 +97,8 @@ class UserData:
         if is_images(rows):
             origin |= {"size": list(rows.shape[1:3]), **images}
         rows = rows.drop(columns=left_out) if left_out else rows
+        if chosen:
+            checked_choices(chosen, list(rows.columns) if named else by_position(rows.shape[1]))
         if not rows.shape[1]:
             raise ValueError(
                 f"{source} has no columns except {left_out}; expected at least one more."
@@ -170,8 +184,8 @@ def label_metrics(detector, rows, is_anomaly):
     return {**found, "words": words}
 
 
-def preprocessed_normal(data):
-    """The rows that are not labelled anomalous, as networks take them: float32, in [-1, 1].
+def preprocessed_normal(data, chosen=None):
+    """The rows that are not labelled anomalous, as networks take them: float32, standardised.
 
     Example:
         >>> data = UserData(Path("orders.csv"), [0, 1], np.array([[1.0, 2.0], [3.0, 2.0]]))
@@ -181,4 +195,4 @@ def preprocessed_normal(data):
     rows = data.rows
     if data.is_anomaly is not None:
         rows = data.take(np.flatnonzero(~data.is_anomaly))
-    return for_records(rows).transform(rows)
+    return for_records(rows, columns=chosen).transform(rows)

@@ -7,7 +7,6 @@ columns are numbers, and `to_frame` makes a table of that.
 
 import contextlib
 import io
-import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from alad_tf.data.cells import NUMBER, TEXT, Seen, floats, numbers_in, trimmed
 from alad_tf.data.dialect import (
     MISSING,
     ReadOptions,
@@ -26,22 +26,10 @@ from alad_tf.data.dialect import (
     refusals,
 )
 
-NUMBER, TEXT = "number", "text"
+EITHER = "either"  # numbers, if all of a piece's cells are, else text
 BLOCK = 2**22  # bytes
 BLANK = b"\xef\xbb\xbf\r "
 PLAIN = {"quote": '"', "escape": None, "skip_space": False, "hint": False}
-DISTINCT = 65  # more values of a column than that are not kept for a message
-TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
-WORDS = TRUE + FALSE
-# words that people write where a number is missing; pandas does not take them for gaps
-MARKERS = re.compile(
-    r"[\W_]+|na|nil|none|missing|unknown|unk|undefined|error|err|void|#\w+[!?/]?\w*"
-)
-GROUPED = r"\d{1,3}(?:[,.'’ \x{a0}\x{202f}]\d{3})+(?:[.,]\d+)?"
-SIGN = r"[€$£¥%]"
-# a number to people, though none to a program: 1,234  1.234,5  12,5  $ 3.20  12 %
-LIKE_A_NUMBER = rf"^[+-]?(?:{GROUPED}|\d*[.,]\d+|{SIGN}\s?(?:{GROUPED}|\d+(?:[.,]\d+)?)"
-LIKE_A_NUMBER += rf"|(?:{GROUPED}|\d+(?:[.,]\d+)?)\s?{SIGN})$"
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,13 +211,12 @@ class Delimited:
             raise ValueError(
                 f"{self.name} has no column {absent[0]!r}; it has {self.columns[:20]}."
             )
-        seen = {name: _Seen() for name in self.columns if name not in text}
+        seen = {name: Seen() for name in self.columns if name not in text}
         for piece in pieces:
             for name, column in seen.items():
                 column.add(self._cells(piece, name), piece.lines, self.dialect.decimal)
         return {
-            name: TEXT if name in text else seen[name].kind(self.name, name)
-            for name in self.columns
+            name: TEXT if name in text else self._kind(seen[name], name) for name in self.columns
         }
 
     def to_frame(self, piece, kinds, keep_bad=False):
@@ -240,7 +227,11 @@ class Delimited:
         columns = {}
         for name in self.columns:
             cells = self._cells(piece, name)
-            if kinds.get(name, TEXT) == NUMBER:
+            kind = kinds.get(name, TEXT)
+            if kind == EITHER:
+                numbers, bad = numbers_in(trimmed(cells), self.dialect.decimal)
+                columns[name] = cells.to_pandas() if bad.any() else numbers
+            elif kind == NUMBER:
                 columns[name] = self._numbers(piece, name, cells, keep_bad)
             else:
                 columns[name] = cells.to_pandas()
@@ -253,15 +244,13 @@ class Delimited:
         return pc.if_else(gap, pa.scalar(None, pa.string()), cells)
 
     def _numbers(self, piece, name, cells, keep_bad):
-        cells = _trimmed(cells)
-        if self.dialect.decimal == ".":
-            with contextlib.suppress(pa.ArrowInvalid):
-                return _floats(cells)
+        cells = trimmed(cells)
         decimal = self.dialect.decimal
-        good = pc.fill_null(pc.match_substring_regex(cells, _number(decimal)), True)
-        words = pc.is_in(cells, pa.array(WORDS))
-        texts = pc.if_else(pc.is_in(cells, pa.array(TRUE)), "1", pc.if_else(words, "0", cells))
-        bad = np.flatnonzero(~pc.or_(good, words).to_numpy(zero_copy_only=False))
+        if decimal == ".":
+            with contextlib.suppress(pa.ArrowInvalid):
+                return floats(cells)
+        numbers, bad = numbers_in(cells, decimal)
+        bad = np.flatnonzero(bad)
         if len(bad) and not keep_bad:
             cell, line = cells[int(bad[0])].as_py(), piece.lines[bad[0]]
             raise ValueError(
@@ -269,88 +258,28 @@ class Delimited:
                 f"is not a number, but the column has numbers (decimal mark {decimal}). Correct "
                 f"the cell, or declare it a missing-value marker: --missing {cell!r}."
             )
-        fine = pc.if_else(pc.or_(good, words), texts, pa.scalar(None, pa.string()))
-        numbers = _floats(pc.replace_substring(fine, decimal, "."))
         if len(bad):
             numbers = numbers.astype(object)
             numbers[bad] = [cells[int(i)].as_py() for i in bad]
         return numbers
 
-
-class _Seen:
-    """What a column's cells were so far."""
-
-    def __init__(self):
-        self.cells = self.whole = self.codes = self.words = self.numbers = self.alike = 0
-        self.texts, self.distinct = {}, set()  # text: its first line
-        self.first_alike = None
-
-    def add(self, cells, lines, decimal):
-        cells = _trimmed(cells)
-        present = pc.is_valid(cells)
-        lines, cells = lines[present.to_numpy(zero_copy_only=False)], cells.filter(present)
-        number = pc.match_substring_regex(cells, _number(decimal))
-        numbers = cells.filter(number)
-        self.cells += len(cells)
-        self.numbers += len(numbers)
-        self.whole += pc.sum(pc.match_substring_regex(numbers, r"^[+-]?\d+$")).as_py() or 0
-        self.codes += pc.sum(pc.match_substring_regex(numbers, r"^[+-]?0\d+$")).as_py() or 0
-        if len(self.distinct) < DISTINCT:
-            self.distinct.update(pc.unique(numbers)[:DISTINCT].to_pylist())
-        if len(numbers) == len(cells):
-            return
-        others = cells.filter(pc.invert(number))
-        lines = lines[~number.to_numpy(zero_copy_only=False)]
-        self.words += pc.sum(pc.is_in(others, pa.array(WORDS))).as_py()
-        alike = pc.match_substring_regex(others, LIKE_A_NUMBER).to_numpy(zero_copy_only=False)
-        self.alike += int(alike.sum())
-        if self.first_alike is None and alike.any():
-            place = int(np.argmax(alike))
-            self.first_alike = others[place].as_py(), lines[place]
-        if len(self.texts) < DISTINCT:
-            for place, text in enumerate(others[: 100 * DISTINCT].to_pylist()):
-                if len(self.texts) < DISTINCT:
-                    self.texts.setdefault(text, lines[place])
-
-    def kind(self, file, name):
-        if self.numbers and self.codes and self.whole == self.numbers:
-            return TEXT
-        if self.cells in (self.numbers, self.words):
-            return NUMBER
-        flags = self.words > self.numbers
-        good, what = (self.words, "True or False") if flags else (self.numbers, "numbers")
-        texts = {text: line for text, line in self.texts.items() if not (flags and text in WORDS)}
-        share = (good + self.alike) / self.cells
-        few = len(texts) <= 5 and (self.whole < self.numbers or len(self.distinct) > 20)
-        markers = all(MARKERS.fullmatch(text.lower()) for text in texts)
-        if share < 0.9 and (share < 0.5 or not (few or markers or self.alike)):
-            return TEXT
-        found = f"{file}, column {name!r}: {good:,} of {self.cells:,} cells are {what}"
-        if self.alike:
-            cell, line = self.first_alike
+    def _kind(self, seen, name):
+        kind, wrong = seen.verdict()
+        if kind == NUMBER:
+            seen.mention_rounding(name)
+        if wrong is None:
+            return kind
+        good, what, cell, line = wrong
+        found = f"{self.name}, column {name!r}: {good:,} of {seen.cells:,} cells are {what}"
+        if seen.alike:
             raise ValueError(
                 f"{found}; {cell!r} in line {line} cannot be read as one. Write numbers without "
                 "thousands separators, currency signs or %, pass the decimal mark with --decimal, "
                 f"or declare the column categorical: --categorical {name!r}."
             )
-        count, (cell, line) = self.cells - good, next(iter(texts.items()))
+        count = seen.cells - good
         raise ValueError(
             f"{found}, {count:,} {'is' if count == 1 else 'are'} not; line {line} has {cell!r}. "
             f"Correct it, declare it a missing-value marker (--missing {cell!r}), or declare the "
             f"column categorical (--categorical {name!r})."
         )
-
-
-def _number(decimal):
-    mark = re.escape(decimal)
-    return rf"^[+-]?(?:\d+(?:{mark}\d*)?|{mark}\d+)(?:[eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity)$"
-
-
-def _trimmed(cells):
-    """Without blanks around; what is then empty is a gap."""
-    cells = pc.utf8_trim_whitespace(cells)
-    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
-
-
-def _floats(cells):
-    return pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from alad_tf.data.delimited import NUMBER, TEXT, Delimited
+from alad_tf.data.cells import NULLABLE, NUMBER, TEXT
+from alad_tf.data.delimited import EITHER, Delimited
 from alad_tf.data.dialect import COMPRESSED, ReadOptions
 from alad_tf.data.pictures import IMAGES, Found, Mode, readable
 
@@ -26,6 +27,7 @@ def read_batches(
     *,
     numbers=None,
     ignored=(),
+    either=(),
     depth=None,
     options=None,
     note=None,
@@ -45,6 +47,8 @@ def read_batches(
             names, are text. True, or columns of which the file has none: all that are not in
             `text`. None: decided by all rows of the file.
         ignored: sequence of str, columns that are not looked at when kinds are decided.
+        either: sequence of str, columns of a CSV that are numbers where all of a batch's cells are,
+            and text elsewhere, such as dates.
         depth: int, bits of 16-bit images that are used; None for what all of them need.
         options: `ReadOptions`.
         note: function that is called with a line on what was assumed, or None.
@@ -67,7 +71,8 @@ def read_batches(
     else:
         kind = table_kind(path)
         if kind in DELIMITED:
-            source = _delimited(path, kind, text, numbers, ignored, batch, skip, options, note)
+            kinds = text, numbers, ignored, either
+            source = _delimited(path, kind, kinds, batch, skip, options, note)
         else:
             source = _numbered(_binary(path, kind, text, batch, skip), skip)
     empty = not skip  # then the rows before were there
@@ -127,19 +132,22 @@ def table_kind(path):
     return kind
 
 
-def _delimited(path, kind, text, numbers, ignored, batch, skip, options, note):
+def _delimited(path, kind, kinds, batch, skip, options, note):
+    text, numbers, ignored, either = kinds
+
     def opened():
         return open(path, "rb")
 
     file = Delimited.open(opened, path, options, tabs=kind == ".tsv")
     if numbers is None:
-        kinds = file.decide_kinds(file.records(BATCH), text, ignored)
+        kinds = file.decide_kinds(file.records(BATCH), text, [*ignored, *either])
     else:
-        by_place = numbers is True or not (text or set(numbers) & set(file.columns))
+        by_place = numbers is True or not (text or either or set(numbers) & set(file.columns))
         names = file.columns if by_place else numbers
         kinds = dict.fromkeys(names, NUMBER) | dict.fromkeys(text, TEXT)
+    kinds |= dict.fromkeys(either, EITHER)
     kept = [name for name in file.columns if name not in ignored]
-    texts = [name for name in kept if kinds.get(name, TEXT) == TEXT]
+    texts = [name for name in kept if kinds.get(name, TEXT) != NUMBER]
     listed = ", ".join(texts[:8]) + (", ..." if len(texts) > 8 else "")
     shown = f"{len(texts)} of text ({listed})" if texts else "all of numbers"
     note(f"{path.name}: {file.dialect}; {len(kept)} columns, {shown}")
@@ -161,7 +169,7 @@ def _binary(path, kind, text, batch, skip):
                     left -= file.metadata.row_group(groups.pop(0)).num_rows
                 for part in file.iter_batches(min(batch, 2**31 - 1), row_groups=groups):
                     kept, left = part[left:], max(left - len(part), 0)
-                    frame = plain_numbers(kept).to_pandas()
+                    frame = plain_numbers(kept).to_pandas(types_mapper=NULLABLE.get)
                     absent = [name for name in text if name not in frame.columns]
                     if absent:
                         known = list(frame.columns)[:20]
@@ -190,14 +198,18 @@ def as_category(value):
 
 
 def plain_numbers(part):
-    """A record batch of Arrow with its decimals, which pandas has no numbers for, as floats."""
+    """A record batch of Arrow with its decimals, which pandas has no numbers for, as floats.
+
+    By way of text: Arrow's own cast does not give the nearest float.
+    """
     import pyarrow as pa
 
-    fields = [
-        field.with_type(pa.float64()) if pa.types.is_decimal(field.type) else field
-        for field in part.schema
-    ]
-    return part.cast(pa.schema(fields, part.schema.metadata))
+    columns, fields = list(part.columns), list(part.schema)
+    for place, field in enumerate(fields):
+        if pa.types.is_decimal(field.type):
+            columns[place] = columns[place].cast(pa.string()).cast(pa.float64())
+            fields[place] = field.with_type(pa.float64())
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, part.schema.metadata))
 
 
 class _damage:

@@ -227,7 +227,7 @@ class Detector:
 
     @property
     def reference(self):
-        """Sorted scores of held-out normal rows, for `p_value`: float32 array (n,)."""
+        """Sorted scores of calibration rows, for `p_value`: float32 array (n,)."""
         return np.zeros(0, "float32") if self.threshold is None else self.threshold.reference
 
     def p_value(self, x):
@@ -240,7 +240,7 @@ class Detector:
             float64 array (N,), in (0, 1].
 
         Raises:
-            ValueError: no threshold yet, or one that was not set from held-out normal rows.
+            ValueError: no threshold yet, or one that was not set from calibration rows.
 
         Source: `alad_tf.detector.threshold.Threshold.p_values`.
         """
@@ -271,6 +271,23 @@ class Detector:
         """
         return self._required_threshold().flags(self.anomaly_score(x))
 
+    def column_table(self):
+        """What was decided for each column of a table when the preprocessing was fitted.
+
+        Returns:
+            `pandas.DataFrame`, as `alad_tf.preprocess.MixedPreprocessor.column_table` has it.
+
+        Raises:
+            AttributeError: preprocessing that decides nothing: of images, or of the zoo's tables.
+
+        Example:
+            >>> from alad_tf import ALADDetector
+            >>> rows = np.random.default_rng(0).normal(size=(100, 2))
+            >>> list(ALADDetector(steps=2).fit(rows).detector_.column_table()["kind"])
+            ['number', 'number']
+        """
+        return self.preprocessor.column_table()
+
     def _required_threshold(self):
         if self.threshold is None:
             raise ValueError(
@@ -282,12 +299,15 @@ class Detector:
 
     @own_settings
     def explain(self, x, score=None, steps=32):
-        """Reasons for the scores of raw records, by integrated gradients.
+        """Reasons for the scores of raw records, and expected values.
+
+        By integrated gradients; the combined score of a table by what it falls by as suspicious
+        columns get their expected values.
 
         Args:
             x: as for `scores`.
             score: str, the score to explain; default the deciding one.
-            steps: int, points at which the gradient is taken.
+            steps: int, points at which the gradient is taken, where there is one.
 
         Returns:
             `alad_tf.detector.explain.Explanation`: attributions by column or pixel, observed and

@@ -17,7 +17,7 @@ COMBINED = "combined"
 MOST_ROWS, FEWEST_ROWS, MOST_NUMBERS = 4096, 256, 2**23  # of the kept rows
 KEEPS = ("rows", "centroids", "none")
 CENTROIDS, OF_CENTROID = 256, 5  # at most so many; of so many training rows at least, each
-BATCH = 512
+BATCH, FOLDS = 512, 5
 LOWEST = -3.0  # one distance that is tiny beside all others must not vouch for a sample
 MOST_RELATED = 512  # columns, of which a matrix of all pairs is kept
 LEARNT = ("l2", "E(x)", "f_xx(x, x)")
@@ -31,14 +31,17 @@ WITHOUT_ROWS = {"mean": 0.3, "relations": 0.3, "tails": 0.3, "l2": 0.1}
 WIDE_WITHOUT_ROWS = {"mean": 0.5, "tails": 0.4, "l2": 0.1}
 IMAGES = dict.fromkeys(LEARNT, 1 / 3)
 NEIGHBOURS, LOCAL = 3, 0.2  # of tables
+CONTAMINATED = {"neighbours": 10, "reach": 1.0}  # of tables with anomalies among the rows
 SAME = 1e-4  # rows that are nearer are one row, but for rounding
 
 
-def combination_for(x_shape, rows, keep="rows"):
+def combination_for(x_shape, rows, keep="rows", contaminated=False):
     """How "combined" is made for samples of a shape, so many of which train: a JSON-able dict.
 
-    Keys: "weights", "neighbours", and "local", the share of the neighbours' own distances that is
-    taken off.
+    Keys: "weights", "neighbours", "local", the share of the neighbours' own distances that is taken
+    off, and for `contaminated` rows, some of which are anomalies, "reach": a neighbour counts as at
+    least so many times as far as its own neighbours are from it. An anomaly that trained has none
+    near, and so makes no other one look normal.
     """
     if len(x_shape) > 1:
         weights = IMAGES if keep != "none" else {"l2": 1.0}
@@ -52,7 +55,8 @@ def combination_for(x_shape, rows, keep="rows"):
     else:
         weights = TABLES if columns <= MOST_RELATED else MANY_COLUMNS
     # the distances between centres say nothing of those between rows
-    return {"weights": weights, "neighbours": NEIGHBOURS, "local": LOCAL * (keep == "rows")}
+    found = {"weights": weights, "neighbours": NEIGHBOURS, "local": LOCAL * (keep == "rows")}
+    return found | (CONTAMINATED if contaminated and keep == "rows" else {})
 
 
 def networks_count(weights):
@@ -74,7 +78,7 @@ def center_of(reference, count=None):
     return tf.reduce_sum(reference, 0) / tf.cast(count, tf.float32)
 
 
-def nearest(x, reference, count=None, skip_self=False, k=K, own=None, others=False):
+def nearest(x, reference, count=None, skip_self=False, k=K, own=None, others=False, reach=0.0):
     """Mean Euclidean distance of rows to their `k` nearest reference rows.
 
     Args:
@@ -88,13 +92,35 @@ def nearest(x, reference, count=None, skip_self=False, k=K, own=None, others=Fal
         own: float32 tensor (R,), of the reference rows; or None.
         others: bool, a reference row that is the same as the row in question does not count: rows
             that trained have the distances that they had when the distances were calibrated.
+        reach: float, with `own`: no reference row counts as nearer than this times its own.
 
     Returns:
         float32 tensor (B,); of fewer than `k` reference rows, the mean distance to all; 0 if none
         is left. With `own`, a pair: the distances, and the neighbours' mean of `own`.
 
-    Source: Ramaswamy, Rastogi and Shim, SIGMOD 2000; Angiulli and Pizzuti, PKDD 2002, for the mean.
+    Source: Ramaswamy, Rastogi and Shim, SIGMOD 2000; Angiulli and Pizzuti, PKDD 2002, for the mean;
+    Breunig et al., SIGMOD 2000, for the reach.
     """
+    distances, found = _search(x, reference, count, skip_self, k, others)
+    # a row that is the same as the row in question is spare
+    spare = others and found.shape[1] == k + 1
+    same = distances[:, 0] < SAME
+
+    def mean(values):
+        if not spare:
+            return tf.reduce_mean(values, -1)
+        return tf.where(same, tf.reduce_mean(values[:, 1:], -1), tf.reduce_mean(values[:, :k], -1))
+
+    if own is None:
+        return mean(distances)
+    around = tf.gather(own, found)
+    if reach:
+        distances = tf.maximum(distances, reach * around)
+    return mean(distances), mean(around)
+
+
+def _search(x, reference, count, skip_self, k, others):
+    """Nearest reference rows, ascending: distances (B, K) and int32 indices (B, K)."""
     center = center_of(reference, count)  # near 0, differences of squares lose fewer digits
     x, reference = x - center, reference - center
     squares = tf.reduce_sum(tf.square(x), -1)[:, None] + tf.reduce_sum(tf.square(reference), -1)
@@ -107,16 +133,7 @@ def nearest(x, reference, count=None, skip_self=False, k=K, own=None, others=Fal
     # what was found is measured anew, exactly: small differences of large squares are noise
     away = x[:, None] - tf.gather(reference, found)  # (B, K, d)
     # a root has no gradient at 0
-    distances = tf.sqrt(tf.reduce_sum(tf.square(away), -1) + 1e-12)  # (B, K)
-    spare = others and found.shape[1] == k + 1
-    same = distances[:, 0] < SAME
-
-    def mean(values):
-        if not spare:
-            return tf.reduce_mean(values, -1)
-        return tf.where(same, tf.reduce_mean(values[:, 1:], -1), tf.reduce_mean(values[:, :k], -1))
-
-    return mean(distances) if own is None else (mean(distances), mean(tf.gather(own, found)))
+    return tf.sqrt(tf.reduce_sum(tf.square(away), -1) + 1e-12), found  # (B, K)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -139,6 +156,9 @@ class Ensemble(ScoringModel):
     - nearness in the columns' normal scores (`alad_tf.detector.spaces`), 2/9;
     - nearness in these scores, decorrelated, 2/9: what breaks a relation between columns is far;
     - the columns' tail probabilities, 1/9.
+
+    If the rows that train are said to contain anomalies, 10 neighbours count instead of 3, and each
+    as at least as far as its own neighbours are from it.
 
     Of more columns than rows, nearness in x has 1/3, and nearness in ranks 2/3. The networks have
     no part in it: on tables they made the ranking no better. For images, ||x - x'||_2 and nearness
@@ -207,6 +227,7 @@ class Ensemble(ScoringModel):
         combination = combination or _earlier(self.x_shape, keep)
         self.weights_of = dict(combination["weights"])
         self.neighbours, self.local = int(combination["neighbours"]), float(combination["local"])
+        self.reach = float(combination.get("reach", 0))
         unknown = [n for n in self.weights_of if n not in (*LEARNT, *NEARNESS, "mean", "tails")]
         if unknown or not 1 <= self.neighbours <= MOST_ROWS:
             raise ValueError(f"received the combination {combination}; unknown {unknown}.")
@@ -284,20 +305,79 @@ class Ensemble(ScoringModel):
             for codes in cls._spaces_of(scorer, tf.constant(x[:1]))
         )
         most = int(np.clip(MOST_NUMBERS // width, FEWEST_ROWS, MOST_ROWS))
-        if len(x) > most:
-            x = x[np.sort(np.random.default_rng(seed).choice(len(x), most, replace=False))]
-        kept = x
-        if keep == "centroids":
-            kept = centroids(x, seed)
-        elif keep == "none":
-            kept = x.mean(0, keepdims=True)
+        x = _some(x, most, seed)
+        kept = _kept_of(x, keep, seed)
         made = cls(architectures[0], len(scorers), len(kept), keep=keep, combination=combination)
         for member, scorer in zip(made.members, scorers, strict=True):
             member.set_weights(scorer.get_weights())
-        made.rows.assign(_filled(kept, made.rows.shape[0]))
-        made._fit_spaces(x)
-        made.calibrate(None if keep == "rows" else x)
+        made._most = most
+        made._learn(kept, x)
         return made
+
+    def _relearn(self, x, seed):
+        """Learn from other training rows, if as many places hold what is kept of them: whether."""
+        x = _some(x, self._most, seed)
+        kept = _kept_of(x, self.keep, seed)
+        fits = capacity(len(kept), self.neighbours) == self.rows.shape[0]
+        if fits:
+            self._learn(kept, x)
+        return fits
+
+    def _learn(self, kept, x):
+        """All that follows from training rows (N, ...), of which some are kept, besides members."""
+        self._config["rows"] = len(kept)
+        self.count.assign(len(kept))
+        self.rows.assign(_filled(kept, self.rows.shape[0]))
+        self._fit_spaces(x)
+        self.calibrate(None if self.keep == "rows" else x)
+
+    @classmethod
+    def cross_scores(cls, scorers, x, seed=0, keep="rows", folds=FOLDS):
+        """The combined score of training rows by what the others make of them, without networks.
+
+        The rows are divided into folds. Those of a fold are scored by an ensemble of the rest: its
+        kept rows, quantiles, relations and spreads come from rows that are not in question. So the
+        scores are like those of new rows, but for the few rows that the rest lacks, and nothing
+        need be held out to set a threshold.
+
+        Args:
+            scorers, x, seed, keep: as for `of`; at least two rows.
+            folds: int.
+
+        Returns:
+            float32 array (N,), in the order of `x`.
+
+        Raises:
+            ValueError: networks have a part in the score; they would know all of the rows.
+
+        Example:
+            >>> from alad_tf.model.specs import dense
+            >>> rows = dict(E=[dense(2)], G=[dense(4)], D_xx=[dense(8, "lrelu"), dense(1)])
+            >>> member = Scorer(rows, x_shape=(4,), latent_dim=2)
+            >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+            >>> Ensemble.cross_scores([member], x).shape
+            (64,)
+
+        Source: Vovk, "Cross-conformal predictors", Annals of Mathematics and Artificial
+        Intelligence 2015.
+        """
+        order = np.random.default_rng(seed).permutation(len(x))
+        scores = np.empty(len(x), "float32")
+        combination = combination_for(x.shape[1:], len(x), keep)
+        if networks_count(combination["weights"]):
+            raise ValueError(
+                "Cross-calibration is for scores without networks; hold rows out instead."
+            )
+        ensemble = None
+        for fold in np.array_split(order, min(folds, len(x))):
+            rest = np.ones(len(x), bool)
+            rest[fold] = False
+            if ensemble is None or not ensemble._relearn(x[rest], seed):
+                ensemble = cls.of(scorers[:1], x[rest], seed, keep, combination)
+            for i in range(0, len(fold), BATCH):
+                part = tf.constant(x[fold[i : i + BATCH]])
+                scores[fold[i : i + BATCH]] = ensemble._combined(part, part)
+        return scores
 
     def _fit_spaces(self, x):
         """Learn the spaces of a table from its training rows (N, d)."""
@@ -326,12 +406,14 @@ class Ensemble(ScoringModel):
             ]
             for variable, found in zip(codes, zip(*parts, strict=True), strict=True):
                 variable.assign(_filled(tf.concat(found, 0), variable.shape[0]))
-        self._derive()
+        around = self._derive()
         own, x = x is None, tf.constant(kept if x is None else x, tf.float32)
         found = []
         for i in range(0, len(x), BATCH):
             part = x[i : i + BATCH]
-            found.append(self._distances(part, self._reconstruct(part), own))
+            # searched for already
+            near = None if around is None or not own else around[:, :, i : i + BATCH]
+            found.append(self._distances(part, self._reconstruct(part), own, near))
         # (members, spaces, rows)
         values, around = (
             np.concatenate(parts, -1).astype("float64") for parts in zip(*found, strict=True)
@@ -375,15 +457,36 @@ class Ensemble(ScoringModel):
             logits = tf.split(logits, 2)[1]
             found.append(anomaly_scores(x, reconstruction, real, fake, logits))
         scores = {name: tf.add_n([one[name] for one in found]) / len(found) for name in SCORES}
+        return {**scores, COMBINED: self._combined(x, reconstruction)}
+
+    def _combined(self, x, reconstruction):
+        weights = tf.constant(list(self.weights_of.values()))[:, None]
+        return tf.reduce_sum(weights * self.parts(x, reconstruction), 0)
+
+    def parts(self, x, reconstruction):
+        """What "combined" is the weighted mean of: the standardised log-distances t.
+
+        Args:
+            x: float32 tensor (B, *x_shape), preprocessed samples.
+            reconstruction: float32 tensor (B, *x_shape).
+
+        Returns:
+            float32 tensor (spaces, B), in the order of the combination's weights.
+
+        Example:
+            >>> from alad_tf.model.specs import dense
+            >>> rows = dict(E=[dense(2)], G=[dense(4)], D_xx=[dense(8, "lrelu"), dense(1)])
+            >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+            >>> ensemble = Ensemble.of([Scorer(rows, x_shape=(4,), latent_dim=2)], x)
+            >>> list(ensemble.weights_of), ensemble.parts(x[:9], x[:9]).shape
+            (['x', 'normal scores', 'relations', 'tails'], TensorShape([4, 9]))
+        """
         distances, around = self._distances(x, reconstruction)
         floor, center, spread = (part[..., None] for part in tf.unstack(self.calibration.value))
         logs = tf.math.log(distances + floor)
         if self.local:
             logs -= self._shares() * tf.math.log(around + floor)
-        standardised = (logs - center) / spread
-        standardised = tf.maximum(standardised, LOWEST)
-        weights = tf.constant(list(self.weights_of.values()))[:, None]
-        return {**scores, COMBINED: tf.reduce_sum(weights * tf.reduce_mean(standardised, 0), 0)}
+        return tf.reduce_mean(tf.maximum((logs - center) / spread, LOWEST), 0)
 
     def generate(self, count, seed=0):
         """G(z) of z ~ N(0, 1), each member's for its share of them.
@@ -419,8 +522,13 @@ class Ensemble(ScoringModel):
         _, features = member.D_xx(x, x)
         return tf.reshape(member.E(x), (-1, member.latent_dim)), features
 
-    def _distances(self, x, reconstruction, skip_self=False):
+    def _distances(self, x, reconstruction, skip_self=False, near=None):
         """The distances that "combined" is made of, and those that the neighbours have themselves.
+
+        Args:
+            x, reconstruction: float32 tensors (B, *x_shape).
+            skip_self: bool, the samples are kept rows.
+            near: what `_derive` returned for these rows, or None to search.
 
         Returns:
             two float32 tensors (members, spaces, B); the second is 1 where it does not count.
@@ -435,7 +543,9 @@ class Ensemble(ScoringModel):
         if self.keep == "none" and "relations" in views:
             found["relations"] = _norm(views["relations"])
         for number, name in enumerate(self._near):
-            if self.local:
+            if near is not None:
+                found[name], around[name] = near[0, number], near[1, number]
+            elif self.local:
                 own = self.own.value[number]
                 found[name], around[name] = self._nearest(
                     views[name], self._kept_in(name), skip_self, own
@@ -475,18 +585,32 @@ class Ensemble(ScoringModel):
         return self.rows if name == "x" else self.derived[name]
 
     def _derive(self):
-        """The kept rows in the spaces that do not come from training, and their own distances."""
+        """The kept rows in the spaces that do not come from training, and their own distances.
+
+        Returns:
+            float32 array (2, spaces, rows), if neighbours' distances count: the distances of the
+            kept rows, and their neighbours' mean; else None.
+        """
         rows, places = self._config["rows"], self.rows.shape[0]
         starts = range(0, rows, BATCH)
         views = [self._views(self.rows.value[:rows][i : i + BATCH]) for i in starts]
         for name, variable in self.derived.items():
             variable.assign(_filled(tf.concat([view[name] for view in views], 0), places))
-        if self.local:
-            own = [
-                [self._nearest(view[name], self._kept_in(name), True) for view in views]
-                for name in self._near
+        if not self.local:
+            return None
+        own, around, reached = [], [], []
+        for name in self._near:
+            reference = self._kept_in(name).value
+            found = [
+                _search(view[name], reference, self.count.value, True, self.neighbours, False)
+                for view in views
             ]
-            self.own.assign(tf.stack([_filled(tf.concat(parts, 0), places) for parts in own]))
+            distances, near = (np.concatenate(parts) for parts in zip(*found, strict=True))
+            own.append(distances.mean(1))
+            around.append(own[-1][near].mean(1))
+            reached.append(np.maximum(distances, self.reach * own[-1][near]).mean(1))
+        self.own.assign(tf.stack([_filled(values, places) for values in own]))
+        return np.stack([reached, around])
 
     def _shares(self):
         """What share of the neighbours' own log-distances is taken off: float32 (spaces, 1)."""
@@ -497,7 +621,9 @@ class Ensemble(ScoringModel):
         padded = reference.shape[0] > self.neighbours
         count = self.count.value if padded else None
         others = self.local > 0 and not skip_self
-        return nearest(x, reference.value, count, skip_self, self.neighbours, own, others)
+        return nearest(
+            x, reference.value, count, skip_self, self.neighbours, own, others, self.reach
+        )
 
     @property
     def contains(self):
@@ -563,6 +689,20 @@ def _earlier(x_shape, keep):
         return combination_for(x_shape, 1, keep)
     weights = {"l2": 0.5, "mean": 0.5} if keep == "none" else EARLIER
     return {"weights": weights, "neighbours": K, "local": 0.0}
+
+
+def _some(x, most, seed):
+    """At most so many samples, in their order."""
+    if len(x) <= most:
+        return x
+    return x[np.sort(np.random.default_rng(seed).choice(len(x), most, replace=False))]
+
+
+def _kept_of(x, keep, seed):
+    """What is kept of training samples (N, ...)."""
+    if keep == "centroids":
+        return centroids(x, seed)
+    return x.mean(0, keepdims=True) if keep == "none" else x
 
 
 def centroids(x, seed=0):

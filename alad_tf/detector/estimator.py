@@ -14,8 +14,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from alad_tf.detector.defaults import rules_for
-from alad_tf.detector.detector import Detector
-from alad_tf.detector.ensemble import COMBINED, Ensemble, combination_for, networks_count
+from alad_tf.detector.detector import Detector, judged
+from alad_tf.detector.ensemble import (
+    COMBINED,
+    MOST_ROWS,
+    Ensemble,
+    combination_for,
+    networks_count,
+)
 from alad_tf.detector.history import History
 from alad_tf.detector.members import train_members
 from alad_tf.detector.threshold import (
@@ -35,7 +41,7 @@ from alad_tf.preprocess.fitting import for_records
 from alad_tf.preprocess.mixed import NEW_GAPS
 
 MEMBERS = 3  # whose scores are averaged
-FALSE_ALARMS = 0.01  # of normal rows, where enough of them were held out to tell
+FALSE_ALARMS = 0.01  # of normal rows, where there are enough calibration rows to tell
 MANY_ROWS, MOST_HELD_OUT = 1000, 2000
 KEEP = {True: "rows", False: "none", "centroids": "centroids"}
 
@@ -43,13 +49,18 @@ KEEP = {True: "rows", False: "none", "centroids": "centroids"}
 class ALADDetector(OutlierMixin, BaseEstimator):
     """Finds rows or images that are unlike those it was fitted on.
 
-    It trains ALAD on the rows of `fit`, most of which should be normal, and holds some out to set
-    the threshold. On tables the networks add nothing to the default score, which is made of
-    distances to the rows, and train briefly: for the reconstructions that reasons start from, and
-    for the paper's scores. On images all of the score is theirs.
+    It learns from the rows of `fit`, most of which should be normal. On tables the networks add
+    nothing to the default score, which is made of distances to the rows, and train briefly: for the
+    paper's scores, and for reconstructions. On images all of the score is theirs.
 
-    Columns may be numbers, bools, text or categories, with missing values; images are uint8 of any
-    size whose sides can be halved.
+    The threshold comes from scores of normal rows that did not shape them. For the default score of
+    a table, each fifth of the rows is scored by what the other four fifths make of it, so that all
+    rows count (`alad_tf.detector.ensemble.Ensemble.cross_scores`). Where networks decide, some rows
+    are held out of training instead: a fifth of fewer than 1,000, a third of more, at most 2,000.
+    From 6,096 rows on, 2,000 are held out of tables, too, since no more than 4,096 are kept.
+
+    Columns may be numbers, bools, text, categories, dates or durations, with missing values; images
+    are uint8 of any size whose sides can be halved.
 
     A record is flagged, with the largest float32 number as its score and the smallest possible
     p-value, if it lacks a value in a column that had none missing in `fit`, or if a number is too
@@ -65,12 +76,13 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             by themselves. (`score` is the name of a method in scikit-learn.)
         n_members: int, the number of ALADs with different seeds, whose scores are averaged.
             Default 3, or 1 where no network has a part in the score: "combined", of tables.
-        contamination: "auto", or float in (0, 0.5], the share of the training rows to flag; then
-            nothing is held out, and there are no p-values.
+        contamination: "auto", or float in (0, 0.5], the share of the training rows that are
+            anomalies: so many are flagged, there are no p-values, and the combined score of a table
+            allows for anomalies among the rows it measures distances to.
         false_alarms: float in (0, 1), with "auto": the share of normal rows that may be flagged.
-            Default 0.01, or 1 / (held-out rows + 1) if that is more.
-        calibration: float in (0, 1), the share of the rows that is held out. Default: a fifth of
-            fewer than 1,000 rows, a third of more, at most 2,000 rows.
+            Default 0.01, or 1 / (calibration rows + 1) if that is more.
+        calibration: float in (0, 1), hold this share of the rows out for the threshold, instead of
+            the rule above.
         scaling: "standard", "minmax" or "none", for columns of numbers.
         missing: "flag" or "refuse": whether a missing value in a column that had none in `fit`
             flags its record, or is a ValueError.
@@ -78,6 +90,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             of the training rows: True, up to 4,096 of them, for the distances in the score;
             False, none, and then "combined" has no distances to neighbours; "centroids", up to
             256 centres of k-means clusters. See `alad_tf.detector.ensemble.Ensemble`.
+        columns: dict or None, kinds of columns by name (or number, where they have no names) that
+            are not to be decided by the data: "number", "category", "date", "duration", "hash" or
+            "ignore"; see `alad_tf.preprocess.MixedPreprocessor`. `columns_` shows what came of it.
         hidden: int, units of a hidden layer (filters, for images), or for tables a sequence of
             them, one a layer: (128, 64).
         latent_dim, batch_size, steps, learning_rate: as hidden, instead of the rules of
@@ -85,7 +100,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             alone.
         warm_start: bool, `fit` trains the members for `steps` more instead of new ones.
         random_state: int, `numpy.random.RandomState` or None: of weights, noise, shuffling and of
-            the choice of rows that are held out.
+            the choice of calibration rows.
         checkpoint: str or None, a folder for checkpoints: if the process is killed, the same `fit`
             continues from there. It may be removed afterwards.
         verbose: bool, show the progress on standard error.
@@ -99,6 +114,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             steps, on average over the members; not there after `load`.
         n_features_in_: int, columns (or values of an image).
         feature_names_in_: object array, names of the columns, if they had any.
+        columns_: `pandas.DataFrame`, of tables: for each column its "kind", how many "features" it
+            became, and the "reason".
 
     Raises:
         ValueError: from `fit`, rows or arguments that it cannot take, before any training.
@@ -143,6 +160,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         verbose=False,
         missing="flag",
         keep_rows=True,
+        columns=None,
     ):
         self.score_name = score_name
         self.n_members = n_members
@@ -161,6 +179,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         self.verbose = verbose
         self.missing = missing
         self.keep_rows = keep_rows
+        self.columns = columns
 
     _parameter_constraints = {
         "score_name": [StrOptions(set(Ensemble.score_names))],
@@ -180,6 +199,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         "verbose": ["verbose"],
         "missing": [StrOptions(set(NEW_GAPS))],
         "keep_rows": ["boolean", StrOptions({"centroids"})],
+        "columns": [None, dict],
     }
 
     # -------------------------------------------------------------------- fit
@@ -215,12 +235,13 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             check_random_state(self.random_state).randint(2**31, dtype=np.int64)
         )
         train, held_out, labels = self._split(x, validation_data, generator)
+        crossed = held_out is None and self.contamination == "auto"
         seed = int(generator.integers(2**31 - 1))
         warm = self.warm_start and hasattr(self, "_models")
         if warm:
             preprocessor = self.detector_.preprocessor
         else:
-            preprocessor = for_records(train, self.scaling, self.missing, gaps_from=x)
+            preprocessor = for_records(train, self.scaling, self.missing, x, self.columns)
         x_train = preprocessor.transform(train)
         if held_out is not None:
             preprocessor.check(held_out)  # before the training, not after it
@@ -240,16 +261,29 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         )
         self._train(models, x_train, history, preprocessor)
         scorers = [Scorer.from_alad(model) for model in models]
-        scorer = Ensemble.of(scorers, x_train, seed, KEEP[self.keep_rows])
+        keep, contaminated = KEEP[self.keep_rows], self.contamination != "auto"
+        combination = combination_for(x_train.shape[1:], len(x_train), keep, contaminated)
+        scorer = Ensemble.of(scorers, x_train, seed, keep, combination)
         self._models = models
         self.detector_ = Detector(preprocessor, scorer, self.score_name)
-        self.detector_.set_threshold(self._threshold(x, held_out, labels))
+        if crossed:
+            scores = Ensemble.cross_scores(scorers, x_train, seed, keep)
+            threshold = self._by_false_alarms(judged({COMBINED: scores}, x_train)[COMBINED])
+        elif held_out is None:
+            scores = self.detector_.anomaly_score(x)
+            threshold = by_contamination(scores, self.contamination)
+        else:
+            scores = self.detector_.anomaly_score(held_out)
+            threshold = (
+                self._by_false_alarms(scores) if labels is None else by_labels(scores, labels)
+            )
+        self.detector_.set_threshold(threshold)
         self.n_iter_ = int(models[0].step.value)
         self._finish()
         return self
 
     def _split(self, x, validation_data, generator):
-        """Rows that train, rows that set the threshold, and these rows' labels or None."""
+        """Rows that train, and others that set the threshold and their labels, each or None."""
         if validation_data is not None:
             pair = validation_data if isinstance(validation_data, tuple) else (validation_data,)
             held_out = check_records(self, pair[0], reset=False)
@@ -263,6 +297,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         if self.contamination != "auto":
             return x, None, None
         count = len(x)
+        if not self.calibration and self._crosses(x):
+            self._require_enough(count)
+            return x, None, None
         share = self.calibration or (1 / 5 if count < MANY_ROWS else 1 / 3)
         most = count - 1 if self.calibration else min(count - 1, MOST_HELD_OUT)
         order = generator.permutation(count)
@@ -272,14 +309,21 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         parts = np.sort(order[held_out:]), np.sort(order[:held_out])
         return *(take_rows(x, part) for part in parts), None
 
+    def _crosses(self, x):
+        """Whether the threshold comes from cross-calibration."""
+        if is_images(x) or self.score_name != COMBINED or len(x) >= MOST_ROWS + MOST_HELD_OUT:
+            return False
+        combination = combination_for((x.shape[1],), len(x), KEEP[self.keep_rows])
+        return not networks_count(combination["weights"])
+
     def _members(self, rows):
         combination = combination_for(self.rules_.x_shape, rows, KEEP[self.keep_rows])
         decide = self.score_name != COMBINED or networks_count(combination["weights"])
         return self.n_members or (MEMBERS if decide else 1)
 
-    def _require_enough(self, held_out):
+    def _require_enough(self, rows):
         if self.false_alarms is not None:
-            require_enough(held_out, self.false_alarms)
+            require_enough(rows, self.false_alarms)
 
     def _train(self, models, x_train, history, preprocessor):
         rules, console = self.rules_, Console(stderr=True) if self.verbose else None
@@ -290,13 +334,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             train_members(models, x_train, *options)
         self.history_ = history.history
 
-    def _threshold(self, x, held_out, labels):
-        """The threshold of the deciding score."""
-        if held_out is None:
-            return by_contamination(self.detector_.anomaly_score(x), self.contamination)
-        scores = self.detector_.anomaly_score(held_out)
-        if labels is not None:
-            return by_labels(scores, labels)
+    def _by_false_alarms(self, scores):
         least = 1 / (len(scores) + 1)
         return by_false_alarms(scores, self.false_alarms or max(FALSE_ALARMS, least))
 
@@ -311,8 +349,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
         Returns:
             dict of float32 arrays (N,) by name, higher is more anomalous. Or a `pandas.DataFrame`
-            of them with "p_value" (float64, where rows were held out) and "is_anomaly" (bool)
-            beside them; its index is that of X, if X is a frame of pandas.
+            of them with "p_value" (float64, if there are calibration rows) and "is_anomaly"
+            (bool) beside them; its index is that of X, if X is a frame of pandas.
 
         Example:
             >>> rows = np.random.default_rng(0).normal(size=(100, 3))
@@ -390,7 +428,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             float64 array (N,), in (0, 1].
 
         Raises:
-            ValueError: no rows were held out, because `contamination` set the threshold.
+            ValueError: `contamination` set the threshold, without calibration rows.
 
         Source: `alad_tf.detector.threshold.Threshold.p_values`.
         """
@@ -402,7 +440,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         Args:
             threshold: float, of the deciding score; or an `alad_tf.detector.threshold.Threshold`,
                 such as `by_false_alarms` and `by_labels` make, which says where it is from. If it
-                brings no scores of normal rows, p-values stay those of the rows held out by `fit`.
+                brings no scores of normal rows, p-values stay as `fit` calibrated them.
 
         Returns:
             the estimator.
@@ -472,12 +510,18 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         Args:
             X: N rows or images, as for `fit`.
             score: str, the score to explain; default the deciding one.
-            steps: int, points at which the gradient is taken.
+            steps: int, points at which the gradient is taken, where there is one: not for the
+                combined score of tables.
 
         Returns:
             `alad_tf.detector.explain.Explanation`.
         """
         return self._fitted().explain(self._checked(X), score, steps)
+
+    @property
+    def columns_(self):
+        """What was decided for each column: see `MixedPreprocessor.column_table`."""
+        return self._fitted().column_table()
 
     def _checked(self, X, ordered=False):
         return check_records(self, X, reset=False, ordered=ordered)

@@ -1,15 +1,22 @@
 """Reasons for a score: how much each column or pixel of a sample adds to it."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
 
+from alad_tf.detector.ensemble import COMBINED
+from alad_tf.detector.expected import expected_of
 from alad_tf.model.scores import check_score
+from alad_tf.preprocess.base import FAR
 
 STEPS = 32  # points on the path from the reconstruction
 BLOCK = 32  # rows that are computed together
+MOST_CHANGED = 5  # columns of a record that are put right, one after another
+ORDINARY = 1.0  # a combined score that needs no reason: a deviation above a typical normal row's
+LEAST_FALL = 0.02  # of it, for a column to be worth changing
+MOST_TRIED = 64  # columns of a record at a time: those that are farthest from what is expected
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,14 +26,18 @@ class Explanation:
     Attributes:
         score: str, the score that is explained.
         scores: float32 array (N,).
-        baseline: float32 array (N,), the scores at the start of the path: of x' beside x', which is
-            0 for ALAD's features, l1 and l2. A row's attributions add up to its score less this,
-            up to the error of the integral.
+        baseline: float32 array (N,), what the scores are without these reasons. A row's
+            attributions add up to its score less this. Of the combined score of a table: the score
+            once the suspicious columns hold their expected values. Of other scores: that of x'
+            beside x', which is 0 for ALAD's features, l1 and l2.
         reconstruction: what the detector's `reconstruct` gives.
         columns: tuple of str, the table's columns; empty for images.
         attributions: float32 array, (N, columns) or (N, H, W).
-        observed, expected: dicts of arrays (N,) by column: the record's values, and those of its
-            reconstruction; empty for images.
+        observed, expected: dicts of arrays (N,) by column: the record's values, and what normal
+            rows lead to expect there, always a value of the training rows' range (see
+            `alad_tf.detector.expected.expected_of`); empty for images.
+        notes: dict of text arrays (N,) by column, what makes a value news by itself, such as
+            "category never seen"; else empty.
 
     Example:
         >>> two = np.ones(2, "float32")
@@ -45,6 +56,7 @@ class Explanation:
     attributions: np.ndarray
     observed: dict
     expected: dict
+    notes: dict = field(default_factory=dict)
 
     def take(self, rows):
         """The explanation of some of the records.
@@ -64,6 +76,7 @@ class Explanation:
             self.attributions[rows],
             {name: values[rows] for name, values in self.observed.items()},
             {name: values[rows] for name, values in self.expected.items()},
+            {name: values[rows] for name, values in self.notes.items()},
         )
 
     def top(self, row, count=5):
@@ -71,10 +84,11 @@ class Explanation:
 
         Args:
             row: int, the record's number.
-            count: int, how many columns.
+            count: int, how many columns at most; those that add nothing are left out.
 
         Returns:
-            list of dicts, the largest first: "column", "attribution", "observed", "expected".
+            list of dicts, the largest first: "column", "attribution", "observed", "expected", and
+            "note", of `notes`.
 
         Raises:
             ValueError: images, which have no columns.
@@ -82,28 +96,35 @@ class Explanation:
         """
         if not self.columns:
             raise ValueError("Images have no columns; see `attributions`, one number per pixel.")
-        order = np.argsort(-self.attributions[row], kind="stable")[:count]
+        order = np.argsort(-self.attributions[row], kind="stable")
+        order = order[self.attributions[row, order] != 0][:count]
+        notes = {name: values[row] for name, values in self.notes.items()}
         return [
             {
                 "column": self.columns[index],
                 "attribution": float(self.attributions[row, index]),
                 "observed": self.observed[self.columns[index]][row],
                 "expected": self.expected[self.columns[index]][row],
+                "note": notes.get(self.columns[index], ""),
             }
             for index in order
         ]
 
 
 def explain(detector, x, score=None, steps=STEPS):
-    """Attributes scores to the columns or pixels of their records, by integrated gradients.
+    """Attributes scores to the columns or pixels of their records.
 
-    The path goes straight from the reconstruction x', the networks' normal form of x, to x. ALAD's
-    x' is held meanwhile: of the features score ||f(x, x) - f(x, x')||_1 the path starts at 0.
-    One-hot columns are summed over their block, pixels over their colours. `Detector.explain` says
-    what it takes and returns.
+    The combined score of a table is shared out by what it falls by as columns get their expected
+    values: first the column that lowers it most, then the next one, in view of the first, up to
+    five, until the score is an ordinary one. Columns that need no change add 0.
 
-    Source: Sundararajan, Taly and Yan, "Axiomatic attribution for deep networks", ICML 2017; the
-    paper itself gives no reasons.
+    Other scores, and those of images, by integrated gradients. The path goes straight from the
+    reconstruction x', the networks' normal form of x, to x. ALAD's x' is held meanwhile: of the
+    features score ||f(x, x) - f(x, x')||_1 the path starts at 0. One-hot columns are summed over
+    their block, pixels over their colours. `Detector.explain` says what it takes and returns.
+
+    Source: Sundararajan, Taly and Yan, "Axiomatic attribution for deep networks", ICML 2017, for
+    the integral; the paper itself gives no reasons.
     """
     scorer, preprocessor = detector.scorer, detector.preprocessor
     score = check_score(score or detector.score, scorer.score_names)
@@ -116,12 +137,22 @@ def explain(detector, x, score=None, steps=STEPS):
         raise ValueError(f"steps must be at least 1; received {steps}.")
     preprocessed = preprocessor.transform(x)
     x_reconstructed = scorer.reconstruct(preprocessed)
-    baseline, parts = _integrate(scorer, score, preprocessed, x_reconstructed, int(steps))
     groups = preprocessor.groups
     if groups:
-        attributions = np.stack([parts[:, indices].sum(1) for indices in groups.values()], 1)
+        expect = expected_of(detector)
+    if groups and score == COMBINED:
+        baseline, attributions, normal = _put_right(
+            lambda rows: detector.scores_of(rows)[score],
+            expect,
+            preprocessed,
+            [np.array(places) for places in groups.values()],
+        )
     else:
+        baseline, parts = _integrate(scorer, score, preprocessed, x_reconstructed, int(steps))
         attributions = parts.sum(-1)  # (N, H, W)
+        if groups:
+            attributions = np.stack([parts[:, places].sum(1) for places in groups.values()], 1)
+            normal = expect(preprocessed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `transform` has warned
         observed = preprocessor.raw_columns(x)
@@ -133,8 +164,79 @@ def explain(detector, x, score=None, steps=STEPS):
         columns=tuple(groups),
         attributions=attributions,
         observed=observed,
-        expected=preprocessor.decode(x_reconstructed),
+        expected=preprocessor.decode(normal) if groups else {},
+        notes=preprocessor.notes(preprocessed, observed),
     )
+
+
+def _put_right(score_of, expect, x, columns):
+    """Give columns of samples their expected values, always the one that lowers the score most.
+
+    Args:
+        score_of: function of samples (M, d) that returns scores (M,).
+        expect: function of samples (M, d) that returns expected ones (M, d).
+        x: float32 array (N, d), preprocessed samples.
+        columns: list of int arrays, the places of each raw column in a sample.
+
+    Returns:
+        `(baseline, attributions, expected)`: float32 (N,), the scores in the end; float32
+        (N, columns), by how much each column lowered them; float32 (N, d), what is expected in
+        each column: in those that were changed, in view of the others' new values.
+    """
+    x, score = x.copy(), score_of(x).astype("float64")
+    attributions = np.zeros((len(x), len(columns)))
+    changed = np.stack([(np.abs(x[:, c]) >= np.float32(FAR)).any(1) for c in columns], 1)
+    rows = np.flatnonzero(changed.any(1))
+    if len(rows):  # any of these makes the score the largest there is: they go together
+        x[rows] = _replaced(x[rows], expect(x[rows]), changed[rows], columns)
+        after = score_of(x[rows]).astype("float64")
+        shares = (score[rows] - after) / changed[rows].sum(1)
+        attributions[rows] = np.where(changed[rows], shares[:, None], 0)
+        score[rows] = after
+    expected, rows = expect(x), np.arange(len(x))
+    at_first = expected.copy()
+    for _ in range(MOST_CHANGED):
+        moved = []
+        for first in range(0, len(rows), BLOCK):
+            some = rows[first : first + BLOCK]
+            tried = _farthest(x[some], expected[some], changed[some], columns)
+            owners, numbers = np.nonzero(tried)
+            if not len(owners):
+                continue
+            one = np.eye(len(columns), dtype=bool)[numbers]
+            trials = _replaced(x[some[owners]], expected[some[owners]], one, columns)
+            found = np.full(tried.shape, np.inf)
+            found[owners, numbers] = score_of(trials)
+            best, after = found.argmin(1), found.min(1)
+            for place in np.flatnonzero(score[some] - after >= LEAST_FALL):
+                row, column = some[place], best[place]
+                attributions[row, column] = score[row] - after[place]
+                x[row, columns[column]] = expected[row, columns[column]]
+                score[row], changed[row, column] = after[place], True
+                moved.append(row)
+        if not moved:
+            break
+        expected[moved] = expect(x[moved])
+        rows = np.array([row for row in moved if score[row] > ORDINARY], int)
+    expected = _replaced(at_first, expected, changed, columns)
+    return score.astype("float32"), attributions.astype("float32"), expected
+
+
+def _replaced(x, expected, which, columns):
+    """Samples (M, d) with the expected values in some columns: bool (M, columns)."""
+    x = x.copy()
+    for number in np.flatnonzero(which.any(0)):
+        places = np.ix_(which[:, number], columns[number])
+        x[places] = expected[places]
+    return x
+
+
+def _farthest(x, expected, changed, columns):
+    """The columns that are farthest from what is expected and have not changed: (N, columns)."""
+    away = np.stack([np.abs(x[:, c] - expected[:, c]).max(1) for c in columns], 1)
+    away[changed] = 0
+    least = np.sort(away, 1)[:, -MOST_TRIED:][:, :1]
+    return (away > 0) & (away >= least)
 
 
 def _integrate(scorer, score, x, x_reconstructed, steps):
@@ -153,6 +255,12 @@ def _integrate(scorer, score, x, x_reconstructed, steps):
         total = sum(gradient(tf.constant(start + s * difference), held)[1].numpy() for s in shares)
         attributed[rows] = (difference * total / steps)[:count]
     return baseline, attributed
+
+
+def observed_shown(reason):
+    """The observed value of one of `Explanation.top`, with its note."""
+    note = f" ({reason['note']})" if reason["note"] else ""
+    return as_shown(reason["observed"]) + note
 
 
 def as_shown(value):

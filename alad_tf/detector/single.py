@@ -3,8 +3,7 @@
 A full block of 256 rows or 32 images takes its time, however few of them are records. A block of
 one takes the sums in another order, so that last bits of a score may differ from those that the
 record has among others. What is decided does not: a score so near to the threshold, or to a
-held-out score that p-values are counted from, that rounding might move it across is computed again
-in a full block.
+calibration score, that rounding might move it across is computed again in a full block.
 """
 
 from collections.abc import Mapping
@@ -88,7 +87,7 @@ class Single:
 
 
 def undecided(threshold, score):
-    """Whether rounding might move a score across the threshold or a held-out score.
+    """Whether rounding might move a score across the threshold or a calibration score.
 
     Args:
         threshold: `alad_tf.detector.threshold.Threshold`, or None.

@@ -1,4 +1,4 @@
-"""Thresholds with a meaning, and p-values: from a share, from held-out normal rows, from labels."""
+"""Thresholds with a meaning, and p-values: from a share, from calibration rows, from labels."""
 
 import math
 
@@ -7,7 +7,7 @@ import numpy as np
 from alad_tf.detector.metrics import top_fraction_threshold
 
 LARGEST = np.finfo("float32").max  # the score of what is too far off to be scored
-KEPT = 10_000  # held-out scores that are kept; a random part of more is as valid
+KEPT = 10_000  # calibration scores that are kept; a random part of more is as valid
 
 
 class Threshold(float):
@@ -16,8 +16,8 @@ class Threshold(float):
     Args:
         value: float, rounded to float32, so that it compares the same in an exported graph.
         rule: str, how it was chosen.
-        reference: float array (n,), scores of held-out normal rows in ascending order, which
-            p-values are counted from; empty if there were none.
+        reference: float array (n,), scores of calibration rows in ascending order, which p-values
+            are counted from: normal rows that did not shape the scores. Empty if there were none.
 
     Raises:
         ValueError: a value that is NaN, or a reference that holds NaN or is not sorted.
@@ -69,9 +69,10 @@ class Threshold(float):
     def p_values(self, scores):
         """The probability that a normal row scores at least as high.
 
-        p = (1 + held-out scores that are at least as high) / (n + 1). For a normal row that is
-        exchangeable with the held-out ones, P(p <= a) <= a for every a, whatever the score's
-        distribution and however few rows were held out.
+        p = (1 + calibration scores that are at least as high) / (n + 1). For a normal row that is
+        exchangeable with the calibration rows, P(p <= a) <= a for every a, whatever the score's
+        distribution and however few rows there are. Of cross-calibrated scores this holds nearly:
+        a row and its fold were scored by a little fewer rows than a new one is.
 
         Args:
             scores: float array (N,).
@@ -80,14 +81,14 @@ class Threshold(float):
             float64 array (N,), in [1 / (n + 1), 1].
 
         Raises:
-            ValueError: the threshold was not set from held-out normal rows.
+            ValueError: the threshold was not set from calibration rows.
 
         Source: Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005; Bates et
         al., "Testing for outliers with conformal p-values", Annals of Statistics 2023.
         """
         if not len(self.reference):
             raise ValueError(
-                f"p-values need scores of held-out normal rows; this threshold {self.rule}. Set it "
+                f"p-values need scores of calibration rows; this threshold {self.rule}. Set it "
                 "by a false-alarm budget."
             )
         below = np.searchsorted(self.reference, np.asarray(scores, "float32"), side="left")
@@ -129,7 +130,7 @@ def by_false_alarms(scores, budget, seed=0):
     """Flag rows whose conformal p-value is at most `budget`: so many false alarms on average.
 
     Args:
-        scores: float array (n,) of held-out normal rows, none of which trained.
+        scores: float array (n,) of calibration rows: normal ones that did not shape the scores.
         budget: float in (0, 1), the share of normal rows that may be flagged.
         seed: int, of the part that is kept where there are more than `KEPT`.
 
@@ -153,7 +154,9 @@ def by_false_alarms(scores, budget, seed=0):
     if len(reference) > most:
         reference = np.random.default_rng(seed).choice(reference, most, replace=False)
     reference = np.sort(reference)
-    allowed = math.floor(budget * (len(reference) + 1) + 1e-9)  # held-out rows it flags, plus one
+    allowed = math.floor(
+        budget * (len(reference) + 1) + 1e-9
+    )  # calibration rows it flags, plus one
     # p <= budget means: fewer than `allowed` held-out scores are as high, so beyond this one
     beyond = reference[len(reference) - allowed]
     return Threshold(
@@ -162,13 +165,13 @@ def by_false_alarms(scores, budget, seed=0):
 
 
 def require_enough(rows, budget):
-    """Refuse a false-alarm budget outside (0, 1), or one that so many held-out rows cannot tell."""
+    """Refuse a false-alarm budget outside (0, 1), or one that so many rows cannot tell."""
     if not 0 < budget < 1:
         raise ValueError(f"A false-alarm budget must be in (0, 1); received {budget}.")
     if rows < _fewest(budget):
         raise ValueError(
-            f"A false-alarm budget of {budget:g} needs at least {_fewest(budget)} held-out normal "
-            f"rows; received {rows}. Hold out more, or allow more alarms."
+            f"A false-alarm budget of {budget:g} needs at least {_fewest(budget)} "
+            f"calibration rows; received {rows}. Bring more, or allow more alarms."
         )
 
 
@@ -221,7 +224,7 @@ def by_labels(scores, is_anomaly):
 
 
 def _fewest(budget):
-    """Held-out rows without which no p-value is as small as the budget."""
+    """Calibration rows without which no p-value is as small as the budget."""
     return math.ceil(1 / budget - 1e-9) - 1
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
 
+from alad_tf.data.cells import EXACT_INTEGERS
 from alad_tf.detector.inputs import as_rows
 from alad_tf.preprocess.columns import CODE
 from alad_tf.preprocess.containers import as_array, is_named, listed, read_table
@@ -55,6 +56,9 @@ def _named(estimator, x, reset, ordered):
     if not all(isinstance(name, (int, np.integer)) for name in frame.columns):
         frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     known = list(getattr(estimator, "feature_names_in_", ()))
+    ignored = _ignored(estimator) if not reset else ()
+    if known and ignored and set(known) - set(ignored) <= set(frame.columns):
+        frame = frame.assign(**{name: None for name in ignored if name not in frame.columns})
     if not reset and known and frame.columns.is_unique and set(known) <= set(frame.columns):
         extra = [name for name in frame.columns if name not in set(known)]
         if extra:
@@ -75,6 +79,12 @@ def _named(estimator, x, reset, ordered):
     return frame
 
 
+def _ignored(estimator):
+    """Columns that are left out: records need not have them."""
+    detector = getattr(estimator, "detector_", None)
+    return getattr(getattr(detector, "preprocessor", None), "ignored", ())
+
+
 def _columns_of(x):
     table = read_table(x)
     return {
@@ -91,13 +101,19 @@ def _cells(estimator, x, reset):
     """An array of numbers; or of objects, if there is text among the cells."""
     checks = {"ensure_all_finite": "allow-nan", "ensure_min_samples": 2 if reset else 1}
     kind = getattr(getattr(x, "dtype", None), "kind", None)
-    x = x.astype(object) if kind in ("U", "S") else x  # scikit-learn refuses arrays of text
+    if kind in ("U", "S"):  # scikit-learn refuses arrays of text
+        x = x.astype(object)
+    if kind in ("M", "m"):  # whose objects are integers, if they are nanoseconds
+        return validate_data(estimator, x, reset=reset, skip_check_array=True)
     if kind == "O":
         gaps = pd.isna(x)
         x = np.where(gaps, np.nan, x) if gaps.any() else x  # pandas.NA is no number to NumPy
     if kind not in ("O", "U", "S") or not _has_codes(x):
         try:
-            return validate_data(estimator, x, reset=reset, dtype="numeric", **checks)
+            found = validate_data(estimator, x, reset=reset, dtype="numeric", **checks)
+            exact = kind == "O" and (np.abs(found) >= EXACT_INTEGERS).any()
+            if not exact and not (kind == "O" and getattr(estimator, "columns", None)):
+                return found  # else the preprocessor looks at the cells themselves
         except ValueError as error:
             if "could not convert string to float" not in str(error):
                 raise

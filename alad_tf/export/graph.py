@@ -68,6 +68,7 @@ def metadata(detector, folder):
         "contains": getattr(detector.scorer, "contains", None),  # of the training rows
         "feature_names": getattr(preprocessor, "feature_names", None),
         "columns": preprocessor.input_columns(),  # of each input
+        "seconds": {c: preprocessor.kinds[c].kind for c in getattr(preprocessor, "written", ())},
         "tensorflow": tf.__version__,
         "sha256": {
             str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
@@ -202,8 +203,8 @@ def portable(detector, graph, double=True):
         if threshold is not None:
             found["is_anomaly"] = threshold.flags(score)
         if len(detector.reference):  # no other runtime has `tf.searchsorted`
-            held_out = tf.constant(detector.reference)
-            above = tf.reduce_sum(tf.cast(held_out >= score[:, tf.newaxis], tf.float32), 1)
+            reference = tf.constant(detector.reference)
+            above = tf.reduce_sum(tf.cast(reference >= score[:, tf.newaxis], tf.float32), 1)
             found["p_value"] = (above + 1) / (len(detector.reference) + 1)
         return found
 

@@ -68,6 +68,12 @@ def export_portable(detector, folder, kind):
     require_place(folder, f"model.{kind}")
     if kind == "tflite":
         _require_single_precision(preprocessor)
+    hashed = list(getattr(preprocessor, "hashed", ()))
+    if hashed:
+        raise ValueError(
+            f"The column {hashed[0]!r} is hashed, which other runtimes than TensorFlow cannot do. "
+            "Export a SavedModel, or fit again with another kind for it, such as 'category'."
+        )
     graph = graph_of(detector)
     function, specs = portable(detector, graph, double=kind != "tflite")
     content = CONVERTERS[kind](tf.function(function), specs, module_of(preprocessor, graph))

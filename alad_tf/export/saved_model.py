@@ -78,12 +78,13 @@ def export(detector, folder):
     for each column, string for a categorical and float32 for a continuous one, by the column's own
     name. What TensorFlow takes for no name is replaced ("mean radius": `mean_radius`), and inputs
     that would be alike get numbers; "columns" in the metadata has both. Categories are text: "1",
-    not 1. Gaps, where the preprocessing takes them, are NaN and "". Records that are not finite
-    otherwise are an InvalidArgumentError.
+    not 1. Dates are float64, seconds since 1970-01-01 (in UTC, if they have a time zone), durations
+    seconds; "seconds" in the metadata names these columns. Gaps, where the preprocessing takes
+    them, are NaN and "". Records that are not finite otherwise are an InvalidArgumentError.
     Outputs:
 
     - `serving_default`: `score` float32 (N,), the deciding one; `is_anomaly` bool (N,), if the
-      detector has a threshold; `p_value` float32 (N,), if normal rows were held out for it;
+      detector has a threshold; `p_value` float32 (N,), if it was set from calibration rows;
     - `scores`: the scorer's, such as `features`, `l1`, `l2`, `logits`, each float32 (N,);
     - `serialized_examples`: what `serving_default` gives, for `examples`, string (N,): serialized
       `tf.Example`s with the inputs by name, or with the bytes of a PNG or JPEG as "image";

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from alad_tf.detector.explain import as_shown
+from alad_tf.detector.explain import as_shown, observed_shown
 from alad_tf.engine.texts import as_is
 from alad_tf.plots.canvas import (
     ANOMALOUS,
@@ -56,7 +56,7 @@ def column_bars(explanation, row, path, count=10, title=""):
     for reason in ranked:
         column, *values = (
             as_is(text, LONGEST)
-            for text in (reason["column"], *map(as_shown, (reason["observed"], reason["expected"])))
+            for text in (reason["column"], observed_shown(reason), as_shown(reason["expected"]))
         )
         labels.append("{}: {} (expected {})".format(column, *values))
     axes.set_yticks(places, labels)

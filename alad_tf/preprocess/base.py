@@ -19,6 +19,7 @@ FAR = 1e15  # in preprocessed space: as far off as a value can be; what lies bey
 REST = "_rest"  # suffix of a `tf.Example`'s feature: what float32 leaves of a float64 number
 MOST_OFFSET = 100  # in units of the spread: beyond it, float32 would round a column's values
 ROUNDING = 64 * np.finfo(np.float64).eps  # of a column's largest value
+MISSING = "(missing)"  # the category of a gap
 UNSEEN = "\N{EM DASH}unseen\N{EM DASH}"  # in samples: a category that no training row had
 
 
@@ -148,6 +149,26 @@ class Preprocessor(keras.layers.Layer):
         """
         return {}
 
+    def notes(self, x: np.ndarray, observed: dict) -> dict[str, np.ndarray]:
+        """What makes a value news by itself, whatever the others are; images have no such values.
+
+        Args:
+            x: `(N, output_dim)` float32, preprocessed rows.
+            observed: what `raw_columns` gave for them.
+
+        Returns:
+            dict of `(N,)` text by column, of the columns that hold such a value: "category never
+            seen", "missing, as never before", "too far off", or empty.
+
+        Example:
+            >>> from alad_tf.preprocess import MixedPreprocessor
+            >>> layer = MixedPreprocessor().fit({"kind": ["a", "b"] * 9})
+            >>> rows = {"kind": ["a", "c"]}
+            >>> layer.notes(layer.transform(rows), layer.raw_columns(rows))["kind"].tolist()
+            ['', 'category never seen']
+        """
+        return {}
+
     def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Preprocessed rows as raw columns; images have none.
 
@@ -164,6 +185,24 @@ class Preprocessor(keras.layers.Layer):
             {'x0': array([3.])}
         """
         return {}
+
+    def within_range(self, x: np.ndarray) -> np.ndarray:
+        """Preprocessed rows brought into the range of the training rows, as far as it is known.
+
+        Args:
+            x: `(N, *output_shape)` float32.
+
+        Returns:
+            float32 of the same shape: numbers between the least and the largest that a training
+            row had in that column, and one whole category in each categorical column.
+
+        Example:
+            >>> from alad_tf.preprocess import VectorPreprocessor
+            >>> layer = VectorPreprocessor("none").fit([[2.0], [4.0]])
+            >>> layer.within_range(np.float32([[-3.5], [2.5]])).tolist()
+            [[2.0], [2.5]]
+        """
+        return x
 
     def state(self) -> dict:
         """The fitted preprocessor as JSON-able values; numbers survive JSON exactly.
@@ -328,6 +367,9 @@ class ScalingPreprocessor(Preprocessor):
         scaling: "standard", "minmax" or "none"; see `fit_scaling`.
         shift: `(d,)` fitted shift, or None for a layer that is not fitted yet.
         scale: `(d,)` fitted scale, or None.
+        least: `(d,)` least number of each column in the training rows; None if not known, as of
+            states that earlier versions wrote.
+        most: `(d,)` largest number of each column, likewise.
         **kwargs: `name` of the layer.
 
     Attributes:
@@ -343,12 +385,13 @@ class ScalingPreprocessor(Preprocessor):
     numeric: list[str]
     vocabularies: dict[str, list[str]]
 
-    def __init__(self, scaling: str, shift=None, scale=None, **kwargs):
+    def __init__(self, scaling: str, shift=None, scale=None, least=None, most=None, **kwargs):
         super().__init__(**kwargs)
         if scaling not in SCALINGS:
             raise ValueError(f"unknown scaling {scaling!r}; expected one of {SCALINGS}.")
         self.scaling = scaling
         self.shift = self.scale = None
+        self.range = None if least is None else np.array([least, most], np.float64)  # (2, d)
         if shift is not None:
             self._set_scaling(np.asarray(shift, np.float64), np.asarray(scale, np.float64))
 
@@ -356,6 +399,11 @@ class ScalingPreprocessor(Preprocessor):
     def fitted(self) -> bool:
         """Whether `fit` ran (or a fitted state was loaded)."""
         return self.shift is not None
+
+    @property
+    def texts(self) -> list[str]:
+        """Names of the columns of text."""
+        return list(self.vocabularies)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -384,6 +432,18 @@ class ScalingPreprocessor(Preprocessor):
         """The output from left to right: raw columns, each with the names of its features."""
         raise NotImplementedError
 
+    def notes(self, x: np.ndarray, observed: dict) -> dict[str, np.ndarray]:
+        found = {}
+        for name, places in self.groups.items():
+            news = (np.abs(x[:, places]) >= np.float32(FAR)).any(1)
+            if news.any():
+                what = "category never seen" if name in self.texts else "too far off"
+                text = observed[name].dtype.kind not in "biuf"
+                gaps = observed[name] == MISSING if text else np.isnan(observed[name])
+                notes = np.where(gaps, "missing, as never before", what)
+                found[name] = np.where(news, notes, "").astype(object)
+        return found
+
     def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
         groups = self.groups
         numbers = self._unscale(x[:, [groups[name][0] for name in self.numeric]])
@@ -392,13 +452,34 @@ class ScalingPreprocessor(Preprocessor):
             columns[name] = likeliest(x[:, groups[name]], known)
         return {name: columns[name] for name in groups}
 
+    def one_of(self, x: np.ndarray) -> np.ndarray:
+        """Rows whose columns hold one whole category each, the likeliest; gaps are gaps or none."""
+        x, features, numeric = np.array(x, np.float32), self.feature_names, set(self.numeric)
+        for name, places in self.groups.items():
+            if name not in numeric:
+                x[:, places] = np.eye(len(places), dtype="float32")[x[:, places].argmax(1)]
+            else:
+                gap = [place for place in places[1:] if features[place] == f"{name} (missing)"]
+                x[:, gap] = x[:, gap] > 0.5
+        return x
+
+    def within_range(self, x: np.ndarray) -> np.ndarray:
+        x, groups = self.one_of(x), self.groups
+        places = [groups[name][0] for name in self.numeric]
+        if self.range is not None:
+            least, most = (self.range - self._numbers("shift")) * self._numbers("scale")
+            x[:, places] = np.clip(x[:, places], least, most)
+        elif self.scaling == "minmax":
+            x[:, places] = np.clip(x[:, places], 0, 1)
+        return x
+
     def signature(self) -> dict[str, tf.TensorSpec]:
         columns = self.input_columns()
         dtypes = dict(zip(self.numeric, self._input_dtypes(), strict=True))
         if columns is None:
             dtype = tf.float64 if tf.float64 in dtypes.values() else tf.float32
             return {"x": tf.TensorSpec((None, self.shift.shape[0]), dtype)}
-        dtypes |= dict.fromkeys(self.vocabularies, tf.string)
+        dtypes |= dict.fromkeys(self.texts, tf.string)
         return {name: tf.TensorSpec((None,), dtypes[one]) for name, one in columns.items()}
 
     def _input_dtypes(self) -> list[tf.DType]:
@@ -407,7 +488,7 @@ class ScalingPreprocessor(Preprocessor):
         return [tf.float64 if one else tf.float32 for one in far]
 
     def input_columns(self) -> dict[str, str] | None:
-        return input_names([*self.vocabularies, *self.numeric]) if self.named else None
+        return input_names([*self.texts, *self.numeric]) if self.named else None
 
     def sample(self, count: int, reach: float = 1):
         generator = np.random.default_rng(count)
@@ -469,7 +550,14 @@ class ScalingPreprocessor(Preprocessor):
         fitted = {"shift": None, "scale": None}
         if self.fitted:
             fitted = {name: self._numbers(name).tolist() for name in fitted}
+        if self.range is not None:
+            fitted |= {"least": self.range[0].tolist(), "most": self.range[1].tolist()}
         return {"scaling": self.scaling, **fitted}
+
+    def _fit_numbers(self, x: np.ndarray) -> None:
+        """Learns shift, scale and range of numbers `(N, d)` without gaps."""
+        self.range = np.array([x.min(axis=0), x.max(axis=0)], np.float64)
+        self._set_scaling(*fit_scaling(x, self.scaling))
 
     def _set_scaling(self, shift: np.ndarray, scale: np.ndarray) -> None:
         if shift.ndim != 1 or shift.shape != scale.shape:

@@ -1,28 +1,28 @@
-"""What a column holds, numbers or categories: decided at `fit`, checked ever after."""
+"""Cells as numbers, or as the text of categories, whatever type they come in."""
 
 from __future__ import annotations
 
 import datetime
 import numbers
 import re
-import warnings
 from collections.abc import Sequence
 from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from alad_tf.data.cells import numbers_in, trimmed
+from alad_tf.preprocess.base import MISSING
 from alad_tf.preprocess.containers import describe, is_named, listed, read_table
+from alad_tf.preprocess.kinds import CATEGORY, DATE, DURATION_, GAPS, decide, gaps_of
+from alad_tf.preprocess.times import DATES, date_seconds, duration_seconds, iso_text, type_of
 
-MISSING = "(missing)"  # the category of a gap
 MOST_CATEGORIES = 64  # of a column; rarer values are "none of the known ones"
-GAPS = ("", "nan", "none", "null", "na", "n/a", "<na>", "nat")  # as text, in a column of numbers
 WORDS = {"true": 1.0, "false": 0.0}
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 CODE = re.compile(r"[+-]?0\d+", re.ASCII)  # 007 is no number
-EXACT_INTEGERS = 2**53  # float64 holds all up to it
-DATES = (datetime.date, np.datetime64, pd.Period)
-DURATIONS = (datetime.timedelta, np.timedelta64)
+DURATIONS = (datetime.timedelta, np.timedelta64, datetime.time)
 
 
 def finite_numbers(values, what: str) -> np.ndarray:
@@ -97,100 +97,49 @@ def as_columns(x, categorical: Sequence[str], continuous: Sequence[str], quiet=T
 def learn_columns(x) -> dict[str, np.ndarray]:
     """The columns of training rows by name: float64 with NaN for gaps, or objects for categories.
 
-    Numbers and bools are numbers, whatever holds them; pandas categories are categories, whatever
-    they are; so are text and intervals. `x` is what `read_table` takes.
+    Dates and durations are seconds. `x` is what `read_table` takes.
     """
-    return {name: _learn(column, name) for name, column in read_table(x).named().items()}
+    found = {}
+    for name, column in read_table(x).named().items():
+        decision = decide(column, name)
+        text = decision.kind == CATEGORY
+        found[name] = np.asarray(column, object) if text else as_values(column, name, decision)
+    return found
 
 
-def _learn(column, name) -> np.ndarray:
-    refuse_times(column, f"column {name!r}")
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.to_numpy(object)
-    if _is_numeric(column):
-        floats = _floats(column, name)
-        if pd.api.types.is_integer_dtype(column.dtype):
-            _mention_rounding(column, floats, name)
-        return floats
-    array = np.asarray(column, object)
-    blank = np.array([_is_gap(value) or value == "" for value in array], bool)
-    kinds = {type(value) for value in array[~blank]}
-    if all(_is_number(kind) for kind in kinds) and (kinds or not (array == "").any()):
-        floats = np.array([np.nan if b else float(v) for v, b in zip(array, blank, strict=True)])
-        if any(issubclass(kind, numbers.Integral) for kind in kinds):
-            _mention_rounding(array[~blank], floats[~blank], name)
-        return floats
-    if any(_is_number(kind) for kind in kinds) and any(issubclass(k, (str, bytes)) for k in kinds):
-        _refuse_bad_cells(array, name)
-    elif kinds == {str}:
-        _mention_numbers(array, name)
-    return array
+def as_values(column, name, decision) -> np.ndarray:
+    """A column of numbers, dates or durations as float64, NaN for gaps."""
+    if decision.kind == DATE:
+        return date_seconds(column, name)
+    if decision.kind == DURATION_:
+        return duration_seconds(column, name)
+    return as_numbers(column, name, decision.decimal)
 
 
-def _mention_rounding(exact, floats, name):
-    """A warning for integers of more digits than float64 has, such as identifiers."""
-    if not (np.abs(floats) > EXACT_INTEGERS).any():
-        return
-    given, kept = pd.Series(exact).nunique(), pd.Series(floats).nunique()
-    if kept < given:
-        warnings.warn(
-            f"column {name!r} holds integers beyond 2**53, which are rounded to about 16 digits: "
-            f"{given:,} distinct values become {kept:,}. If it identifies rows, leave it out; if "
-            "it is a code, make it text: column.astype(str).",
-            stacklevel=2,
-        )
-
-
-def _refuse_bad_cells(array, name):
-    """An error for a column of numbers in which a few cells are text."""
-    values = [value for value in array if not _is_gap(value)]
-    texts = {str(value) for value in values if not _is_number(type(value))}
-    found = [float(value) for value in values if _is_number(type(value))]
-    share, many = len(found) / len(values), len(set(found)) > 20 or any(v % 1 for v in found)
-    if share < 0.9 and (share < 0.5 or len(texts) > 5 or not many):
-        return
-    row = next(i for i, v in enumerate(array) if not _is_gap(v) and not _is_number(type(v)))
-    raise ValueError(
-        f"column {name!r}: {len(found):,} of {len(values):,} values are numbers, the others are "
-        f"text; row {row} is {array[row]!r}. Correct it, give it as None for a gap, or make the "
-        "column a category: column.astype(str).astype('category')."
-    )
-
-
-def _mention_numbers(array, name):
-    """A warning for numbers that are written as text, of which one-hot columns keep a few."""
-    values = [value.strip() for value in array if not _is_gap(value)]
-    found = [value for value in values if NUMBER.fullmatch(value)]
-    whole = all(value.lstrip("+-").isdigit() for value in found)
-    codes = any(CODE.fullmatch(value) for value in found) or (whole and len(found) == len(values))
-    if len(found) < 0.9 * len(values) or codes or len(set(found)) <= MOST_CATEGORIES:
-        return
-    row = next((i for i, v in enumerate(array) if not NUMBER.fullmatch(str(v).strip())), None)
-    other = "" if row is None else f" (row {row} is {array[row]!r})"
-    warnings.warn(
-        f"column {name!r} holds text, and is taken for categories, of which the "
-        f"{MOST_CATEGORIES} most frequent count; but {len(found):,} of {len(values):,} values are "
-        f"numbers{other}. If it is one of numbers, convert it by pandas.to_numeric.",
-        stacklevel=2,
-    )
-
-
-def as_numbers(column, name) -> np.ndarray:
-    """A column that held numbers in the training rows, as float64 with NaN for gaps."""
+def as_numbers(column, name, decimal=".") -> np.ndarray:
+    """A column of numbers as float64 with NaN for gaps; `decimal` is the mark of those in text."""
     what = f"column {name!r}"
-    refuse_times(column, what)
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":  # as most are
+        return np.asarray(column, np.float64)
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.to_numpy(object)
-    if _is_numeric(column):
+    refuse_times(column, what)
+    if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
         return _floats(column, name)
-    array = np.asarray(column, object)
-    found = np.empty(len(array))
-    for row, value in enumerate(array):
-        number = _number(value)
+    cells = np.asarray(column, object)
+    gaps = pd.isna(cells)
+    types = set(map(type, cells[~gaps]))
+    found, rest = np.full(len(cells), np.nan), np.flatnonzero(~gaps)
+    if types == {str}:
+        texts = trimmed(pa.array(cells, pa.string(), from_pandas=True))
+        found, bad = numbers_in(texts, decimal)
+        rest = np.flatnonzero(bad)
+    for row in rest:
+        number = _number(cells[row], decimal)
         if number is None:
             raise ValueError(
-                f"{what} held numbers in the training rows; row {row} is {value!r}. Correct it, or "
-                "give it as None for a gap."
+                f"{what} held numbers in the training rows; row {row} is {cells[row]!r}. Correct "
+                "it, or give it as None for a gap."
             )
         found[row] = number
     return found
@@ -200,13 +149,18 @@ def as_categories(column, name, known=()) -> np.ndarray:
     """A column as text, `MISSING` for gaps.
 
     Numbers and bools, which have no spelling, stand for the one `known` text of their value: 1.0
-    for "01", or for "1.0", if no "1" is known.
+    for "01", or for "1.0", if no "1" is known. Dates are written as ISO 8601 has them.
     """
     if isinstance(getattr(column, "dtype", None), pd.CategoricalDtype):
         column = column.to_numpy(object)
-    refuse_times(column, f"column {name!r}")
+    if type_of(getattr(column, "dtype", None)) == "date":
+        return iso_text(date_seconds(column, name), MISSING)
     cells = np.asarray(column, object)
-    gaps = np.array([_is_gap(value) or (isinstance(value, str) and not value) for value in cells])
+    gaps, empty = gaps_of(cells)
+    gaps |= empty
+    present = set(map(type, cells[~gaps]))
+    if present and all(issubclass(one, DATES) for one in present):
+        return iso_text(date_seconds(cells, name), MISSING)
     texts = as_text(np.where(gaps, MISSING, cells), f"column {name!r}")
     unseen = set(pd.unique(texts)) - {MISSING, *known}
     if not unseen or not known:
@@ -234,12 +188,15 @@ def _value(text) -> float | None:
     return word if word is not None else float(text) if NUMBER.fullmatch(text) else None
 
 
-def _number(value) -> float | None:
+def _number(value, decimal=".") -> float | None:
     """A cell as a float, NaN for a gap; None for what is no number."""
     if _is_gap(value):
         return np.nan
     if _is_number(type(value)):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # an integer of more than 308 digits
+            return np.inf
     if isinstance(value, bytes):
         value = value.decode("utf-8", errors="replace")
     if not isinstance(value, str):
@@ -247,7 +204,7 @@ def _number(value) -> float | None:
     text = value.strip()
     if text.lower() in GAPS:
         return np.nan
-    return _value(text)
+    return _value(text.replace(decimal, "."))
 
 
 def _floats(column, name) -> np.ndarray:
@@ -261,10 +218,6 @@ def _floats(column, name) -> np.ndarray:
     return column.to_numpy(np.float64, na_value=np.nan)
 
 
-def _is_numeric(column) -> bool:
-    return pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype)
-
-
 def _is_number(kind) -> bool:
     return issubclass(kind, (numbers.Real, np.bool_, Decimal))
 
@@ -274,26 +227,25 @@ def refuse_times(column, what):
     dtype = getattr(column, "dtype", None)
     if isinstance(dtype, pd.CategoricalDtype):
         column, dtype = column.cat.categories, column.cat.categories.dtype
-    first, row = None, 0
+    kind = None if dtype is None else type_of(dtype)
+    shown = ""
     if dtype is None or getattr(dtype, "kind", None) == "O":
         cells = np.asarray(column, object).ravel()
-        times = (*DATES, *DURATIONS, datetime.time)
-        found = ((i, v) for i, v in enumerate(cells) if isinstance(v, times) and not _is_gap(v))
-        row, first = next(found, (0, None))
-    text = str(dtype)
-    dates = isinstance(dtype, pd.PeriodDtype) or pd.api.types.is_datetime64_any_dtype(dtype)
-    if dates or text.startswith(("date32", "date64")) or isinstance(first, DATES):
-        shown = "" if first is None else f" (row {row} is {first!r})"
+        times = tuple(one for one in set(map(type, cells)) if issubclass(one, (*DATES, *DURATIONS)))
+        for row, value in enumerate(cells if times else ()):
+            if isinstance(value, times) and not _is_gap(value):
+                kind = "date" if isinstance(value, DATES) else "duration"
+                shown = f" (row {row} is {value!r})"
+                break
+    if kind == "date":
         raise ValueError(
-            f"{what} holds dates{shown}; expected numbers or categories. Turn it into what matters "
-            "of it: the hour, the weekday, the seconds since an event."
+            f"{what} holds dates{shown}; expected numbers or categories, as fitted. Turn it into "
+            "what matters of it: the hour, the weekday, the seconds since an event."
         )
-    durations = text.startswith(("timedelta", "duration")) or isinstance(first, DURATIONS)
-    if durations or text.startswith("time") or isinstance(first, datetime.time):
-        kind = "durations" if durations else "times"
+    if kind == "duration":
         raise ValueError(
-            f"{what} holds {kind}; expected numbers or categories. Turn it into numbers: "
-            f"{'column.dt.total_seconds()' if durations else 'the seconds since midnight'}."
+            f"{what} holds durations or times of day{shown}; expected numbers or categories, as "
+            "fitted. Turn it into numbers: column.dt.total_seconds(), the seconds since midnight."
         )
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from alad_tf.data.cells import NULLABLE
+
 WITHOUT_NAMES = "X does not have valid feature names, but {} was fitted with feature names"
 WITH_NAMES = "X has feature names, but {} was fitted without feature names"
 
@@ -38,16 +40,19 @@ class Table:
         names = self.names or by_position(len(self.columns))
         return dict(zip(names, self.columns, strict=True))
 
-    def select(self, names, who, strangers=False, quiet=False) -> dict:
+    def select(self, names, who, strangers=False, quiet=False, optional=()) -> dict:
         """The columns that the training rows had, by the names they had there.
 
         By name where both have names, in any order; others are ignored with a warning. By position
         where one side has none, or only numbers, with scikit-learn's warning. `who` was fitted.
-        With `strangers`, names of which none is known are ignored as well.
+        With `strangers`, names of which none is known are ignored as well. Those of `names` that
+        are `optional` may be missing.
         """
-        names, count = list(names), len(names)
-        unnamed = is_counted(names)
+        names, unnamed = list(names), is_counted(names)
         found = self.named()
+        if optional and (set(found) >= set(names) - set(optional) or len(found) < len(names)):
+            names = [name for name in names if name not in set(optional) or name in found]
+        count = len(names)
         if unnamed and self.names and all(name.isdigit() for name in self.names):
             # as pandas numbers columns: the number is the position
             places = {str(i): name for i, name in enumerate(names)}
@@ -119,7 +124,7 @@ def read_table(x) -> Table:
     if hasattr(x, "toarray"):
         raise ValueError(f"received the sparse {describe(x)}; densify it with x.toarray().")
     if hasattr(x, "to_pandas"):  # Polars, Arrow
-        x = x.to_pandas()
+        x = _to_pandas(x)
     if isinstance(x, pd.Series) and len(x) and all(isinstance(name, str) for name in x.index):
         x = x.to_dict()  # one record: a column's index has numbers
     if isinstance(x, pd.Series):
@@ -143,6 +148,15 @@ def read_table(x) -> Table:
         hint = " Pass x.collect()." if hasattr(x, "collect") else hint
         raise ValueError(f"received {describe(x)}; expected a table of shape (N, d).{hint}")
     return _checked(Table(describe(array), list(array.T)))
+
+
+def _to_pandas(x):
+    """A table or column of Polars or Arrow; integers with gaps stay integers, of all digits."""
+    if hasattr(x, "to_arrow"):
+        x = x.to_arrow()
+    if not hasattr(x, "null_count") and not hasattr(x, "column_names"):
+        return x.to_pandas()
+    return x.to_pandas(types_mapper=NULLABLE.get)
 
 
 def as_array(x) -> np.ndarray:
@@ -210,7 +224,7 @@ def _column(value, name):
     if isinstance(value, pd.Series):
         return value
     if hasattr(value, "to_pandas"):
-        return value.to_pandas()
+        return _to_pandas(value)
     if isinstance(value, (pd.Categorical, pd.Index, pd.api.extensions.ExtensionArray)):
         return pd.Series(value)
     if isinstance(value, (Iterator, set, frozenset)):

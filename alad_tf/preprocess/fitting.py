@@ -12,7 +12,7 @@ from alad_tf.preprocess.mixed import MixedPreprocessor
 from alad_tf.preprocess.table import TablePreprocessor
 from alad_tf.preprocess.vector import VectorPreprocessor
 
-_SCALING = {"kdd99": "minmax", "arrhythmia": "standard", "breast_cancer": "standard"}
+_SCALING = {"kdd99": "none", "arrhythmia": "standard", "breast_cancer": "standard"}
 _CLASSES = (ImagePreprocessor, MixedPreprocessor, TablePreprocessor, VectorPreprocessor)
 _KINDS = {cls.kind: cls for cls in _CLASSES}
 
@@ -23,10 +23,10 @@ def for_dataset(
     """The preprocessor of a data set, fitted on its training rows.
 
     KDD99's vocabularies come from the whole table, since the paper's 121 features do: 87 one-hot
-    columns (3 + 66 + 11 + 2 + 2 + 1 + 2) and 34 continuous ones. The paper states no scaling for
-    KDD99 and uses Arrhythmia raw. Here: min-max for KDD99, without which its very long-tailed byte
-    counts drown all else; standard for the others. Scaling is fitted on the training rows alone.
-    Images have nothing to fit: their pixels always go to [-1, 1].
+    columns (3 + 66 + 11 + 2 + 2 + 1 + 2) and 34 continuous ones. The paper states no scaling, and
+    the authors' released code has none. Here: none for KDD99, standard for the others. Scaling is
+    fitted on the training rows alone. Images have nothing to fit: their pixels always go to
+    [-1, 1].
 
     Args:
         dataset: one of `alad_tf.data.DATASETS`.
@@ -70,6 +70,11 @@ def for_dataset(
     return layer.fit(train, vocabulary_from=records.x)
 
 
+def default_scaling(dataset):
+    """The scaling that a table of the paper has by default, or None for images."""
+    return _SCALING.get(dataset)
+
+
 def _names(dataset):
     """What the columns of a data set's array are called, where that is known."""
     if dataset != "breast_cancer":
@@ -80,15 +85,17 @@ def _names(dataset):
 
 
 def for_records(
-    x, scaling: str = "standard", missing: str = "flag", gaps_from=None
+    x, scaling: str = "standard", missing: str = "flag", gaps_from=None, columns=None
 ) -> Preprocessor:
     """The preprocessor of anyone's images `(N, H, W, C)` or table, fitted on them.
 
-    `missing` and `gaps_from` as for `MixedPreprocessor`.
+    `missing`, `gaps_from` and `columns` as for `MixedPreprocessor`.
     """
     if getattr(x, "ndim", 2) == 4:
+        if columns:
+            raise ValueError(f"received columns={columns!r} for images, which have none.")
         return ImagePreprocessor(x.shape[1:])
-    return MixedPreprocessor(scaling, missing=missing).fit(x, gaps_from)
+    return MixedPreprocessor(scaling, missing=missing).fit(x, gaps_from, columns)
 
 
 def preprocessor_from_state(state: dict) -> Preprocessor:

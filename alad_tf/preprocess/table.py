@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling, one_hot
+from alad_tf.preprocess.base import ScalingPreprocessor, one_hot
 from alad_tf.preprocess.columns import as_columns
 
 
@@ -139,7 +139,7 @@ class TablePreprocessor(ScalingPreprocessor):
         numbers = np.empty((n, len(self.continuous)))
         for i, name in enumerate(self.continuous):
             numbers[:, i] = clean[name]
-        self._set_scaling(*fit_scaling(numbers, self.scaling))
+        self._fit_numbers(numbers)
         self._vocabularies = known
         return self
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.preprocess.base import ScalingPreprocessor, fit_scaling
+from alad_tf.preprocess.base import ScalingPreprocessor
 from alad_tf.preprocess.columns import finite_numbers
 from alad_tf.preprocess.containers import (
     WITHOUT_NAMES,
@@ -95,7 +95,7 @@ class VectorPreprocessor(ScalingPreprocessor):
         Raises:
             ValueError: see `check`; or fitted before to another number of columns.
         """
-        self._set_scaling(*fit_scaling(self.check(x), self.scaling))
+        self._fit_numbers(self.check(x))
         if is_named(x) and not self.names:
             names = list(read_table(x).named())
             self.names = None if is_counted(names) else names

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import warnings
 import zipfile
 
 import numpy as np
@@ -367,3 +368,31 @@ def test_damaged_archives_are_refused_by_name(tmp_path, content):
     path = write(tmp_path, content, "t.csv.zip")
     with pytest.raises(ValueError, match=f"^{path} "):
         read_all(path)
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_integers_that_float64_rounds_into_one_are_told(tmp_path, quote):
+    ids = [2**60 + i for i in range(300)]
+    path = tmp_path / "rows.csv"
+    path.write_text("id,x\n" + "".join(f"{quote}{i}{quote},{i % 7}\n" for i in ids))
+    kept = len(set(map(float, ids)))
+    with pytest.warns(UserWarning, match=f"column 'id' .* 300 distinct values become {kept}"):
+        read_all(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_all(path, text=["id"])
+        read_all(path, ignored=["id"])
+        read_all(path, numbers=["id", "x"])  # as `alad score` reads it: fit has told
+
+
+def test_columns_that_are_either_are_numbers_where_all_cells_are(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("when;x\n2024-01-31;1,5\n;2\n1700000000,5;3\n86400;4\n")
+    parts = [
+        rows["when"].tolist()
+        for _, rows in read_batches(path, batch=2, numbers=["x"], either=["when"])
+    ]
+    assert (
+        parts[0][0] == "2024-01-31" and pd.isna(parts[0][1]) and parts[1] == [1700000000.5, 86400]
+    )
+    assert read_all(path, either=["when"])[1]["x"].tolist() == [1.5, 2, 3, 4]

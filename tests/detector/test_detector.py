@@ -47,7 +47,7 @@ def test_p_values_need_held_out_scores(detector):
     raw = tiny_data(30, seed=2) * 40 + 7
     detector.set_threshold(by_contamination(detector.anomaly_score(raw), 0.1))
     assert detector.predict(raw).sum() == 3
-    with pytest.raises(ValueError, match="p-values need scores of held-out normal rows"):
+    with pytest.raises(ValueError, match="p-values need scores of calibration rows"):
         detector.p_value(raw)
 
 

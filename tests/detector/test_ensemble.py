@@ -20,6 +20,7 @@ from alad_tf.detector.ensemble import (
 )
 from alad_tf.detector.members import train_members
 from alad_tf.detector.spaces import KNOTS
+from alad_tf.detector.threshold import by_false_alarms
 from alad_tf.model.scorer import Scorer
 from alad_tf.model.scores import SCORES
 
@@ -100,6 +101,52 @@ def _terms(member, x, rows, k, local):
         distance, near = model.kneighbors(None if rows is None else views[name].astype("float64"))
         found[name] = distance.mean(1), own[near].mean(1) if local else None
     return found
+
+
+def test_cross_scores_are_those_of_ensembles_without_the_row(members):
+    x, every = tiny_data(12), np.arange(12)
+    found = Ensemble.cross_scores(members, x, folds=12)
+    for row in every:
+        others = x[every != row]
+        alone = Ensemble.of(members[:1], others, combination=combination_for((6,), 12))
+        np.testing.assert_allclose(
+            found[row], alone.scores(x[[row]])[COMBINED][0], rtol=1e-5, atol=1e-5
+        )
+
+
+def test_cross_scores_are_for_scores_without_networks(members, x):
+    with pytest.raises(ValueError, match="hold rows out instead"):
+        Ensemble.cross_scores(members, x, keep="none")
+
+
+def _heavy(generator, rows):
+    return generator.standard_t(2, size=(rows, 6))
+
+
+def _clusters(generator, rows):
+    centers = 4 * np.random.default_rng(5).normal(size=(4, 6))
+    return centers[generator.integers(0, 4, rows)] + generator.normal(size=(rows, 6))
+
+
+def _wide(generator, rows):
+    return generator.normal(size=(rows, 150))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("draw", [_heavy, _clusters, _wide])
+def test_cross_scores_keep_the_rate_of_false_alarms(draw):
+    """Twelve tables of 79 rows and a budget of 5%: 4 / 80 of new rows are flagged on average."""
+    rates = []
+    for seed in range(12):
+        generator = np.random.default_rng(seed)
+        train, new = (draw(generator, n).astype("float32") for n in (79, 400))
+        models = rules_for(train.shape[1:], len(train)).build_members(1, 0)
+        scorers = [Scorer.from_alad(model) for model in models]
+        threshold = by_false_alarms(Ensemble.cross_scores(scorers, train), 0.05)
+        rates.append(threshold.flags(Ensemble.of(scorers, train).scores(new)[COMBINED]).mean())
+    # each rate is about Beta(4, 76) distributed: the mean of twelve has a deviation of 0.007
+    assert np.mean(rates) < 0.05 + 3 * 0.007
+    assert np.mean(rates) > 0.05 - 3 * 0.007 - 0.015  # fewer: a row lacks a fifth of the others
 
 
 @pytest.mark.parametrize(("columns", "networks"), [(6, 0), (6, 0.1), (40, 0)])
@@ -290,3 +337,26 @@ def test_training_rows_score_as_rows_that_did_not_train(members):
     assert 0.4 < (own[:, None] < new).mean() < 0.6
     shifted = ensemble.scores(x[:200] + 1e-3)[COMBINED]  # hardly moved: now it has a neighbour
     assert (shifted < own).mean() > 0.9
+
+
+def test_anomalies_among_the_rows_do_not_make_others_look_normal(members):
+    """A twentieth of the rows lies in a cluster, and so do the anomalies in question."""
+    generator = np.random.default_rng(0)
+    odd = (6 + 2 * generator.normal(size=(60, 6))).astype("float32")
+    x = np.concatenate([tiny_data(190), odd[:10]])
+    test = np.concatenate([tiny_data(100, seed=4), odd[10:]])
+    aurocs = {}
+    for contaminated in (False, True):
+        combination = combination_for((6,), len(x), contaminated=contaminated)
+        ensemble = Ensemble.of(members[:1], x, combination=combination)
+        # rows that trained are scored as they were when the distances were calibrated
+        parts = ensemble.parts(tf.constant(x), tf.constant(x)).numpy()
+        np.testing.assert_allclose(parts.mean(1), 0, atol=0.02)
+        np.testing.assert_allclose(parts.std(1), 1, atol=0.02)
+        aurocs[contaminated] = roc_auc_score(np.arange(150) >= 100, ensemble.scores(test)[COMBINED])
+        twin = Ensemble(**ensemble.architecture())
+        twin.set_weights(ensemble.get_weights())
+        np.testing.assert_array_equal(twin.scores(test)[COMBINED], ensemble.scores(test)[COMBINED])
+    assert aurocs[True] > aurocs[False] + 0.02
+    # without kept rows there are none that could be far from others
+    assert combination_for((6,), 90, "none", True) == combination_for((6,), 90, "none")

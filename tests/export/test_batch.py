@@ -131,6 +131,31 @@ def test_bools_and_decimals_are_numbers_for_both(tmp_path, unchecked):
         np.testing.assert_allclose(found, detector.anomaly_score(table), atol=1e-3)
 
 
+def test_dates_are_read_as_the_command_reads_them(tmp_path, unchecked):
+    generator, n = np.random.default_rng(0), 60
+    when = np.datetime64("2024-01-01", "s") + generator.integers(0, 10**7, n)
+    table = pd.DataFrame({"a": generator.normal(size=n), "when": when})
+    table["took"] = pd.to_timedelta(generator.integers(0, 9999, n), "s")
+    table.loc[3, "when"] = pd.NaT
+    layer = MixedPreprocessor().fit(table)
+    detector = Detector.from_model(layer, IsolationForest(seed=0).fit(layer.transform(table)))
+    export = detector.export(tmp_path / "served", "orders")
+    for name, write in (("a.csv", table.to_csv), ("a.parquet", table.to_parquet)):
+        out = tmp_path / name.replace(".", "_")
+        out.mkdir()
+        write(tmp_path / name, index=False)
+        if name == "a.csv":
+            (tmp_path / name).write_text((tmp_path / name).read_text() + "1.0,soon,0 days\n")
+        scored, refused = _run(export, tmp_path / name, out)
+        found = [scored[f"{name}:{row}"]["score"] for row in range(n)]
+        np.testing.assert_allclose(found, detector.anomaly_score(table), atol=1e-3)
+        reasons = [one["reason"] for one in refused.values()]
+        assert reasons == ["'when' must be a date; received 'soon', which is not a date."] * len(
+            reasons
+        )
+        assert len(reasons) == (name == "a.csv")
+
+
 def test_ragged_lines_are_refused_and_the_others_scored(orders, tmp_path):
     _, _, export, table = orders
     lines = table.iloc[:6].to_csv(index=False).splitlines()

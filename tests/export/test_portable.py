@@ -14,12 +14,14 @@ from tiny import tiny_image_model
 
 import zoo
 from alad_tf import ALADDetector
+from alad_tf.baselines import IsolationForest
 from alad_tf.detector.detector import Detector
 from alad_tf.detector.threshold import Threshold, by_false_alarms
 from alad_tf.export import portable
-from alad_tf.preprocess import ImagePreprocessor, VectorPreprocessor
+from alad_tf.preprocess import ImagePreprocessor, MixedPreprocessor, VectorPreprocessor
 
 KINDS = ("onnx", "tflite")
+DAY = np.datetime64("2024-01-01", "s")
 COLUMNS = {"class": "column_class", "mean radius": "mean_radius"}  # what the inputs are named
 
 
@@ -33,7 +35,9 @@ def answers(path, raw):
         names = [output.name for output in session.get_outputs()]
         return dict(zip(names, session.run(names, feed), strict=True))
     feed = {
-        k: np.array([text.encode() for text in v], object) if v.dtype.kind in "UTO" else v
+        k: np.array([text.encode() for text in v], object)
+        if v.dtype.kind in "UTO"
+        else v.astype("float32" if v.dtype.kind == "f" else v.dtype)
         for k, v in request.items()
     }
     return Interpreter(model_path=str(path)).get_signature_runner("serving_default")(**feed)
@@ -58,13 +62,15 @@ def images(count):
 
 
 def ensemble():
-    """A detector of anyone's table: text, gaps, a combination of scores."""
+    """A detector of anyone's table: text, gaps, dates, a combination of scores."""
     generator = np.random.default_rng(0)
     table = pd.DataFrame({
         "size": generator.normal(5, 2, 200),
         "kind": generator.choice(["x", "y", "zü"], 200),
         "weight": generator.normal(size=200),
+        "paid": DAY + 86400 * generator.integers(0, 300, 200) + generator.integers(30e3, 60e3, 200),
     })  # fmt: skip
+    table["sent"] = table["paid"] + pd.to_timedelta(generator.integers(9, 99, 200), "h")
     table.loc[3, "size"], table.loc[4, "kind"] = np.nan, None
     return ALADDetector(steps=10, n_members=1, score_name="combined").fit(table).detector_
 
@@ -92,6 +98,9 @@ def exported(request, tmp_path_factory, unasked):
             "size": np.float32([1, np.nan, 5, 9, 100] * 3),
             "kind": np.array(["x", "y", "", "new", "zü"] * 3),
             "weight": np.linspace(-3, 3, 15, dtype="float32"),
+            # seconds that float32 has exactly; hours at night, weeks after training
+            "paid": 128.0 * (13_350_000 + 16_000 * np.arange(15)),
+            "sent": 128.0 * (13_350_000 + 18_000 * np.arange(15)),
         }
     else:
         raw = raw_records(detector.preprocessor)
@@ -170,6 +179,15 @@ def test_the_command_writes_files_and_metadata(tmp_path):
     status, printed = alad("export", "breast_cancer_alad", tmp_path / "b", "--format", "onxx")
     assert status == 2 and "expected one of ['onnx', 'tflite']" in printed.replace("\n", " ")
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_hashed_columns_are_refused_before_conversion(kind, tmp_path):
+    table = pd.DataFrame({"id": [f"id {i}" for i in range(40)], "x": np.arange(40.0)})
+    layer = MixedPreprocessor().fit(table, columns={"id": "hash"})
+    detector = Detector.from_model(layer, IsolationForest(0).fit(layer.transform(table)))
+    with pytest.raises(ValueError, match="'id' is hashed, .*Export a SavedModel"):
+        detector.export(tmp_path / "a", kind=kind)
 
 
 @pytest.mark.parametrize(

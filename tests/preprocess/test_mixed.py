@@ -137,7 +137,6 @@ def test_ten_thousand_columns():
         ([[1.0, np.inf]], "column 'x1' has 1 of 1 values that are infinite"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "two columns of the name 'a'"),
         ({"a": [1, 2], "b": [1]}, "differ in length: 'b' has 1 rows, 'a' has 2"),
-        (pd.DataFrame({"t": pd.to_datetime(["2020-01-01"])}), "column 't' holds dates"),
         (np.array([[1j]]), "complex"),
         (pd.DataFrame({"a": [[1], [2]]}), "column 'a' has 2 of 2 values that are no category"),
     ],
@@ -281,3 +280,42 @@ def test_a_rare_gap_is_known_among_many_categories():
 def test_an_unknown_rule_for_gaps_is_refused():
     with pytest.raises(ValueError, match="unknown missing 'drop'; expected one of"):
         MixedPreprocessor(missing="drop")
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([f"o-{i}" for i in range(40)], "identifiers: 40 of 40 rows have a value of their own"),
+        ([f"the box {i} came late" for i in range(30)] * 1, "free text: 30 of 30 rows"),
+        ([*[f"o-{i}" for i in range(21)], *["same"] * 19], "identifiers: 21 of 40"),
+        ([*[f"o-{i}" for i in range(20)], *["same"] * 20], None),  # half of them
+        ([f"o-{i}" for i in range(19)], None),  # too few to tell
+        ([f"o-{i}" for i in range(400)] * 2, None),
+    ],
+)
+def test_text_that_tells_rows_apart_is_left_out(values, reason):
+    table = pd.DataFrame({"t": values, "x": np.arange(float(len(values)))})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        layer = MixedPreprocessor().fit(table)
+    assert (layer.ignored == ["t"]) == (reason is not None) == (len(caught) == 1)
+    if reason is None:
+        return
+    assert reason in str(caught[0].message) and reason in layer.column_table()["reason"][0]
+    assert layer.feature_names == ["x"] and list(layer.groups) == ["x"]
+    encoded = layer.transform(table)
+    for rows in (table, table[["x"]], table[["x"]].to_numpy(), table.to_numpy(object)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            np.testing.assert_array_equal(layer.transform(rows), encoded)
+
+
+def test_new_categories_are_rare_in_all_closed_columns_together():
+    """Each of the columns may have one in 251 rows; two of them, more than one in 200."""
+    once = {f"c{i}": [*["a", "b"] * 125, f"once {i}"] for i in range(3)}
+    never = {"never": ["a", "b", *["a"] * 249]}
+    layer = MixedPreprocessor().fit({**once, "never": ["a", "b", "b", *["a"] * 248]})
+    assert layer.closed == ["c0", "never"]
+    assert MixedPreprocessor().fit(never).closed == ["never"]
+    one_gap = {"kind": [*["a", "b"] * 20, None]}
+    assert MixedPreprocessor().fit(one_gap).closed == ["kind"]  # a gap is no new category

@@ -7,9 +7,11 @@ from apache_beam.io import fileio
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 
-from alad_tf.data.delimited import NUMBER, TEXT, Delimited
+from alad_tf.data.cells import NUMBER, TEXT
+from alad_tf.data.delimited import EITHER, Delimited
 from alad_tf.data.user_files import as_category, plain_numbers, table_kind
 from alad_tf.export.batch.handler import ExportHandler, Refused
+from alad_tf.preprocess.times import as_seconds
 
 KINDS = (".csv", ".tsv", ".parquet")
 PIECE = 1000  # rows
@@ -74,11 +76,12 @@ def build(pipeline, export, source, output, options=None):
 
 
 def _columns(export):
-    """For each input the column it stands for and whether it is text; None for arrays."""
+    """For each input the column it stands for, and its kind: text, number, date or duration."""
     from alad_tf.export.serving.model import ServedModel
 
     model = ServedModel.load(export)
-    columns = model.metadata()["columns"]
+    about = model.metadata()
+    columns, seconds = about["columns"], about.get("seconds", {})
     if columns is None:
         names = sorted(model.inputs("serving_default"))
         raise ValueError(
@@ -86,7 +89,8 @@ def _columns(export):
             "columns, or call score_rows with records of your own."
         )
     specs = model.inputs("serving_default")
-    return {name: (column, specs[name].dtype.name == "string") for name, column in columns.items()}
+    of_dtype = {name: TEXT if specs[name].dtype.name == "string" else NUMBER for name in columns}
+    return {name: (c, seconds.get(c, of_dtype[name])) for name, c in columns.items()}
 
 
 class _Read(beam.DoFn):
@@ -112,10 +116,14 @@ class _Read(beam.DoFn):
             return file.open(compression_type=CompressionTypes.UNCOMPRESSED)
 
         table = Delimited.open(opened, path, self.options, tabs=self.kind == ".tsv")
-        kinds = {column: TEXT if text else NUMBER for column, text in self.columns.values()}
+        plain = {column: kind for column, kind in self.columns.values() if kind in (TEXT, NUMBER)}
+        kinds = dict.fromkeys(self._written(), EITHER) | plain
         refused = []
         for piece in table.records(PIECE, refuse=lambda *one: refused.append(one)):
             frame = table.to_frame(piece, kinds, keep_bad=True)
+            for name, kind in self._written().items():
+                if name in frame:
+                    frame[name] = as_seconds(frame[name], name, kind)
             yield from zip(piece.rows.tolist(), frame.to_dict("records"), strict=True)
         yield from refused
 
@@ -125,21 +133,34 @@ class _Read(beam.DoFn):
         number = 0
         with file.open() as binary:
             for part in pyarrow.parquet.ParquetFile(binary).iter_batches(PIECE):
-                for row in plain_numbers(part).to_pylist():
-                    yield number, row
+                seconds = {
+                    name: as_seconds(part.column(name).to_pandas(), name, kind).tolist()
+                    for name, kind in self._written().items()
+                    if name in part.schema.names
+                }
+                for place, row in enumerate(plain_numbers(part).to_pylist()):
+                    yield number, row | {name: values[place] for name, values in seconds.items()}
                     number += 1
+
+    def _written(self):
+        """Kinds of the columns of dates and durations."""
+        return {
+            column: kind for column, kind in self.columns.values() if kind not in (TEXT, NUMBER)
+        }
 
     def _record(self, row):
         """Inputs by name, or why there are none."""
         record = {}
-        for name, (column, text) in self.columns.items():
+        for name, (column, kind) in self.columns.items():
             if column not in row:
                 continue
             value = row[column]
-            if text:
+            if kind == TEXT:
                 record[name] = as_category(value) or ""
             elif isinstance(value, str):
-                return f"{name!r} must be float32; received {value!r}, which is not a number."
+                wanted = "float32" if kind == NUMBER else f"a {kind}"
+                other = "number" if kind == NUMBER else kind
+                return f"{name!r} must be {wanted}; received {value!r}, which is not a {other}."
             else:
                 record[name] = float("nan") if value is None else value
         return record

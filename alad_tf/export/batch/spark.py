@@ -11,6 +11,7 @@ from pyspark.sql import types as T
 
 from alad_tf.data.user_files import as_category
 from alad_tf.export.serving.model import DEFAULT, RequestError, ServedModel
+from alad_tf.preprocess.times import as_seconds
 
 REASON = "reason"
 FIRST = ("score", "p_value", "is_anomaly")  # of the outputs, in this order
@@ -24,7 +25,8 @@ def score_frame(frame, export, keep=None, signature=DEFAULT):
 
     Args:
         frame: `pyspark.sql.DataFrame`, with the detector's columns by their own names: numbers or
-            bools for those of numbers, text or numbers for categories, null for gaps. Of an export
+            bools for those of numbers, text or numbers for categories, dates, timestamps, text or
+            seconds for dates, text or seconds for durations, null for gaps. Of an export
             that takes no named columns, one column by the name of its input: arrays of numbers for
             `x`, bytes for `encoded`.
         export: str, the export's folder: a path that the driver and every worker can read.
@@ -46,7 +48,8 @@ def score_frame(frame, export, keep=None, signature=DEFAULT):
         >>> # score_frame(frame, "served/orders/1", keep=["id"]).write.parquet("scores.parquet")
     """
     model = ServedModel.load(export)
-    columns = model.metadata().get("columns") if signature == DEFAULT else None
+    about = model.metadata() if signature == DEFAULT else {}
+    columns = about.get("columns")
     specs = model.inputs(signature)
     columns = columns or {name: name for name in specs}
     missing = sorted(set(columns.values()) - set(frame.columns))
@@ -58,8 +61,9 @@ def score_frame(frame, export, keep=None, signature=DEFAULT):
     twice = sorted({*outputs, REASON} & set(keep))
     if twice:
         raise ValueError(f"The answer has columns {twice} of its own: rename those of the frame.")
+    seconds = {name: about.get("seconds", {}).get(column) for name, column in columns.items()}
     inputs = [
-        _typed(name, frame.schema[column].dataType, _column(column), specs[name])
+        _typed(name, frame.schema[column].dataType, _column(column), specs[name], seconds[name])
         for name, column in columns.items()
     ]
     inputs = [one.alias(f"input {place}") for place, one in enumerate(inputs)]
@@ -75,7 +79,7 @@ def score_frame(frame, export, keep=None, signature=DEFAULT):
         _score_parts,
         folder=str(export),
         signature=signature,
-        names=list(columns),
+        names=seconds,
         outputs=list(outputs),
     )
     return frame.select(*map(_column, keep), *inputs).mapInPandas(score, schema)
@@ -97,9 +101,20 @@ def _outputs(model, signature):
     return {name: kinds[specs[name].dtype] for name in names}
 
 
-def _typed(name, kind, column, spec):
-    """A column as the worker takes it, if it is of a type that the input takes."""
+def _typed(name, kind, column, spec, seconds=None):
+    """A column as the worker takes it, if it is of a type that the input takes.
+
+    `seconds` is "date" or "duration" for columns of them.
+    """
     number = isinstance(kind, (T.NumericType, T.BooleanType))
+    if seconds and isinstance(kind, T.StringType):
+        return column
+    if seconds == "date" and isinstance(kind, T.DateType):
+        return 86400.0 * F.unix_date(column)
+    if seconds == "date" and isinstance(kind, T.TimestampNTZType):
+        return F.to_timestamp(F.concat(column.cast("string"), F.lit("+00:00"))).cast("double")
+    if seconds == "date" and isinstance(kind, T.TimestampType):
+        return column.cast("double")
     if spec.shape.rank > 1:
         good, wanted = isinstance(kind, T.ArrayType), "an array"
     elif spec.dtype == tf.string:
@@ -132,16 +147,19 @@ def _score_parts(parts, folder, signature, names, outputs):
     for part in parts:
         kept = part.iloc[:, : part.shape[1] - len(names)].reset_index(drop=True)
         inputs = {
-            name: _values(part.iloc[:, kept.shape[1] + place], specs[name])
-            for place, name in enumerate(names)
+            name: _values(part.iloc[:, kept.shape[1] + place], specs[name], name, kind)
+            for place, (name, kind) in enumerate(names.items())
         }
         found, reasons = _answers(model, signature, inputs, len(part))
         verdicts = {name: found[name] for name in outputs}
         yield pd.concat([kept, pd.DataFrame({**verdicts, REASON: reasons})], axis=1)
 
 
-def _values(column, spec):
+def _values(column, spec, name, seconds=None):
     """A column of a frame as an input: an array, or a list where values are no numbers."""
+    if seconds and not pd.api.types.is_numeric_dtype(column.dtype):
+        found = as_seconds(column, name, seconds)
+        return found if found.dtype.kind == "f" else found.tolist()
     if spec.shape.rank > 1:
         try:
             return np.stack(column.to_numpy())
