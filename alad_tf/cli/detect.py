@@ -444,13 +444,18 @@ def _options(sep, decimal, encoding, missing, skip_damaged):
 
 def _kinds(column, categorical):
     """The estimator's `columns` of --column and --categorical; None for neither."""
+    from alad_tf.preprocess.kinds import KINDS
+
     found = dict.fromkeys(_names(categorical), "category")
     for text in column or ():
         name, mark, kind = text.rpartition("=")
         if not mark or not name:
-            raise ValueError(f"received --column {text}; expected NAME=KIND, such as zip=category.")
+            raise UsageError(f"received --column {text}; expected NAME=KIND, such as zip=category.")
+        if kind not in KINDS:
+            known = ", ".join(KINDS)
+            raise UsageError(f"received --column {text}, an unknown kind; expected one of {known}.")
         if found.setdefault(name, kind) != kind:
-            raise ValueError(
+            raise UsageError(
                 f"received two kinds of the column {name!r}, {found[name]} and {kind}; choose one."
             )
     return found or None
