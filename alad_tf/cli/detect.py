@@ -88,6 +88,14 @@ Members = Annotated[
         "table, in which networks have no part.",
     ),
 ]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        help="What to look at in images: pixels (the default; networks learn from nothing, for "
+        "long), imagenet (features of a network that Keras downloads once, 24 MB), or a .keras "
+        "file with a network of your own. With a network, images may have any sizes."
+    ),
+]
 KEPT = {"all": True, "centroids": "centroids", "none": False}
 
 
@@ -120,6 +128,7 @@ def fit(
     skip_damaged: SkipDamaged = False,
     new_gaps: NewGaps = "flag",
     keep_rows: KeepRows = "all",
+    features: Features = None,
 ):
     """Fit a detector to a table or images.
 
@@ -136,6 +145,11 @@ def fit(
     }
     _require_own(folder, source)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
+    if features is not None:
+        from alad_tf.cli.user_data import network_of
+
+        options["features"], taken = network_of(features, source)
+        size = size or taken
     _fit(_read(source, size, exclude, label, categorical, said), folder, options)
 
 

@@ -12,7 +12,7 @@ from alad_tf.plots.charts import score_histogram
 from alad_tf.plots.explain import column_bars, heat_maps
 
 MOST_IMAGES = 10  # in one picture
-TOP_ROWS, TOP_IMAGES, REASONS = 5, 10, 3
+TOP_ROWS, TOP_IMAGES, TYPICAL, REASONS = 5, 10, 5, 3
 REPORT = "report.md"
 
 
@@ -44,6 +44,9 @@ def write_fit_report(folder, detector, data, console=None):
     scores = detector.anomaly_score(data.rows)
     images = not hasattr(data.rows, "columns") and data.rows.ndim == 4
     top = np.argsort(-scores, kind="stable")[: TOP_IMAGES if images else TOP_ROWS]
+    if images and detector.preprocessor.kind == "pictures":  # for comparison
+        typical = np.argsort(np.abs(scores - np.median(scores)), kind="stable")
+        top = np.append(top, [row for row in typical if row not in top][:TYPICAL])
     with counted(1, "reasons", console) as advance:
         explanation = detector.explain(data.take(top))
         advance(1)
@@ -63,7 +66,7 @@ def write_fit_report(folder, detector, data, console=None):
         "",
         "![Histogram of the scores](score_histogram.png)",
         "",
-        "## Most anomalous",
+        "## Most anomalous" + (", then some typical ones" if len(top) > TOP_IMAGES else ""),
         "",
         *(_image_table(detector, explanation, data, top) if images else []),
         *([] if images else _row_table(detector, explanation, data, top)),

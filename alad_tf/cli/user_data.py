@@ -3,13 +3,16 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 
 from alad_tf.cli.score_files import as_fitted
 from alad_tf.data.pictures import Mode
 from alad_tf.data.user_files import ReadOptions, image_paths, read_all
+from alad_tf.detector.backbone import IMAGENET, PIXELS, backbone_for
 from alad_tf.detector.validation import anomaly_labels, is_images, take_rows
+from alad_tf.engine.weights import blaming
 from alad_tf.preprocess.fitting import for_records
 
 HELD_OUT = 1 / 5  # of the normal rows, where labels say which are normal
@@ -136,6 +139,29 @@ def labelled_split(data, seed):
         data.take(validation),
         data.is_anomaly[validation],
     )
+
+
+def network_of(features, source):
+    """What --features names, and the size that a folder of images is read at, or None.
+
+    The network is looked at before the images are, which may take long.
+
+    Raises:
+        ValueError: no such choice or file, or a network that cannot be used.
+        ConnectionError: "imagenet" has to be downloaded, and there is no way to.
+    """
+    if features == PIXELS:
+        return features, None
+    if features != IMAGENET:
+        path = Path(features)
+        if path.suffix != ".keras" or not path.is_file():
+            raise ValueError(
+                f"received --features {features}; expected pixels, imagenet or a .keras file."
+            )
+        with blaming(path, "hold a Keras model"):
+            features = keras.saving.load_model(path, compile=False)
+    height, width, _ = backbone_for(features).input_shape
+    return features, f"{height}x{width}" if Path(source).is_dir() else None
 
 
 def preprocessed_normal(data):
