@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.detector.backbone import backbone_of
-from alad_tf.detector.ensemble import CENTROIDS, COMBINED, KEEPS, LOWEST, centroids
+from alad_tf.detector.ensemble import COMBINED, KEEPS, LOWEST, centroids
 from alad_tf.engine.programs import kept
 from alad_tf.model.layers import PACKAGE
 from alad_tf.model.scorer import Scorer, ScoringModel
@@ -21,7 +21,8 @@ CANDIDATES = 20_000  # rows that kept ones are chosen from
 PROJECTED = 32  # dimensions in which they are chosen
 SAMPLED = 50_000  # positions of all training pictures that are looked at
 CALIBRATED = 200  # training pictures whose distances are calibrated on
-NEIGHBOURS = 3  # pictures
+NEIGHBOURS, COPIES = 3, 5  # pictures that are near, and those that may be the picture itself
+SAME = 1e-4  # unit vectors that are nearer are of one picture, but for rounding
 SMALLEST = 1e-3  # variance of a direction, of the mean one, at least
 # of a picture's strongest position, all its positions, and the picture as a whole
 WEIGHTS = {"strongest": 1 / 4, "positions": 1 / 4, "whole": 1 / 2}
@@ -35,6 +36,7 @@ class Learned:
         means, maps: lists of float32 arrays (c,) and (c, c), of the fine and the coarse map: what
             makes its rows white.
         rows: list of float32 arrays (k, c), the kept ones.
+        owners: list of int32 arrays (k,), the kept picture that a row is of; -1 for none.
         whole: float32 array (m, w), pictures as unit vectors.
         typical: float32 array (2,), the median distance of each map's positions.
         calibration: float32 array (3, 3): floors, centers and spreads of the distances.
@@ -44,6 +46,7 @@ class Learned:
     means: list
     maps: list
     rows: list
+    owners: list
     whole: np.ndarray
     typical: np.ndarray
     calibration: np.ndarray
@@ -62,8 +65,10 @@ class PatchScorer(ScoringModel):
 
     where the last is the mean distance of the picture's last map, averaged over its positions and
     brought to length 1, to the 3 nearest of the kept pictures, and t standardises log-distances as
-    `alad_tf.detector.ensemble.Ensemble` does, by training pictures that are not their own
-    neighbours. A small defect is one far position, a picture of another kind is far as a whole.
+    `alad_tf.detector.ensemble.Ensemble` does, by training pictures. A training picture is not its
+    own neighbour, neither there nor when it is scored (of more than 1,000, only these are known
+    again): an odd one among them stays odd. A small defect is one far position, a picture of
+    another kind is far as a whole.
 
     The heat map is, for each position, the mean over the two maps of its distance, in units of a
     typical training position's.
@@ -134,6 +139,11 @@ class PatchScorer(ScoringModel):
         self.means = both("mean", *((w,) for w in widths))
         self.whitening = both("whitening", *((w, w) for w in widths))
         self.rows = both("rows", *zip(self._config["rows"], widths, strict=True))
+        numbers = frozen | {"dtype": "int32"}
+        self.owners = [
+            self.add_weight(name="owners", shape=(count,), **numbers)
+            for count in self._config["rows"]
+        ]
         (self.whole,) = both("whole", (int(pictures), last[-1]))
         (self.typical,) = both("typical", (2,))
         (self.calibration,) = both("calibration", (3, len(WEIGHTS)))
@@ -158,6 +168,7 @@ class PatchScorer(ScoringModel):
             (made.means, learned.means),
             (made.whitening, learned.maps),
             (made.rows, learned.rows),
+            (made.owners, learned.owners),
         ):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
@@ -184,11 +195,15 @@ class PatchScorer(ScoringModel):
                 (fine, coarse), self._values(self.means), self._values(self.whitening), strict=True
             )
         ]
-        distances = [
-            tf.reshape(nearest_row(some, reference), (-1, self.grid[0] * self.grid[1]))
-            for some, reference in zip(white, self._values(self.rows), strict=True)
-        ]
-        parts = distances_of_pictures(*distances, nearest_pictures(whole, self.whole.value))
+        count = self.grid[0] * self.grid[1]
+        of_whole, own = nearest_pictures(whole, self.whole.value)
+        distances = []
+        for some, reference, owners in zip(
+            white, self._values(self.rows), self._values(self.owners), strict=True
+        ):
+            some = tf.reshape(some, (-1, count, some.shape[-1]))
+            distances.append(nearest_row(some, reference, rows_of(own, owners)))
+        parts = distances_of_pictures(*distances, of_whole)
         floor, center, spread = tf.unstack(self.calibration.value)
         standardised = (tf.math.log(parts + floor) - center) / spread  # (B, parts)
         standardised = tf.maximum(standardised, LOWEST)
@@ -268,19 +283,44 @@ def _squares(x, reference):
     return squares - 2 * tf.matmul(x, reference, transpose_b=True)
 
 
-def nearest_row(x, reference):
-    """Distances (B,) of rows (B, c) to the nearest of the kept rows (R, c)."""
-    found = tf.gather(reference, tf.argmin(_squares(x, reference), -1))
+def nearest_row(x, reference, own):
+    """Distances (B, P) of positions' rows (B, P, c) to the nearest of the kept rows (R, c).
+
+    `own`, bool (B, R), says which ones do not count, unless there are no others.
+    """
+    flat = tf.reshape(x, (-1, x.shape[-1]))
+    squares = tf.reshape(_squares(flat, reference), (-1, x.shape[1], reference.shape[0]))
+    own = own & ~tf.reduce_all(own, -1, keepdims=True)
+    squares = tf.where(own[:, None], np.float32(np.inf), squares)
+    found = tf.gather(reference, tf.argmin(squares, -1))
     # measured anew, exactly: small differences of large squares are noise
     return tf.sqrt(tf.reduce_sum(tf.square(x - found), -1) + 1e-12)
 
 
 def nearest_pictures(x, reference):
-    """Mean distances (B,) of unit vectors (B, w) to the nearest of the kept ones (R, w)."""
-    count = min(NEIGHBOURS, int(reference.shape[0]))
-    found = tf.gather(reference, tf.math.top_k(-_squares(x, reference), count).indices)
-    away = tf.reduce_sum(tf.square(x[:, None] - found), -1)
-    return tf.reduce_mean(tf.sqrt(away + 1e-12), -1)
+    """Mean distances (B,) of unit vectors (B, w) to the nearest of the kept ones (R, w).
+
+    Returns:
+        `(distances, own)`: float32 (B,), and those that are the same picture and did not count:
+        int32 (B, some), -1 for none.
+    """
+    rows = int(reference.shape[0])
+    found = tf.math.top_k(-_squares(x, reference), min(NEIGHBOURS + COPIES, rows)).indices
+    away = tf.reduce_sum(tf.square(x[:, None] - tf.gather(reference, found)), -1)
+    away = tf.sqrt(away + 1e-12)
+    same = away < SAME
+    same = same & ~tf.reduce_all(same, -1, keepdims=True)
+    away = tf.where(same, np.float32(np.inf), away)
+    best = -tf.math.top_k(-away, min(NEIGHBOURS, rows)).values
+    counts = tf.cast(best < np.inf, tf.float32)
+    total = tf.reduce_sum(tf.where(best < np.inf, best, 0.0), -1)
+    return total / tf.reduce_sum(counts, -1), tf.where(same, found, -1)
+
+
+def rows_of(own, owners):
+    """Which kept rows, of the pictures `owners` (R,), are of the pictures `own` (B, some)."""
+    own = tf.where(own < 0, -2, own)  # no picture owns the rows of none
+    return tf.reduce_any(tf.equal(own[:, :, None], owners), 1)
 
 
 def distances_of_pictures(fine, coarse, whole):
@@ -332,21 +372,25 @@ def learn(backbone, parts, count, seed, keep="rows", advance=None):
             if advance is not None:
                 advance(len(some))
     owners, whole = np.concatenate(owners), np.concatenate(whole)
-    white, means, maps, kept_rows, distances = [], [], [], [], []
+    vectors, picked = _keep_pictures(whole, keep, rng)
+    place_of = np.full(count, -1, "int32")  # among the kept pictures
+    place_of[picked] = np.arange(len(picked))
+    white, means, maps, kept_rows, kept_owners, distances = [], [], [], [], [], []
     for number, rows in enumerate(map(np.concatenate, sampled)):
         mean, matrix = whitening(rows)
         rows = (rows - mean) @ matrix
         chosen, theirs = _keep_rows(rows, owners, keep, rng)
         there = {n: (maps_of[number] - mean) @ matrix for n, maps_of in full.items()}
-        distances.append(np.stack([_to_others(x, n, chosen, theirs) for n, x in there.items()]))
+        distances.append(
+            tf.concat([nearest_row(x[None], chosen, [theirs == n]) for n, x in there.items()], 0)
+        )
         white.append(rows)
         means.append(mean)
         maps.append(matrix)
         kept_rows.append(chosen)
-    vectors, of_whole = _keep_pictures(whole, keep, rng)
-    found = distances_of_pictures(*(tf.constant(d, tf.float32) for d in distances),
-                                  tf.constant(of_whole[sorted(full)], tf.float32))  # fmt: skip
-    found = found.numpy().astype("float64")
+        kept_owners.append(np.where(theirs < 0, -1, place_of[theirs]).astype("int32"))
+    of_whole, _ = nearest_pictures(tf.constant(whole[sorted(full)]), tf.constant(vectors))
+    found = distances_of_pictures(*distances, of_whole).numpy().astype("float64")
     floor = 0.1 * np.median(found, 0) + 1e-6  # log(0) must not stand out
     logs = np.log(found + floor)
     spread = logs.std(0)
@@ -354,6 +398,7 @@ def learn(backbone, parts, count, seed, keep="rows", advance=None):
         means,
         maps,
         kept_rows,
+        kept_owners,
         vectors,
         np.float32([max(np.median(d), 1e-6) for d in distances]),
         np.float32([floor, logs.mean(0), np.where(spread < 1e-3, 1.0, spread)]),
@@ -405,27 +450,11 @@ def _keep_rows(rows, owners, keep, rng):
     return rows[chosen], owners[chosen]
 
 
-def _to_others(x, owner, reference, owners):
-    """Distances of a picture's rows to the kept rows of other pictures, if there are any."""
-    others = owners != owner
-    reference = reference[others] if others.any() else reference
-    return nearest_row(tf.constant(x), tf.constant(reference)).numpy()
-
-
 def _keep_pictures(whole, keep, rng):
-    """The kept ones of unit vectors, and all vectors' distances to others than themselves."""
+    """The kept ones of unit vectors (N, w), and their numbers where they are training pictures."""
     if keep == "none":
-        mean = whole.mean(0, keepdims=True)
-        return mean, nearest_pictures(tf.constant(whole), tf.constant(mean)).numpy()
+        return whole.mean(0, keepdims=True), np.zeros(0, int)
     if keep == "centroids":
-        found = centroids(whole, int(rng.integers(2**31)))[:CENTROIDS]
-        return found, nearest_pictures(tf.constant(whole), tf.constant(found)).numpy()
+        return centroids(whole, int(rng.integers(2**31))), np.zeros(0, int)
     picked = np.sort(rng.choice(len(whole), min(PICTURES, len(whole)), replace=False))
-    found = whole[picked]
-    if len(found) == 1:
-        return found, nearest_pictures(tf.constant(whole), tf.constant(found)).numpy()
-    squares = _squares(tf.constant(whole), tf.constant(found)).numpy()
-    squares[picked, np.arange(len(picked))] = np.inf
-    count = min(NEIGHBOURS, len(found) - 1)
-    nearest = np.maximum(np.partition(squares, count - 1, 1)[:, :count], 0)
-    return found, np.sqrt(nearest + 1e-12).mean(1)
+    return whole[picked], picked

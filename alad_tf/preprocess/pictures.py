@@ -34,7 +34,7 @@ class PicturePreprocessor(Preprocessor):
 
     Example:
         >>> layer = PicturePreprocessor((1, 1, 3))
-        >>> layer.transform([np.array([[0, 100]], "uint8")]).tolist()
+        >>> layer.transform([np.array([[0, 100], [0, 100]], "uint8")]).tolist()
         [[[[50.0, 50.0, 50.0]]]]
     """
 

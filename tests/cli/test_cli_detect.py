@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 from test_demo import is_png
+from tiny import picture, tiny_network
 from typer.testing import CliRunner
 
 import zoo
@@ -467,3 +468,42 @@ def test_kept_rows_and_new_gaps_are_chosen_before_any_work(orders, tmp_path):
     detector = Detector.load(tmp_path / "d")
     assert detector.scorer.rows.shape[0] == 1  # the mean alone
     assert detector.preprocessor.missing == "refuse"
+
+
+def test_a_folder_of_images_by_the_features_of_a_network(tmp_path):
+    rng, pictures = np.random.default_rng(0), tmp_path / "pictures"
+    (pictures / "below").mkdir(parents=True)
+    for number in range(12):
+        sides = (60 + number % 3, 64)
+        Image.fromarray(picture(rng, *sides)).save(pictures / f"{number:02d}.png")
+    Image.fromarray(picture(rng, spot=(40, 8))).save(pictures / "below" / "odd.png")
+    Image.fromarray(picture(rng)).convert("CMYK").save(pictures / "print.jpg")
+    (pictures / ".hidden.png").write_bytes(b"no picture")
+    tiny_network().save(tmp_path / "tiny.keras")
+    folder, network = tmp_path / "detector", tmp_path / "tiny.keras"
+    result = run("fit", pictures, "--out", folder, "--features", network)
+    assert result.exit_code == 0, result.output
+    report = (folder / "report" / "report.md").read_text()
+    assert "14 images of 64 x 64 pixels" in report and "then some typical ones" in report
+    assert "below/odd.png" in report.split("|---|---|---|")[1].splitlines()[1]  # the first one
+    for name in ("score_histogram.png", "images_0.png", "images_10.png"):
+        assert (folder / "report" / name).read_bytes().startswith(b"\x89PNG")
+    scores = tmp_path / "scores.csv"
+    assert run("score", folder, pictures, "--out", scores).exit_code == 0
+    table = pd.read_csv(scores, index_col="row")
+    assert len(table) == 14 and table["score"].idxmax() == "below/odd.png"
+    result = run("explain", folder, pictures, "--out", tmp_path / "why", "--top", "2")
+    assert result.exit_code == 0 and (tmp_path / "why" / "images_0.png").is_file()
+    assert Detector.load(folder).metadata["input"]["size"] == [64, 64]
+
+
+@pytest.mark.parametrize(
+    "features, message",
+    [("resnet", "expected pixels, imagenet or a .keras file"), ("x.keras", "hold a Keras model")],
+)
+def test_features_that_are_none_are_refused_before_images_are_read(tmp_path, features, message):
+    if features == "x.keras":
+        features = tmp_path / features
+        features.write_bytes(b"no network")
+    result = run("fit", tmp_path, "--out", tmp_path / "detector", "--features", features)
+    assert result.exit_code != 0 and message in str(result.exception)

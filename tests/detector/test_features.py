@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from sklearn.base import clone
+from tiny import picture, tiny_network
 
 from alad_tf import ALADDetector, Detector
 from alad_tf.detector import backbone, patches
@@ -16,27 +17,6 @@ from alad_tf.engine.files import write_manifest
 from alad_tf.model.scorer import Scorer
 
 L = keras.layers
-SIDE = 64
-
-
-def network(side=SIDE, channels=3):
-    """A network of random weights whose maps have strides of 2, 4 and 8."""
-    inputs = keras.Input((side, side, channels))
-    x = L.Rescaling(1 / 127.5, -1)(inputs)
-    for number, width in enumerate((6, 8, 10)):
-        start = keras.initializers.HeNormal(seed=number)
-        x = L.Conv2D(width, 3, 2, "same", activation="relu", kernel_initializer=start)(x)
-    return keras.Model(inputs, x, name="tiny")
-
-
-def picture(rng, height=64, width=64, spot=None):
-    """Noise on gray, perhaps with a bright square at a place."""
-    pixels = 120 + rng.integers(-20, 21, (height, width, 3))
-    if spot is not None:
-        pixels[spot[0] : spot[0] + 12, spot[1] : spot[1] + 12] = 250
-    return pixels.astype("uint8")
-
-
 RNG = np.random.default_rng(0)
 TRAIN = [picture(RNG) for _ in range(30)]
 NEW = np.stack([picture(RNG) for _ in range(4)] + [picture(RNG, spot=(40, 8)) for _ in range(3)])
@@ -44,7 +24,7 @@ NEW = np.stack([picture(RNG) for _ in range(4)] + [picture(RNG, spot=(40, 8)) fo
 
 @pytest.fixture(scope="module")
 def fitted():
-    return ALADDetector(features=network()).fit(TRAIN)
+    return ALADDetector(features=tiny_network()).fit(TRAIN)
 
 
 def test_spots_are_found_in_pictures_of_any_size(fitted):
@@ -54,7 +34,7 @@ def test_spots_are_found_in_pictures_of_any_size(fitted):
     mixed = [NEW[0], picture(RNG, 100, 80), NEW[5], NEW[5][..., :1], NEW[5][:, :50]]
     of_mixed = fitted.anomaly_score(mixed)
     assert of_mixed[0] == scores[0] and of_mixed[2] == scores[5]
-    assert fitted.n_features_in_ == SIDE * SIDE * 3
+    assert fitted.n_features_in_ == 64 * 64 * 3
     frame = fitted.scores(NEW, as_frame=True)
     assert list(frame) == ["combined", "p_value", "is_anomaly"]
 
@@ -87,7 +67,7 @@ def test_the_papers_scores_are_means_over_positions(fitted):
 @pytest.mark.slow
 def test_alads_train_on_positions(fitted, tmp_path):
     options = dict(steps=2, n_members=1, score_name="features")
-    with_alad = ALADDetector(features=network(), **options).fit(TRAIN)
+    with_alad = ALADDetector(features=tiny_network(), **options).fit(TRAIN)
     assert with_alad.n_iter_ == 2
     found = with_alad.scores(NEW)
     np.testing.assert_allclose(found["combined"], fitted.anomaly_score(NEW), rtol=1e-4)
@@ -178,6 +158,27 @@ def test_scores_and_heat_maps_are_those_by_hand(fitted):
         np.testing.assert_allclose(heat[number], there, rtol=1e-3)
 
 
+def test_an_odd_training_picture_stays_odd(fitted):
+    """It is not its own neighbour; nor is a copy of it."""
+    odd = picture(RNG, spot=(20, 30))
+    detector = ALADDetector(features=tiny_network(), contamination=0.05).fit([*TRAIN, odd, odd])
+    scores = detector.anomaly_score(np.stack([*TRAIN, odd]))
+    assert scores[-1] > 2 + scores[:-1].max()
+    assert detector.predict(odd[None]) == [-1]
+    # the kept rows of others are what is left
+    scorer, number = detector.detector_.scorer, 3
+    fine, _, whole = patches.positions_of(scorer.network(TRAIN[number][None].astype("float32")))
+    own = patches.nearest_pictures(whole, scorer.whole.value)[1]
+    assert [one for one in own.numpy()[0] if one >= 0] == [number]
+    theirs = patches.rows_of(own, scorer.owners[0].value).numpy()[0]
+    assert 0 < theirs.sum() < len(theirs)
+    white = ((fine - scorer.means[0].value) @ scorer.whitening[0].value).numpy()
+    others = scorer.rows[0].numpy()[~theirs]
+    expected = np.linalg.norm(white[:, None] - others, axis=-1).min(1)
+    found = patches.nearest_row(white[None], scorer.rows[0].value, theirs[None])
+    np.testing.assert_allclose(found[0], expected, rtol=1e-3)
+
+
 def test_kept_rows_are_far_apart():
     rng = np.random.default_rng(1)
     x = rng.standard_normal((300, 5)).astype("float32")
@@ -204,7 +205,7 @@ def test_files_and_pickles_hold_the_network(fitted, tmp_path):
         np.testing.assert_array_equal(twin.anomaly_score(NEW), scores)
     assert isinstance(loaded.features, keras.Model)  # fits again as it did
     again = backbone_for(loaded.features)
-    assert again.output_shapes == backbone_for(network()).output_shapes
+    assert again.output_shapes == backbone_for(tiny_network()).output_shapes
     assert isinstance(clone(fitted).features, keras.Model)
 
 
@@ -230,7 +231,7 @@ def test_damaged_files_are_refused(fitted, tmp_path, change, message):
 
 @pytest.mark.parametrize("keep, rows", [("centroids", None), (False, [1, 1])])
 def test_training_rows_need_not_be_kept(keep, rows):
-    detector = ALADDetector(features=network(), keep_rows=keep).fit(TRAIN)
+    detector = ALADDetector(features=tiny_network(), keep_rows=keep).fit(TRAIN)
     assert detector.predict(NEW).tolist()[4:] == [-1] * 3
     config = detector.detector_.scorer.architecture()
     assert rows is None or (config["rows"] == rows and config["pictures"] == 1)
@@ -239,7 +240,7 @@ def test_training_rows_need_not_be_kept(keep, rows):
 
 def test_labels_set_the_threshold():
     labels = [0] * 4 + [1] * 3
-    detector = ALADDetector(features=network()).fit(TRAIN, validation_data=(list(NEW), labels))
+    detector = ALADDetector(features=tiny_network()).fit(TRAIN, validation_data=(list(NEW), labels))
     assert (detector.predict(NEW) == -1).tolist() == [bool(one) for one in labels]
 
 
@@ -247,7 +248,7 @@ def test_labels_set_the_threshold():
 
 
 def test_a_fine_and_a_coarse_map_are_chosen():
-    found = backbone_for(network())
+    found = backbone_for(tiny_network())
     assert found.input_shape == (64, 64, 3)
     assert found.output_shapes == [(16, 16, 8), (8, 8, 10), (8, 8, 10)]
     deep = keras.Sequential([keras.Input((64, 64, 1)), *(L.Conv2D(4, 3, 2, "same"),) * 0])
@@ -259,7 +260,7 @@ def test_a_fine_and_a_coarse_map_are_chosen():
 
 
 def test_outputs_that_are_maps_are_taken():
-    tiny = network()
+    tiny = tiny_network()
     maps = [tiny.layers[number].output for number in (-1, 2)]
     assert backbone_for(keras.Model(tiny.input, maps)).output_shapes[:2] == [
         (32, 32, 6),
@@ -276,7 +277,7 @@ def test_a_network_of_any_size_gets_one():
 
 
 def test_the_network_of_the_caller_is_left_alone():
-    tiny = network()
+    tiny = tiny_network()
     before = [weights.copy() for weights in tiny.get_weights()]
     found = backbone_for(tiny)
     assert not found.network.trainable and tiny.trainable
@@ -316,13 +317,13 @@ def test_networks_that_cannot_be_used(model, message):
 def test_what_features_may_not_be():
     table = {"a": [1.0, 2.0]}
     with pytest.raises(ValueError, match="features='tiny' and a table"):
-        ALADDetector(features=network()).fit(table)
+        ALADDetector(features=tiny_network()).fit(table)
     with pytest.raises(ValueError, match="features"):
         ALADDetector(features="resnet").fit(TRAIN)
     with pytest.raises(ValueError, match="warm_start"):
-        ALADDetector(features=network(), warm_start=True).fit(TRAIN)
+        ALADDetector(features=tiny_network(), warm_start=True).fit(TRAIN)
     with pytest.raises(ValueError, match="expected 2 at least"):
-        ALADDetector(features=network()).fit(TRAIN[:1])
+        ALADDetector(features=tiny_network()).fit(TRAIN[:1])
 
 
 def test_without_weights_the_error_names_the_file(tmp_path, monkeypatch):
