@@ -39,7 +39,20 @@ Label = Annotated[
         help="Label column: 1 marks anomalies. They are not trained on and set the threshold."
     ),
 ]
-Exclude = Annotated[str | None, typer.Option(help="Columns to leave out, such as row ids: a,b,c.")]
+Exclude = Annotated[
+    str | None,
+    typer.Option(
+        help="Columns to leave out, such as row ids: a,b,c; of a folder of images, sub-folders, "
+        "such as ground_truth."
+    ),
+]
+Normal = Annotated[
+    str | None,
+    typer.Option(
+        help="Sub-folders with normal images, such as good. Images in others are anomalies: they "
+        "are not trained on and set the threshold."
+    ),
+]
 Size = Annotated[str | None, typer.Option(help="Resize images to HEIGHTxWIDTH, such as 64x64.")]
 Categorical = Annotated[
     str | None,
@@ -129,6 +142,7 @@ def fit(
     new_gaps: NewGaps = "flag",
     keep_rows: KeepRows = "all",
     features: Features = None,
+    normal: Normal = None,
 ):
     """Fit a detector to a table or images.
 
@@ -150,7 +164,7 @@ def fit(
 
         options["features"], taken = network_of(features, source)
         size = size or taken
-    _fit(_read(source, size, exclude, label, categorical, said), folder, options)
+    _fit(_read(source, size, exclude, label, categorical, said, normal), folder, options)
 
 
 @app.command()
@@ -359,11 +373,11 @@ def _options(sep, decimal, encoding, missing, skip_damaged):
     return ReadOptions(sep, decimal, encoding, missing or (), skip_damaged)
 
 
-def _read(source, size, exclude, label, categorical, options):
+def _read(source, size, exclude, label, categorical, options, normal=None):
     from alad_tf.cli.user_data import UserData
 
     names = _names(exclude), label, _names(categorical)
-    return UserData.read(source, _size(size), *names, options, _note)
+    return UserData.read(source, _size(size), *names, options, _note, _names(normal))
 
 
 def _note(line):

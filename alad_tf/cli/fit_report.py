@@ -1,7 +1,7 @@
 """The report of a fit: the threshold, the most anomalous rows, and figures of the reasons."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -72,6 +72,7 @@ def write_fit_report(folder, detector, data, console=None):
         *([] if images else _row_table(detector, explanation, data, top)),
         "",
         *(f"![Reasons for the scores]({picture.name})\n" for picture in pictures),
+        *(_by_folder(detector, scores, data) if images and data.is_anomaly is not None else []),
     ]
     return write_text(folder / REPORT, "\n".join(lines).rstrip() + "\n")
 
@@ -115,6 +116,23 @@ def _row_table(detector, explanation, data, top):
         )
         score = explanation.scores[place]
         yield f"| {data.ids[row]} | {score:.4g} | {_p_value(detector, score)} | {reasons} |"
+
+
+def _by_folder(detector, scores, data):
+    """How many images of each sub-folder are flagged, where labels came from the folders."""
+    flagged = detector.threshold.flags(scores)
+    folders = np.array([str(PurePath(one).parent) for one in data.ids])
+    yield "## By folder"
+    yield ""
+    yield "| folder | labelled | images | flagged | median score |"
+    yield "|---|---|---|---|---|"
+    for folder in sorted(set(folders)):
+        here = folders == folder
+        label = "anomalous" if data.is_anomaly[here].any() else "normal"
+        yield (
+            f"| {_plain(folder)} | {label} | {here.sum():,} | {flagged[here].sum():,} | "
+            f"{np.median(scores[here]):.4g} |"
+        )
 
 
 def _image_table(detector, explanation, data, top):

@@ -49,21 +49,24 @@ class UserData:
 
     @classmethod
     def read(
-        cls, source, size=None, exclude=(), label=None, categorical=(), options=None, note=None
-    ):
+        cls, source, size=None, exclude=(), label=None, categorical=(), options=None, note=None,
+        normal=(),
+    ):  # fmt: skip
         """Read all rows to fit a detector on; `size` and `options` as for `read_batches`.
 
         `exclude` and `label` name columns to leave out and of labels, `categorical` those that are
-        text even if they look like numbers. Kept in `origin`: what scoring has to know.
+        text even if they look like numbers. Kept in `origin`: what scoring has to know. Of a folder
+        of images, `exclude` names sub-folders, and `normal` those whose images are normal: all
+        others are labelled anomalous.
         """
         source, options = Path(source), options or ReadOptions()
+        if source.is_dir():
+            return cls._of_folders(source, size, exclude, label, categorical, options, note, normal)
+        if normal:
+            raise ValueError(f"received --normal for {source}; only a folder has sub-folders.")
         left_out = [*exclude, *([label] if label else [])]
-        if categorical and source.is_dir():
-            raise ValueError(f"received --categorical for {source}, whose images have no columns.")
-        mode = Mode.of(image_paths(source)) if source.is_dir() else None
-        images = {"channels": mode.channels, "depth": mode.depth} if mode else {}
         ids, rows = read_all(
-            source, size, text=categorical, ignored=left_out, options=options, note=note, **images
+            source, size, text=categorical, ignored=left_out, options=options, note=note
         )
         named = isinstance(rows, pd.DataFrame)
         absent = [name for name in left_out if not named or name not in rows.columns]
@@ -78,12 +81,40 @@ class UserData:
             "missing": list(options.missing),
         }
         if is_images(rows):
-            origin |= {"size": list(rows.shape[1:3]), **images}
+            origin |= {"size": list(rows.shape[1:3])}
         rows = rows.drop(columns=left_out) if left_out else rows
         if not rows.shape[1]:
             raise ValueError(
                 f"{source} has no columns except {left_out}; expected at least one more."
             )
+        return cls(source, ids, rows, labels, origin)
+
+    @classmethod
+    def _of_folders(cls, source, size, exclude, label, categorical, options, note, normal):
+        """The images of a folder, labelled by the folders they are in."""
+        for option, value in (("label", label), ("categorical", categorical)):
+            if value:
+                raise ValueError(
+                    f"received --{option} for {source}, whose images have no columns. Sub-folders "
+                    "of normal images are named with --normal."
+                )
+        paths = image_paths(source)
+        folders = [set(path.relative_to(source).parts[:-1]) for path in paths]
+        for name in (*exclude, *normal):
+            if not any(name in some for some in folders):
+                known = sorted(set().union(*folders))[:20]
+                raise ValueError(f"{source} has no sub-folder {name!r} of images; it has {known}.")
+        kept = [p for p, some in zip(paths, folders, strict=True) if some.isdisjoint(exclude)]
+        if exclude and note is not None:
+            note(f"{source}: left out {len(paths) - len(kept):,} images in {', '.join(exclude)}")
+        mode = Mode.of(kept)
+        images = {"channels": mode.channels, "depth": mode.depth}
+        ids, rows = read_all(source, size, ignored=exclude, options=options, note=note, **images)
+        labels = None
+        if normal:
+            labels = np.array([set(Path(one).parts[:-1]).isdisjoint(normal) for one in ids])
+        missing = list(options.missing)
+        origin = {"exclude": [], "size": list(rows.shape[1:3]), "missing": missing, **images}
         return cls(source, ids, rows, labels, origin)
 
     @classmethod

@@ -1,6 +1,7 @@
 """fit, score and explain: a detector for a file or folder without Python."""
 
 import io
+import re
 import shutil
 
 import numpy as np
@@ -495,6 +496,59 @@ def test_a_folder_of_images_by_the_features_of_a_network(tmp_path):
     result = run("explain", folder, pictures, "--out", tmp_path / "why", "--top", "2")
     assert result.exit_code == 0 and (tmp_path / "why" / "images_0.png").is_file()
     assert Detector.load(folder).metadata["input"]["size"] == [64, 64]
+
+
+@pytest.fixture
+def mvtec(tmp_path):
+    """A folder in MVTec's layout: train/good, test/good, test/spot, ground_truth/spot."""
+    rng, root = np.random.default_rng(0), tmp_path / "bottle"
+    for folder, count, spot in (("train/good", 12, None), ("test/good", 3, None)):
+        (root / folder).mkdir(parents=True)
+        for number in range(count):
+            Image.fromarray(picture(rng, spot=spot)).save(root / folder / f"{number:03d}.png")
+    for folder in ("test/spot", "ground_truth/spot"):
+        (root / folder).mkdir(parents=True)
+    for number in range(4):
+        mask = np.zeros((64, 64), "uint8")
+        mask[40:52, 8:20] = 255
+        Image.fromarray(mask).save(root / "ground_truth/spot" / f"{number:03d}_mask.png")
+        Image.fromarray(picture(rng, spot=(40, 8))).save(root / "test/spot" / f"{number:03d}.png")
+    tiny_network().save(tmp_path / "tiny.keras")
+    return root
+
+
+def test_labels_by_folder(mvtec, tmp_path):
+    folder, network = tmp_path / "detector", tmp_path / "tiny.keras"
+    options = ["--features", network, "--normal", "good", "--exclude", "ground_truth"]
+    result = run("fit", mvtec, "--out", folder, *options)
+    assert result.exit_code == 0, result.output
+    assert "left out 4 images in ground_truth" in result.output
+    report = (folder / "report" / "report.md").read_text()
+    rows = [line.split(" | ") for line in report.split("## By folder")[1].splitlines()[4:]]
+    assert [row[:4] for row in rows if len(row) > 4] == [
+        ["| test/good", "normal", "3", "0"],
+        ["| test/spot", "anomalous", "4", "4"],
+        ["| train/good", "normal", "12", "0"],
+    ]
+    assert "best F1" in Detector.load(folder).threshold_rule
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--normal", "god"], "no sub-folder 'god' of images; it has"),
+        (["--exclude", "masks"], "no sub-folder 'masks'"),
+        (["--label", "bad"], "images have no columns.*--normal"),
+    ],
+)
+def test_folders_that_are_not_there_are_refused(mvtec, tmp_path, options, message):
+    result = run("fit", mvtec, "--out", tmp_path / "detector", *options)
+    assert result.exit_code != 0 and re.search(message, str(result.exception))
+
+
+def test_tables_have_no_folders(orders, tmp_path):
+    result = run("fit", orders, "--out", tmp_path / "detector", "--normal", "good")
+    assert "only a folder has sub-folders" in str(result.exception)
 
 
 @pytest.mark.parametrize(
