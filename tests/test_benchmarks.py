@@ -10,11 +10,22 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from alad_tf import ALADDetector
 from alad_tf.experiments.plan import Job
 from alad_tf.experiments.settings import Settings
 from alad_tf.model.scorer import Scorer
 from alad_tf.model.specs import conv, conv_transpose, dense, flatten, reshape
-from benchmarks import common, flops, gpu, growth, orders, report
+from benchmarks import (
+    common,
+    contamination,
+    fit_time,
+    flops,
+    gpu,
+    growth,
+    orders,
+    reasons,
+    report,
+)
 from benchmarks.limit import Limit, _operation
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -172,6 +183,56 @@ def test_a_wider_table_is_an_entry():
     entry = growth.with_features(zoo.entry("kdd99_alad"), 10)
     model = entry.build()
     assert Scorer.from_alad(model).scores(np.zeros((2, 10)))["l1"].shape == (2,)
+
+
+def test_contaminated_rows_train_and_never_test():
+    """The test rows are the same whatever the share is, and normal rows train in all cases."""
+    is_anomaly = np.arange(300) % 15 == 0
+    splits = [contamination.contaminated(is_anomaly, share, 1) for share in contamination.SHARES]
+    for train, test in splits:
+        assert not set(train) & set(test)
+        np.testing.assert_array_equal(test, splits[0][1])
+        assert sorted(train[~is_anomaly[train]]) == sorted(splits[0][0])
+    # a tenth of the training rows would be 16 anomalies; half of the 20 are taken
+    assert [is_anomaly[train].sum() for train, _ in splits] == [0, 2, 8, 10]
+    assert is_anomaly[splits[0][1]].sum() == 10
+    with pytest.raises(ValueError, match="at most 0.1"):
+        contamination.contaminated(is_anomaly, 0.2, 1)
+
+
+@pytest.mark.slow
+def test_contaminated_scores_are_the_detectors():
+    """Those of an `ALADDetector` that knows of the contamination, though no network trains."""
+    x = np.random.default_rng(0).normal(size=(60, 4)).astype("float32")
+    found = contamination.scores_of(x[:40], x[40:], seed=0)
+    estimator = ALADDetector(contamination=0.1, steps=1, scaling="none").fit(x[:40])
+    for rows, scores in zip((x[:40], x[40:]), found["contamination="], strict=True):
+        np.testing.assert_allclose(estimator.anomaly_score(rows), scores, rtol=1e-4, atol=1e-4)
+    assert {len(own) for own, _ in found.values()} == {40}
+    assert {len(new) for _, new in found.values()} == {20}
+
+
+@pytest.mark.parametrize("away", reasons.FAULTS.values())
+def test_planted_faults_are_in_one_column_that_varies(away):
+    x = np.random.default_rng(0).normal(size=(50, 4))
+    x[:, 1] = 3
+    faulty, columns = reasons.plant(x, x.std(0), away, np.random.default_rng(1))
+    changed = faulty != x
+    assert (changed.sum(1) <= 1).all() and not changed[:, 1].any()
+    rows = changed.any(1)
+    assert rows.mean() > 0.9 and (changed.argmax(1) == columns)[rows].all()
+
+
+def test_what_is_installed_is_timed():
+    assert {"ALADDetector", "Isolation Forest"} <= set(fit_time.known()) <= set(fit_time.METHODS)
+
+
+@pytest.mark.slow
+def test_fits_are_timed_in_fresh_processes():
+    seconds = fit_time.child("Isolation Forest", [(50, 3), (40, 3)])
+    assert len(seconds) == 2 and min(seconds) > 0
+    with pytest.raises(RuntimeError, match="OC-SVM failed"):
+        fit_time.child("OC-SVM", [(0, 3)])
 
 
 def test_the_committed_report_is_the_rendered_one():

@@ -8,7 +8,18 @@ Example:
 """
 
 from zoo._describe import card_path, describe
-from zoo._loading import entry, list, load, save_preset  # noqa: A004 - as zoo.list()
+from zoo._entry import Entry
+from zoo._loading import entry, list, load, register, save_preset  # noqa: A004 - as zoo.list()
 from zoo._presets import variants
 
-__all__ = ["card_path", "describe", "entry", "list", "load", "save_preset", "variants"]
+__all__ = [
+    "Entry",
+    "card_path",
+    "describe",
+    "entry",
+    "list",
+    "load",
+    "register",
+    "save_preset",
+    "variants",
+]

@@ -30,7 +30,7 @@ def describe(name):
     """An entry's model card, networks, hyper-parameters and deviations as Markdown.
 
     Args:
-        name: str, one of `zoo.list()`.
+        name: str, one of `zoo.list()`, or a Python file with an `ENTRY`.
 
     Returns:
         str, Markdown.
@@ -44,8 +44,9 @@ def describe(name):
     """
     entry = find_entry(name)
     lines = [f"# {entry.name} ({entry.source})", "", entry.summary, ""]
-    card = card_path(name).read_text(encoding="utf-8").strip()
-    lines += [line for line in card.splitlines() if not line.startswith("<!--")] + [""]
+    if card_path(entry.name).is_file():  # one of a user's own has none
+        card = card_path(entry.name).read_text(encoding="utf-8").strip()
+        lines += [line for line in card.splitlines() if not line.startswith("<!--")] + [""]
     networks = entry.build_networks()
     lines += ["## Networks", ""] if networks else []
     for key, layer in networks.items():

@@ -8,7 +8,9 @@ from alad_tf.data.records import unknown_name_error
 from alad_tf.engine.kernels import PRECISIONS, xla_pays
 from alad_tf.model.alad import ALAD
 
-_NO_HYPER_PARAMETERS = ("name", "dataset", "source", "summary", "networks", "deviations", "notes")
+_NO_HYPER_PARAMETERS = (
+    *("name", "dataset", "source", "summary", "networks", "scaling", "deviations", "notes"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,7 @@ class BaseEntry:
     source: str  # the table
     summary: str  # one sentence
     x_shape: tuple  # the shape of one preprocessed sample
+    scaling: str | None = None  # of columns, if not the data set's
     reported: dict = field(default_factory=dict)  # the paper's result: metric -> value
     reported_in: str = ""  # where the paper reports it
     reported_others: dict = field(default_factory=dict)  # such dicts by score that does not decide
@@ -89,7 +92,39 @@ class NetworkEntry(BaseEntry):
 
 @dataclass(frozen=True, kw_only=True)
 class Entry(NetworkEntry):
-    """An ALAD table: E, G and the three discriminators. Source: ALAD, Tables IX, XI and XIII."""
+    """An ALAD table: E, G and the three discriminators, their hyper-parameters, what was reported.
+
+    All arguments are passed by name.
+
+    Args:
+        name: str, such as "kdd99_alad"; what `zoo.load` and commands take.
+        dataset: str, one of `alad_tf.data.DATASETS`.
+        source: str, where the architecture is from, such as "Table XI".
+        summary: str, one sentence.
+        x_shape: tuple of ints, the shape of one preprocessed sample.
+        networks: dict of layers by network, as `alad_tf.ALAD` takes them.
+        batch_size, epochs, latent_dim: ints.
+        learning_rate, beta_1: floats, of all five Adams.
+        initializer, slope, ema_decay, pair_axis: as for `alad_tf.ALAD`.
+        stopping: str, when training ends: "fixed", "last" or "best"; see `alad train --help`.
+        patience: int, epochs without a better validation score before "last" and "best" stop.
+        reported, reported_in: dict of the reported result by metric, and where it is from, str.
+        reported_others: dict of such dicts, by a score that does not decide.
+        reported_by_class, reported_by_class_in: tuple of the AUROC of each normal class of an image
+            set, and where they are from, str.
+        reported_elsewhere_by_class: tuple, an independent reproduction's AUROC likewise.
+        deviations: tuple of str, what differs from the source and why.
+        notes: tuple of str, what the results mean.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> import zoo
+        >>> mine = replace(zoo.entry("breast_cancer_alad"), name="mine", latent_dim=2)
+        >>> mine.build(seed=0).latent_dim
+        2
+
+    Source: ALAD, Tables IX, XI and XIII.
+    """
 
     method: ClassVar[str] = "alad"
     score_names: ClassVar[tuple] = ("features", "l1", "l2", "logits")
@@ -119,12 +154,25 @@ class Entry(NetworkEntry):
         precision=None,
         **compile_options,
     ):
-        """A compiled, untrained `ALAD` of this entry.
+        """A compiled, untrained `ALAD` of this entry. XLA is on where it pays.
 
-        Spectral norm and the latent discriminator are the paper's ablations, `pair_axis` is the
-        axis on which D_xx joins x and x', `precision` that of products ("float32", "bfloat16"; by
-        default of Keras's global policy). XLA is on where it pays; `compile_options` are those of
-        `ALAD.compile`.
+        Args:
+            seed: int, of weights, noise, dropout and shuffling.
+            spectral_norm, latent_discriminator: bools, False for the paper's ablations.
+            pair_axis: int, the axis on which D_xx joins x and x'; default the entry's.
+            precision: str, of products: "float32" or "bfloat16"; default by Keras's global policy.
+            **compile_options: as for `ALAD.compile`.
+
+        Returns:
+            `alad_tf.ALAD`, compiled.
+
+        Raises:
+            ValueError: an unknown precision.
+
+        Example:
+            >>> import zoo
+            >>> zoo.entry("breast_cancer_alad").build(seed=1, spectral_norm=False).seed
+            1
         """
         if precision is not None and precision not in PRECISIONS:
             raise unknown_name_error("precision", precision, PRECISIONS)

@@ -1,19 +1,24 @@
 """What `import zoo` gives: entries by name, and detectors loaded and saved."""
 
 import importlib
+import os
 import pkgutil
+import runpy
 from pathlib import Path
 
-from alad_tf.data import class_names, class_number
+from alad_tf.data import DATASETS, class_names, class_number
 from alad_tf.data.records import unknown_name_error
 from alad_tf.detector.detector import Detector
 from alad_tf.engine.session import own_settings
 from alad_tf.engine.weights import CONFIG, DETECTOR
 from alad_tf.preprocess import ImagePreprocessor
 from zoo import _presets as presets
+from zoo._entry import BaseEntry
 
+ENTRIES_ENV = "ALAD_ZOO_ENTRIES"  # files of entries of one's own, for every process
 _MODULES = pkgutil.iter_modules([str(Path(__file__).parent)])
 _NAMES = tuple(sorted(module.name for module in _MODULES if not module.name.startswith("_")))
+_registered = {}
 
 
 def list(dataset=None):  # noqa: A001 - reads as zoo.list()
@@ -32,9 +37,9 @@ def list(dataset=None):  # noqa: A001 - reads as zoo.list()
         >>> list("kdd99")[:3]
         ['kdd99_alad', 'kdd99_anogan', 'kdd99_dagmm']
     """
-    names = [name for name in _NAMES if dataset in (None, entry(name).dataset)]
+    names = [name for name in _known() if dataset in (None, entry(name).dataset)]
     if not names:
-        known = sorted({entry(name).dataset for name in _NAMES})
+        known = sorted({entry(name).dataset for name in _known()})
         raise ValueError(f"No entry for the dataset {dataset!r}; the zoo has {known}.")
     return names
 
@@ -43,7 +48,8 @@ def entry(name):
     """An entry by its name.
 
     Args:
-        name: str, one of `zoo.list()`.
+        name: str, one of `zoo.list()`; or the path of a Python file with an `ENTRY`, which is
+            registered: see `register`.
 
     Returns:
         `zoo._entry.Entry`, or an entry of `zoo._entry`.
@@ -55,8 +61,82 @@ def entry(name):
         >>> entry("kdd99_alad").source
         'Table XI'
     """
-    if name not in _NAMES:
-        raise unknown_name_error("zoo entry", name, _NAMES)
+    if str(name).endswith(".py"):
+        return _from_file(Path(name))
+    known = _known()
+    if name not in known:
+        raise unknown_name_error("zoo entry", name, known)
+    return _registered[name] if name in _registered else _module_of(name)
+
+
+def register(entry):
+    """Add an entry of one's own to the zoo of this process, or replace one that was added.
+
+    Then `zoo.entry`, `zoo.list`, `zoo.describe` and `zoo.load` know it by its name. Commands take
+    the path of a Python file that defines an `ENTRY` instead of a name: `alad train mine.py`. The
+    environment variable ALAD_ZOO_ENTRIES has the paths of such files (separated by ":", or ";" on
+    Windows) whose entries every command knows by name.
+
+    Args:
+        entry: an entry, such as `zoo._entry.Entry`: networks, hyper-parameters, and the name of
+            one of `alad_tf.data.DATASETS`.
+
+    Returns:
+        the entry.
+
+    Raises:
+        ValueError: not an entry, an unknown data set, or a name that is one of this zoo's own.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> mine = register(replace(entry("breast_cancer_alad"), name="mine", epochs=3))
+        >>> entry("mine").epochs, "mine" in list("breast_cancer")
+        (3, True)
+        >>> _ = _registered.pop("mine")
+    """
+    if not isinstance(entry, BaseEntry):
+        raise ValueError(
+            f"received {entry!r}; expected an entry, such as zoo.Entry(name=..., dataset=...)."
+        )
+    if entry.name in _NAMES or not entry.name.isidentifier():
+        raise ValueError(
+            f"received an entry of the name {entry.name!r}; expected a name of letters, digits and "
+            "underscores that the zoo does not have."
+        )
+    if entry.dataset not in DATASETS:
+        raise unknown_name_error("data set", entry.dataset, DATASETS)
+    _registered[entry.name] = entry
+    return entry
+
+
+def _known():
+    """Names of all entries, sorted; those of the environment's files are registered first."""
+    for path in filter(None, os.environ.get(ENTRIES_ENV, "").split(os.pathsep)):
+        if Path(path).resolve() not in _files:
+            _from_file(Path(path))
+    return sorted([*_NAMES, *_registered])
+
+
+_files = {}  # paths that were registered, with their entries
+
+
+def _from_file(path):
+    """Register the `ENTRY` of a Python file, for this process and those that it starts."""
+    if not path.is_file():
+        raise FileNotFoundError(f"No file {path.resolve()}; expected Python that defines ENTRY.")
+    path = path.resolve()
+    if path not in _files:
+        names = runpy.run_path(str(path))
+        if "ENTRY" not in names:
+            raise ValueError(f"{path} defines no ENTRY; expected one, as zoo/kdd99_alad.py has it.")
+        _files[path] = register(names["ENTRY"])
+        told = [p for p in os.environ.get(ENTRIES_ENV, "").split(os.pathsep) if p]
+        if path not in map(Path, told):
+            os.environ[ENTRIES_ENV] = os.pathsep.join([*told, str(path)])
+    return _files[path]
+
+
+def _module_of(name):
     return importlib.import_module(f"zoo.{name}").ENTRY
 
 
@@ -68,8 +148,8 @@ def load(name, weights="pretrained", normal_class=None, seed=0):
     """Load a detector that is ready to use, by name or from a folder.
 
     Args:
-        name: str, one of `zoo.list()`, or a folder that `zoo.save_preset`, `Detector.save` or
-            `alad train` wrote.
+        name: str, one of `zoo.list()`; a Python file with an `ENTRY`; or a folder that
+            `zoo.save_preset`, `Detector.save` or `alad train` wrote.
         weights: "pretrained", the entry's own; None, fresh networks behind the preset's fitted
             preprocessing, to be trained; or the path of such a folder.
         normal_class: str or int, name or number of an image set's normal class; default class 0.
@@ -93,7 +173,7 @@ def load(name, weights="pretrained", normal_class=None, seed=0):
 
     Source: ALAD, Tables IX, XI and XIII.
     """
-    if str(name) not in _NAMES and Path(name).is_dir():
+    if str(name) not in _known() and Path(name).is_dir():
         return _from_folder(Path(name))
     entry = find_entry(name)
     variant = _variant(entry, normal_class)

@@ -38,13 +38,12 @@ ENTRY = GANEntry(
     reported={"precision": 0.8786, "recall": 0.8297, "f1": 0.8865},
     reported_in="Table II, ten runs",
     notes=(
-        "With ALAD's preprocessing the GAN of Table X suffers mode collapse: within the first "
-        "epochs G generates only rows of one attack, neptune. The search then cannot reconstruct "
-        "smurf, more than half of the test rows, and flags those and next to nothing else; see "
-        "the classes below the table. All four seeds of 100 epochs end this way; learning rates "
-        "ten times lower and higher, tried for ten epochs, did not help. On raw features "
-        "(variant raw, two seeds), as in the authors' released script, G does not collapse, and "
-        "with a reconstruction weight of 0.9 F1 agrees with the paper's within the spread.",
+        "With columns in [0, 1] (variant swapped_minmax) the GAN of Table X suffers mode collapse: "
+        "within the first epochs G generates only rows of one attack, neptune. The search then "
+        "cannot reconstruct smurf, more than half of the test rows, and flags those and next to "
+        "nothing else. All four seeds of 100 epochs end this way; learning rates ten times lower "
+        "and higher, tried for ten epochs, did not help. On raw features, as in the authors' "
+        "released script, G does not collapse.",
         "The paper's row cannot be correct as printed: the harmonic mean of its precision, 0.8786, "
         "and its recall, 0.8297, is 0.8535, not 0.8865.",
     ),

@@ -28,6 +28,7 @@ ESTIMATION = [
 ENTRY = DAGMMEntry(
     name="kdd99_dagmm",
     dataset="kdd99",
+    scaling="minmax",  # raw byte counts would decide alone
     source="Zong et al. 2018, Section 4.3",
     summary="DAGMM for KDDCup99 10%: attacks are normal, ordinary traffic is anomalous.",
     networks={"encoder": ENCODER, "decoder": DECODER, "estimation": ESTIMATION},

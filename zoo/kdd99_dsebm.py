@@ -16,6 +16,7 @@ F = [  # run backwards, with the same weights, by the slope of the energy
 ENTRY = DSEBMEntry(
     name="kdd99_dsebm",
     dataset="kdd99",
+    scaling="minmax",  # raw byte counts would decide alone
     source="Zhai et al. 2016, Section 5",
     summary="DSEBM for KDDCup99 10%: attacks are normal, ordinary traffic is anomalous.",
     networks={"f": F},

@@ -8,6 +8,7 @@ from zoo._entry import OCSVMEntry
 ENTRY = OCSVMEntry(
     name="kdd99_ocsvm",
     dataset="kdd99",
+    scaling="minmax",  # raw byte counts would decide alone
     source="Section V-B",
     summary="One-class SVM for KDDCup99 10%: attacks are normal, ordinary traffic is anomalous.",
     x_shape=(121,),

@@ -52,7 +52,20 @@ Label = Annotated[
         help="Label column: 1 marks anomalies. They are not trained on and set the threshold."
     ),
 ]
-Exclude = Annotated[str | None, typer.Option(help="Columns to leave out, such as row ids: a,b,c.")]
+Exclude = Annotated[
+    str | None,
+    typer.Option(
+        help="Columns to leave out, such as row ids: a,b,c; of a folder of images, sub-folders, "
+        "such as ground_truth."
+    ),
+]
+Normal = Annotated[
+    str | None,
+    typer.Option(
+        help="Sub-folders with normal images, such as good. Images in others are anomalies: they "
+        "are not trained on and set the threshold."
+    ),
+]
 Size = Annotated[
     str | None,
     typer.Option(
@@ -96,7 +109,8 @@ NormalClass = Annotated[
 NewGaps = Annotated[
     str,
     typer.Option(
-        help="Missing values, later, in columns that have none here: flag (the row) or refuse."
+        help="What to do later with a missing value in a column that has none here: flag the row, "
+        "or refuse it."
     ),
 ]
 KeepRows = Annotated[
@@ -114,6 +128,14 @@ Members = Annotated[
         "table, in which networks have no part.",
     ),
 ]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        help="What to look at in images: pixels (the default; networks learn from nothing, for "
+        "long), imagenet (features of a network that Keras downloads once, 24 MB), or a .keras "
+        "file with a network of your own. With a network, images may have any sizes."
+    ),
+]
 KEPT = {"all": True, "centroids": "centroids", "none": False}
 
 
@@ -124,7 +146,7 @@ def fit(
     false_alarms: FalseAlarms = None,
     contamination: Annotated[
         float | None,
-        typer.Option(help="Flag this share of the rows instead; there are no p-values then."),
+        typer.Option(help="Share of the rows to flag, not a false-alarm rate; no p-values."),
     ] = None,
     label: Label = None,
     exclude: Exclude = None,
@@ -151,12 +173,17 @@ def fit(
     skip_damaged: SkipDamaged = False,
     new_gaps: NewGaps = "flag",
     keep_rows: KeepRows = "all",
+    show: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
+    features: Features = None,
+    normal: Normal = None,
 ):
     """Fit a detector to a table or images.
 
-    Writes the detector, and a report on the most anomalous rows or images.
+    Shows what was decided for each column and how long the training will take, then writes the
+    detector, and a report (report.html, report.md) with the scores and the most anomalous rows or
+    images.
     """
-    _require_scores(score, false_alarms, contamination)
+    _require_scores(score, false_alarms, contamination, label)
     options = {
         "contamination": "auto" if contamination is None else contamination,
         "false_alarms": false_alarms,
@@ -169,8 +196,13 @@ def fit(
     }
     _require_own(folder, source)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
+    if features is not None:
+        from alad_tf.cli.user_data import network_of
+
+        options["features"], taken = network_of(features, source)
+        size = size or taken
     names = exclude, label, categorical, column
-    _fit(_read(source, size, *names, said), folder, options)
+    _fit(_read(source, size, *names, said, normal), folder, options, show)
 
 
 @app.command()
@@ -215,7 +247,7 @@ def tune(
     from alad_tf.detector.explain import as_shown
     from alad_tf.detector.tuning import TuningData, score_to_tune, search
 
-    _require_scores(score, false_alarms)
+    _require_scores(score, false_alarms, label=label)
     chosen = {"columns": _kinds(column, categorical), **_choices(new_gaps, keep_rows)}
     _require_own(folder, source)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
@@ -243,6 +275,10 @@ def score(
         int,
         typer.Option("--top", min=0, help="Most anomalous rows to show with their reasons."),
     ] = 5,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="Also write these rows as a page to send on: a .html file."),
+    ] = None,
     normal_class: NormalClass = None,
     sep: Sep = None,
     decimal: Decimal = None,
@@ -260,10 +296,13 @@ def score(
 
     Rows are streamed. If interrupted, run the same command again to continue.
     """
+    from alad_tf.cli.html_report import require_report
     from alad_tf.cli.score_files import require_output, write_scores
     from alad_tf.cli.top_rows import TopRows
 
     require_output(path, source, overwrite)
+    if report:
+        require_report(report)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
     loaded, top = load_detector(detector, normal_class), TopRows(count)
     options = {"options": said, "note": _note, "overwrite": overwrite, "top": top}
@@ -272,7 +311,7 @@ def score(
     except KeyboardInterrupt:
         err.print("Interrupted. Run the same command again to score the remaining batches.")
         raise typer.Exit(130) from None
-    _show_top(loaded, top, source, said)
+    _show_top(loaded, top, source, said, counts, report)
     flagged = "no threshold" if counts[1] is None else f"{counts[1]:,} flagged"
     say(f"rows      {counts[0]:,}, {flagged}", out)
     say(f"scores    {path}", out)
@@ -380,18 +419,24 @@ def load_detector(name, normal_class):
     return zoo.load(name, normal_class=normal_class)
 
 
-def _show_top(detector, top, source, options):
-    """Print the most anomalous rows, with reasons where the detector has some."""
+def _show_top(detector, top, source, options, counts, report):
+    """Show the most anomalous rows, with reasons where the detector has some."""
+    from alad_tf.cli.html_report import write_score_report
     from alad_tf.cli.score_files import record_at
     from alad_tf.cli.top_rows import top_table
 
     if top.table is None:
         return
-    explanation = None
-    if detector.preprocessor.groups and getattr(detector.scorer, "explainable", False):
+    explanation = records = None
+    tables = bool(detector.preprocessor.groups)
+    explainable = getattr(detector.scorer, "explainable", False)
+    if report or (tables and explainable):
         records = top.records(lambda place: record_at(detector, source, place, options))
-        explanation = detector.explain(records)
+        explanation = detector.explain(records) if explainable else None
     out.print(top_table(top.table, explanation))
+    if report:
+        write_score_report(report, detector, source, counts, top.table, explanation, records)
+        say(f"report    {report}", out)
 
 
 def _choices(new_gaps, keep_rows):
@@ -401,8 +446,14 @@ def _choices(new_gaps, keep_rows):
     return {"missing": new_gaps, "keep_rows": KEPT[keep_rows]}
 
 
-def _require_scores(score, false_alarms, contamination=None):
+def _require_scores(score, false_alarms, contamination=None, label=None):
     """Refuse values that no data make right, before the data are read."""
+    rules = {"--false-alarms": false_alarms, "--contamination": contamination, "--label": label}
+    chosen = [name for name, value in rules.items() if value is not None]
+    if len(chosen) > 1:
+        raise UsageError(
+            f"received {' and '.join(chosen)}, each of which sets the threshold; choose one."
+        )
     if score is not None:
         one_of("--score", score, SCORES)
     if false_alarms is not None and not 0 < false_alarms < 1:
@@ -421,23 +472,28 @@ def _options(sep, decimal, encoding, missing, skip_damaged):
 
 def _kinds(column, categorical):
     """The estimator's `columns` of --column and --categorical; None for neither."""
+    from alad_tf.preprocess.kinds import KINDS
+
     found = dict.fromkeys(_names(categorical), "category")
     for text in column or ():
         name, mark, kind = text.rpartition("=")
         if not mark or not name:
-            raise ValueError(f"received --column {text}; expected NAME=KIND, such as zip=category.")
+            raise UsageError(f"received --column {text}; expected NAME=KIND, such as zip=category.")
+        if kind not in KINDS:
+            known = ", ".join(KINDS)
+            raise UsageError(f"received --column {text}, an unknown kind; expected one of {known}.")
         if found.setdefault(name, kind) != kind:
-            raise ValueError(
+            raise UsageError(
                 f"received two kinds of the column {name!r}, {found[name]} and {kind}; choose one."
             )
     return found or None
 
 
-def _read(source, size, exclude, label, categorical, column, options):
+def _read(source, size, exclude, label, categorical, column, options, normal=None):
     from alad_tf.cli.user_data import UserData
 
     names, chosen = (_names(exclude), label, _names(categorical)), _kinds(column, None)
-    return UserData.read(source, _size(size), *names, options, _note, chosen)
+    return UserData.read(source, _size(size), *names, options, _note, chosen, _names(normal))
 
 
 def _note(line):
@@ -464,7 +520,15 @@ def _partial(folder):
     return folder.with_name(f"{folder.name}.partial")
 
 
-def _fit(data, folder, options):
+def _open(path):
+    """Show a file in the browser."""
+    import webbrowser
+
+    if not webbrowser.open(path.resolve().as_uri()):
+        say(f"note      no browser was found to open {path}", err)
+
+
+def _fit(data, folder, options, show=False):
     """Fit a detector, write it with its report, and print where they are."""
     from alad_tf.cli.fit_plan import FitPlan
     from alad_tf.cli.fit_report import write_fit_report
@@ -492,11 +556,13 @@ def _fit(data, folder, options):
     say(f"detector  {folder}", out)
     try:  # the detector is safe by now, whatever happens to its pictures
         with adding_to(folder, "report") as report:
-            name = write_fit_report(report, estimator.detector_, data, err).name
+            name = write_fit_report(report, estimator.detector_, data, err, measured).name
     except Exception as error:
         say(f"The report was not written: {type(error).__name__}: {error}", err)
         raise typer.Exit(1) from error
     say(f"report    {folder / 'report' / name}", out)
+    if show:
+        _open(folder / "report" / name)
     say(f"took      {duration(time.monotonic() - begun)}", err)
 
 

@@ -63,15 +63,15 @@ def kdd99_split(
     anomalies: exactly what one half of the 10% set holds when its anomalies are down-sampled
     towards 20% of the test rows and there are slightly too few of them.
 
-    The authors' released code halves with `DataFrame.sample(frac=0.5, random_state=42)` and trains
-    on the half that is tested here: `swap_halves` gives their rows. One row tells the halves apart:
-    an attack of 693,375,640 src_bytes, 135 times those of any other, trains here and tests there.
+    The halves are those of the authors' released code: `DataFrame.sample(frac=0.5,
+    random_state=42)` trains. One row tells them apart: an attack of 693,375,640 src_bytes, 135
+    times those of any other, is a test row.
 
     Args:
         is_anomaly: `(N,)` bool, in file order.
         seed: seed of the permutation that halves the table.
         contaminated: keep the anomalies of the training half (paper: removed).
-        swap_halves: train on the other half, as the authors' code does.
+        swap_halves: train on the other half.
 
     Returns:
         Split with `floor(N/2)` training rows less the anomalies, and the other half to test on.
@@ -87,7 +87,7 @@ def kdd99_split(
     Source: Zenati et al. 2018, section V-A, Tables I and II.
     """
     flags = _flags(is_anomaly)
-    train, test = _halves(len(flags), seed, swap_halves)
+    train, test = _halves(len(flags), seed, not swap_halves)
     anomalies = np.flatnonzero(flags[test])  # positions in `test`, which is already shuffled
     wanted = (len(test) - len(anomalies)) // 4  # 20% of the test rows = 25% of its normal ones
     test = np.delete(test, anomalies[wanted:])

@@ -31,14 +31,17 @@ WITHOUT_ROWS = {"mean": 0.3, "relations": 0.3, "tails": 0.3, "l2": 0.1}
 WIDE_WITHOUT_ROWS = {"mean": 0.5, "tails": 0.4, "l2": 0.1}
 IMAGES = dict.fromkeys(LEARNT, 1 / 3)
 NEIGHBOURS, LOCAL = 3, 0.2  # of tables
+CONTAMINATED = {"neighbours": 10, "reach": 1.0}  # of tables with anomalies among the rows
 SAME = 1e-4  # rows that are nearer are one row, but for rounding
 
 
-def combination_for(x_shape, rows, keep="rows"):
+def combination_for(x_shape, rows, keep="rows", contaminated=False):
     """How "combined" is made for samples of a shape, so many of which train: a JSON-able dict.
 
-    Keys: "weights", "neighbours", and "local", the share of the neighbours' own distances that is
-    taken off.
+    Keys: "weights", "neighbours", "local", the share of the neighbours' own distances that is taken
+    off, and for `contaminated` rows, some of which are anomalies, "reach": a neighbour counts as at
+    least so many times as far as its own neighbours are from it. An anomaly that trained has none
+    near, and so makes no other one look normal.
     """
     if len(x_shape) > 1:
         weights = IMAGES if keep != "none" else {"l2": 1.0}
@@ -52,7 +55,8 @@ def combination_for(x_shape, rows, keep="rows"):
     else:
         weights = TABLES if columns <= MOST_RELATED else MANY_COLUMNS
     # the distances between centres say nothing of those between rows
-    return {"weights": weights, "neighbours": NEIGHBOURS, "local": LOCAL * (keep == "rows")}
+    found = {"weights": weights, "neighbours": NEIGHBOURS, "local": LOCAL * (keep == "rows")}
+    return found | (CONTAMINATED if contaminated and keep == "rows" else {})
 
 
 def networks_count(weights):
@@ -74,7 +78,7 @@ def center_of(reference, count=None):
     return tf.reduce_sum(reference, 0) / tf.cast(count, tf.float32)
 
 
-def nearest(x, reference, count=None, skip_self=False, k=K, own=None, others=False):
+def nearest(x, reference, count=None, skip_self=False, k=K, own=None, others=False, reach=0.0):
     """Mean Euclidean distance of rows to their `k` nearest reference rows.
 
     Args:
@@ -88,12 +92,14 @@ def nearest(x, reference, count=None, skip_self=False, k=K, own=None, others=Fal
         own: float32 tensor (R,), of the reference rows; or None.
         others: bool, a reference row that is the same as the row in question does not count: rows
             that trained have the distances that they had when the distances were calibrated.
+        reach: float, with `own`: no reference row counts as nearer than this times its own.
 
     Returns:
         float32 tensor (B,); of fewer than `k` reference rows, the mean distance to all; 0 if none
         is left. With `own`, a pair: the distances, and the neighbours' mean of `own`.
 
-    Source: Ramaswamy, Rastogi and Shim, SIGMOD 2000; Angiulli and Pizzuti, PKDD 2002, for the mean.
+    Source: Ramaswamy, Rastogi and Shim, SIGMOD 2000; Angiulli and Pizzuti, PKDD 2002, for the mean;
+    Breunig et al., SIGMOD 2000, for the reach.
     """
     distances, found = _search(x, reference, count, skip_self, k, others)
     # a row that is the same as the row in question is spare
@@ -105,7 +111,12 @@ def nearest(x, reference, count=None, skip_self=False, k=K, own=None, others=Fal
             return tf.reduce_mean(values, -1)
         return tf.where(same, tf.reduce_mean(values[:, 1:], -1), tf.reduce_mean(values[:, :k], -1))
 
-    return mean(distances) if own is None else (mean(distances), mean(tf.gather(own, found)))
+    if own is None:
+        return mean(distances)
+    around = tf.gather(own, found)
+    if reach:
+        distances = tf.maximum(distances, reach * around)
+    return mean(distances), mean(around)
 
 
 def _search(x, reference, count, skip_self, k, others):
@@ -145,6 +156,9 @@ class Ensemble(ScoringModel):
     - nearness in the columns' normal scores (`alad_tf.detector.spaces`), 2/9;
     - nearness in these scores, decorrelated, 2/9: what breaks a relation between columns is far;
     - the columns' tail probabilities, 1/9.
+
+    If the rows that train are said to contain anomalies, 10 neighbours count instead of 3, and each
+    as at least as far as its own neighbours are from it.
 
     Of more columns than rows, nearness in x has 1/3, and nearness in ranks 2/3. The networks have
     no part in it: on tables they made the ranking no better. For images, ||x - x'||_2 and nearness
@@ -213,6 +227,7 @@ class Ensemble(ScoringModel):
         combination = combination or _earlier(self.x_shape, keep)
         self.weights_of = dict(combination["weights"])
         self.neighbours, self.local = int(combination["neighbours"]), float(combination["local"])
+        self.reach = float(combination.get("reach", 0))
         unknown = [n for n in self.weights_of if n not in (*LEARNT, *NEARNESS, "mean", "tails")]
         if unknown or not 1 <= self.neighbours <= MOST_ROWS:
             raise ValueError(f"received the combination {combination}; unknown {unknown}.")
@@ -457,6 +472,14 @@ class Ensemble(ScoringModel):
 
         Returns:
             float32 tensor (spaces, B), in the order of the combination's weights.
+
+        Example:
+            >>> from alad_tf.model.specs import dense
+            >>> rows = dict(E=[dense(2)], G=[dense(4)], D_xx=[dense(8, "lrelu"), dense(1)])
+            >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+            >>> ensemble = Ensemble.of([Scorer(rows, x_shape=(4,), latent_dim=2)], x)
+            >>> list(ensemble.weights_of), ensemble.parts(x[:9], x[:9]).shape
+            (['x', 'normal scores', 'relations', 'tails'], TensorShape([4, 9]))
         """
         distances, around = self._distances(x, reconstruction)
         floor, center, spread = (part[..., None] for part in tf.unstack(self.calibration.value))
@@ -575,17 +598,19 @@ class Ensemble(ScoringModel):
             variable.assign(_filled(tf.concat([view[name] for view in views], 0), places))
         if not self.local:
             return None
-        own, around = [], []
+        own, around, reached = [], [], []
         for name in self._near:
             reference = self._kept_in(name).value
             found = [
                 _search(view[name], reference, self.count.value, True, self.neighbours, False)
                 for view in views
             ]
-            own.append(np.concatenate([distances.numpy().mean(1) for distances, _ in found]))
-            around.append(np.concatenate([own[-1][rows].mean(1) for _, rows in found]))
+            distances, near = (np.concatenate(parts) for parts in zip(*found, strict=True))
+            own.append(distances.mean(1))
+            around.append(own[-1][near].mean(1))
+            reached.append(np.maximum(distances, self.reach * own[-1][near]).mean(1))
         self.own.assign(tf.stack([_filled(values, places) for values in own]))
-        return np.stack([own, around])
+        return np.stack([reached, around])
 
     def _shares(self):
         """What share of the neighbours' own log-distances is taken off: float32 (spaces, 1)."""
@@ -596,7 +621,9 @@ class Ensemble(ScoringModel):
         padded = reference.shape[0] > self.neighbours
         count = self.count.value if padded else None
         others = self.local > 0 and not skip_self
-        return nearest(x, reference.value, count, skip_self, self.neighbours, own, others)
+        return nearest(
+            x, reference.value, count, skip_self, self.neighbours, own, others, self.reach
+        )
 
     @property
     def contains(self):

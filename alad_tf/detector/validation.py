@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.utils.validation import validate_data
 
 from alad_tf.data.cells import EXACT_INTEGERS
+from alad_tf.detector.inputs import as_rows
 from alad_tf.preprocess.columns import CODE
 from alad_tf.preprocess.containers import as_array, is_named, listed, read_table
 
@@ -19,8 +20,10 @@ def check_records(estimator, x, reset, ordered=False):
         estimator: the scikit-learn estimator, which gets `n_features_in_` and, for named columns,
             `feature_names_in_`.
         x: array-like (N, d), NaN or None for gaps; with names, a pandas or Polars DataFrame, a dict
-            of columns, a list of dicts or a structured array; or images (N, H, W) or (N, H, W, C),
-            uint8 or whole numbers from 0 to 255.
+            of columns, a list of dicts or a structured array; one record as a dict, or as a Series
+            whose index has the names; or images (N, H, W) or (N, H, W, C), uint8 or whole numbers
+            from 0 to 255; a `tf.data.Dataset` of such rows or batches; or a sparse matrix, if it
+            fits into memory as an array.
         reset: bool, True to learn the columns, False to compare them.
         ordered: bool, refuse a DataFrame whose columns are in another order, as scikit-learn's
             contract demands of `predict`; else they are matched by name.
@@ -28,12 +31,12 @@ def check_records(estimator, x, reset, ordered=False):
     Returns:
         `pandas.DataFrame`, float64 or object array (N, d), or uint8 array (N, H, W, C).
     """
+    x = as_rows(x)
     if is_named(x):
         return _named(estimator, x, reset, ordered and hasattr(x, "columns"))
-    if not hasattr(x, "toarray"):  # scikit-learn explains sparse ones
-        x = as_array(x)
-        if x.ndim in (3, 4):
-            return _images(estimator, x, reset)
+    x = as_array(x)
+    if x.ndim in (3, 4):
+        return _images(estimator, x, reset)
     x = _cells(estimator, x, reset)
     if not reset and hasattr(estimator, "feature_names_in_"):  # scikit-learn has warned
         return pd.DataFrame(x, columns=list(estimator.feature_names_in_))

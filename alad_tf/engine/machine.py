@@ -14,6 +14,17 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
+def available_memory():
+    """Bytes of memory that processes may still take; where no one says, 8 GiB."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass  # not Linux
+    return 8 * 2**30
+
+
 def versions(*more):
     """Versions of Python, the packages that decide the numbers, and `more`: str by name."""
     packages = {name: importlib.metadata.version(name) for name in (*PACKAGES, *more)}

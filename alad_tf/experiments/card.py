@@ -35,6 +35,7 @@ def with_results(text, entry, results=RESULTS):
 
 def write_cards(entries, results=RESULTS):
     """Renew the rendered block of each entry's card; the cards' Paths."""
+    entries = [entry for entry in entries if zoo.card_path(entry.name).is_file()]
     paths = [zoo.card_path(entry.name) for entry in entries]
     return [
         write_text(path, with_results(path.read_text(encoding="utf-8"), entry, results))

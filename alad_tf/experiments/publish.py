@@ -58,7 +58,10 @@ def _rounded(detector, dtype, test, before):
     with tempfile.TemporaryDirectory() as folder:
         rounded = Detector.load(detector.save(Path(folder) / DETECTOR, dtype))
     after = rounded.scores(test.x)
-    scores = (np.max(np.abs(after[k] - old) / np.abs(old)) for k, old in before.items())
+    least = np.finfo("float32").tiny  # of a score that is 0
+    scores = (
+        np.max(np.abs(after[k] - old) / np.maximum(np.abs(old), least)) for k, old in before.items()
+    )
     aurocs = [
         [roc_auc_score(test.is_anomaly, values[name]) for name in before]
         for values in (before, after)

@@ -10,6 +10,7 @@ from alad_tf.engine.kernels import PRECISIONS
 from alad_tf.experiments.results import DEFAULT
 from alad_tf.preprocess import for_dataset
 from alad_tf.preprocess.base import Preprocessor
+from alad_tf.preprocess.fitting import default_scaling
 
 PAIR_AXES = {"channels": -1, "height": 1}  # of a batch of images
 _AXIS_NAMES = {axis: name for name, axis in PAIR_AXES.items()}
@@ -29,7 +30,7 @@ class Settings:
         epochs: int, the maximum number of epochs.
         contaminated: bool, keep the anomalies of the training half (as the authors' code does on
             Arrhythmia).
-        swap_halves: bool, swap training and test halves (as in the authors' code on KDD99).
+        swap_halves: bool, swap training and test halves.
         spectral_norm, latent_discriminator: bools, the ablations of Table V.
         scaling: str, "standard", "minmax" or "none" (raw features).
         normal_class: int or str, number or name of an image set's normal class.
@@ -96,7 +97,7 @@ class Settings:
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1; received {value}.")
         own = {name: getattr(entry, name, None) for name in ("stopping", "patience", "epochs")}
-        own["precision"] = "float32"
+        own |= {"precision": "float32", "scaling": scaling_of(entry)}
         own["pair_axis"] = _AXIS_NAMES.get(getattr(entry, "pair_axis", None))
         same = {name: None for name, value in own.items() if getattr(self, name) == value}
         number = class_number(entry.dataset, self.normal_class) if entry.is_image else None
@@ -156,6 +157,11 @@ class Settings:
         config = self.config(entry)
         names = [name for name in _OF_THE_MODEL if name in entry.options and name in config]
         return {name: config[name] for name in names}
+
+
+def scaling_of(entry):
+    """The scaling of an entry's columns by default; None for images."""
+    return entry.scaling or default_scaling(entry.dataset)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,5 +226,6 @@ def prepare(entry, settings=None, data_dir=None):
         contaminated=settings.contaminated,
         swap_halves=settings.swap_halves,
     )
-    preprocessor = for_dataset(entry.dataset, records, rows.train, settings.scaling)
+    scaling = settings.scaling or entry.scaling
+    preprocessor = for_dataset(entry.dataset, records, rows.train, scaling)
     return ProtocolData(records, rows, preprocessor)

@@ -118,12 +118,15 @@ def read_table(x) -> Table:
     """The table in any container.
 
     A DataFrame of pandas, Polars or Arrow; a mapping from names to columns, or to the values of
-    one record; a list of such records; a structured array; an array `(N, d)`, or lists of rows.
+    one record, or a Series of these by name; a list of such records; a structured array; an array
+    `(N, d)`, or lists of rows.
     """
     if hasattr(x, "toarray"):
         raise ValueError(f"received the sparse {describe(x)}; densify it with x.toarray().")
     if hasattr(x, "to_pandas"):  # Polars, Arrow
         x = _to_pandas(x)
+    if isinstance(x, pd.Series) and len(x) and all(isinstance(name, str) for name in x.index):
+        x = x.to_dict()  # one record: a column's index has numbers
     if isinstance(x, pd.Series):
         raise ValueError(
             f"received {describe(x)}; expected a table. For one record, pass x.to_frame().T; for "

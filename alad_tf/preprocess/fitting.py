@@ -9,11 +9,18 @@ from alad_tf.data.records import Records, take, unknown_name_error
 from alad_tf.preprocess.base import Preprocessor
 from alad_tf.preprocess.image import ImagePreprocessor
 from alad_tf.preprocess.mixed import MixedPreprocessor
+from alad_tf.preprocess.pictures import PicturePreprocessor
 from alad_tf.preprocess.table import TablePreprocessor
 from alad_tf.preprocess.vector import VectorPreprocessor
 
-_SCALING = {"kdd99": "minmax", "arrhythmia": "standard", "breast_cancer": "standard"}
-_CLASSES = (ImagePreprocessor, MixedPreprocessor, TablePreprocessor, VectorPreprocessor)
+_SCALING = {"kdd99": "none", "arrhythmia": "standard", "breast_cancer": "standard"}
+_CLASSES = (
+    ImagePreprocessor,
+    MixedPreprocessor,
+    PicturePreprocessor,
+    TablePreprocessor,
+    VectorPreprocessor,
+)
 _KINDS = {cls.kind: cls for cls in _CLASSES}
 
 
@@ -23,10 +30,10 @@ def for_dataset(
     """The preprocessor of a data set, fitted on its training rows.
 
     KDD99's vocabularies come from the whole table, since the paper's 121 features do: 87 one-hot
-    columns (3 + 66 + 11 + 2 + 2 + 1 + 2) and 34 continuous ones. The paper states no scaling for
-    KDD99 and uses Arrhythmia raw. Here: min-max for KDD99, without which its very long-tailed byte
-    counts drown all else; standard for the others. Scaling is fitted on the training rows alone.
-    Images have nothing to fit: their pixels always go to [-1, 1].
+    columns (3 + 66 + 11 + 2 + 2 + 1 + 2) and 34 continuous ones. The paper states no scaling, and
+    the authors' released code has none. Here: none for KDD99, standard for the others. Scaling is
+    fitted on the training rows alone. Images have nothing to fit: their pixels always go to
+    [-1, 1].
 
     Args:
         dataset: one of `alad_tf.data.DATASETS`.
@@ -68,6 +75,11 @@ def for_dataset(
     continuous = [name for name in train if name not in categorical]
     layer = TablePreprocessor(categorical, continuous, scaling)
     return layer.fit(train, vocabulary_from=records.x)
+
+
+def default_scaling(dataset):
+    """The scaling that a table of the paper has by default, or None for images."""
+    return _SCALING.get(dataset)
 
 
 def _names(dataset):

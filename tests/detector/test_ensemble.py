@@ -337,3 +337,26 @@ def test_training_rows_score_as_rows_that_did_not_train(members):
     assert 0.4 < (own[:, None] < new).mean() < 0.6
     shifted = ensemble.scores(x[:200] + 1e-3)[COMBINED]  # hardly moved: now it has a neighbour
     assert (shifted < own).mean() > 0.9
+
+
+def test_anomalies_among_the_rows_do_not_make_others_look_normal(members):
+    """A twentieth of the rows lies in a cluster, and so do the anomalies in question."""
+    generator = np.random.default_rng(0)
+    odd = (6 + 2 * generator.normal(size=(60, 6))).astype("float32")
+    x = np.concatenate([tiny_data(190), odd[:10]])
+    test = np.concatenate([tiny_data(100, seed=4), odd[10:]])
+    aurocs = {}
+    for contaminated in (False, True):
+        combination = combination_for((6,), len(x), contaminated=contaminated)
+        ensemble = Ensemble.of(members[:1], x, combination=combination)
+        # rows that trained are scored as they were when the distances were calibrated
+        parts = ensemble.parts(tf.constant(x), tf.constant(x)).numpy()
+        np.testing.assert_allclose(parts.mean(1), 0, atol=0.02)
+        np.testing.assert_allclose(parts.std(1), 1, atol=0.02)
+        aurocs[contaminated] = roc_auc_score(np.arange(150) >= 100, ensemble.scores(test)[COMBINED])
+        twin = Ensemble(**ensemble.architecture())
+        twin.set_weights(ensemble.get_weights())
+        np.testing.assert_array_equal(twin.scores(test)[COMBINED], ensemble.scores(test)[COMBINED])
+    assert aurocs[True] > aurocs[False] + 0.02
+    # without kept rows there are none that could be far from others
+    assert combination_for((6,), 90, "none", True) == combination_for((6,), 90, "none")

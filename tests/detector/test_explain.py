@@ -142,6 +142,10 @@ def test_reasons_are_drawn(breast, benign, tmp_path):
     zeros = np.zeros(4, "float32")
     maps = Explanation("l2", zeros, zeros, images, (), np.zeros((4, 8, 8)), {}, {})
     assert heat_maps(maps, images, tmp_path / "maps.png").stat().st_size > 1000
+    nothing = Explanation("l1", zeros, zeros, zeros, ("size",), zeros[:, None], {}, {})
+    assert nothing.top(0) == []  # a record that is normal throughout
+    assert column_bars(nothing, 0, tmp_path / "empty.png").stat().st_size > 1000
+    (tmp_path / "empty.png").unlink()
     with pytest.raises(ValueError, match=r"received attributions of shape \(4, 8, 8\) and 3"):
         heat_maps(maps, images[:3], tmp_path / "none.png")
     with pytest.raises(ValueError, match="Images have no columns"):

@@ -41,3 +41,16 @@ def test_the_gradient_is_finite_at_a_reference_row():
         tape.watch(x)
         distance = nearest(x, tf.constant([[1.0, 2.0], [3.0, 4.0]]))
     assert np.isfinite(tape.gradient(distance, x)).all()
+
+
+def test_rows_that_are_far_from_all_others_have_no_one_near():
+    """By hand: the row at 10 is 7.5 away from its own two neighbours on average."""
+    rows = tf.constant([[0.0], [1.0], [2.0], [3.0], [10.0]])
+    own = nearest(rows, rows, skip_self=True, k=2)
+    np.testing.assert_allclose(own, [1.5, 1.0, 1.0, 1.5, 7.5], rtol=1e-5)
+    x = tf.constant([[10.5], [1.5]])
+    distances, around = nearest(x, rows, k=2, own=own)
+    np.testing.assert_allclose(distances, [(0.5 + 7.5) / 2, 0.5], rtol=1e-5)
+    reached, same = nearest(x, rows, k=2, own=own, reach=1.0)
+    np.testing.assert_allclose(reached, [7.5, 1.0], rtol=1e-5)
+    np.testing.assert_array_equal(around, same)

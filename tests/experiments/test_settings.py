@@ -3,7 +3,7 @@
 import pytest
 
 import zoo
-from alad_tf.experiments.plan import AUTHORS
+from alad_tf.experiments.plan import OTHER
 from alad_tf.experiments.settings import Settings
 
 
@@ -12,8 +12,11 @@ from alad_tf.experiments.settings import Settings
     [
         ("kdd99_alad", {}, "default"),
         ("kdd99_alad", dict(epochs=100, stopping="fixed"), "default"),
-        ("kdd99_alad", dict(scaling="none", latent_discriminator=False), "no_dl_raw"),
-        ("kdd99_alad", AUTHORS["no_sn"], "swapped_no_sn_raw"),
+        ("kdd99_alad", dict(scaling="none", latent_discriminator=False), "no_dl"),
+        ("kdd99_alad", OTHER["no_sn"], "swapped_no_sn_minmax"),
+        ("kdd99_dagmm", dict(scaling="minmax", swap_halves=True), "swapped"),
+        ("kdd99_dagmm", dict(scaling="none"), "raw"),
+        ("arrhythmia_alad", dict(scaling="none", latent_discriminator=False), "no_dl_raw"),
         ("cifar10_alad", {}, "class0"),
         ("cifar10_alad", dict(normal_class="ship"), "class8"),
         ("cifar10_alad", dict(normal_class="8", pair_axis="height", patience=10), "class8"),

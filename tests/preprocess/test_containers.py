@@ -63,9 +63,10 @@ def test_one_record_is_one_row():
     for row, expected in zip(FRAME.to_dict("records"), EXPECTED, strict=True):
         np.testing.assert_array_equal(encoded(row), [expected])
     one = FRAME.iloc[2]
-    np.testing.assert_array_equal(encoded(one.to_frame().T), [EXPECTED[2]])
+    for record in (one, one.to_frame().T):
+        np.testing.assert_array_equal(encoded(record), [EXPECTED[2]])
     with pytest.raises(ValueError, match=r"For one record, pass x.to_frame\(\).T"):
-        encoded(one)
+        encoded(FRAME.iloc[:, 0])  # a column
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from alad_tf.preprocess import (
 @pytest.fixture(scope="module")
 def kdd99_fitted(kdd99):
     train = split("kdd99", kdd99.is_anomaly).train
-    return for_dataset("kdd99", kdd99, train), train
+    return for_dataset("kdd99", kdd99, train, "minmax"), train
 
 
 def test_kdd99_has_the_papers_121_features(kdd99_fitted):
@@ -56,6 +56,13 @@ def test_kdd99_scaling_does_not_see_the_test_rows(kdd99, kdd99_fitted):
     assert layer.shift.numpy()[i] == kdd99.x["duration"][train].min()
     assert layer.scale.numpy()[i] == pytest.approx(1 / np.ptp(kdd99.x["duration"][train]))
     assert np.ptp(kdd99.x["duration"][train]) < np.ptp(kdd99.x["duration"])  # it could have
+
+
+def test_kdd99_is_not_scaled_by_default(kdd99):
+    layer = for_dataset("kdd99", kdd99, split("kdd99", kdd99.is_anomaly).train)
+    numbers = layer.transform(kdd99.take(np.arange(5)).x)[:, -len(layer.continuous) :]
+    expected = np.stack([kdd99.x[name][:5] for name in layer.continuous], 1)
+    np.testing.assert_array_equal(numbers, expected.astype("float32"))
 
 
 @pytest.mark.parametrize("dataset", ["arrhythmia", "breast_cancer"])
