@@ -13,7 +13,7 @@ import alad_tf
 from alad_tf.cli.fit_plan import column_decisions
 from alad_tf.cli.html_style import STYLE
 from alad_tf.cli.lines import UsageError
-from alad_tf.detector.explain import as_shown
+from alad_tf.detector.explain import as_shown, observed_shown
 from alad_tf.detector.validation import take_rows
 from alad_tf.engine.files import write_text
 from alad_tf.engine.texts import as_is
@@ -170,8 +170,9 @@ def _scores(detector, data, scores, flagged, rate, measured, kind):
         lines.append(f"<p>{_text(measured['words'])}.</p>")
     if rate is None:
         lines.append(
-            f"<p>No rows were held out, so there are no p-values and no false-alarm rate. New data "
-            f"like these will have {_share(flagged / len(scores))} flagged.</p>"
+            "<p>The threshold was not calibrated on normal data, so there are no p-values and no "
+            f"false-alarm rate. Of new data like these, {_share(flagged / len(scores))} will be "
+            "flagged.</p>"
         )
     else:
         rows = "".join(
@@ -280,10 +281,12 @@ def _cards(detector, names, scores, explanation, images=None):
 
 def _reason_bars(explanation, place):
     found = explanation.top(place, REASONS)
-    largest = abs(found[0]["attribution"]) or 1.0
+    if not found:
+        return '<p class="quiet">No column stands out.</p>'
+    largest = abs(found[0]["attribution"])
     found = [one for one in found if one["attribution"] >= LEAST * largest] or found[:1]
     lines = [
-        f"<dt>{_text(one['column'], 60)}</dt><dd><b>{_text(as_shown(one['observed']), 60)}</b>"
+        f"<dt>{_text(one['column'], 60)}</dt><dd><b>{_text(observed_shown(one), 80)}</b>"
         f' <span class="quiet">expected {_text(as_shown(one["expected"]), 60)}</span>'
         f'<i style="width:{100 * abs(one["attribution"]) / largest:.0f}%"></i></dd>'
         for one in found
@@ -387,7 +390,11 @@ def _learnt(detector, scores, kind):
         else f"rows of {len(detector.preprocessor.groups):,} columns ({shape[0]:,} features)"
     )
     held = len(detector.reference)
-    kept = f" {held:,} normal {kind} were held out for calibration." if held else ""
+    kept = (
+        f" Threshold and p-values rest on the scores of {held:,} calibration {kind}."
+        if held
+        else ""
+    )
     return (
         f"<p>The detector learnt what is usual among {what}.{kept} Most of the {len(scores):,} "
         f"{kind} were used for training, so they look slightly more normal to the detector than "
@@ -416,8 +423,8 @@ def _next(folder, data, kind):
         "<p>Score new data, explain some of them, export for a server:</p>"
         f"<pre>{_code(shell)}</pre><p>Or from Python:</p><pre>{_code(python)}</pre>"
         "<p>If too much is flagged, fit again with a smaller <code>--false-alarms</code>. If "
-        "columns such as ids or time stamps are among the reasons, leave them out with "
-        "<code>--exclude</code>.</p>"
+        "a column such as an id is among the reasons, leave it out with <code>--exclude</code>; "
+        "<code>--column</code> changes what a column is taken for.</p>"
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alad_tf.cli import top_rows
 from alad_tf.cli.html_report import (
     _page,
     agreement,
@@ -79,7 +80,7 @@ def table():
     scores[[3, 7]] = 9.0, 12.0
     top = np.array([7, 3])
     columns = {name: rows[name].to_numpy()[top] for name in NAMES}
-    parts = np.array([[9.0, 1.0, 0.1], [0.0, 6.0, 0.0]])
+    parts = np.array([[9.0, 1.0, 0.1], [0.0, 0.0, 0.0]])
     explanation = Explanation("combined", scores[top], 0 * scores[top], parts, NAMES, parts,
                               columns, columns)  # fmt: skip
     return rows, scores, top, explanation
@@ -99,6 +100,9 @@ def test_a_report_is_whole_in_itself_and_says_what_there_is(table, tmp_path):
     assert "500" in page.text and "5% of normal rows" in page.text
     assert "10,000500" in page.text.replace(" ", "")  # records a day, false alarms a day
     assert "networks were trained" not in page.text
+    assert page.text.count("No column stands out") == 1  # in row 3
+    assert top_rows.reasons(explanation, 1) == []
+    assert [reason.split()[0] for reason in top_rows.reasons(explanation, 0)] == [NAMES[0]]
     assert "alad score" in page.text and "ALADDetector.load" in page.text
 
 
