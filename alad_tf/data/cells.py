@@ -20,6 +20,7 @@ NULLABLE = {
 MOST_LONG = 100_000  # integers of many digits that are looked at
 TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
 WORDS = TRUE + FALSE
+GAPS = ("", "nan", "none", "null", "na", "n/a", "<na>", "nat")  # as text, beside numbers and dates
 # words that people write where a number is missing; pandas does not take them for gaps
 MARKERS = re.compile(
     r"[\W_]+|na|nil|none|missing|unknown|unk|undefined|error|err|void|#\w+[!?/]?\w*"

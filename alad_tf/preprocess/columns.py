@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from alad_tf.data.cells import numbers_in, trimmed
+from alad_tf.data.cells import GAPS, numbers_in, trimmed
 from alad_tf.preprocess.base import MISSING
 from alad_tf.preprocess.containers import describe, is_named, listed, read_table
-from alad_tf.preprocess.kinds import CATEGORY, DATE, DURATION_, GAPS, decide, gaps_of
+from alad_tf.preprocess.kinds import CATEGORY, DATE, DURATION_, decide, gaps_of
 from alad_tf.preprocess.times import DATES, date_seconds, duration_seconds, iso_text, type_of
 
 MOST_CATEGORIES = 64  # of a column; rarer values are "none of the known ones"

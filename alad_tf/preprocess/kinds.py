@@ -13,19 +13,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from alad_tf.data.cells import EXACT_INTEGERS, GAPS, Seen, mention_rounding, number_pattern, trimmed
 from alad_tf.data.cells import NUMBER as OF_NUMBERS
-from alad_tf.data.cells import Seen, mention_rounding, number_pattern, trimmed
 from alad_tf.data.records import unknown_name_error
 from alad_tf.preprocess.containers import listed
 from alad_tf.preprocess.times import DATES, DURATION, DURATIONS, ISO_DATE, type_of
 
 KINDS = ("number", "category", "date", "duration", "hash", "ignore")
 NUMBER, CATEGORY, DATE, DURATION_, HASH, IGNORE = KINDS
-EXACT = 2**53  # float64 holds all integers up to it
 FEWEST_IDS, MOST_OWN = 20, 0.5  # rows, and the share of them with a value of their own
-GAPS = ("", "nan", "none", "null", "na", "n/a", "<na>", "nat")  # as text, in a column of numbers
 # 1,5 but not 1,234, which may be a thousand
 COMMA = r"^[+-]?\d*,\d+$"
+OTHER_DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}\b", re.ASCII)  # 31.1.2024
 THOUSANDS = r"^[+-]?[1-9]\d{0,2}(?:,\d{3})+$"
 
 
@@ -186,10 +185,15 @@ def _of_texts(texts, cells, name):
         row = next(
             i for i, c in enumerate(cells) if isinstance(c, (str, bytes)) and cell in _str(c)
         )
+        said = f"values are {what}, written as text; row {row} is {cells[row]!r}"
+        if seen.alike:
+            said = (
+                f"values look like numbers, but {cells[row]!r} in row {row} cannot be read as one"
+            )
         raise ValueError(
-            f"column {name!r}: {good:,} of {seen.cells:,} values are {what}, written as text; row "
-            f"{row} is {cells[row]!r}. Correct it, give it as None for a gap, convert the column "
-            f"by pandas.to_numeric, or make it a category: columns={{{name!r}: 'category'}}."
+            f"column {name!r}: {good + seen.alike:,} of {seen.cells:,} {said}. Correct it, give it "
+            "as None for a gap, convert the column by pandas.to_numeric, or make it a category: "
+            f"columns={{{name!r}: 'category'}}."
         )
     if kind == OF_NUMBERS and seen.cells:
         seen.mention_rounding(name)
@@ -238,9 +242,11 @@ def _mention_long(exact, name):
     if pd.api.types.is_float_dtype(exact.dtype):
         return
     values = pd.Series(exact).dropna()
-    with np.errstate(over="ignore", invalid="ignore"):
+    try:
         floats = values.to_numpy(np.float64)
-    beyond = np.abs(floats) >= EXACT
+    except OverflowError:  # beyond float64: reading it says so
+        return
+    beyond = np.abs(floats) >= EXACT_INTEGERS
     if beyond.any():
         mention_rounding(name, values[beyond].nunique(), pd.Series(floats[beyond]).nunique())
 
@@ -288,4 +294,6 @@ def tells_rows_apart(counts) -> str | None:
     words = np.mean([len(re.findall(r"\w+", str(text))) for text in counts.index[:1000]])
     blanks = np.mean([" " in str(text).strip() for text in counts.index[:1000]])
     what = "free text" if words >= 3 and blanks > 0.5 else "identifiers"
+    if np.mean([OTHER_DATE.match(str(text)) is not None for text in counts.index[:1000]]) > 0.9:
+        what = "dates that are not written as 2024-01-31"
     return f"{what}: {own:,} of {rows:,} rows have a value of their own"

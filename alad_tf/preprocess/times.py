@@ -9,14 +9,16 @@ import re
 import numpy as np
 import pandas as pd
 
+from alad_tf.data.cells import GAPS
+
 DAY = 86400
 DATES = (datetime.date, np.datetime64, pd.Period)
 DURATIONS = (datetime.timedelta, np.timedelta64, datetime.time)
 # dates as ISO 8601 writes them, with a blank or a T before the time of day, or a month: 2024-05
 CLOCK = r"\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?"
 ISO_DATE = re.compile(
-    rf"[1-9]\d{{3}}-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01])(?:[T ]{CLOCK}"
-    r"\s?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?)?",
+    rf"[12]\d{{3}}-(?:0[1-9]|1[0-2])|\d{{4}}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
+    rf"(?:[T ]{CLOCK}\s?(?:Z|[+-]\d{{2}}(?::?\d{{2}})?)?)?",
     re.ASCII,
 )
 # durations as pandas, ISO 8601 and clocks write them: 1 days 02:00:00, P1DT2H, 02:00:00
@@ -176,23 +178,26 @@ def _number(value):
         return np.inf  # what is neither
 
 
-def _date_texts(texts):
-    stripped = [text.strip() for text in texts]
-    good = [ISO_DATE.fullmatch(text) is not None for text in stripped]
-    found = np.array(
-        [
-            np.nan if not text else np.inf if ok else _number(text)
-            for text, ok in zip(stripped, good, strict=True)
-        ]
-    )
-    dates = [text for text, ok in zip(stripped, good, strict=True) if ok]
-    if dates:
-        parsed = pd.to_datetime(dates, format="ISO8601", utc=True, errors="coerce")
-        seconds = _of_ticks(parsed.tz_localize(None).to_numpy())
-        for place in np.flatnonzero(np.isnan(seconds)):  # 9999-12-31, or the 30th of February
-            seconds[place] = _far_date(dates[place])
-        found[good] = seconds
+def _texts(texts, pattern, parse):
+    """Seconds of texts: `parse` takes those of the pattern; others are gaps or seconds."""
+    texts = [text.strip() for text in texts]
+    good = np.array([pattern.fullmatch(text) is not None for text in texts], bool)
+    found = np.array([np.nan if text.lower() in GAPS else _number(text) for text in texts])
+    if good.any():
+        found[good] = parse([text for text, ok in zip(texts, good, strict=True) if ok])
     return found
+
+
+def _date_texts(texts):
+    return _texts(texts, ISO_DATE, _parsed_dates)
+
+
+def _parsed_dates(texts):
+    parsed = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+    seconds = _of_ticks(parsed.tz_localize(None).to_numpy())
+    for place in np.flatnonzero(np.isnan(seconds)):  # 9999-12-31, or the 30th of February
+        seconds[place] = _far_date(texts[place])
+    return seconds
 
 
 def _far_date(text):
@@ -204,24 +209,13 @@ def _far_date(text):
 
 
 def _duration_texts(texts):
-    stripped = [text.strip() for text in texts]
-    good = [DURATION.fullmatch(text) is not None for text in stripped]
-    found = np.array(
-        [
-            np.nan if not text else np.inf if ok else _number(text)
-            for text, ok in zip(stripped, good, strict=True)
-        ]
-    )
-    spans = [
-        f"{text}:00" if re.fullmatch(r"-?\d+:\d\d", text) else text
-        for text, ok in zip(stripped, good, strict=True)
-        if ok
-    ]
-    if spans:
-        seconds = _of_ticks(pd.to_timedelta(spans, errors="coerce").to_numpy())
-        seconds[np.isnan(seconds)] = np.inf
-        found[good] = seconds
-    return found
+    return _texts(texts, DURATION, _parsed_durations)
+
+
+def _parsed_durations(texts):
+    texts = [f"{text}:00" if re.fullmatch(r"-?\d+:\d\d", text) else text for text in texts]
+    seconds = _of_ticks(pd.to_timedelta(texts, errors="coerce").to_numpy())
+    return np.where(np.isnan(seconds), np.inf, seconds)
 
 
 def iso_text(seconds, gap) -> np.ndarray:

@@ -62,6 +62,9 @@ def test_dates(column):
         (np.array(["2024-05"], "M8[M]"), "2024-05-01"),
         (text("2024-05"), "2024-05-01"),
         (pd.Series(["2024-05-07"]), "2024-05-07"),
+        (text("0001-01-01"), "0001-01-01"),
+        (text("NaT"), ""),
+        (pd.Series(["nan"]), ""),
     ],
 )
 def test_days_and_months(column, day):
