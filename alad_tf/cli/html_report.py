@@ -14,6 +14,7 @@ from alad_tf.cli.fit_plan import column_decisions
 from alad_tf.cli.html_style import STYLE
 from alad_tf.cli.lines import UsageError
 from alad_tf.detector.explain import as_shown, observed_shown
+from alad_tf.detector.patches import PatchScorer
 from alad_tf.detector.validation import take_rows
 from alad_tf.engine.files import write_text
 from alad_tf.engine.texts import as_is
@@ -269,14 +270,22 @@ def _cards(detector, names, scores, explanation, images=None):
         cards.append(
             f'<article><h3>{title}</h3><p class="quiet">{", ".join(facts)}</p>{body}</article>'
         )
-    about = (
-        "Bars show what each column adds to the score. Expected is what the detector would have "
-        "found normal."
-        if images is None
-        else "The image, its reconstruction, and what each pixel adds to the score (red: more)."
-    )
-    about = f"<p>{about}</p>" if explanation is not None else ""
+    about = f"<p>{_about(explanation, images)}</p>" if explanation is not None else ""
     return f'{about}<div class="cards">{"".join(cards)}</div>'
+
+
+def _about(explanation, images):
+    if images is None:
+        return (
+            "Bars show what each column adds to the score. Expected is what the detector would "
+            "have found normal."
+        )
+    if explanation.reconstruction is None:
+        return (
+            "The image, and how far each position is from those of training images (white: as far "
+            "as usual, red: farther)."
+        )
+    return "The image, its reconstruction, and what each pixel adds to the score (red: more)."
 
 
 def _reason_bars(explanation, place):
@@ -295,20 +304,22 @@ def _reason_bars(explanation, place):
 
 
 def _pictures(explanation, place, image):
-    heat = explanation.attributions[place]
-    limit = np.quantile(np.abs(explanation.attributions), 0.995) or 1.0
+    heat, reconstruction = explanation.attributions[place], explanation.reconstruction
+    every = np.concatenate([np.ravel(one) for one in explanation.attributions])
+    limit = np.quantile(np.abs(every), 0.995) or 1.0
     strength = np.clip(heat / limit, -1, 1)[..., None]
+    parts = [("image", image)]
+    if reconstruction is not None:
+        parts.append(("reconstruction", reconstruction[place]))
+    else:  # of features: 1 is as far as a typical position, which has no colour
+        strength = np.clip((heat - 1) / max(limit - 1, 1), 0, 1)[..., None]
     red, blue = np.array([197, 48, 48.0]), np.array([43, 108, 176.0])
     colour = np.where(strength > 0, red, blue)
     shown = (255 - np.abs(strength) * (255 - colour)).astype("uint8")
     return '<div class="pictures">' + "".join(
         f'<figure><img alt="{name}" src="{_data_uri(pixels)}"><figcaption>{name}</figcaption>'
         "</figure>"
-        for name, pixels in (
-            ("image", image),
-            ("reconstruction", explanation.reconstruction[place]),
-            ("contribution", shown),
-        )
+        for name, pixels in (*parts, ("contribution" if len(parts) > 1 else "heat map", shown))
     ) + "</div>"  # fmt: skip
 
 
@@ -363,7 +374,7 @@ def agreement(detector, rows):
         members have in common); None for a single member.
     """
     members = getattr(detector.scorer, "members", ())
-    if len(members) < 2:
+    if len(members) < 2 or isinstance(detector.scorer, PatchScorer):  # whose members see positions
         return None
     step = -(-len(rows) // COMPARED)
     x = detector.preprocessor.transform(take_rows(rows, np.arange(0, len(rows), step)))
