@@ -119,9 +119,9 @@ class Entry(NetworkEntry):
     Example:
         >>> from dataclasses import replace
         >>> import zoo
-        >>> mine = replace(zoo.entry("breast_cancer_alad"), name="mine", latent_dim=2)
-        >>> mine.build(seed=0).latent_dim
-        2
+        >>> mine = replace(zoo.entry("breast_cancer_alad"), name="mine", epochs=50)
+        >>> mine.build(seed=0).latent_dim, mine.hyper_parameters()["epochs"]
+        (1, 50)
 
     Source: ALAD, Tables IX, XI and XIII.
     """

@@ -249,11 +249,6 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         """
         self._validate_params()
         history = History(callbacks)
-        if callbacks and uses_network(self.features):
-            raise ValueError(
-                "received callbacks with features of a network, where no training is followed. "
-                "Leave them out."
-            )
         x = self._checked(X, reset=True)
         generator = np.random.default_rng(
             check_random_state(self.random_state).randint(2**31, dtype=np.int64)
@@ -261,8 +256,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         train, held_out, labels = self._split(x, validation_data, generator)
         seed = int(generator.integers(2**31 - 1))
         if uses_network(self.features):
-            preprocessor, scorer, models = fit_pictures(self, train, seed, KEEP[self.keep_rows])
-            self.history_, crossed = history.history, None
+            keep, crossed = KEEP[self.keep_rows], None
+            preprocessor, scorer, models = fit_pictures(self, train, seed, keep, history)
         else:
             fitted = self._fit_rows(x, train, held_out, seed, history)
             preprocessor, scorer, models, crossed = fitted

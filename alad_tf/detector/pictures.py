@@ -39,7 +39,7 @@ def _named(features):
     return repr(getattr(features, "name", features))
 
 
-def fit_pictures(estimator, train, seed, keep):
+def fit_pictures(estimator, train, seed, keep, history):
     """What `ALADDetector.fit` makes of pictures: `(preprocessor, scorer, models)`.
 
     The network is built first, so that nothing long has begun if there is none.
@@ -49,6 +49,11 @@ def fit_pictures(estimator, train, seed, keep):
             "received warm_start=True with features: nothing is trained that could be trained "
             "further. Leave one out."
         )
+    if history.callbacks and not _members(estimator):
+        raise ValueError(
+            "received callbacks, but the default score of features trains nothing that they could "
+            "follow. Leave them out, or train an ALAD beside it with n_members=1."
+        )
     backbone = backbone_for(estimator.features)
     preprocessor = PicturePreprocessor(backbone.input_shape)
     estimator.n_features_in_ = int(np.prod(backbone.input_shape))
@@ -56,15 +61,20 @@ def fit_pictures(estimator, train, seed, keep):
     with counted(len(train), "images", console) as advance:
         parts = preprocessor.parts(train)
         learned = learn(backbone, parts, len(train), seed, keep, advance)
-    models = _train_alads(estimator, learned.positions, seed)
+    models = _train_alads(estimator, learned.positions, seed, history, preprocessor)
     scorers = [Scorer.from_alad(model) for model in models]
     return preprocessor, PatchScorer.of(backbone, learned, scorers, keep), models
 
 
-def _train_alads(estimator, rows, seed):
-    """ALADs that were trained on positions' rows, if they are asked for: see `PatchScorer`."""
-    decide = estimator.score_name != COMBINED
-    count = estimator.n_members or (MEMBERS if decide else 0)
+def _members(estimator):
+    """How many ALADs train on positions' rows: none, unless they decide or are asked for."""
+    return estimator.n_members or (MEMBERS if estimator.score_name != COMBINED else 0)
+
+
+def _train_alads(estimator, rows, seed, history, preprocessor):
+    """ALADs that were trained on positions' rows: see `PatchScorer`."""
+    estimator.history_ = history.history
+    count = _members(estimator)
     if not count:
         return []
     estimator.rules_ = rules_for(
@@ -77,7 +87,7 @@ def _train_alads(estimator, rows, seed):
         estimator.learning_rate,
     )
     models = estimator.rules_.build_members(count, seed)
-    estimator._train(models, rows)
+    estimator._train(models, rows, history, preprocessor)
     return models
 
 

@@ -1,5 +1,7 @@
 """The optimizers of the networks: one each, with one learning rate, set together."""
 
+import copy
+
 import keras
 
 # The optimizer of ALAD's tables; epsilon is TensorFlow 1's default, which the paper left in place.
@@ -55,7 +57,7 @@ def optimizer_settings(optimizer, adam):
                 "leave the optimizer out."
             )
         if isinstance(optimizer, dict):
-            optimizer = keras.optimizers.deserialize(optimizer)
+            optimizer = keras.optimizers.deserialize(copy.deepcopy(optimizer))
         if not isinstance(optimizer, keras.optimizers.Optimizer):
             raise ValueError(
                 f"received optimizer={optimizer!r}; every network has an optimizer of its own. "
@@ -63,7 +65,9 @@ def optimizer_settings(optimizer, adam):
                 "optimizer that each network gets a copy of, such as "
                 "keras.optimizers.Adam(1e-4, beta_1=0.5)."
             )
-        return {"optimizer": keras.optimizers.serialize(optimizer)}
+        found = keras.optimizers.serialize(optimizer)
+        found["config"]["name"] = "optimizer"  # Keras numbers names; programs are shared
+        return {"optimizer": found}
     rate = adam["learning_rate"]
     settings = {k: ADAM[k] if v is None else v for k, v in adam.items()}
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
@@ -75,6 +79,7 @@ def optimizer_settings(optimizer, adam):
 
 def new_optimizer(settings, name):
     """A network's own optimizer, from `optimizer_settings`."""
+    settings = copy.deepcopy(settings)  # Keras changes what it reads
     if "optimizer" in settings:
         return keras.optimizers.deserialize(settings["optimizer"])
     rate = settings["learning_rate"]

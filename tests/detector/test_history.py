@@ -9,6 +9,7 @@ import pytest
 from alad_tf import ALADDetector
 
 
+@pytest.mark.slow  # the quick tests are in test_members, and test_inputs has `history_`
 def test_a_fit_keeps_its_losses_and_calls_callbacks(tmp_path):
     rows = np.random.default_rng(0).normal(size=(90, 3))
     detector = ALADDetector(steps=120, n_members=2, batch_size=16)

@@ -1,5 +1,6 @@
 """Datasets, sparse matrices and single records: the same rows, the same scores."""
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +22,15 @@ def table():
 @pytest.fixture(scope="module")
 def fitted(table):
     dataset = tf.data.Dataset.from_tensor_slices(dict(table)).batch(32)
-    return ALADDetector(steps=1, n_members=1, batch_size=16).fit(dataset)
+    detector = ALADDetector(steps=1, n_members=1, batch_size=16)
+    return detector.fit(dataset, callbacks=[keras.callbacks.TerminateOnNaN()])
+
+
+def test_losses_are_kept_and_callbacks_checked(table, fitted):
+    history = fitted.history_
+    assert history["step"] == [1] and {"loss", "D_xz", "G", "E"} <= set(history)
+    with pytest.raises(ValueError, match="expected instances of keras.callbacks.Callback"):
+        ALADDetector().fit(table, callbacks=["csv"])
 
 
 def test_a_dataset_of_columns_is_a_table(table, fitted):
