@@ -8,7 +8,7 @@ from alad_tf.detector.ensemble import MOST_RELATED, SAME, Ensemble
 from alad_tf.preprocess.base import FAR
 
 NEIGHBOURS = 9  # odd, so that a median is one of their values
-PREDICTED = 3.0  # weight of what the other columns predict, beside these columns' mean
+PREDICTED = 10.0  # weight of what the other columns predict, beside these columns' mean
 
 
 def expected_of(detector):

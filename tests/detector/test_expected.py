@@ -228,3 +228,30 @@ def test_a_record_is_explained_alike_in_any_company(detectors):
     np.testing.assert_allclose(few.attributions, whole.attributions[40:43], rtol=1e-4, atol=1e-5)
     for name, values in few.expected.items():
         assert values.tolist() == whole.expected[name][40:43].tolist()
+
+
+def test_expected_dates_are_dates_of_the_training_rows():
+    """A delivery follows its order; one that is long before it is expected some days after."""
+
+    def deliveries(count, seed):
+        generator = np.random.default_rng(seed)
+        hours = generator.integers(0, 365 * 24, count)
+        ordered = np.datetime64("2024-01-01T00:00:00") + hours.astype("timedelta64[h]")
+        days = (1 + generator.gamma(4, 1, count)) * 86400
+        delivered = ordered + days.astype("timedelta64[s]")
+        return {"ordered": ordered, "delivered": delivered, "price": generator.gamma(2, 9, count)}
+
+    train, fresh = deliveries(400, 0), deliveries(30, 1)
+    early = {**fresh, "delivered": fresh["ordered"] - np.timedelta64(40, "D")}
+    explanation = detector_of(train).explain(early)
+    first = explanation.attributions.argmax(1)
+    assert set(np.array(explanation.columns)[first]) <= {"ordered", "delivered"}
+    expected = explanation.expected["delivered"].astype("datetime64[s]")
+    assert (train["delivered"].min() <= expected).all() and (
+        expected <= train["delivered"].max()
+    ).all()
+    median = np.sort(train["delivered"])[len(train["delivered"]) // 2]
+    changed = first == explanation.columns.index("delivered")
+    assert changed.sum() > 5
+    off = abs(expected - fresh["delivered"])[changed]
+    assert off.mean() < 0.5 * abs(median - fresh["delivered"])[changed].mean()
