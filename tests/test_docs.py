@@ -151,6 +151,16 @@ def test_the_readmes_code_runs_as_it_stands(tmp_path):
     assert float(found) > 0.5 > 0.2 > float(false_alarms) and "observed" in reasons
 
 
+def test_the_example_of_features_runs_as_it_stands(capsys):
+    text = (ROOT / "docs" / "your_data.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    exec(next(block for block in blocks if "aupro(" in block), {})
+    verdicts, measures = capsys.readouterr().out.splitlines()
+    assert verdicts == str([-1] * 10).replace(",", "")
+    auroc, overlap = map(float, measures.split())
+    assert auroc > 0.9 and overlap > 0.7
+
+
 def test_the_readmes_results_are_current():
     told = (ROOT / "README.md").read_text(encoding="utf-8")
     assert with_results(told, ENTRIES, ROOT / "results") == told, "run `alad report`"

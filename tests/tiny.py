@@ -1,5 +1,6 @@
 """A tabular ALAD small enough to compile in seconds, and data for it."""
 
+import keras
 import numpy as np
 
 from alad_tf.model.alad import ALAD
@@ -77,3 +78,22 @@ def weights_of(model):
 def equal(first, second):
     """Whether two lists of arrays are equal to the bit."""
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def tiny_network(side=64, channels=3):
+    """A network of random weights whose maps have strides of 2, 4 and 8."""
+    layers = keras.layers
+    inputs = keras.Input((side, side, channels))
+    x = layers.Rescaling(1 / 127.5, -1)(inputs)
+    for number, width in enumerate((6, 8, 10)):
+        start = keras.initializers.HeNormal(seed=number)
+        x = layers.Conv2D(width, 3, 2, "same", activation="relu", kernel_initializer=start)(x)
+    return keras.Model(inputs, x, name="tiny")
+
+
+def picture(rng, height=64, width=64, spot=None):
+    """Noise on gray, uint8 (height, width, 3), perhaps with a bright square at a place."""
+    pixels = 120 + rng.integers(-20, 21, (height, width, 3))
+    if spot is not None:
+        pixels[spot[0] : spot[0] + 12, spot[1] : spot[1] + 12] = 250
+    return pixels.astype("uint8")

@@ -13,7 +13,7 @@ from rich.markdown import Markdown  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from alad_tf.cli import detect, paper  # noqa: E402
-from alad_tf.cli.lines import UsageError, say  # noqa: E402
+from alad_tf.cli.lines import UsageError, one_of, say  # noqa: E402
 from alad_tf.experiments import RESULTS  # noqa: E402
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
     help="Adversarially Learned Anomaly Detection: fit, score, explain, export and serve "
     "detectors; reproduce the paper.",
 )
+FORMATS = ("saved_model", "onnx", "tflite")  # of exports
 app.add_typer(detect.app)  # the commands for anyone's data
 app.add_typer(paper.app)  # the paper's tables and figures
 # without markup: users' names are printed as they are
@@ -261,7 +262,7 @@ def export(
         typer.Option(
             "--format",
             help="saved_model, onnx or tflite. onnx and tflite need the extras of these names.",
-            autocompletion=lambda: ["saved_model", "onnx", "tflite"],
+            autocompletion=lambda: list(FORMATS),
         ),
     ] = "saved_model",
 ):
@@ -271,6 +272,7 @@ def export(
     """
     import zoo
 
+    one_of("--format", kind, FORMATS)
     if normal_class is not None and detector not in zoo.list() and Path(detector).is_dir():
         raise ValueError(
             f"received --normal-class {normal_class} for the folder {detector}, whose detector has "

@@ -52,7 +52,20 @@ Label = Annotated[
         help="Label column: 1 marks anomalies. They are not trained on and set the threshold."
     ),
 ]
-Exclude = Annotated[str | None, typer.Option(help="Columns to leave out, such as row ids: a,b,c.")]
+Exclude = Annotated[
+    str | None,
+    typer.Option(
+        help="Columns to leave out, such as row ids: a,b,c; of a folder of images, sub-folders, "
+        "such as ground_truth."
+    ),
+]
+Normal = Annotated[
+    str | None,
+    typer.Option(
+        help="Sub-folders with normal images, such as good. Images in others are anomalies: they "
+        "are not trained on and set the threshold."
+    ),
+]
 Size = Annotated[
     str | None,
     typer.Option(
@@ -115,6 +128,14 @@ Members = Annotated[
         "table, in which networks have no part.",
     ),
 ]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        help="What to look at in images: pixels (the default; networks learn from nothing, for "
+        "long), imagenet (features of a network that Keras downloads once, 24 MB), or a .keras "
+        "file with a network of your own. With a network, images may have any sizes."
+    ),
+]
 KEPT = {"all": True, "centroids": "centroids", "none": False}
 
 
@@ -153,6 +174,8 @@ def fit(
     new_gaps: NewGaps = "flag",
     keep_rows: KeepRows = "all",
     show: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
+    features: Features = None,
+    normal: Normal = None,
 ):
     """Fit a detector to a table or images.
 
@@ -173,8 +196,13 @@ def fit(
     }
     _require_own(folder, source)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
+    if features is not None:
+        from alad_tf.cli.user_data import network_of
+
+        options["features"], taken = network_of(features, source)
+        size = size or taken
     names = exclude, label, categorical, column
-    _fit(_read(source, size, *names, said), folder, options, show)
+    _fit(_read(source, size, *names, said, normal), folder, options, show)
 
 
 @app.command()
@@ -444,23 +472,28 @@ def _options(sep, decimal, encoding, missing, skip_damaged):
 
 def _kinds(column, categorical):
     """The estimator's `columns` of --column and --categorical; None for neither."""
+    from alad_tf.preprocess.kinds import KINDS
+
     found = dict.fromkeys(_names(categorical), "category")
     for text in column or ():
         name, mark, kind = text.rpartition("=")
         if not mark or not name:
-            raise ValueError(f"received --column {text}; expected NAME=KIND, such as zip=category.")
+            raise UsageError(f"received --column {text}; expected NAME=KIND, such as zip=category.")
+        if kind not in KINDS:
+            known = ", ".join(KINDS)
+            raise UsageError(f"received --column {text}, an unknown kind; expected one of {known}.")
         if found.setdefault(name, kind) != kind:
-            raise ValueError(
+            raise UsageError(
                 f"received two kinds of the column {name!r}, {found[name]} and {kind}; choose one."
             )
     return found or None
 
 
-def _read(source, size, exclude, label, categorical, column, options):
+def _read(source, size, exclude, label, categorical, column, options, normal=None):
     from alad_tf.cli.user_data import UserData
 
     names, chosen = (_names(exclude), label, _names(categorical)), _kinds(column, None)
-    return UserData.read(source, _size(size), *names, options, _note, chosen)
+    return UserData.read(source, _size(size), *names, options, _note, chosen, _names(normal))
 
 
 def _note(line):

@@ -1,7 +1,7 @@
 """The report of a fit: the threshold, the most anomalous rows, and figures of the reasons."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from alad_tf.plots.charts import score_histogram
 from alad_tf.plots.explain import column_bars, heat_maps
 
 MOST_IMAGES = 10  # in one picture
-TOP_ROWS, TOP_IMAGES, REASONS = 5, 10, 3
+TOP_ROWS, TOP_IMAGES, TYPICAL, REASONS = 5, 10, 5, 3
 MOST_COLUMNS = 100  # in the table
 REPORT = "report.md"
 
@@ -50,6 +50,9 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
     scores = detector.anomaly_score(data.rows)
     images = not hasattr(data.rows, "columns") and data.rows.ndim == 4
     top = np.argsort(-scores, kind="stable")[: TOP_IMAGES if images else TOP_ROWS]
+    if images and detector.preprocessor.kind == "pictures":  # for comparison
+        typical = np.argsort(np.abs(scores - np.median(scores)), kind="stable")
+        top = np.append(top, [row for row in typical if row not in top][:TYPICAL])
     with counted(1, "reasons", console) as advance:
         explanation = detector.explain(data.take(top))
         advance(1)
@@ -70,13 +73,14 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
         *([f"Labels: {measured['words']}.", ""] if measured else []),
         "![Histogram of the scores](score_histogram.png)",
         "",
-        "## Most anomalous",
+        "## Most anomalous" + (", then some typical ones" if len(top) > TOP_IMAGES else ""),
         "",
         *(_image_table(detector, explanation, data, top) if images else []),
         *([] if images else _row_table(detector, explanation, data, top)),
         "",
         *(f"![Reasons for the scores]({picture.name})\n" for picture in pictures),
         *_column_table(detector),
+        *(_by_folder(detector, scores, data) if images and data.is_anomaly is not None else []),
     ]
     write_text(folder / REPORT, "\n".join(lines).rstrip() + "\n")
     return write_html_report(folder, detector, data, scores, top, explanation, measured)
@@ -137,6 +141,23 @@ def _column_table(detector):
         yield f"| {_plain(row.column)} | {row.kind} | {row.features} | {_plain(row.reason)} |"
     if len(table) > MOST_COLUMNS:
         yield f"\n{len(table) - MOST_COLUMNS:,} more are in `ALADDetector.load(...).columns_`."
+
+
+def _by_folder(detector, scores, data):
+    """How many images of each sub-folder are flagged, where labels came from the folders."""
+    flagged = detector.threshold.flags(scores)
+    folders = np.array([str(PurePath(one).parent) for one in data.ids])
+    yield "## By folder"
+    yield ""
+    yield "| folder | labelled | images | flagged | median score |"
+    yield "|---|---|---|---|---|"
+    for folder in sorted(set(folders)):
+        here = folders == folder
+        label = "anomalous" if data.is_anomaly[here].any() else "normal"
+        yield (
+            f"| {_plain(folder)} | {label} | {here.sum():,} | {flagged[here].sum():,} | "
+            f"{np.median(scores[here]):.4g} |"
+        )
 
 
 def _image_table(detector, explanation, data, top):

@@ -124,9 +124,9 @@ def as_fitted(detector, options=None):
     origin = detector.metadata.get("input") or {}
     missing = dict.fromkeys([*options.missing, *origin.get("missing", ())])
     read = {"options": replace(options, missing=tuple(missing))}
-    if preprocessor.kind == "image":
+    if preprocessor.kind in ("image", "pictures"):
         height, width, channels = preprocessor.output_shape
-        depth = origin.get("depth")
+        channels, depth = origin.get("channels") or channels, origin.get("depth")
         return read | {"size": (height, width), "channels": channels, "depth": depth}
     if preprocessor.kind == "mixed":
         either = [*preprocessor.written, *preprocessor.ignored]

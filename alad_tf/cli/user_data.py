@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
@@ -11,7 +12,9 @@ from alad_tf.cli.image_size import size_by_rule
 from alad_tf.cli.score_files import as_fitted, without_excluded
 from alad_tf.data.pictures import Mode
 from alad_tf.data.user_files import ReadOptions, image_paths, read_all
+from alad_tf.detector.backbone import IMAGENET, PIXELS, backbone_for
 from alad_tf.detector.validation import anomaly_labels, is_images, take_rows
+from alad_tf.engine.weights import blaming
 from alad_tf.preprocess.containers import by_position
 from alad_tf.preprocess.fitting import for_records
 from alad_tf.preprocess.kinds import checked_choices
@@ -59,29 +62,26 @@ class UserData:
         options=None,
         note=None,
         chosen=None,
+        normal=(),
     ):
         """Read all rows to fit a detector on; `size` and `options` as for `read_batches`.
 
         `exclude` and `label` name columns to leave out and of labels, `categorical` those that are
         text even if they look like numbers; `chosen` has the kinds of others, which are checked.
-        Kept in `origin`: what scoring has to know.
+        Kept in `origin`: what scoring has to know. Of a folder of images, `exclude` names
+        sub-folders, and `normal` those whose images are normal: all others are labelled anomalous.
         """
-        source, options = Path(source), options or ReadOptions()
-        left_out, chosen = [*exclude, *([label] if label else [])], checked_choices(chosen)
-        if categorical and source.is_dir():
-            raise ValueError(f"received --categorical for {source}, whose images have no columns.")
-        mode = Mode.of(image_paths(source)) if source.is_dir() else None
-        images = {"channels": mode.channels, "depth": mode.depth} if mode else {}
-        if chosen and source.is_dir():
-            raise ValueError(f"received --column for {source}, whose images have no columns.")
-        if mode and size is None:
-            size, line = size_by_rule(image_paths(source))
-            if note and size:
-                note(f"{source}: {line}")
-        elif size is not None and not mode:
+        source, options, chosen = Path(source), options or ReadOptions(), checked_choices(chosen)
+        if source.is_dir():
+            names = {"label": label, "categorical": categorical, "column": chosen}
+            return cls._of_folders(source, size, exclude, names, options, note, normal)
+        if normal:
+            raise ValueError(f"received --normal for {source}; only a folder has sub-folders.")
+        if size is not None:
             raise ValueError(f"received --size for {source}, which is no folder of images.")
+        left_out = [*exclude, *([label] if label else [])]
         kinds = {"text": categorical, "ignored": left_out, "either": list(chosen)}
-        ids, rows = read_all(source, size, **kinds, options=options, note=note, **images)
+        ids, rows = read_all(source, size, **kinds, options=options, note=note)
         named = isinstance(rows, pd.DataFrame)
         absent = [name for name in left_out if not named or name not in rows.columns]
         if absent:
@@ -95,7 +95,7 @@ class UserData:
             "missing": list(options.missing),
         }
         if is_images(rows):
-            origin |= {"size": list(rows.shape[1:3]), **images}
+            origin |= {"size": list(rows.shape[1:3])}
         rows = rows.drop(columns=left_out) if left_out else rows
         if chosen:
             checked_choices(chosen, list(rows.columns) if named else by_position(rows.shape[1]))
@@ -103,6 +103,38 @@ class UserData:
             raise ValueError(
                 f"{source} has no columns except {left_out}; expected at least one more."
             )
+        return cls(source, ids, rows, labels, origin)
+
+    @classmethod
+    def _of_folders(cls, source, size, exclude, names, options, note, normal):
+        """The images of a folder, labelled by the folders they are in."""
+        for option, value in names.items():
+            if value:
+                raise ValueError(
+                    f"received --{option} for {source}, whose images have no columns. Sub-folders "
+                    "of normal images are named with --normal."
+                )
+        paths = image_paths(source)
+        folders = [set(path.relative_to(source).parts[:-1]) for path in paths]
+        for name in (*exclude, *normal):
+            if not any(name in some for some in folders):
+                known = sorted(set().union(*folders))[:20]
+                raise ValueError(f"{source} has no sub-folder {name!r} of images; it has {known}.")
+        kept = [p for p, some in zip(paths, folders, strict=True) if some.isdisjoint(exclude)]
+        if exclude and note is not None:
+            note(f"{source}: left out {len(paths) - len(kept):,} images in {', '.join(exclude)}")
+        if size is None:
+            size, line = size_by_rule(kept)
+            if note and size:
+                note(f"{source}: {line}")
+        mode = Mode.of(kept)
+        images = {"channels": mode.channels, "depth": mode.depth}
+        ids, rows = read_all(source, size, ignored=exclude, options=options, note=note, **images)
+        labels = None
+        if normal:
+            labels = np.array([set(Path(one).parts[:-1]).isdisjoint(normal) for one in ids])
+        missing = list(options.missing)
+        origin = {"exclude": [], "size": list(rows.shape[1:3]), "missing": missing, **images}
         return cls(source, ids, rows, labels, origin)
 
     @classmethod
@@ -182,6 +214,29 @@ def label_metrics(detector, rows, is_anomaly):
         f"{anomalies:,} anomalies that did not train; the threshold was chosen for F1 on them"
     )
     return {**found, "words": words}
+
+
+def network_of(features, source):
+    """What --features names, and the size that a folder of images is read at, or None.
+
+    The network is looked at before the images are, which may take long.
+
+    Raises:
+        ValueError: no such choice or file, or a network that cannot be used.
+        ConnectionError: "imagenet" has to be downloaded, and there is no way to.
+    """
+    if features == PIXELS:
+        return features, None
+    if features != IMAGENET:
+        path = Path(features)
+        if path.suffix != ".keras" or not path.is_file():
+            raise ValueError(
+                f"received --features {features}; expected pixels, imagenet or a .keras file."
+            )
+        with blaming(path, "hold a Keras model"):
+            features = keras.saving.load_model(path, compile=False)
+    height, width, _ = backbone_for(features).input_shape
+    return features, f"{height}x{width}" if Path(source).is_dir() else None
 
 
 def preprocessed_normal(data, chosen=None):

@@ -46,7 +46,8 @@ def read_batches(
         numbers: sequence of str, columns of a CSV that are numbers; others, such as a column of
             names, are text. True, or columns of which the file has none: all that are not in
             `text`. None: decided by all rows of the file.
-        ignored: sequence of str, columns that are not looked at when kinds are decided.
+        ignored: sequence of str, columns that are not looked at when kinds are decided; of a
+            folder, sub-folders whose images are left out.
         either: sequence of str, columns of a CSV that are numbers where all of a batch's cells are,
             and text elsewhere, such as dates.
         depth: int, bits of 16-bit images that are used; None for what all of them need.
@@ -67,7 +68,7 @@ def read_batches(
         raise FileNotFoundError(f"No file or folder {path.resolve()}.")
     if path.is_dir():
         mode = channels and Mode(channels, depth or 16)
-        source = _images(path, size, mode, max(batch // 100, 1), skip, options, note)
+        source = _images(path, size, mode, max(batch // 100, 1), skip, options, note, ignored)
     else:
         kind = table_kind(path)
         if kind in DELIMITED:
@@ -248,9 +249,11 @@ def _numbered(parts, start):
         start += len(part)
 
 
-def _images(folder, size, mode, batch, skip, options, note):
+def _images(folder, size, mode, batch, skip, options, note, ignored=()):
     found = Found.of(folder)
     paths, seen = found.pictures, Counter()
+    if ignored:
+        paths = [p for p in paths if set(p.relative_to(folder).parts[:-1]).isdisjoint(ignored)]
     if not paths:
         raise ValueError(f"{folder} contains no images ({', '.join(IMAGES)}).")
     if found.passed_over():

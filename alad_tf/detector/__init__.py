@@ -8,10 +8,12 @@ _HOMES = {
     "Ensemble": "alad_tf.detector.ensemble",
     "Explanation": "alad_tf.detector.explain",
     "Threshold": "alad_tf.detector.threshold",
+    "aupro": "alad_tf.detector.pixels",
     "by_contamination": "alad_tf.detector.threshold",
     "by_false_alarms": "alad_tf.detector.threshold",
     "by_labels": "alad_tf.detector.threshold",
     "evaluate": "alad_tf.detector.metrics",
+    "pixel_auroc": "alad_tf.detector.pixels",
     "train_members": "alad_tf.detector.members",
 }
 __all__ = [
@@ -20,10 +22,12 @@ __all__ = [
     "Ensemble",
     "Explanation",
     "Threshold",
+    "aupro",
     "by_contamination",
     "by_false_alarms",
     "by_labels",
     "evaluate",
+    "pixel_auroc",
     "train_members",
 ]
 

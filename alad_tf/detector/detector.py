@@ -9,6 +9,7 @@ import numpy as np
 
 from alad_tf.baselines import baseline_class
 from alad_tf.detector.ensemble import Ensemble
+from alad_tf.detector.patches import PatchScorer
 from alad_tf.detector.single import Single, is_one, undecided
 from alad_tf.detector.threshold import LARGEST, Threshold
 from alad_tf.engine.session import own_settings
@@ -141,7 +142,30 @@ class Detector:
             found = self._scores_of_one(x)
             if found is not None:
                 return found
-        return self.scores_of(self.preprocessor.transform(x))
+        return self.scores_in_blocks(x)
+
+    def scores_in_blocks(self, x):
+        """As `scores`; a single record's are to the bit what they are among others.
+
+        Args:
+            x: as for `scores`.
+
+        Returns:
+            dict of float32 arrays (N,), as `scores` has them.
+
+        Raises:
+            ValueError: as for `scores`.
+
+        Example:
+            >>> import zoo
+            >>> sorted(zoo.load("breast_cancer_alad").scores_in_blocks(np.full((1, 30), 9.0)))
+            ['features', 'l1', 'l2', 'logits']
+        """
+        parts = getattr(self.preprocessor, "parts", None)
+        if parts is None:
+            return self.scores_of(self.preprocessor.transform(x))
+        found = [self.scores_of(part) for part in parts(x)]
+        return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
 
     def _scores_of_one(self, x):
         """The scores of a single record; None for several, or if they might decide otherwise."""
@@ -206,7 +230,7 @@ class Detector:
     @property
     def reconstructs(self):
         """Whether the method reconstructs samples."""
-        return hasattr(self.scorer, "reconstruct")
+        return getattr(self.scorer, "reconstructs", hasattr(self.scorer, "reconstruct"))
 
     def set_threshold(self, threshold):
         """Set the threshold from which records are flagged.
@@ -320,7 +344,10 @@ class Detector:
         Source: `alad_tf.detector.explain.explain`.
         """
         from alad_tf.detector.explain import explain
+        from alad_tf.detector.pictures import explain_pictures
 
+        if isinstance(self.scorer, PatchScorer):
+            return explain_pictures(self, x, score)
         return explain(self, x, score, steps)
 
     @property
@@ -456,7 +483,7 @@ class Detector:
         """
         config = read_config(folder, "detector")
         threshold, method = None, config.get("method", Scorer.method)
-        ours = {Scorer.method: Scorer, Ensemble.method: Ensemble}
+        ours = {made.method: made for made in (Scorer, Ensemble, PatchScorer)}
         with blaming(Path(folder) / CONFIG, "describe a detector"):
             if config["threshold"] is not None:
                 rule, reference = config.get("threshold_rule", "none"), config.get("reference", ())

@@ -5,6 +5,7 @@ import tempfile
 from numbers import Integral, Real
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 from rich.console import Console
@@ -13,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from alad_tf.detector.backbone import IMAGENET, PIXELS
 from alad_tf.detector.defaults import rules_for
 from alad_tf.detector.detector import Detector, judged
 from alad_tf.detector.ensemble import (
@@ -24,6 +26,12 @@ from alad_tf.detector.ensemble import (
 )
 from alad_tf.detector.history import History
 from alad_tf.detector.members import train_members
+from alad_tf.detector.pictures import (
+    NETWORK,
+    check_records_of_pictures,
+    fit_pictures,
+    uses_network,
+)
 from alad_tf.detector.threshold import (
     Threshold,
     by_contamination,
@@ -90,6 +98,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             of the training rows: True, up to 4,096 of them, for the distances in the score;
             False, none, and then "combined" has no distances to neighbours; "centroids", up to
             256 centres of k-means clusters. See `alad_tf.detector.ensemble.Ensemble`.
+            With a network of `features`, rows are features of positions and whole images.
         columns: dict or None, kinds of columns by name (or number, where they have no names) that
             are not to be decided by the data: "number", "category", "date", "duration", "hash" or
             "ignore"; see `alad_tf.preprocess.MixedPreprocessor`. `columns_` shows what came of it.
@@ -104,6 +113,13 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         checkpoint: str or None, a folder for checkpoints: if the process is killed, the same `fit`
             continues from there. It may be removed afterwards.
         verbose: bool, show the progress on standard error.
+        features: of images, what is looked at. None or "pixels": the pixels themselves, by ALADs
+            that learn from nothing. "imagenet": features of EfficientNetV2-B0, whose weights Keras
+            downloads once (24 MB); or of a `keras.Model` of your own, functional or Sequential,
+            which is given float32 images from 0 to 255. Then images are uint8 of any sizes and
+            resized, `explain` gives heat maps, and "combined" is made of distances between features
+            (see `alad_tf.detector.patches.PatchScorer`): nothing is trained unless `n_members` or
+            another `score_name` asks for ALADs on features. For tables, None.
 
     Attributes:
         detector_: `alad_tf.Detector`, what `save` writes: preprocessing, scorer and threshold.
@@ -161,6 +177,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         missing="flag",
         keep_rows=True,
         columns=None,
+        features=None,
     ):
         self.score_name = score_name
         self.n_members = n_members
@@ -180,6 +197,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         self.missing = missing
         self.keep_rows = keep_rows
         self.columns = columns
+        self.features = features
 
     _parameter_constraints = {
         "score_name": [StrOptions(set(Ensemble.score_names))],
@@ -200,6 +218,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         "missing": [StrOptions(set(NEW_GAPS))],
         "keep_rows": ["boolean", StrOptions({"centroids"})],
         "columns": [None, dict],
+        "features": [None, StrOptions({PIXELS, IMAGENET}), keras.Model],
     }
 
     # -------------------------------------------------------------------- fit
@@ -230,13 +249,37 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         """
         self._validate_params()
         history = History(callbacks)
-        x = check_records(self, X, reset=True)
+        x = self._checked(X, reset=True)
         generator = np.random.default_rng(
             check_random_state(self.random_state).randint(2**31, dtype=np.int64)
         )
         train, held_out, labels = self._split(x, validation_data, generator)
-        crossed = held_out is None and self.contamination == "auto"
         seed = int(generator.integers(2**31 - 1))
+        if uses_network(self.features):
+            keep, crossed = KEEP[self.keep_rows], None
+            preprocessor, scorer, models = fit_pictures(self, train, seed, keep, history)
+        else:
+            fitted = self._fit_rows(x, train, held_out, seed, history)
+            preprocessor, scorer, models, crossed = fitted
+        self._models = models
+        self.detector_ = Detector(preprocessor, scorer, self.score_name)
+        if crossed is not None:
+            threshold = self._by_false_alarms(crossed)
+        elif held_out is None:
+            scores = self.detector_.anomaly_score(x)
+            threshold = by_contamination(scores, self.contamination)
+        else:
+            scores = self.detector_.anomaly_score(held_out)
+            threshold = (
+                self._by_false_alarms(scores) if labels is None else by_labels(scores, labels)
+            )
+        self.detector_.set_threshold(threshold)
+        self.n_iter_ = int(models[0].step.value) if models else 0
+        self._finish()
+        return self
+
+    def _fit_rows(self, x, train, held_out, seed, history):
+        """Preprocessing, scorer, trained models and cross-calibrated scores, or None."""
         warm = self.warm_start and hasattr(self, "_models")
         if warm:
             preprocessor = self.detector_.preprocessor
@@ -264,29 +307,17 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         keep, contaminated = KEEP[self.keep_rows], self.contamination != "auto"
         combination = combination_for(x_train.shape[1:], len(x_train), keep, contaminated)
         scorer = Ensemble.of(scorers, x_train, seed, keep, combination)
-        self._models = models
-        self.detector_ = Detector(preprocessor, scorer, self.score_name)
-        if crossed:
-            scores = Ensemble.cross_scores(scorers, x_train, seed, keep)
-            threshold = self._by_false_alarms(judged({COMBINED: scores}, x_train)[COMBINED])
-        elif held_out is None:
-            scores = self.detector_.anomaly_score(x)
-            threshold = by_contamination(scores, self.contamination)
-        else:
-            scores = self.detector_.anomaly_score(held_out)
-            threshold = (
-                self._by_false_alarms(scores) if labels is None else by_labels(scores, labels)
-            )
-        self.detector_.set_threshold(threshold)
-        self.n_iter_ = int(models[0].step.value)
-        self._finish()
-        return self
+        crossed = None
+        if held_out is None and not contaminated:
+            crossed = Ensemble.cross_scores(scorers, x_train, seed, keep)
+            crossed = judged({COMBINED: crossed}, x_train)[COMBINED]
+        return preprocessor, scorer, models, crossed
 
     def _split(self, x, validation_data, generator):
         """Rows that train, and others that set the threshold and their labels, each or None."""
         if validation_data is not None:
             pair = validation_data if isinstance(validation_data, tuple) else (validation_data,)
-            held_out = check_records(self, pair[0], reset=False)
+            held_out = self._checked(pair[0])
             y = pair[1] if len(pair) > 1 else None
             if y is None:
                 self._require_enough(len(held_out))
@@ -311,7 +342,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
     def _crosses(self, x):
         """Whether the threshold comes from cross-calibration."""
-        if is_images(x) or self.score_name != COMBINED or len(x) >= MOST_ROWS + MOST_HELD_OUT:
+        many = len(x) >= MOST_ROWS + MOST_HELD_OUT
+        if is_images(x) or uses_network(self.features) or self.score_name != COMBINED or many:
             return False
         combination = combination_for((x.shape[1],), len(x), KEEP[self.keep_rows])
         return not networks_count(combination["weights"])
@@ -391,8 +423,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         detector, x = self._fitted(), self._checked(X, ordered=True)
         # To the bit what it is among others, as scikit-learn requires; `anomaly_score` of a single
         # row is quicker, and the same up to rounding.
-        scores = detector.scores_of(detector.preprocessor.transform(x))
-        return -scores[detector.score].astype("float64")
+        return -detector.scores_in_blocks(x)[detector.score].astype("float64")
 
     def decision_function(self, X):
         """`score_samples` minus `offset_`.
@@ -486,6 +517,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         if n < 1:
             raise ValueError(f"n must be at least 1; received {n}.")
         detector = self._fitted()
+        if not detector.reconstructs:
+            raise ValueError("G generates features of positions here, not images.")
         x = detector.scorer.generate(int(n), int(random_state))
         x = detector.preprocessor.inverse(x)
         return x if x.ndim == 4 else detector.preprocessor.decode(x)
@@ -523,8 +556,10 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         """What was decided for each column: see `MixedPreprocessor.column_table`."""
         return self._fitted().column_table()
 
-    def _checked(self, X, ordered=False):
-        return check_records(self, X, reset=False, ordered=ordered)
+    def _checked(self, X, ordered=False, reset=False):
+        if uses_network(self.features):
+            return check_records_of_pictures(self, X, reset)
+        return check_records(self, X, reset, ordered)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -573,7 +608,10 @@ class ALADDetector(OutlierMixin, BaseEstimator):
                 f"{folder} holds a detector that no ALADDetector wrote. Read it with "
                 "alad_tf.Detector.load."
             )
-        estimator = cls(**kept["parameters"])
+        parameters = dict(kept["parameters"])
+        if parameters.get("features") == NETWORK:
+            parameters["features"] = detector.scorer.network
+        estimator = cls(**parameters)
         estimator.detector_ = detector
         for name, value in kept["attributes"].items():
             value = np.array(value, object) if isinstance(value, list) else value
@@ -611,6 +649,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         parameters = {**self.get_params(), "checkpoint": None}
         if not isinstance(self.random_state, (int, np.integer, type(None))):
             parameters["random_state"] = None  # a generator's state is not kept
+        if isinstance(self.features, keras.Model):
+            parameters["features"] = NETWORK
         if self.hidden is not None and not isinstance(self.hidden, Integral):
             parameters["hidden"] = [int(units) for units in self.hidden]
         parameters = {k: v.item() if hasattr(v, "item") else v for k, v in parameters.items()}

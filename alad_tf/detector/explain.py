@@ -30,9 +30,11 @@ class Explanation:
             attributions add up to its score less this. Of the combined score of a table: the score
             once the suspicious columns hold their expected values. Of other scores: that of x'
             beside x', which is 0 for ALAD's features, l1 and l2.
-        reconstruction: what the detector's `reconstruct` gives.
+        reconstruction: what the detector's `reconstruct` gives; None of features of images.
         columns: tuple of str, the table's columns; empty for images.
-        attributions: float32 array, (N, columns) or (N, H, W).
+        attributions: float32 array, (N, columns) or (N, H, W). Of features of images, heat maps:
+            how far a position is, in units of a typical training position; they add up to nothing.
+            Of images of several sizes, an object array of maps (H, W).
         observed, expected: dicts of arrays (N,) by column: the record's values, and what normal
             rows lead to expect there, always a value of the training rows' range (see
             `alad_tf.detector.expected.expected_of`); empty for images.
@@ -71,7 +73,7 @@ class Explanation:
             self.score,
             self.scores[rows],
             self.baseline[rows],
-            self.reconstruction[rows],
+            None if self.reconstruction is None else self.reconstruction[rows],
             self.columns,
             self.attributions[rows],
             {name: values[rows] for name, values in self.observed.items()},

@@ -80,7 +80,17 @@ class Ensemble(Scorer):
     scorer: dict[str, Any]
 
 
-_SCORERS = {"alad": Alad, "alad_ensemble": Ensemble}
+class Patches(Scorer):
+    """What `alad_tf.detector.patches.PatchScorer` is built from."""
+
+    backbone: dict[str, Any]
+    x_shape: Annotated[list[Size], Field(min_length=3, max_length=3)]
+    rows: Annotated[list[Size], Field(min_length=2, max_length=2)]
+    pictures: Size
+    members: Annotated[int, Field(ge=0, le=MOST_BLOCK)] = 0
+
+
+_SCORERS = {"alad": Alad, "alad_ensemble": Ensemble, "alad_patches": Patches}
 
 
 class Baseline(_Part):

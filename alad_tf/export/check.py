@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.detector.detector import Detector, judged
+from alad_tf.detector.pictures import heat_at
 from alad_tf.detector.threshold import LARGEST
-from alad_tf.export.graph import requests, single_precision
+from alad_tf.export.graph import ENCODED_MAP, draws_heat_maps, requests, single_precision
 from alad_tf.preprocess import preprocessor_from_state
 
 BATCHES = (1, 5)  # rows of the requests
@@ -34,7 +35,7 @@ folder, records, results = sys.argv[1:]
 requests, answers = {}, {}
 for key, array in np.load(records).items():
     batch, signature, name = key.split("|")
-    if signature in ("serialized_examples", "encoded_images"):
+    if signature in ("serialized_examples", "encoded_images", "encoded_heat_map"):
         array = [bytes.fromhex(digits) for digits in array]
     requests.setdefault(batch, {}).setdefault(signature, {})[name] = tf.constant(array)
 served = tf.saved_model.load(folder)
@@ -145,6 +146,12 @@ def expected(detector, samples):
             if detector.preprocessor.inverse(reconstruction[:0]).dtype == np.uint8:
                 answer = (np.clip(reconstruction, -1, 1), LEVEL, "uint8")
             answers[f"{batch}|reconstruct|reconstruction"] = answer
+        if draws_heat_maps(detector):
+            maps = detector.scorer.heat_maps(x)
+            sizes = {"heat_map": records.shape[1:3], ENCODED_MAP: x.shape[1:3]}
+            for signature, size in sizes.items():
+                heat = np.stack([heat_at(one, size) for one in maps])
+                answers[f"{batch}|{signature}|heat_map"] = (heat, _allowed(heat), "float32")
     return answers
 
 

@@ -11,7 +11,9 @@ import tensorflow as tf
 from alad_tf.detector.threshold import LARGEST
 from alad_tf.engine.files import MANIFEST, check_place, damaged, read_json
 from alad_tf.preprocess.base import FAR
+from alad_tf.preprocess.pictures import resized
 
+ENCODED_MAP = "encoded_heat_map"  # the signature of heat maps of encoded images
 METADATA = "assets.extra/metadata.json"  # TensorFlow Serving leaves this folder alone
 FORMAT = 2
 ORIGIN = ("entry", "variant", "seed", "normal_class", "metrics", "estimator")  # of a detector
@@ -160,25 +162,41 @@ def signatures(detector, graph):
     def reconstruct(**request):
         return {"reconstruction": preprocessor.inverse(outputs(request)["reconstruction"])}
 
-    def from_bytes(encoding):
+    def heat_map(**request):
+        (images,) = request.values()
+        sides = tf.unstack(tf.shape(images)[1:3])
+        return {"heat_map": resized(outputs(request)["heat_map"][..., None], sides)[..., 0]}
+
+    def from_bytes(encoding, answer=serving_default):
         def function(**encoded):
-            return serving_default(**encoding.decode(encoded[encoding.input]))
+            return answer(**encoding.decode(encoded[encoding.input]))
 
         return function, {encoding.input: tf.TensorSpec((None,), tf.string)}
 
     found = {"serving_default": (serving_default, specs), "scores": (scores, specs)}
     if detector.reconstructs:
         found["reconstruct"] = (reconstruct, specs)
+    if draws_heat_maps(detector):
+        encoding = preprocessor.encodings()["encoded_images"]
+        found |= {"heat_map": (heat_map, specs), ENCODED_MAP: from_bytes(encoding, heat_map)}
     return found | {name: from_bytes(one) for name, one in preprocessor.encodings().items()}
+
+
+def draws_heat_maps(detector):
+    """Whether a detector's scorer says where a picture is unlike the others."""
+    return hasattr(detector.scorer, "heat_maps")
 
 
 def requests(detector, records):
     """Raw records as a request for every signature: by input arrays, or lists of bytes."""
     preprocessor = detector.preprocessor
     names = ["serving_default", "scores", *["reconstruct"] * detector.reconstructs]
-    encoded = preprocessor.encodings().items()
+    names += ["heat_map"] * draws_heat_maps(detector)
+    encoded = preprocessor.encodings()
+    if draws_heat_maps(detector):
+        encoded[ENCODED_MAP] = encoded["encoded_images"]
     return dict.fromkeys(names, preprocessor.request(records)) | {
-        name: {encoding.input: encoding.encode(records)} for name, encoding in encoded
+        name: {encoding.input: encoding.encode(records)} for name, encoding in encoded.items()
     }
 
 

@@ -90,7 +90,13 @@ def export(detector, folder):
       `tf.Example`s with the inputs by name, or with the bytes of a PNG or JPEG as "image";
     - `encoded_images`, of images: the same for `encoded`, string (N,), such bytes themselves
       (neither of these two for images of 2 or of more than 4 channels);
-    - `reconstruct`: `reconstruction`, tables float32 (N, d) in preprocessed space, images uint8.
+    - `reconstruct`: `reconstruction`, tables float32 (N, d) in preprocessed space, images uint8;
+    - `heat_map` and `encoded_heat_map`, of features of images: `heat_map` float32 (N, H, W), of
+      `images` at their size, of `encoded` ones at the size that the network takes.
+
+    With features of images, `images` are uint8 (N, H, W, C) of any size and of 1 to 4 channels, and
+    `encoded` ones need not be of one size. EXIF orientation is not obeyed: TensorFlow does not
+    read it.
 
     Before it takes its place, a fresh process without this package loads the export and answers
     random records with every signature; the answers are compared with the detector's. Both are

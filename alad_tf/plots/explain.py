@@ -70,7 +70,9 @@ def column_bars(explanation, row, path, count=10, title=""):
 
 
 def heat_maps(explanation, images, path, title=""):
-    """Images, their reconstructions, and each pixel's contribution to the score.
+    """Images, their reconstructions if there are any, and each pixel's contribution to the score.
+
+    Of features, how far each position is: 1 is a typical position of the training images.
 
     Args:
         explanation: `alad_tf.detector.explain.Explanation` of the images.
@@ -98,15 +100,22 @@ def heat_maps(explanation, images, path, title=""):
             f"Heat maps need one to ten images and their explanation; received "
             f"attributions of shape {maps.shape} and {len(images)} images."
         )
-    figure = blank_figure((1.0 * len(images) + 2.2, 3.9))
-    grid = image_grid(figure, 3, len(images))
+    of_features = explanation.reconstruction is None
+    lines = 2 if of_features else 3
+    figure = blank_figure((1.0 * len(images) + 2.2, 1.3 * lines))
+    grid = image_grid(figure, lines, len(images))
     show_images(grid[0], images, "image")
-    show_images(grid[1], explanation.reconstruction, "reconstruction")
-    grid[2, 0].set_ylabel("contribution", rotation=0, ha="right", va="center")
+    if not of_features:
+        show_images(grid[1], explanation.reconstruction, "reconstruction")
+    label = "distance" if of_features else "contribution"
+    grid[-1, 0].set_ylabel(label, rotation=0, ha="right", va="center")
     limit = np.quantile(np.abs(maps), 0.995) or 1.0
+    colours = dict(cmap="RdBu_r", vmin=-limit, vmax=limit)
+    if of_features:  # as far as a typical position: no colour
+        colours = dict(cmap="inferno", vmin=1, vmax=max(limit, 2))
     for column, heat in enumerate(maps):
         grid[0, column].set_title(short(explanation.scores[column]), fontsize=8)
-        drawn = grid[2, column].imshow(heat, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    figure.colorbar(drawn, ax=grid[2, :], shrink=0.9)
+        drawn = grid[-1, column].imshow(heat, **colours)
+    figure.colorbar(drawn, ax=grid[-1, :], shrink=0.9)
     figure.suptitle(as_is(title) or f"{explanation.score} score above each image", fontsize=10)
     return save_figure(figure, path)

@@ -12,6 +12,7 @@ from alad_tf.preprocess.base import SCALINGS
 from alad_tf.preprocess.fitting import for_dataset, preprocessor_from_state
 from alad_tf.preprocess.image import ImagePreprocessor
 from alad_tf.preprocess.mixed import MixedPreprocessor
+from alad_tf.preprocess.pictures import PicturePreprocessor
 from alad_tf.preprocess.table import TablePreprocessor
 from alad_tf.preprocess.vector import VectorPreprocessor
 
@@ -19,6 +20,7 @@ __all__ = [
     "SCALINGS",
     "ImagePreprocessor",
     "MixedPreprocessor",
+    "PicturePreprocessor",
     "TablePreprocessor",
     "VectorPreprocessor",
     "for_dataset",

@@ -9,11 +9,18 @@ from alad_tf.data.records import Records, take, unknown_name_error
 from alad_tf.preprocess.base import Preprocessor
 from alad_tf.preprocess.image import ImagePreprocessor
 from alad_tf.preprocess.mixed import MixedPreprocessor
+from alad_tf.preprocess.pictures import PicturePreprocessor
 from alad_tf.preprocess.table import TablePreprocessor
 from alad_tf.preprocess.vector import VectorPreprocessor
 
 _SCALING = {"kdd99": "none", "arrhythmia": "standard", "breast_cancer": "standard"}
-_CLASSES = (ImagePreprocessor, MixedPreprocessor, TablePreprocessor, VectorPreprocessor)
+_CLASSES = (
+    ImagePreprocessor,
+    MixedPreprocessor,
+    PicturePreprocessor,
+    TablePreprocessor,
+    VectorPreprocessor,
+)
 _KINDS = {cls.kind: cls for cls in _CLASSES}
 
 

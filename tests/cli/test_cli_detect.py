@@ -1,6 +1,7 @@
 """fit, score and explain: a detector for a file or folder without Python."""
 
 import io
+import re
 import shutil
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 from test_demo import is_png
+from tiny import picture, tiny_network
 from typer.testing import CliRunner
 
 import zoo
@@ -142,8 +144,9 @@ def test_explain_tells_and_draws(orders, fitted, tmp_path):
     assert result.exit_code == 0, result.output
     told = result.output
     first = told[told.index("row 7") : told.index("row 20")]
-    others = [first.index(column) for column in ("items", "code") if column in first]
-    assert all(first.index("weight") < place for place in others)
+    assert first.index("weight") < min(
+        [first.find(c) for c in ("items", "code") if c in first] or [len(first)]
+    )
     assert {p.name for p in tmp_path.iterdir()} == {"row_7.png", "row_20.png", "sha256.json"}
     result = run("explain", folder, orders, "--out", tmp_path, "--top", "1")
     assert "row 7" in result.output or "row 9" in result.output
@@ -562,3 +565,95 @@ def test_kept_rows_and_new_gaps_are_chosen_before_any_work(orders, tmp_path):
     detector = Detector.load(tmp_path / "d")
     assert detector.scorer.rows.shape[0] == 1  # the mean alone
     assert detector.preprocessor.missing == "refuse"
+
+
+def test_a_folder_of_images_by_the_features_of_a_network(tmp_path):
+    rng, pictures = np.random.default_rng(0), tmp_path / "pictures"
+    (pictures / "below").mkdir(parents=True)
+    for number in range(12):
+        sides = (60 + number % 3, 64)
+        Image.fromarray(picture(rng, *sides)).save(pictures / f"{number:02d}.png")
+    Image.fromarray(picture(rng, spot=(40, 8))).save(pictures / "below" / "odd.png")
+    Image.fromarray(picture(rng)).convert("CMYK").save(pictures / "print.jpg")
+    (pictures / ".hidden.png").write_bytes(b"no picture")
+    tiny_network().save(tmp_path / "tiny.keras")
+    folder, network = tmp_path / "detector", tmp_path / "tiny.keras"
+    result = run("fit", pictures, "--out", folder, "--features", network)
+    assert result.exit_code == 0, result.output
+    report = (folder / "report" / "report.md").read_text()
+    assert "14 images of 64 x 64 pixels" in report and "then some typical ones" in report
+    assert "below/odd.png" in report.split("|---|---|---|")[1].splitlines()[1]  # the first one
+    for name in ("score_histogram.png", "images_0.png", "images_10.png"):
+        assert (folder / "report" / name).read_bytes().startswith(b"\x89PNG")
+    scores = tmp_path / "scores.csv"
+    assert run("score", folder, pictures, "--out", scores).exit_code == 0
+    table = pd.read_csv(scores, index_col="row")
+    assert len(table) == 14 and table["score"].idxmax() == "below/odd.png"
+    result = run("explain", folder, pictures, "--out", tmp_path / "why", "--top", "2")
+    assert result.exit_code == 0 and (tmp_path / "why" / "images_0.png").is_file()
+    assert Detector.load(folder).metadata["input"]["size"] == [64, 64]
+
+
+@pytest.fixture
+def mvtec(tmp_path):
+    """A folder in MVTec's layout: train/good, test/good, test/spot, ground_truth/spot."""
+    rng, root = np.random.default_rng(0), tmp_path / "bottle"
+    for folder, count, spot in (("train/good", 12, None), ("test/good", 3, None)):
+        (root / folder).mkdir(parents=True)
+        for number in range(count):
+            Image.fromarray(picture(rng, spot=spot)).save(root / folder / f"{number:03d}.png")
+    for folder in ("test/spot", "ground_truth/spot"):
+        (root / folder).mkdir(parents=True)
+    for number in range(4):
+        mask = np.zeros((64, 64), "uint8")
+        mask[40:52, 8:20] = 255
+        Image.fromarray(mask).save(root / "ground_truth/spot" / f"{number:03d}_mask.png")
+        Image.fromarray(picture(rng, spot=(40, 8))).save(root / "test/spot" / f"{number:03d}.png")
+    tiny_network().save(tmp_path / "tiny.keras")
+    return root
+
+
+def test_labels_by_folder(mvtec, tmp_path):
+    folder, network = tmp_path / "detector", tmp_path / "tiny.keras"
+    options = ["--features", network, "--normal", "good", "--exclude", "ground_truth"]
+    result = run("fit", mvtec, "--out", folder, *options)
+    assert result.exit_code == 0, result.output
+    assert "left out 4 images in ground_truth" in result.output
+    report = (folder / "report" / "report.md").read_text()
+    rows = [line.split(" | ") for line in report.split("## By folder")[1].splitlines()[4:]]
+    assert [row[:4] for row in rows if len(row) > 4] == [
+        ["| test/good", "normal", "3", "0"],
+        ["| test/spot", "anomalous", "4", "4"],
+        ["| train/good", "normal", "12", "0"],
+    ]
+    assert "best F1" in Detector.load(folder).threshold_rule
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--normal", "god"], "no sub-folder 'god' of images; it has"),
+        (["--exclude", "masks"], "no sub-folder 'masks'"),
+        (["--label", "bad"], "images have no columns.*--normal"),
+    ],
+)
+def test_folders_that_are_not_there_are_refused(mvtec, tmp_path, options, message):
+    result = run("fit", mvtec, "--out", tmp_path / "detector", *options)
+    assert result.exit_code != 0 and re.search(message, str(result.exception))
+
+
+def test_tables_have_no_folders(orders, tmp_path):
+    result = run("fit", orders, "--out", tmp_path / "detector", "--normal", "good")
+    assert "only a folder has sub-folders" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "features, message",
+    [("resnet", "expected pixels, imagenet or a .keras file"), ("x.keras", "hold a Keras model")],
+)
+def test_features_that_are_none_are_refused_before_images_are_read(tmp_path, features, message):
+    if features == "x.keras":
+        features = tmp_path / features
+        features.write_bytes(b"no network")
+    result = run("fit", tmp_path, "--out", tmp_path / "detector", "--features", features)
+    assert result.exit_code != 0 and message in str(result.exception)

