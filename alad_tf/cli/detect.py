@@ -534,6 +534,7 @@ def _fit(data, folder, options, show=False):
     from alad_tf.cli.fit_report import write_fit_report
     from alad_tf.cli.user_data import label_metrics, labelled_split
     from alad_tf.detector.estimator import ALADDetector
+    from alad_tf.detector.pictures import uses_network
     from alad_tf.engine.files import adding_to, remove_own
 
     begun, partial = time.monotonic(), _partial(folder)
@@ -542,7 +543,8 @@ def _fit(data, folder, options, show=False):
     if data.is_anomaly is not None:
         train, validation = labelled_split(data, options["random_state"])
     try:
-        estimator.fit(train, validation_data=validation, callbacks=[FitPlan(err)])
+        callbacks = [] if uses_network(estimator.features) else [FitPlan(err)]
+        estimator.fit(train, validation_data=validation, callbacks=callbacks)
     except KeyboardInterrupt:
         err.print("Interrupted. Run the same command again to continue from the last checkpoint.")
         raise typer.Exit(130) from None

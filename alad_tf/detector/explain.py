@@ -33,7 +33,7 @@ class Explanation:
         reconstruction: what the detector's `reconstruct` gives; None of features of images.
         columns: tuple of str, the table's columns; empty for images.
         attributions: float32 array, (N, columns) or (N, H, W). Of features of images, heat maps:
-            how far a position is, in units of a typical training position; they add up to nothing.
+            how far a position is, where 1 is typical of training images; they add up to nothing.
             Of images of several sizes, an object array of maps (H, W).
         observed, expected: dicts of arrays (N,) by column: the record's values, and what normal
             rows lead to expect there, always a value of the training rows' range (see

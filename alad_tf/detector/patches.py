@@ -21,6 +21,7 @@ CANDIDATES = 20_000  # rows that kept ones are chosen from
 PROJECTED = 32  # dimensions in which they are chosen
 SAMPLED = 50_000  # positions of all training pictures that are looked at
 CALIBRATED = 200  # training pictures whose distances are calibrated on
+PRIOR = 2  # pictures that the mean over positions counts for, beside those of a position
 NEIGHBOURS, COPIES = 3, 5  # pictures that are near, and those that may be the picture itself
 SAME = 1e-4  # unit vectors that are nearer are of one picture, but for rounding
 SMALLEST = 1e-3  # variance of a direction, of the mean one, at least
@@ -38,7 +39,7 @@ class Learned:
         rows: list of float32 arrays (k, c), the kept ones.
         owners: list of int32 arrays (k,), the kept picture that a row is of; -1 for none.
         whole: float32 array (m, w), pictures as unit vectors.
-        typical: float32 array (2,), the median distance of each map's positions.
+        typical: float32 array (2, positions), the mean distance of each map's positions.
         calibration: float32 array (3, 3): floors, centers and spreads of the distances.
         positions: float32 array (n, c + c'), rows of both maps that networks train on.
     """
@@ -59,7 +60,9 @@ class PatchScorer(ScoringModel):
 
     Each position of a map, averaged with its eight neighbours, is a row; the fine map is averaged
     to the coarse one's positions. Rows are made white by the training rows' covariance. A
-    position's distance is that to the nearest kept row, and "combined" is
+    position's distance is that to the nearest kept row, in units of the mean distance that training
+    pictures have in this position: positions at the border, which see less, are not far for that.
+    "combined" is
 
         t(greatest distance, fine map) / 4 + t(mean distance, coarse map) / 4 + t(whole) / 2,
 
@@ -70,8 +73,7 @@ class PatchScorer(ScoringModel):
     again): an odd one among them stays odd. A small defect is one far position, a picture of
     another kind is far as a whole.
 
-    The heat map is, for each position, the mean over the two maps of its distance, in units of a
-    typical training position's.
+    The heat map is, for each position, the mean of its distances in the two maps.
 
     The paper's scores are those of ALADs that were trained on positions' rows, averaged over a
     picture's positions. They have no part in "combined", whose ranking they made no better, and
@@ -145,7 +147,7 @@ class PatchScorer(ScoringModel):
             for count in self._config["rows"]
         ]
         (self.whole,) = both("whole", (int(pictures), last[-1]))
-        (self.typical,) = both("typical", (2,))
+        (self.typical,) = both("typical", (2, self.grid[0] * self.grid[1]))
         (self.calibration,) = both("calibration", (3, len(WEIGHTS)))
         self.built = True
 
@@ -198,17 +200,21 @@ class PatchScorer(ScoringModel):
         count = self.grid[0] * self.grid[1]
         of_whole, own = nearest_pictures(whole, self.whole.value)
         distances = []
-        for some, reference, owners in zip(
-            white, self._values(self.rows), self._values(self.owners), strict=True
+        for some, reference, owners, typical in zip(
+            white,
+            self._values(self.rows),
+            self._values(self.owners),
+            tf.unstack(self.typical.value),
+            strict=True,
         ):
             some = tf.reshape(some, (-1, count, some.shape[-1]))
-            distances.append(nearest_row(some, reference, rows_of(own, owners)))
+            distances.append(nearest_row(some, reference, rows_of(own, owners)) / typical)
         parts = distances_of_pictures(*distances, of_whole)
         floor, center, spread = tf.unstack(self.calibration.value)
         standardised = (tf.math.log(parts + floor) - center) / spread  # (B, parts)
         standardised = tf.maximum(standardised, LOWEST)
         weights = tf.constant(list(WEIGHTS.values()))
-        heat = tf.add_n([d / self.typical.value[k] for k, d in enumerate(distances)]) / 2
+        heat = tf.add_n(distances) / 2
         return {
             **self._of_networks(tf.concat(white, -1)),
             COMBINED: tf.reduce_sum(weights * standardised, -1),
@@ -389,6 +395,8 @@ def learn(backbone, parts, count, seed, keep="rows", advance=None):
         maps.append(matrix)
         kept_rows.append(chosen)
         kept_owners.append(np.where(theirs < 0, -1, place_of[theirs]).astype("int32"))
+    typical = [typical_of(one) for one in distances]
+    distances = [one / there for one, there in zip(distances, typical, strict=True)]
     of_whole, _ = nearest_pictures(tf.constant(whole[sorted(full)]), tf.constant(vectors))
     found = distances_of_pictures(*distances, of_whole).numpy().astype("float64")
     floor = 0.1 * np.median(found, 0) + 1e-6  # log(0) must not stand out
@@ -400,10 +408,20 @@ def learn(backbone, parts, count, seed, keep="rows", advance=None):
         kept_rows,
         kept_owners,
         vectors,
-        np.float32([max(np.median(d), 1e-6) for d in distances]),
+        np.stack(typical),
         np.float32([floor, logs.mean(0), np.where(spread < 1e-3, 1.0, spread)]),
         np.concatenate(white, -1),
     )
+
+
+def typical_of(distances):
+    """The mean distance (P,) of each position, of pictures' distances (N, P), few drawn together.
+
+    Source: a mean with a prior of `PRIOR` pictures that have all positions' mean.
+    """
+    distances = np.asarray(distances, "float64")
+    count, total = len(distances), max(distances.mean(), 1e-6)
+    return ((distances.sum(0) + PRIOR * total) / (count + PRIOR)).astype("float32")
 
 
 def whitening(rows):

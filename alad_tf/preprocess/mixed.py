@@ -312,7 +312,8 @@ class MixedPreprocessor(ScalingPreprocessor):
         if self.fitted:
             raise RuntimeError("this MixedPreprocessor is fitted; make a new one for a new table.")
         table = read_table(x).named()
-        whole = table if gaps_from is None else table | read_table(gaps_from).named()
+        more = gaps_from is not None and gaps_from is not x
+        whole = table | read_table(gaps_from).named() if more else table
         chosen = checked_choices(columns, list(table))
         kinds = {name: decide(whole[name], name, chosen.get(name)) for name in table}
         for name in [name for name, one in kinds.items() if one.kind in (CATEGORY, HASH)]:
@@ -337,7 +338,7 @@ class MixedPreprocessor(ScalingPreprocessor):
         block = side_by_side(values, len(next(iter(table.values()))))
         missing = np.isnan(block)
         self.gaps = missing.any(axis=0)
-        for place in np.flatnonzero(~self.gaps) if gaps_from is not None else ():
+        for place in np.flatnonzero(~self.gaps) if more else ():
             name = used[place]
             self.gaps[place] = np.isnan(as_values(whole[name], name, kinds[name])).any()
         present = np.where(missing.all(axis=0), 0, block)

@@ -137,15 +137,14 @@ def by_hand(scorer, pixels):
         )
         white = (rows - mean) @ matrix
         away = np.linalg.norm(white[:, :, None] - kept[None, None], axis=-1)
-        distances.append(away.min(-1))
+        distances.append(away.min(-1) / scorer.typical.numpy()[number].reshape(white.shape[:2]))
     whole = last.mean((0, 1))
     whole = whole / np.linalg.norm(whole)
     near = np.sort(np.linalg.norm(whole - scorer.whole.numpy(), axis=-1))[:3].mean()
     parts = np.array([distances[0].max(), distances[1].mean(), near])
     floor, center, spread = scorer.calibration.numpy().astype("float64")
     t = np.maximum((np.log(parts + floor) - center) / spread, -3)
-    typical = scorer.typical.numpy()
-    heat = (distances[0] / typical[0] + distances[1] / typical[1]) / 2
+    heat = (distances[0] + distances[1]) / 2
     return t @ [0.25, 0.25, 0.5], heat
 
 
@@ -189,6 +188,13 @@ def test_kept_rows_are_far_apart():
     for count in range(1, 20):
         assert away[:, :count].min(1).argmax() == chosen[count]
     assert len(patches.far_apart(x[:7], 20, rng)) == 7
+
+
+def test_what_is_typical_of_a_position():
+    found = np.random.default_rng(0).gamma(9, size=(500, 3)) * [1, 2, 4]
+    np.testing.assert_allclose(patches.typical_of(found), found.mean(0), rtol=0.02)
+    few = patches.typical_of(found[:2])  # halfway to the mean of all positions
+    np.testing.assert_allclose(few, (found[:2].mean(0) + found[:2].mean()) / 2, rtol=1e-6)
 
 
 def test_white_rows_have_no_covariance():

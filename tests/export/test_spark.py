@@ -1,6 +1,7 @@
 """Scoring with Apache Spark: in two local processes, and on a cluster that loses a worker."""
 
 import contextlib
+import datetime
 import decimal
 import os
 import shutil
@@ -33,6 +34,7 @@ LOCAL = {
     "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
+DATES = ("paid", "sent", "told")  # as timestamps with a zone, without one, and as text
 ROWS, FILES = 1_000_000, 20
 
 
@@ -63,6 +65,10 @@ def orders(count):
             "country": generator.choice(["DE", "FR"], count),
             "code": generator.choice(["7", "8"], count),
             "new": generator.random(count) < 0.5,
+            **{
+                name: np.datetime64("2024-01-01", "s") + generator.integers(0, 10**7, count)
+                for name in DATES
+            },
         }
     )
 
@@ -71,7 +77,7 @@ def orders(count):
 def export(tmp_path_factory, unchecked):
     """A detector of such a table that compiles nothing, and its export."""
     table = orders(200)
-    layer = MixedPreprocessor().fit(table)
+    layer = MixedPreprocessor().fit(table, columns={"code": "category"})
     detector = Detector.from_model(layer, IsolationForest(seed=0).fit(layer.transform(table)))
     detector.set_threshold(by_false_alarms(detector.anomaly_score(orders(300)[200:]), 0.05))
     return detector, detector.export(tmp_path_factory.mktemp("served"), "orders")
@@ -91,6 +97,10 @@ def test_a_frames_verdicts_are_the_detectors(spark, export):
         None if one is None else decimal.Decimal(f"{one:.9f}") for one in rows["weight (kg)"]
     ]
     rows["code"] = [int(code) for code in rows["code"]]
+    paid, sent = ([when.to_pydatetime() for when in table[name]] for name in ("paid", "sent"))
+    paid = [when.replace(tzinfo=datetime.UTC) for when in paid]
+    rows["paid"], rows["sent"] = pd.Series(paid, dtype=object), pd.Series(sent, dtype=object)
+    rows["told"] = table["told"].astype(str).tolist()
     rows["id"] = range(80)
     rows["note"] = "as it was"
     fields = [
@@ -99,6 +109,9 @@ def test_a_frames_verdicts_are_the_detectors(spark, export):
         T.StructField("country", T.StringType()),
         T.StructField("code", T.IntegerType()),
         T.StructField("new", T.BooleanType()),
+        T.StructField("paid", T.TimestampType()),
+        T.StructField("sent", T.TimestampNTZType()),
+        T.StructField("told", T.StringType()),
         T.StructField("id", T.LongType()),
         T.StructField("note", T.StringType()),
     ]
@@ -127,8 +140,9 @@ def test_frames_of_other_columns_are_refused(spark, export):
     from alad_tf.export.batch.spark import score_frame
 
     _, folder = export
-    columns = "`weight (kg)` double, `items.all` int, country string, code string, new {}"
-    with pytest.raises(ValueError, match=r"lacks the columns \['code', 'new'\]"):
+    columns = "`weight (kg)` double, `items.all` int, country string, code string, new {}, "
+    columns += "paid timestamp, sent date, told string"
+    with pytest.raises(ValueError, match=r"lacks the columns \['code', 'new', "):
         score_frame(spark.createDataFrame([], columns.split(", code")[0]), folder)
     for kind in ("string", "date", "array<double>"):
         with pytest.raises(ValueError, match=f"'new' is {kind}; the export takes a number"):
@@ -148,7 +162,7 @@ def test_arrays_are_scored_by_their_input(tmp_path, unchecked):
     x = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
     detector = Detector.from_model(VectorPreprocessor().fit(x), IsolationForest(0).fit(x))
     folder = str(detector.export(tmp_path, "arrays"))
-    work = dict(folder=folder, signature="serving_default", names=["x"], outputs=["score"])
+    work = dict(folder=folder, signature="serving_default", names={"x": None}, outputs=["score"])
     column = pd.Series([*x[:4].astype("float64"), None, np.ones(2), x[5].astype("float64")])
     part = pd.DataFrame({"id": range(7), "input 0": column})
     (found,) = _score_parts([part], **work)
