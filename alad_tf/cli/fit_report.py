@@ -83,7 +83,8 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
         *(_by_folder(detector, scores, data) if images and data.is_anomaly is not None else []),
     ]
     write_text(folder / REPORT, "\n".join(lines).rstrip() + "\n")
-    return write_html_report(folder, detector, data, scores, top, explanation, measured)
+    typical = len(top) > TOP_IMAGES
+    return write_html_report(folder, detector, data, scores, top, explanation, measured, typical)
 
 
 def _described(detector):

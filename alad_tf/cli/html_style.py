@@ -50,9 +50,9 @@ dt{font-size:.9rem;color:var(--quiet);overflow-wrap:anywhere}
 dd{margin:0 0 .55rem;overflow-wrap:anywhere}
 dd i{display:block;height:.35rem;border-radius:.2rem;background:var(--odd);margin-top:.15rem;
 min-width:2px}
-.pictures{display:grid;grid-template-columns:repeat(3,1fr);gap:.5rem}
+.pictures{display:grid;grid-template-columns:repeat(auto-fit,minmax(5rem,1fr));gap:.5rem}
 .pictures figure{margin:0}
-.pictures img{width:100%;display:block;image-rendering:pixelated;border-radius:.2rem}
+.pictures img{width:100%;display:block;border-radius:.2rem}
 @media print{
 :root{--ink:#000;--quiet:#444;--page:#fff;--soft:#f3f3f3;--rule:#ccc;--normal:#2b6cb0;--odd:#c53030}
 body{font-size:11pt}

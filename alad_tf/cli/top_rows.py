@@ -47,7 +47,12 @@ class TopRows:
         ]
         if isinstance(found[0], pd.DataFrame):
             return pd.concat(found, ignore_index=True)
-        return np.concatenate(found)
+        if len({one.shape[1:] for one in found}) == 1 and found[0].dtype != object:
+            return np.concatenate(found)
+        images = np.empty(len(found), object)  # of several sizes
+        for number, one in enumerate(found):
+            images[number] = one[0]
+        return images
 
 
 def top_table(top, explanation=None):

@@ -536,6 +536,15 @@ def test_top_rows_are_those_of_all_batches(orders, fitted, tmp_path):
     assert list(first.columns) == ["items", "weight", "country", "code"]
 
 
+def test_top_images_of_several_sizes_stay_as_they_are():
+    top = TopRows(2)
+    for start, side in enumerate((4, 6)):
+        images = np.full((1, side, side, 3), side, "uint8")
+        top.add(start, pd.DataFrame({"row": [f"{side}.png"], "score": [float(side)]}), images)
+    first, second = top.records(pytest.fail)
+    assert first.shape == (6, 6, 3) and second.shape == (4, 4, 3)
+
+
 @pytest.mark.parametrize(
     ("sizes", "chosen"),
     [

@@ -115,17 +115,18 @@ def test_without_calibration_no_rate_is_promised(table, tmp_path):
     assert "anomalous (2)" in page.text
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_images_are_inside(tmp_path, channels):
+@pytest.mark.parametrize(("channels", "rebuilt"), [(1, True), (3, True), (3, False)])
+def test_images_are_inside(tmp_path, channels, rebuilt):
     images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, channels), dtype="uint8")
     scores, top = np.arange(6.0), np.array([5, 4])
     maps = np.random.default_rng(1).normal(size=(2, 8, 8))
-    explanation = Explanation("combined", scores[top], 0 * top, images[top], (), maps, {}, {})
+    made = images[top] if rebuilt else None  # features have no reconstruction
+    explanation = Explanation("combined", scores[top], 0 * top, made, (), maps, {}, {})
     threshold = by_false_alarms(np.arange(5.0), 0.4)
     made = detector(ImagePreprocessor((8, 8, channels)), scores, threshold)
     data = UserData(Path("photos"), [f"{n}.png" for n in range(6)], images)
     page = read(write_html_report(tmp_path, made, data, scores, top, explanation))
-    assert page.tags.count("img") == 6 and "5.png" in page.text
+    assert page.tags.count("img") == (6 if rebuilt else 4) and "5.png" in page.text
     assert "images of 8 x 8 pixels" in page.text and "features)" not in page.text
 
 
