@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import ndimage
 
 import zoo
 from alad_tf.experiments.plan import Job
 from alad_tf.experiments.settings import Settings
 from alad_tf.model.scorer import Scorer
 from alad_tf.model.specs import conv, conv_transpose, dense, flatten, reshape
-from benchmarks import common, flops, gpu, growth, report
+from benchmarks import common, flops, gpu, growth, pictures, report
 from benchmarks.limit import Limit, _operation
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -166,6 +167,19 @@ def test_a_gpus_scores_are_compared_with_the_cpus():
     entry = zoo.entry("cifar10_alad")
     x = np.random.default_rng(0).uniform(-1, 1, (80, 32, 32, 3)).astype("float32")
     assert max(gpu.same_scores(entry, x).values()) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["cloth", "stone", "wood", "dots", "flower.jpg"])
+def test_defects_are_where_their_masks_are(name):
+    rng = np.random.default_rng(0)
+    plain = (pictures.crop if name in pictures.PHOTOGRAPHS else pictures.texture)(name, rng)
+    assert plain.shape == (224, 224, 3) and plain.std() > 5
+    for _ in range(4):
+        changed, mask = pictures.planted(plain, rng)
+        assert 20 < mask.sum() < 1500
+        differs = np.abs(changed.astype(int) - plain).max(-1) > 1
+        near = ndimage.binary_dilation(mask, iterations=5)
+        assert differs[mask].mean() > 0.5 and not differs[~near].any()
 
 
 def test_a_wider_table_is_an_entry():
