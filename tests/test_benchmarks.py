@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import ndimage
 
 import zoo
 from alad_tf import ALADDetector
@@ -23,6 +24,7 @@ from benchmarks import (
     gpu,
     growth,
     orders,
+    pictures,
     reasons,
     report,
 )
@@ -177,6 +179,19 @@ def test_a_gpus_scores_are_compared_with_the_cpus():
     entry = zoo.entry("cifar10_alad")
     x = np.random.default_rng(0).uniform(-1, 1, (80, 32, 32, 3)).astype("float32")
     assert max(gpu.same_scores(entry, x).values()) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["cloth", "stone", "wood", "dots", "flower.jpg"])
+def test_defects_are_where_their_masks_are(name):
+    rng = np.random.default_rng(0)
+    plain = (pictures.crop if name in pictures.PHOTOGRAPHS else pictures.texture)(name, rng)
+    assert plain.shape == (224, 224, 3) and plain.std() > 5
+    for _ in range(4):
+        changed, mask = pictures.planted(plain, rng)
+        assert 20 < mask.sum() < 1500
+        differs = np.abs(changed.astype(int) - plain).max(-1) > 1
+        near = ndimage.binary_dilation(mask, iterations=5)
+        assert differs[mask].mean() > 0.5 and not differs[~near].any()
 
 
 def test_a_wider_table_is_an_entry():

@@ -12,6 +12,7 @@ from tiny import picture, tiny_network
 
 from alad_tf import ALADDetector
 from alad_tf.export.check import expected
+from alad_tf.export.serving.model import RequestError, ServedModel
 
 RNG = np.random.default_rng(0)
 NEW = np.stack([picture(RNG, 70, 50), picture(RNG, 70, 50, spot=(40, 8))])
@@ -23,10 +24,14 @@ def fitted():
 
 
 @pytest.fixture(scope="module")
-def served(fitted, tmp_path_factory, unasked):
+def exported(fitted, tmp_path_factory, unasked):
     with unasked():
-        folder = fitted.export(tmp_path_factory.mktemp("served"))
-    return tf.saved_model.load(str(folder)).signatures
+        return fitted.export(tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture(scope="module")
+def served(exported):
+    return tf.saved_model.load(str(exported)).signatures
 
 
 def png(pixels):
@@ -53,6 +58,23 @@ def test_encoded_pictures_need_not_be_of_one_size(fitted, served):
     np.testing.assert_allclose(answer["score"], fitted.anomaly_score(pictures), atol=1e-4)
     heat = served["encoded_heat_map"](encoded=encoded)["heat_map"].numpy()
     assert heat.shape == (3, 64, 64) and heat[2].max() > 2 * heat[0].max()
+
+
+def test_our_server_takes_them(fitted, exported, monkeypatch):
+    server = ServedModel.load(exported)
+    pictures = [NEW[0], NEW[1, 3:]]
+    both = server.predict("encoded_images", {"encoded": [png(one) for one in pictures]})
+    np.testing.assert_allclose(both["score"], fitted.anomaly_score(pictures), atol=1e-4)
+    # requests of several sizes that arrive together are answered one by one
+    asked = [server.checked("serving_default", {"images": one[None]}) for one in pictures]
+    found = [server.together.submit("serving_default", one) for one in asked]
+    for answer, score in zip(found, both["score"], strict=True):
+        np.testing.assert_allclose(answer.result()["score"], [score], atol=1e-4)
+    heat = server.predict("heat_map", {"images": NEW})["heat_map"]
+    np.testing.assert_allclose(heat, fitted.explain(NEW).attributions, rtol=1e-4)
+    monkeypatch.setattr("alad_tf.export.serving.model.MOST_PIXELS", 100)
+    with pytest.raises(RequestError, match="Images may have 100 pixels"):
+        server.predict("encoded_images", {"encoded": [png(NEW[0])]})
 
 
 def test_the_self_check_asks_for_heat_maps(fitted):

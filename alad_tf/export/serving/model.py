@@ -19,6 +19,7 @@ from alad_tf.export.serving.together import Together
 DEFAULT = "serving_default"
 BLOCK = 1024  # records that are scored at a time: memory does not grow with a request
 BLOCK_VALUES = 2**18  # fewer records at a time, where a record has many values: 85 of CIFAR-10
+MOST_PIXELS = 16_000_000  # of an encoded image, where images may have any size
 FEW_INPUTS = 4  # that a call takes one by one
 AT_ONCE = 4  # requests that are read and scored at the same time
 LARGEST = np.finfo("float32").max
@@ -212,7 +213,9 @@ def records_at_a_time(*inputs):
 
 
 def _width(spec):
-    """Values of a record."""
+    """Values of a record; of images of any size, so many that one is scored at a time."""
+    if None in spec.shape[1:]:
+        return BLOCK_VALUES
     return 1 if spec.shape.rank == 1 else int(np.prod(spec.shape[1:]))
 
 
@@ -335,7 +338,7 @@ def _pictures(signature, block):
 
 
 def _check_size(content, shape):
-    """Refuse an image of another size before its pixels are decoded: a few bytes may hold many."""
+    """Refuse an image of a wrong size before its pixels are decoded: a few bytes may hold many."""
     try:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "GIF", "BMP")) as image:
             size = image.size[::-1]
@@ -343,7 +346,10 @@ def _check_size(content, shape):
         size = "far more"
     except (OSError, ValueError, SyntaxError):  # not an image; TensorFlow reports it
         return
-    if size != tuple(shape[:2]):
+    if shape[0] is None:
+        if size == "far more" or size[0] * size[1] > MOST_PIXELS:
+            raise RequestError(f"Images may have {MOST_PIXELS:,} pixels; received {size}.")
+    elif size != tuple(shape[:2]):
         raise RequestError(f"Images must have {shape[0]} x {shape[1]} pixels; received {size}.")
 
 
