@@ -78,7 +78,9 @@ def center_of(reference, count=None):
     return tf.reduce_sum(reference, 0) / tf.cast(count, tf.float32)
 
 
-def nearest(x, reference, count=None, skip_self=False, k=K, own=None, others=False, reach=0.0):
+def nearest(
+    x, reference, count=None, skip_self=False, k=K, own=None, others=False, reach=0.0, but=None
+):
     """Mean Euclidean distance of rows to their `k` nearest reference rows.
 
     Args:
@@ -93,6 +95,7 @@ def nearest(x, reference, count=None, skip_self=False, k=K, own=None, others=Fal
         others: bool, a reference row that is the same as the row in question does not count: rows
             that trained have the distances that they had when the distances were calibrated.
         reach: float, with `own`: no reference row counts as nearer than this times its own.
+        but: int32 tensor (B,), for each row a reference row that does not count; -1 for none.
 
     Returns:
         float32 tensor (B,); of fewer than `k` reference rows, the mean distance to all; 0 if none
@@ -101,7 +104,7 @@ def nearest(x, reference, count=None, skip_self=False, k=K, own=None, others=Fal
     Source: Ramaswamy, Rastogi and Shim, SIGMOD 2000; Angiulli and Pizzuti, PKDD 2002, for the mean;
     Breunig et al., SIGMOD 2000, for the reach.
     """
-    distances, found = _search(x, reference, count, skip_self, k, others)
+    distances, found = _search(x, reference, count, skip_self, k, others, but)
     # a row that is the same as the row in question is spare
     spare = others and found.shape[1] == k + 1
     same = distances[:, 0] < SAME
@@ -119,7 +122,7 @@ def nearest(x, reference, count=None, skip_self=False, k=K, own=None, others=Fal
     return mean(distances), mean(around)
 
 
-def _search(x, reference, count, skip_self, k, others):
+def _search(x, reference, count, skip_self, k, others, but=None):
     """Nearest reference rows, ascending: distances (B, K) and int32 indices (B, K)."""
     center = center_of(reference, count)  # near 0, differences of squares lose fewer digits
     x, reference = x - center, reference - center
@@ -128,6 +131,8 @@ def _search(x, reference, count, skip_self, k, others):
     rows = reference.shape[0]
     if count is not None:
         squares = tf.where(tf.range(rows) < count, squares, np.inf)
+    if but is not None:
+        squares = tf.where(tf.range(rows) == but[:, None], np.inf, squares)
     first = 1 if skip_self and rows > 1 else 0
     found = tf.math.top_k(-squares, min(k + first + others, rows)).indices[:, first:]
     # what was found is measured anew, exactly: small differences of large squares are noise
@@ -459,16 +464,47 @@ class Ensemble(ScoringModel):
         scores = {name: tf.add_n([one[name] for one in found]) / len(found) for name in SCORES}
         return {**scores, COMBINED: self._combined(x, reconstruction)}
 
-    def _combined(self, x, reconstruction):
+    def _combined(self, x, reconstruction, but=None):
         weights = tf.constant(list(self.weights_of.values()))[:, None]
-        return tf.reduce_sum(weights * self.parts(x, reconstruction), 0)
+        return tf.reduce_sum(weights * self.parts(x, reconstruction, but), 0)
 
-    def parts(self, x, reconstruction):
+    def own_rows(self, x):
+        """Which kept row each sample is: int32 array (N,), -1 for samples that are none of them.
+
+        Only where a training row is not its own neighbour when it is scored.
+        """
+        found = np.full(len(x), -1, "int32")
+        if self.keep != "rows" or not self.local:
+            return found
+        count = self.count.value if self.rows.shape[0] > self.neighbours else None
+        for i in range(0, len(x), BATCH):
+            part = tf.constant(x[i : i + BATCH])
+            distances, rows = _search(part, self.rows.value, count, False, 1, False)
+            found[i : i + BATCH] = np.where(distances[:, 0] < SAME, rows[:, 0], -1)
+        return found
+
+    def combined_without(self, x, but):
+        """The combined score of samples, each without one of the kept rows: float32 array (N,).
+
+        Args:
+            x: float32 array (N, *x_shape).
+            but: int32 array (N,), numbers of kept rows, what `own_rows` gave for the records that
+                the samples are versions of: a training row's changed version is not its own
+                neighbour, either.
+        """
+        scores = np.empty(len(x), "float32")
+        for i in range(0, len(x), BATCH):
+            part = tf.constant(x[i : i + BATCH])
+            scores[i : i + BATCH] = self._combined(part, part, tf.constant(but[i : i + BATCH]))
+        return scores
+
+    def parts(self, x, reconstruction, but=None):
         """What "combined" is the weighted mean of: the standardised log-distances t.
 
         Args:
             x: float32 tensor (B, *x_shape), preprocessed samples.
             reconstruction: float32 tensor (B, *x_shape).
+            but: int32 tensor (B,), for each sample a kept row that does not count; None for none.
 
         Returns:
             float32 tensor (spaces, B), in the order of the combination's weights.
@@ -481,7 +517,7 @@ class Ensemble(ScoringModel):
             >>> list(ensemble.weights_of), ensemble.parts(x[:9], x[:9]).shape
             (['x', 'normal scores', 'relations', 'tails'], TensorShape([4, 9]))
         """
-        distances, around = self._distances(x, reconstruction)
+        distances, around = self._distances(x, reconstruction, but=but)
         floor, center, spread = (part[..., None] for part in tf.unstack(self.calibration.value))
         logs = tf.math.log(distances + floor)
         if self.local:
@@ -522,13 +558,14 @@ class Ensemble(ScoringModel):
         _, features = member.D_xx(x, x)
         return tf.reshape(member.E(x), (-1, member.latent_dim)), features
 
-    def _distances(self, x, reconstruction, skip_self=False, near=None):
+    def _distances(self, x, reconstruction, skip_self=False, near=None, but=None):
         """The distances that "combined" is made of, and those that the neighbours have themselves.
 
         Args:
             x, reconstruction: float32 tensors (B, *x_shape).
             skip_self: bool, the samples are kept rows.
             near: what `_derive` returned for these rows, or None to search.
+            but: as for `parts`.
 
         Returns:
             two float32 tensors (members, spaces, B); the second is 1 where it does not count.
@@ -548,7 +585,7 @@ class Ensemble(ScoringModel):
             elif self.local:
                 own = self.own.value[number]
                 found[name], around[name] = self._nearest(
-                    views[name], self._kept_in(name), skip_self, own
+                    views[name], self._kept_in(name), skip_self, own, but
                 )
             else:
                 found[name] = self._nearest(views[name], self._kept_in(name), skip_self)
@@ -617,13 +654,12 @@ class Ensemble(ScoringModel):
         shares = [self.local if name in self._near else 0.0 for name in self.weights_of]
         return np.array(shares, "float32")[:, None]
 
-    def _nearest(self, x, reference, skip_self, own=None):
+    def _nearest(self, x, reference, skip_self, own=None, but=None):
         padded = reference.shape[0] > self.neighbours
         count = self.count.value if padded else None
         others = self.local > 0 and not skip_self
-        return nearest(
-            x, reference.value, count, skip_self, self.neighbours, own, others, self.reach
-        )
+        options = {"own": own, "others": others, "reach": self.reach, "but": but}
+        return nearest(x, reference.value, count, skip_self, self.neighbours, **options)
 
     @property
     def contains(self):

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.detector.ensemble import COMBINED
+from alad_tf.detector.detector import judged
+from alad_tf.detector.ensemble import COMBINED, Ensemble
 from alad_tf.detector.expected import expected_of
 from alad_tf.model.scores import check_score
 from alad_tf.preprocess.base import FAR
@@ -143,12 +144,9 @@ def explain(detector, x, score=None, steps=STEPS):
     if groups:
         expect = expected_of(detector)
     if groups and score == COMBINED:
-        baseline, attributions, normal = _put_right(
-            lambda rows: detector.scores_of(rows)[score],
-            expect,
-            preprocessed,
-            [np.array(places) for places in groups.values()],
-        )
+        columns = [np.array(places) for places in groups.values()]
+        score_of = _versions_scored(detector, preprocessed)
+        baseline, attributions, normal = _put_right(score_of, expect, preprocessed, columns)
     else:
         baseline, parts = _integrate(scorer, score, preprocessed, x_reconstructed, int(steps))
         attributions = parts.sum(-1)  # (N, H, W)
@@ -171,11 +169,34 @@ def explain(detector, x, score=None, steps=STEPS):
     )
 
 
+def _versions_scored(detector, x):
+    """The combined score of versions of samples: a function of these and of their samples' numbers.
+
+    A training row that is kept is not its own neighbour when it is scored. Changed versions of it
+    are no neighbours of it, either: else any change would make them look normal.
+    """
+    own = np.full(len(x), -1)
+    if isinstance(detector.scorer, Ensemble):
+        own = detector.scorer.own_rows(x)
+
+    def score_of(versions, numbers):
+        scores, kept = np.empty(len(versions), "float32"), own[numbers] >= 0
+        if not kept.all():
+            scores[~kept] = detector.scores_of(versions[~kept])[COMBINED]
+        if kept.any():
+            found = detector.scorer.combined_without(versions[kept], own[numbers[kept]])
+            scores[kept] = judged({COMBINED: found}, versions[kept])[COMBINED]
+        return scores
+
+    return score_of
+
+
 def _put_right(score_of, expect, x, columns):
     """Give columns of samples their expected values, always the one that lowers the score most.
 
     Args:
-        score_of: function of samples (M, d) that returns scores (M,).
+        score_of: function of versions (M, d) of samples, and of these samples' numbers (M,), that
+            returns scores (M,).
         expect: function of samples (M, d) that returns expected ones (M, d).
         x: float32 array (N, d), preprocessed samples.
         columns: list of int arrays, the places of each raw column in a sample.
@@ -185,13 +206,13 @@ def _put_right(score_of, expect, x, columns):
         (N, columns), by how much each column lowered them; float32 (N, d), what is expected in
         each column: in those that were changed, in view of the others' new values.
     """
-    x, score = x.copy(), score_of(x).astype("float64")
+    x, score = x.copy(), score_of(x, np.arange(len(x))).astype("float64")
     attributions = np.zeros((len(x), len(columns)))
     changed = np.stack([(np.abs(x[:, c]) >= np.float32(FAR)).any(1) for c in columns], 1)
     rows = np.flatnonzero(changed.any(1))
     if len(rows):  # any of these makes the score the largest there is: they go together
         x[rows] = _replaced(x[rows], expect(x[rows]), changed[rows], columns)
-        after = score_of(x[rows]).astype("float64")
+        after = score_of(x[rows], rows).astype("float64")
         shares = (score[rows] - after) / changed[rows].sum(1)
         attributions[rows] = np.where(changed[rows], shares[:, None], 0)
         score[rows] = after
@@ -208,7 +229,7 @@ def _put_right(score_of, expect, x, columns):
             one = np.eye(len(columns), dtype=bool)[numbers]
             trials = _replaced(x[some[owners]], expected[some[owners]], one, columns)
             found = np.full(tried.shape, np.inf)
-            found[owners, numbers] = score_of(trials)
+            found[owners, numbers] = score_of(trials, some[owners])
             best, after = found.argmin(1), found.min(1)
             for place in np.flatnonzero(score[some] - after >= LEAST_FALL):
                 row, column = some[place], best[place]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import zoo
+from alad_tf import ALADDetector
 from alad_tf.data import split
 from alad_tf.detector.detector import Detector
 from alad_tf.detector.ensemble import Ensemble
@@ -255,3 +256,32 @@ def test_expected_dates_are_dates_of_the_training_rows():
     assert changed.sum() > 5
     off = abs(expected - fresh["delivered"])[changed]
     assert off.mean() < 0.5 * abs(median - fresh["delivered"])[changed].mean()
+
+
+def test_a_changed_training_row_is_no_neighbour_of_itself():
+    """A small change of an odd training row does not make it look normal."""
+    generator = np.random.default_rng(0)
+    rows = generator.normal(size=(120, 4))
+    rows[:3] += 5  # odd ones among the training rows
+    detector = ALADDetector(steps=2, n_members=1).fit(rows).detector_
+    x = detector.preprocessor.transform(rows[:3])
+    scorer = detector.scorer
+    own = scorer.own_rows(x)
+    assert own.tolist() == [0, 1, 2]
+    assert scorer.own_rows(x + 0.01).tolist() == [-1, -1, -1]
+    np.testing.assert_allclose(
+        scorer.combined_without(x, own), detector.scores_of(x)["combined"], rtol=1e-4
+    )
+    near = x + np.float32(0.01)
+    alone = [
+        Ensemble.of(scorer.members, detector.preprocessor.transform(np.delete(rows, row, 0)))
+        for row in range(3)
+    ]
+    expected = [one.scores(near[[row]])["combined"][0] for row, one in enumerate(alone)]
+    # quantiles and spreads still know the row; its distances do not
+    without, naive = scorer.combined_without(near, own), detector.scores_of(near)["combined"]
+    assert (np.abs(without - expected) < 0.5).all() and (naive < without - 0.5).all()
+    explanation = detector.explain(rows[:3])
+    for row in range(3):
+        for reason in explanation.top(row):
+            assert abs(reason["observed"] - reason["expected"]) > 0.1
