@@ -22,12 +22,15 @@ from alad_tf.plots.canvas import short
 
 HTML_REPORT, MARK = "report.html", "<!-- a report of alad -->"
 BARS, REASONS, MOST_COLUMNS = 48, 5, 200
+LARGEST, SMALLEST = 320, 160  # pixels of the longer side of an image in the page
 LEAST = 1 / 20  # of the first reason's contribution, that others must have
 COMPARED = 2000  # rows, at most, that members are compared on
 DAYS = (100, 1000, 10_000, 100_000)  # records a day
 
 
-def write_html_report(folder, detector, data, scores, top, explanation, measured=None):
+def write_html_report(
+    folder, detector, data, scores, top, explanation, measured=None, typical=False
+):
     """Write `report.html`, self-contained, beside the Markdown report; its Path.
 
     Args:
@@ -38,15 +41,17 @@ def write_html_report(folder, detector, data, scores, top, explanation, measured
         top: int array, the most anomalous rows.
         explanation: `Explanation` of these rows.
         measured: what `alad_tf.cli.user_data.label_metrics` returned, or None.
+        typical: bool, some typical rows come after the most anomalous ones.
     """
     kind = "rows" if explanation.columns else "images"
     flagged = int(detector.threshold.flags(scores).sum())
     rate = false_alarm_rate(detector)
+    title = "Most anomalous" + (", then some typical ones" if typical else "")
     ids, images = [data.ids[row] for row in top], None if explanation.columns else data.take(top)
     parts = [
         _summary(detector, scores, flagged, rate, measured, kind),
         _section("Scores", _scores(detector, data, scores, flagged, rate, measured, kind)),
-        _section("Most anomalous", _cards(detector, ids, explanation.scores, explanation, images)),
+        _section(title, _cards(detector, ids, explanation.scores, explanation, images)),
         _section("Columns", _columns(detector)),
         _section("Agreement of the networks", _stability(detector, data)),
         _section("What was learnt", _learnt(detector, scores, kind)),
@@ -308,27 +313,34 @@ def _pictures(explanation, place, image):
     every = np.concatenate([np.ravel(one) for one in explanation.attributions])
     limit = np.quantile(np.abs(every), 0.995) or 1.0
     strength = np.clip(heat / limit, -1, 1)[..., None]
-    parts = [("image", image)]
-    if reconstruction is not None:
-        parts.append(("reconstruction", reconstruction[place]))
-    else:  # of features: 1 is as far as a typical position, which has no colour
+    if reconstruction is None:  # of features: 1 is as far as a typical position, without colour
         strength = np.clip((heat - 1) / max(limit - 1, 1), 0, 1)[..., None]
     red, blue = np.array([197, 48, 48.0]), np.array([43, 108, 176.0])
     colour = np.where(strength > 0, red, blue)
     shown = (255 - np.abs(strength) * (255 - colour)).astype("uint8")
-    return '<div class="pictures">' + "".join(
+    if reconstruction is None:
+        parts = {"image": image, "heat map": shown}
+    else:
+        parts = {"image": image, "reconstruction": reconstruction[place], "contribution": shown}
+    figures = "".join(
         f'<figure><img alt="{name}" src="{_data_uri(pixels)}"><figcaption>{name}</figcaption>'
         "</figure>"
-        for name, pixels in (*parts, ("contribution" if len(parts) > 1 else "heat map", shown))
-    ) + "</div>"  # fmt: skip
+        for name, pixels in parts.items()
+    )
+    return f'<div class="pictures">{figures}</div>'
 
 
 def _data_uri(pixels):
+    """Pixels as a PNG inside the page: photographs smaller, icons with their pixels visible."""
     from PIL import Image
 
-    content = io.BytesIO()
-    pixels = np.asarray(pixels, "uint8")
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(content, "png")
+    content, pixels = io.BytesIO(), np.asarray(pixels, "uint8")
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    image.thumbnail((LARGEST, LARGEST))
+    grow = SMALLEST // max(image.size)
+    if grow > 1:
+        image = image.resize([grow * side for side in image.size], Image.Resampling.NEAREST)
+    image.save(content, "png")
     return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
 
 
