@@ -41,7 +41,7 @@ def contaminated(is_anomaly, share, seed):
         >>> is_anomaly = np.arange(50) >= 40
         >>> train, test = contaminated(is_anomaly, 0.1, 0)
         >>> len(train), is_anomaly[train].sum(), len(test), is_anomaly[test].sum()
-        (22, np.int64(2), 28, np.int64(8))
+        (23, np.int64(3), 27, np.int64(7))
     """
     normal, others = split_adbench(is_anomaly, seed)
     anomalies = np.random.default_rng(seed).permutation(np.flatnonzero(is_anomaly))

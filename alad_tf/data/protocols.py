@@ -34,7 +34,7 @@ class Split:
     Example:
         >>> split = kdd99_split(np.arange(100) % 5 == 0, seed=1)
         >>> len(split.test), split.flagged
-        (50, 10)
+        (47, 9)
 
     Source: Zenati et al. 2018, section V-A.
     """

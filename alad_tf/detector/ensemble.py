@@ -45,7 +45,7 @@ def combination_for(x_shape, rows, keep="rows", contaminated=False):
     """
     if len(x_shape) > 1:
         weights = IMAGES if keep != "none" else {"l2": 1.0}
-        return {"weights": weights, "neighbours": K, "local": 0.0}
+        return {"weights": dict(weights), "neighbours": K, "local": 0.0}
     columns = x_shape[0]
     wide = columns > rows
     if keep == "none":
@@ -55,7 +55,7 @@ def combination_for(x_shape, rows, keep="rows", contaminated=False):
     else:
         weights = TABLES if columns <= MOST_RELATED else MANY_COLUMNS
     # the distances between centres say nothing of those between rows
-    found = {"weights": weights, "neighbours": NEIGHBOURS, "local": LOCAL * (keep == "rows")}
+    found = {"weights": dict(weights), "neighbours": NEIGHBOURS, "local": LOCAL * (keep == "rows")}
     return found | (CONTAMINATED if contaminated and keep == "rows" else {})
 
 
@@ -469,9 +469,23 @@ class Ensemble(ScoringModel):
         return tf.reduce_sum(weights * self.parts(x, reconstruction, but), 0)
 
     def own_rows(self, x):
-        """Which kept row each sample is: int32 array (N,), -1 for samples that are none of them.
+        """Which kept row each sample is.
 
-        Only where a training row is not its own neighbour when it is scored.
+        Args:
+            x: float32 array (N, *x_shape).
+
+        Returns:
+            int32 array (N,), numbers of kept rows; -1 for samples that are none of them, and for
+            all where a training row is its own neighbour when it is scored: in detectors of
+            earlier versions, and of images.
+
+        Example:
+            >>> from alad_tf.model.specs import dense
+            >>> rows = dict(E=[dense(2)], G=[dense(4)], D_xx=[dense(8, "lrelu"), dense(1)])
+            >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+            >>> ensemble = Ensemble.of([Scorer(rows, x_shape=(4,), latent_dim=2)], x)
+            >>> ensemble.own_rows(np.stack([x[7], x[7] + 1])).tolist()
+            [7, -1]
         """
         found = np.full(len(x), -1, "int32")
         if self.keep != "rows" or not self.local:
@@ -484,18 +498,31 @@ class Ensemble(ScoringModel):
         return found
 
     def combined_without(self, x, but):
-        """The combined score of samples, each without one of the kept rows: float32 array (N,).
+        """The combined score of samples, each without one of the kept rows.
 
         Args:
             x: float32 array (N, *x_shape).
             but: int32 array (N,), numbers of kept rows, what `own_rows` gave for the records that
-                the samples are versions of: a training row's changed version is not its own
-                neighbour, either.
+                the samples are versions of: a training row is no neighbour of its changed
+                version, either.
+
+        Returns:
+            float32 array (N,).
+
+        Example:
+            >>> from alad_tf.model.specs import dense
+            >>> rows = dict(E=[dense(2)], G=[dense(4)], D_xx=[dense(8, "lrelu"), dense(1)])
+            >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+            >>> ensemble = Ensemble.of([Scorer(rows, x_shape=(4,), latent_dim=2)], x)
+            >>> near = x[:1] + np.float32(0.01)
+            >>> ensemble.combined_without(near, [0]) > ensemble.scores(near)["combined"]
+            array([ True])
         """
         scores = np.empty(len(x), "float32")
         for i in range(0, len(x), BATCH):
             part = tf.constant(x[i : i + BATCH])
-            scores[i : i + BATCH] = self._combined(part, part, tf.constant(but[i : i + BATCH]))
+            without = tf.constant(but[i : i + BATCH], "int32")
+            scores[i : i + BATCH] = self._combined(part, part, without)
         return scores
 
     def parts(self, x, reconstruction, but=None):
