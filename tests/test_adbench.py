@@ -95,7 +95,7 @@ def test_the_measured_detectors_are_those_of_the_defaults():
     ours, near, forest = map(by_set, (score, "5-NN, mean of five", "Isolation Forest"))
     for sets in (TABLES, EMBEDDINGS):
         assert np.mean([ours[s] for s in sets]) > np.mean([near[s] for s in sets])
-    # on Pima and smtp zeros stand for something else, and normal scores draw them in; celeba's columns
-    # are yes or no, of which these scores and the tails see how rare they are and nothing else
+    # on Pima and smtp zeros stand for something else, and normal scores draw them in; celeba's
+    # columns are yes or no, of which these scores and the tails see only how rare they are
     worse = [s for s in TABLES if ours[s] < max(near[s], forest[s]) - 0.02]
     assert set(worse) <= {"Pima", "smtp", "celeba"}

@@ -1,6 +1,7 @@
 """The commands for users' data: fit, tune, score, explain, serve."""
 
 import csv
+import difflib
 import re
 import time
 from pathlib import Path
@@ -410,11 +411,14 @@ def load_detector(name, normal_class):
     """A detector by its folder or entry."""
     import zoo
 
-    if name not in zoo.list() and not Path(name).is_dir():
+    known = zoo.list()
+    if name not in known and not Path(name).is_dir():
         what = "a file" if Path(name).exists() else "neither a folder nor a zoo entry"
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f" Did you mean {close[0]}?" if close else ""
         raise FileNotFoundError(
             f"received the detector {name}, which is {what}; expected a folder that `alad fit` or "
-            "`alad train` wrote, or an entry that `alad list` shows."
+            f"`alad train` wrote, or an entry that `alad list` shows.{hint}"
         )
     return zoo.load(name, normal_class=normal_class)
 

@@ -404,6 +404,7 @@ def test_scores_replace_nothing_but_scores(orders, fitted, tmp_path, name):
         assert run("score", fitted[0], source, "--out", tmp_path / "s.parquet").exit_code == 0
 
 
+@pytest.mark.slow
 def test_deep_pictures_are_scored_as_they_were_fitted(tmp_path):
     """12 bits at the fit; the scored folder, darker, is scaled alike. Damage may be left out."""
     generator = np.random.default_rng(0)

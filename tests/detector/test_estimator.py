@@ -401,6 +401,7 @@ def test_every_score_can_decide(rows, odd, score):
     assert estimator.explain(odd).score == score
 
 
+@pytest.mark.slow
 def test_a_planted_fault_ranks_first(breast_cancer):
     """One column of a normal row moved by eight standard deviations, every row another column."""
     x = np.asarray(breast_cancer.x)[~breast_cancer.is_anomaly]
@@ -560,6 +561,7 @@ def test_scores_as_a_frame_keep_the_index(rows):
     assert list(share.scores(rows, as_frame=True)) == [*scores, "is_anomaly"]
 
 
+@pytest.mark.slow
 def test_hidden_layers_may_differ(rows, tmp_path):
     estimator = ALADDetector(**FEW, hidden=(24, 12)).fit(rows)
     widths = {

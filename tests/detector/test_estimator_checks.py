@@ -11,6 +11,7 @@ ESTIMATOR = ALADDetector(steps=10, n_members=1, batch_size=8)
 # those that fit many times; others of their kind are quick
 SLOW = (
     "check_dtype_object",
+    "check_estimator_sparse_array",
     "check_estimator_sparse_matrix",
     "check_estimators_dtypes",
     "check_estimators_pickle",

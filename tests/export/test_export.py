@@ -402,7 +402,7 @@ def test_saved_model_cli_shows_names(exports):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["kdd_alad"], 1, "unknown zoo entry 'kdd_alad'; closest: 'kdd99_alad'"),
+        (["kdd_alad"], 1, "neither a folder nor a zoo entry"),
         (["svhn_alad", "--normal-class", "3"], 1, "no pretrained weights for svhn_alad"),
         (["."], 1, "No detector in"),
         ([".", "--normal-class", "3"], 1, "received --normal-class 3 for the folder"),
