@@ -186,8 +186,9 @@ def _scores(detector, data, scores, flagged, rate, measured, kind):
             for count in sorted({*DAYS, len(scores)})
         )
         lines.append(
-            f"<p>On average, {_share(rate)} of normal {kind} are flagged. In false alarms a day "
-            f"(this file has {len(scores):,} {kind}):</p>"
+            f"<p>On average, at most {_share(rate)} of normal {kind} are flagged, judging by "
+            f"{len(detector.reference):,} calibration {kind}. In false alarms a day (this file has "
+            f"{len(scores):,} {kind}):</p>"
             f"<table><thead><tr><th>{kind} a day</th><th>expected false alarms a day</th></tr>"
             f"</thead><tbody>{rows}</tbody></table>"
         )
