@@ -154,9 +154,7 @@ def _mean(runs, method):
 def main(
     seeds: Annotated[str, typer.Option(help="Seeds of split and training.")] = "0,1,2",
     sets: Annotated[str, typer.Option(help="Sets, separated by commas.")] = ",".join(SETS),
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the .npz files; default ALAD_DATA_DIR/adbench.")
-    ] = None,
+    data_dir: common.DataDir = None,
     peers: Annotated[bool, typer.Option(help="Fit PyOD's ALAD as well (minutes a set).")] = True,
     peers_from: Annotated[
         Path | None, typer.Option(help="An earlier JSON that has PyOD's ALAD on the same splits.")

@@ -12,7 +12,6 @@ searched apart.
 """
 
 import itertools
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -147,9 +146,7 @@ def default_auroc(y, found, combination):
 def main(
     seeds: Annotated[str, typer.Option(help="Seeds of split and training.")] = "0,1,2",
     sets: Annotated[str, typer.Option(help="Sets, separated by commas.")] = ",".join(SETS),
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the .npz files; default ALAD_DATA_DIR/adbench.")
-    ] = None,
+    data_dir: common.DataDir = None,
 ):
     """Measure, print and write results/benchmarks/combination.json."""
     runs, defaults = [], []

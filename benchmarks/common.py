@@ -2,7 +2,10 @@
 
 import statistics
 import time
+from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -10,6 +13,9 @@ from alad_tf.engine import machine
 from alad_tf.engine.files import write_json
 
 ROUNDS = 5
+DataDir = Annotated[
+    Path | None, typer.Option(help="Folder of the .npz files; default ALAD_DATA_DIR/adbench.")
+]
 console = Console()
 
 

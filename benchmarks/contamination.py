@@ -12,11 +12,9 @@ Ours is the combined score, in which networks have no part on tables, so that no
 default again without the tenth of the training rows that had the highest scores.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import tensorflow as tf
 import typer
 from rich.progress import track
 from sklearn.ensemble import IsolationForest
@@ -30,7 +28,7 @@ from alad_tf.model.scorer import Scorer
 from alad_tf.preprocess.fitting import for_records
 from benchmarks import common
 
-SHARES, TRIMMED, NEIGHBOURS, BATCH = (0.0, 0.01, 0.05, 0.1), 0.1, 5, 512
+SHARES, TRIMMED, NEIGHBOURS = (0.0, 0.01, 0.05, 0.1), 0.1, 5
 OURS = ("default", "contamination=", "trimmed")
 
 
@@ -67,12 +65,6 @@ def _ensemble(x, combination, seed):
     return Ensemble.of([scorer], x, seed, combination=combination)
 
 
-def _combined(ensemble, x):
-    weights = np.array(list(ensemble.weights_of.values()), "float32")
-    parts = (tf.constant(x[first : first + BATCH]) for first in range(0, len(x), BATCH))
-    return np.concatenate([weights @ ensemble.parts(part, part).numpy() for part in parts])
-
-
 def scores_of(train, test, seed):
     """Scores of the training and the test rows, preprocessed, by method."""
     found = {}
@@ -85,7 +77,7 @@ def scores_of(train, test, seed):
             train.shape[1:], len(rows), contaminated=name == "contamination="
         )
         ensemble = _ensemble(rows, combination, seed)
-        found[name] = _combined(ensemble, train), _combined(ensemble, test)
+        found[name] = ensemble.combined(train), ensemble.combined(test)
     near = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(train)
     found["5-NN, mean of five"] = tuple(near.kneighbors(rows)[0].mean(1) for rows in (None, test))
     forest = IsolationForest(random_state=seed).fit(train)
@@ -129,9 +121,7 @@ def means(runs):
 def main(
     seeds: Annotated[str, typer.Option(help="Seeds of split and choice.")] = "0,1,2",
     sets: Annotated[str, typer.Option(help="Sets, separated by commas.")] = ",".join(TABLES),
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the .npz files; default ALAD_DATA_DIR/adbench.")
-    ] = None,
+    data_dir: common.DataDir = None,
 ):
     """Measure, print and write results/benchmarks/contamination.json."""
     jobs = [(n, int(s), c) for s in seeds.split(",") for n in sets.split(",") for c in SHARES]

@@ -250,14 +250,16 @@ def _histogram(detector, scores, is_anomaly, kind):
         f'<svg viewBox="0 0 {10 * BARS} 200" preserveAspectRatio="none">{"".join(bars)}</svg>'
         f'{line}</div><div class="axis"><span>{short(low)}</span><span>score</span>'
         f"<span>{short(high)}</span></div><figcaption>Share of each group by score."
-        f"{note if beyond else ''}"
-        "</figcaption></figure>"
+        f"{note}</figcaption></figure>"
     )
 
 
 def _cards(detector, names, scores, explanation, images=None):
     """A card for each of the most anomalous rows, or images, with the reasons if there are some."""
-    cards = []
+    cards, limit = [], None
+    if images is not None and explanation is not None:  # one scale for all maps
+        maps = np.concatenate([np.ravel(one) for one in explanation.attributions])
+        limit = np.quantile(np.abs(maps), 0.995) or 1.0
     for place, (name, score) in enumerate(zip(names, scores, strict=True)):
         facts = [f"score {score:.4g}"]
         if len(detector.reference):
@@ -271,7 +273,7 @@ def _cards(detector, names, scores, explanation, images=None):
             body = (
                 _reason_bars(explanation, place)
                 if images is None
-                else _pictures(explanation, place, images[place])
+                else _pictures(explanation, place, images[place], limit)
             )
         cards.append(
             f'<article><h3>{title}</h3><p class="quiet">{", ".join(facts)}</p>{body}</article>'
@@ -309,10 +311,8 @@ def _reason_bars(explanation, place):
     return f"<dl>{''.join(lines)}</dl>"
 
 
-def _pictures(explanation, place, image):
+def _pictures(explanation, place, image, limit):
     heat, reconstruction = explanation.attributions[place], explanation.reconstruction
-    every = np.concatenate([np.ravel(one) for one in explanation.attributions])
-    limit = np.quantile(np.abs(every), 0.995) or 1.0
     strength = np.clip(heat / limit, -1, 1)[..., None]
     if reconstruction is None:  # of features: 1 is as far as a typical position, without colour
         strength = np.clip((heat - 1) / max(limit - 1, 1), 0, 1)[..., None]

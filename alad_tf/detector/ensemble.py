@@ -379,9 +379,7 @@ class Ensemble(ScoringModel):
             rest[fold] = False
             if ensemble is None or not ensemble._relearn(x[rest], seed):
                 ensemble = cls.of(scorers[:1], x[rest], seed, keep, combination)
-            for i in range(0, len(fold), BATCH):
-                part = tf.constant(x[fold[i : i + BATCH]])
-                scores[fold[i : i + BATCH]] = ensemble._combined(part, part)
+            scores[fold] = ensemble.combined(x[fold])
         return scores
 
     def _fit_spaces(self, x):
@@ -497,14 +495,14 @@ class Ensemble(ScoringModel):
             found[i : i + BATCH] = np.where(distances[:, 0] < SAME, rows[:, 0], -1)
         return found
 
-    def combined_without(self, x, but):
-        """The combined score of samples, each without one of the kept rows.
+    def combined(self, x, but=None):
+        """The combined score of a table's samples where networks have no part, without a program.
 
         Args:
             x: float32 array (N, *x_shape).
-            but: int32 array (N,), numbers of kept rows, what `own_rows` gave for the records that
-                the samples are versions of: a training row is no neighbour of its changed
-                version, either.
+            but: int array (N,), for each sample a kept row that does not count, -1 for none: what
+                `own_rows` gave for the records that the samples are versions of. A training row is
+                no neighbour of its changed version, either. None: all rows count.
 
         Returns:
             float32 array (N,).
@@ -515,13 +513,13 @@ class Ensemble(ScoringModel):
             >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
             >>> ensemble = Ensemble.of([Scorer(rows, x_shape=(4,), latent_dim=2)], x)
             >>> near = x[:1] + np.float32(0.01)
-            >>> ensemble.combined_without(near, [0]) > ensemble.scores(near)["combined"]
+            >>> ensemble.combined(near, [0]) > ensemble.combined(near)
             array([ True])
         """
         scores = np.empty(len(x), "float32")
         for i in range(0, len(x), BATCH):
             part = tf.constant(x[i : i + BATCH])
-            without = tf.constant(but[i : i + BATCH], "int32")
+            without = None if but is None else tf.constant(but[i : i + BATCH], "int32")
             scores[i : i + BATCH] = self._combined(part, part, without)
         return scores
 

@@ -290,15 +290,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             preprocessor.check(held_out)  # before the training, not after it
         if not x_train[0].size:
             raise ValueError("All columns are empty; expected at least one value.")
-        self.rules_ = rules_for(
-            x_train.shape[1:],
-            len(x_train),
-            self.hidden,
-            self.latent_dim,
-            self.batch_size,
-            self.steps,
-            self.learning_rate,
-        )
+        self.rules_ = self._rules_for(x_train)
         models = (
             self._models if warm else self.rules_.build_members(self._members(len(x_train)), seed)
         )
@@ -339,6 +331,11 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         # in their own order: what is held out must not shuffle the others
         parts = np.sort(order[held_out:]), np.sort(order[:held_out])
         return *(take_rows(x, part) for part in parts), None
+
+    def _rules_for(self, x):
+        """The rules for preprocessed rows, and what the arguments say instead."""
+        sizes = self.hidden, self.latent_dim, self.batch_size, self.steps, self.learning_rate
+        return rules_for(x.shape[1:], len(x), *sizes)
 
     def _crosses(self, x):
         """Whether the threshold comes from cross-calibration."""

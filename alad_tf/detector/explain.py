@@ -184,7 +184,7 @@ def _versions_scored(detector, x):
         if not kept.all():
             scores[~kept] = detector.scores_of(versions[~kept])[COMBINED]
         if kept.any():
-            found = detector.scorer.combined_without(versions[kept], own[numbers[kept]])
+            found = detector.scorer.combined(versions[kept], own[numbers[kept]])
             scores[kept] = judged({COMBINED: found}, versions[kept])[COMBINED]
         return scores
 

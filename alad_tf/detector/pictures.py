@@ -5,7 +5,6 @@ import numpy as np
 from rich.console import Console
 
 from alad_tf.detector.backbone import PIXELS, backbone_for
-from alad_tf.detector.defaults import rules_for
 from alad_tf.detector.ensemble import COMBINED
 from alad_tf.detector.explain import Explanation
 from alad_tf.detector.patches import PatchScorer, learn
@@ -77,15 +76,7 @@ def _train_alads(estimator, rows, seed, history, preprocessor):
     count = _members(estimator)
     if not count:
         return []
-    estimator.rules_ = rules_for(
-        rows.shape[1:],
-        len(rows),
-        estimator.hidden,
-        estimator.latent_dim,
-        estimator.batch_size,
-        estimator.steps,
-        estimator.learning_rate,
-    )
+    estimator.rules_ = estimator._rules_for(rows)
     models = estimator.rules_.build_members(count, seed)
     estimator._train(models, rows, history, preprocessor)
     return models

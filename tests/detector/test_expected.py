@@ -270,7 +270,7 @@ def test_a_changed_training_row_is_no_neighbour_of_itself():
     assert own.tolist() == [0, 1, 2]
     assert scorer.own_rows(x + 0.01).tolist() == [-1, -1, -1]
     np.testing.assert_allclose(
-        scorer.combined_without(x, own), detector.scores_of(x)["combined"], rtol=1e-4
+        scorer.combined(x, own), detector.scores_of(x)["combined"], rtol=1e-4
     )
     near = x + np.float32(0.01)
     alone = [
@@ -279,7 +279,7 @@ def test_a_changed_training_row_is_no_neighbour_of_itself():
     ]
     expected = [one.scores(near[[row]])["combined"][0] for row, one in enumerate(alone)]
     # quantiles and spreads still know the row; its distances do not
-    without, naive = scorer.combined_without(near, own), detector.scores_of(near)["combined"]
+    without, naive = scorer.combined(near, own), detector.scores_of(near)["combined"]
     assert (np.abs(without - expected) < 0.5).all() and (naive < without - 0.5).all()
     explanation = detector.explain(rows[:3])
     for row in range(3):
