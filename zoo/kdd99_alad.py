@@ -57,14 +57,15 @@ ENTRY = Entry(
         "switch has no effect on tables.",
     ),
     notes=(
-        "The paper does not say which half of the rows trains, nor whether columns are scaled. "
-        "Both are as in the authors' released code: its half, unscaled. The features score's mean "
-        "F1 is within 0.003 of the paper's. Its spread over seeds is larger than the paper's.",
+        "The paper does not state which half of the rows is for training, nor whether columns are "
+        "scaled. Both are as in the authors' released code: its half, unscaled. The mean "
+        "F1 of the features score is within 0.003 of the paper's. Its spread over seeds is larger "
+        "than the paper's.",
         "In that code the switch for spectral normalisation has no effect on tables. Without the "
         "normalisation (no_sn), the losses are four times as large and the seeds differ more: nine "
         "of ten have an F1 of 0.926 to 0.956, the tenth has 0.797.",
         "The tenth seed, and the one seed of that setting on the other half (swapped_no_sn), are "
-        "low because of ties. 16,708 smurf rows of the test half are identical and so share one "
+        "low because of ties. 16,708 test rows of the attack smurf are identical and so share one "
         "score, which lies at the threshold in these runs. The paper's rule flags all or none of "
         "them: here a quarter of the test rows instead of a fifth. The paper's spread of 0.002 is "
         "too small for it to have had such a run; that of its L1 score, 0.063 (Table VII), is "
