@@ -70,11 +70,11 @@ ENTRY = Entry(
         "them: here a quarter of the test rows instead of a fifth. The paper's spread of 0.002 is "
         "too small for it to have had such a run; that of its L1 score, 0.063 (Table VII), is "
         "not.",
-        "The other half, with columns in [0, 1] (swapped_minmax), was this project's default "
-        "before. The same networks then have a mean F1 of 0.895. The halves differ in one extreme "
+        "An earlier default of this project was the other half, with columns in [0, 1] "
+        "(swapped_minmax). With it, the same networks have a mean F1 of 0.895. The halves differ in one extreme "
         "row: an attack with 693,375,640 src_bytes, 135 times as many as any other, is a test row "
-        "here and a training row there. Scaling to [0, 1] by it makes all other src_bytes nearly "
-        "0.",
+        "of the default and a training row of the variant. Scaling by it makes all other src_bytes "
+        "nearly 0.",
         "On that variant the best of the four scores varies from seed to seed. L1 has a higher and "
         "more stable F1 than the features score. Without spectral normalisation "
         "(swapped_no_sn_minmax) F1 is closer to the paper's.",
@@ -83,7 +83,7 @@ ENTRY = Entry(
         "quarter of the training set. This happens late in training: after 25 epochs "
         "(swapped_minmax_epochs25) the same two seeds are not low, and D_zz's loss falls towards 0 "
         "afterwards. Without the normalisation the opposite holds: 25 epochs are worse than 100.",
-        "There D_zz is decisive: without it F1 is near 0.87, with or without spectral "
+        "On that variant D_zz is decisive: without it F1 is near 0.87, with or without spectral "
         "normalisation. On the default rows, three seeds without either reach the paper's F1.",
         "F1 depends on few rows: 2% of the normal test rows are rarer attacks. All scores flag "
         "most of back, ipsweep, warezclient and pod, and less of satan, portsweep, teardrop and "
