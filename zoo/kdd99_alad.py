@@ -71,10 +71,10 @@ ENTRY = Entry(
         "too small for it to have had such a run; that of its L1 score, 0.063 (Table VII), is "
         "not.",
         "An earlier default of this project was the other half, with columns in [0, 1] "
-        "(swapped_minmax). With it, the same networks have a mean F1 of 0.895. The halves differ in one extreme "
-        "row: an attack with 693,375,640 src_bytes, 135 times as many as any other, is a test row "
-        "of the default and a training row of the variant. Scaling by it makes all other src_bytes "
-        "nearly 0.",
+        "(swapped_minmax). With it, the same networks have a mean F1 of 0.895. The halves differ "
+        "in one extreme row: an attack with 693,375,640 src_bytes, 135 times as many as any "
+        "other, is a test row of the default and a training row of the variant. Scaling by it "
+        "makes all other src_bytes nearly 0.",
         "On that variant the best of the four scores varies from seed to seed. L1 has a higher and "
         "more stable F1 than the features score. Without spectral normalisation "
         "(swapped_no_sn_minmax) F1 is closer to the paper's.",

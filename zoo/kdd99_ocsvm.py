@@ -18,8 +18,8 @@ ENTRY = OCSVMEntry(
     notes=(
         "Solved exactly on all training rows, without subsampling or approximation. Most rows are "
         "duplicates, and the solver weights each distinct row by its number of occurrences.",
-        "The result is above the paper's, which is quoted from earlier work. The quoted precision and "
-        "recall come from another protocol: when 20% of these test rows are flagged, precision "
+        "The result is above the paper's, which is quoted from earlier work. The quoted precision "
+        "and recall come from another protocol: when 20% of these test rows are flagged, precision "
         "is 0.984 times recall.",
     ),
 )
