@@ -273,8 +273,8 @@ def _numbers(seeds):
 def _wall_time(runs):
     """The wall time of runs in words: "3.0 to 4.5 minutes"."""
     minutes = [run["wall_s"] / 60 for run in runs]
-    ends = dict.fromkeys(f"{end:.1f}" for end in (min(minutes), max(minutes)))
-    return " to ".join(ends) + " minutes"
+    ends = list(dict.fromkeys(f"{end:.1f}" for end in (min(minutes), max(minutes))))
+    return ("under 0.1" if ends == ["0.0"] else " to ".join(ends)) + " minutes"
 
 
 def _machines(runs):
