@@ -89,9 +89,9 @@ QUESTIONS = (
     ),
     ("Arrhythmia: raw features", "arrhythmia_alad", "default", "raw", "f1"),
     ("KDD99: columns in [0, 1]", "kdd99_alad", "default", "minmax", "f1"),
-    ("KDD99: which half trains", "kdd99_alad", "default", "swapped", "f1"),
+    ("KDD99: training half", "kdd99_alad", "default", "swapped", "f1"),
     ("KDD99: other half, in [0, 1]", "kdd99_alad", "default", OTHER_RUNS["default"], "f1"),
-    ("KDD99, no spectral norm: which half", "kdd99_alad", "no_sn", "swapped_no_sn", "f1"),
+    ("KDD99, no spectral norm: training half", "kdd99_alad", "no_sn", "swapped_no_sn", "f1"),
     (
         "KDD99, other half, in [0, 1]: epochs",
         "kdd99_alad",
