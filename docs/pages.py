@@ -197,8 +197,8 @@ def _adbench():
 
 
 TIMED = {
-    "ALADDetector": "`ALADDetector`, three networks",
-    "pyod_alad": "PyOD's ALAD, one network",
+    "ALADDetector": "`ALADDetector`",
+    "pyod_alad": "PyOD's ALAD",
     "forest": "Isolation Forest (scikit-learn)",
     "svm": "one-class SVM (scikit-learn)",
     "neighbours": "5 nearest neighbours (scikit-learn)",
