@@ -25,14 +25,16 @@ def render(folder=FOLDER):
     Returns:
         str.
     """
-    parts = [HEAD, *_summary(Path(folder))]
+    parts, missing = [HEAD, *_summary(Path(folder))], []
     for name, section in SECTIONS.items():
         path = Path(folder) / f"{name}.json"
         if not path.is_file():
-            parts.append(f"## {name}\n\nNot measured yet: `python -m benchmarks.{name}`.\n")
+            missing.append(f"- `python -m benchmarks.{name}`")
             continue
         data = read_json(path)
         parts.append("\n".join([*section(data), "", origin(data), ""]))
+    if missing:
+        parts.append("\n".join(["## Not measured yet", "", *missing, ""]))
     return "\n".join(parts)
 
 
