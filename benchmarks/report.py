@@ -25,15 +25,16 @@ def render(folder=FOLDER):
     Returns:
         str.
     """
-    parts = [HEAD, *_summary(Path(folder))]
+    parts, missing = [HEAD, *_summary(Path(folder))], []
     for name, section in SECTIONS.items():
         path = Path(folder) / f"{name}.json"
         if not path.is_file():
-            title = UNMEASURED.get(name, name)
-            parts.append(f"## {title}\n\nNot measured yet: `python -m benchmarks.{name}`.\n")
+            missing.append(f"- `python -m benchmarks.{name}`")
             continue
         data = read_json(path)
         parts.append("\n".join([*section(data), "", origin(data), ""]))
+    if missing:
+        parts.append("\n".join(["## Not measured yet", "", *missing, ""]))
     return "\n".join(parts)
 
 
@@ -433,10 +434,6 @@ def _pictures(data):
     ]
 
 
-UNMEASURED = {  # titles of sections that have no JSON yet
-    "soak": "A server under load",
-    "gpu": "CIFAR-10's networks on a GPU",
-}
 SECTIONS = {
     "train_step": _train_step,
     "precision": _precision,
