@@ -17,7 +17,7 @@ ENTRY = OCSVMEntry(
     notes=(
         "It detects one anomaly more than the quoted row, which was measured under another "
         "protocol: with 34 flagged rows and 32 anomalies, precision cannot exceed recall.",
-        "On raw features (variant raw) distances are in the hundreds and gamma is 1/274. The kernel "
-        "between almost any two rows is then 0, and most test rows have the same score.",
+        "On raw features (variant raw) distances are in the hundreds and gamma is 1/274. The "
+        "kernel between almost any two rows is then 0, and most test rows have the same score.",
     ),
 )
