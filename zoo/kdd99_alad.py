@@ -77,8 +77,8 @@ ENTRY = Entry(
         "makes all other src_bytes nearly 0. Neither change alone explains the difference: of "
         "three seeds each, those with columns in [0, 1] (minmax) have an F1 of 0.869 to 0.944; of "
         "those on the other half, unscaled (swapped), two have 0.945 and one has 0.691.",
-        "On that variant the best of the four scores varies from seed to seed. L1 has a higher and "
-        "more stable F1 than the features score. Without spectral normalisation "
+        "On swapped_minmax, the best of the four scores varies from seed to seed. L1 has a higher "
+        "and more stable F1 than the features score. Without spectral normalisation "
         "(swapped_no_sn_minmax) F1 is closer to the paper's.",
         "With the normalisation its seeds form two groups, with an F1 of about 0.86 and 0.93. Of "
         "three seeds that were examined, the two low ones flag 6% of the neptune rows, which are a "
