@@ -52,15 +52,15 @@ def test_the_config_holds_what_runs():
 @pytest.mark.parametrize(
     ("entry", "given", "message"),
     [
-        ("kdd99_alad", dict(normal_class=0), "whose samples are no images"),
-        ("kdd99_alad", dict(pair_axis="height"), "whose samples are no images"),
+        ("kdd99_alad", dict(normal_class=0), "whose samples are not images"),
+        ("kdd99_alad", dict(pair_axis="height"), "whose samples are not images"),
         ("cifar10_alad", dict(pair_axis="width"), "unknown pair_axis 'width'.*'height'"),
         ("cifar10_alad", dict(stopping="early"), "unknown stopping 'early'.*'fixed'"),
         ("cifar10_alad", dict(precision="float16"), "unknown precision 'float16'.*'bfloat16'"),
         ("kdd99_dsebm", dict(precision="bfloat16"), "has no such setting"),
         ("cifar10_alad", dict(normal_class="car"), "unknown class of cifar10"),
-        ("cifar10_alad", dict(patience=0), "patience must be at least 1; received 0"),
-        ("kdd99_alad", dict(epochs=-1), "epochs must be at least 1; received -1"),
+        ("cifar10_alad", dict(patience=0), "received patience=0; expected at least 1"),
+        ("kdd99_alad", dict(epochs=-1), "received epochs=-1; expected at least 1"),
     ],
 )
 def test_what_does_not_fit_the_entry_is_refused(entry, given, message):
