@@ -169,6 +169,10 @@ def train(
     from alad_tf.experiments.settings import Settings
 
     chosen = zoo.entry(entry)
+    if scaling:
+        from alad_tf.preprocess import SCALINGS
+
+        one_of("--scaling", scaling, SCALINGS)
     if strategy:
         from alad_tf.engine.distributed import STRATEGIES
 
@@ -405,7 +409,8 @@ def main():
             raise
         context = getattr(error, "ctx", None)
         hint = f" Try '{context.command_path} --help'." if context else ""
-        say(f"alad: {_one_line(error.format_message())}{hint}", err)
+        message = _one_line(error.format_message())
+        say(f"alad: {message}{'' if message[-1:] in '.)' else '.'}{hint}", err)
         code = error.exit_code
     raise SystemExit(code or 0)
 

@@ -138,8 +138,8 @@ def as_numbers(column, name, decimal=".") -> np.ndarray:
         number = _number(cells[row], decimal)
         if number is None:
             raise ValueError(
-                f"{what} had numbers in the training rows, but row {row} is {cells[row]!r}. "
-                "Correct it, or replace it by None if it is missing."
+                f"{what} is numeric, but row {row} is {cells[row]!r}. Correct it, or replace "
+                "it by None if it is missing."
             )
         found[row] = number
     return found

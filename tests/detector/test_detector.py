@@ -92,7 +92,7 @@ def test_errors_name_the_remedy(detector, tmp_path):
         fresh.predict(tiny_data(3))
     with pytest.raises(ValueError, match="received the score 'L1'"):
         Detector(detector.preprocessor, detector.scorer, score="L1")
-    with pytest.raises(FileNotFoundError, match="No detector in .*expected config.json"):
+    with pytest.raises(FileNotFoundError, match="There is no detector in .*expected config.json"):
         Detector.load(tmp_path)
     folder = detector.save(tmp_path / "newer")
     (folder / "sha256.json").unlink()  # as earlier versions wrote it

@@ -479,7 +479,7 @@ def test_progress_is_shown_when_asked(rows, capsys):
         ),
         ({}, {"validation_data": (np.zeros((20, 4)), np.arange(20))}, "received labels"),
         ({"false_alarms": 0.01}, {"validation_data": np.zeros((20, 4))}, "received 20"),
-        ({}, {"validation_data": np.full((20, 4), "a", object)}, "had numbers in the training"),
+        ({}, {"validation_data": np.full((20, 4), "a", object)}, "is numeric, but row"),
     ],
 )
 def test_what_cannot_work_is_refused_before_the_training(rows, monkeypatch, options, fit, message):

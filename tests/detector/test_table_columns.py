@@ -181,7 +181,7 @@ def test_kinds_can_be_chosen():
     [
         ({"zap": "number"}, "unknown column 'zap'; closest: 'zip'"),
         ({"zip": "text"}, "'zip': 'text'}; the kind must be one of number, category"),
-        ({"country": "number"}, "'country' had numbers.*row 0 is"),
+        ({"country": "number"}, "'country' is numeric.*row 0 is"),
         ({"country": "date"}, "column 'country' has dates, but row 0 is"),
         ({"unix_ms": "date"}, "seconds since 1970-01-01, but these are about 1.7e.12"),
         ("zip", "The 'columns' parameter of ALADDetector must be"),

@@ -134,9 +134,9 @@ def test_columns_that_are_neither_are_named_with_the_remedy(column, message):
 @pytest.mark.parametrize("bad", ["n.a.", "1,5", "0x10", "1_000", [1], DAY])
 def test_a_bad_cell_in_a_column_of_numbers_is_named(bad):
     layer = fitted([1.5, 2.5, 3.5])
-    with pytest.raises(ValueError, match="column 'c' had numbers .* row 1 is|'c' has dates .row 1"):
+    with pytest.raises(ValueError, match="column 'c' is numeric.* row 1 is|'c' has dates .row 1"):
         encoded(layer, pd.Series([1.5, bad, 2.5], dtype=object))
-    with pytest.raises(ValueError, match="column 'c' had numbers in the training rows, but row 0"):
+    with pytest.raises(ValueError, match="column 'c' is numeric, but row 0"):
         encoded(layer, ["a", "b", "c"])
 
 

@@ -154,9 +154,7 @@ def test_rows_that_do_not_fit_the_training_rows_are_refused(table):
         layer.transform(table.drop(columns="size"))
     with pytest.raises(ValueError, match="expected the 7 that the training rows had"):
         layer.transform(np.zeros((2, 3)))
-    with pytest.raises(
-        ValueError, match="'size' had numbers in the training rows, but row 0 is 'a'"
-    ):
+    with pytest.raises(ValueError, match="'size' is numeric, but row 0 is 'a'"):
         layer.transform(table.assign(size=["a", "b", "c", "d"]))
     with pytest.raises(RuntimeError, match="not fitted"):
         MixedPreprocessor().transform(table)
