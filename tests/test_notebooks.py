@@ -115,18 +115,23 @@ def test_the_first_cell_installs_a_wheel_beside_it_or_from_pypi(
     assert count == 1
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
-    find_spec, installed = importlib.util.find_spec, []
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    found, installed = [], []
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found.pop(0))
+    Path("alad_tf-0.1.0-py3-none-any (1).whl").touch()  # a second upload; pip refuses its name
     for wheel in (None, "alad_tf-0.1.0-py3-none-any.whl"):
         if wheel:
             Path(wheel).touch()
+        found[:] = [None, "a spec"]  # before and after the installation
         exec(code, {"installed": installed.append})
-        assert installed[-1].startswith(wheel or "alad-tf")
+        assert installed[-1].startswith(wheel or "alad-tf") and "(" not in installed[-1]
         where = "from this folder" if wheel else "from PyPI"
         assert capsys.readouterr().out == f"Installing {installed[-1]} {where}\n"
-    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+    found[:] = ["a spec"]
     exec(code, {"installed": installed.append})  # it is there, and nothing happens
     assert len(installed) == 2 and not capsys.readouterr().out
+    found[:] = [None, None]
+    with pytest.raises(ImportError, match=r"Put alad_tf-\*.whl next to this notebook"):
+        exec(code, {"installed": installed.append})
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
@@ -167,6 +172,7 @@ def test_the_address_goes_to_badge_and_installation(tmp_path):
             target = f"github/{name}/blob/main/notebooks/{path.name}"
             assert told.count(target) == 1
             assert told.count(f"@ git+https://github.com/{name}") == 1
+            assert "from GitHub" in told and "from PyPI" not in told
         assert "one/first" not in told
     with pytest.raises(ValueError, match="expected https://github.com/OWNER/NAME"):
         address.point(copy, "https://example.com/x")

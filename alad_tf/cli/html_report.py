@@ -434,7 +434,8 @@ def _learnt(detector, scores, kind):
 
 
 def _next(folder, data, kind):
-    detector = shlex.quote(str(folder.parent.name if folder.name == "report" else folder))
+    name = folder.parent.name  # the report is written in the detector's folder
+    detector = shlex.quote(name)
     new = "new_images" if kind == "images" else f"new{data.source.suffix}"
     shell = (
         f"alad score {detector} {new} --out scores.csv\n"
@@ -443,7 +444,7 @@ def _next(folder, data, kind):
     )
     python = (
         "from alad_tf import ALADDetector\n\n"
-        f"detector = ALADDetector.load({detector.strip(chr(39))!r})\n"
+        f"detector = ALADDetector.load({name!r})\n"
         "detector.scores(new, as_frame=True)  # scores, p-values, verdicts\n"
         "detector.set_threshold(2.5)  # another threshold"
     )

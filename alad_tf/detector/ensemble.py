@@ -24,13 +24,13 @@ LEARNT = ("l2", "E(x)", "f_xx(x, x)")
 NEARNESS = ("x", "normal scores", "relations", "ranks")  # which need kept rows
 # how "combined" weighs its distances: see `Ensemble`
 EARLIER = {**dict.fromkeys((*LEARNT, "mean"), 1 / 8), "x": 1 / 2}
-TABLES = {"x": 4 / 9, "normal scores": 2 / 9, "relations": 2 / 9, "tails": 1 / 9}
+TABLES = {"x": 0.5, "normal scores": 0.2, "relations": 0.2, "tails": 0.1}
 MANY_COLUMNS = {"x": 5 / 9, "normal scores": 1 / 3, "tails": 1 / 9}
 WIDE = {"x": 1 / 3, "ranks": 2 / 3}
 WITHOUT_ROWS = {"mean": 0.3, "relations": 0.3, "tails": 0.3, "l2": 0.1}
 WIDE_WITHOUT_ROWS = {"mean": 0.5, "tails": 0.4, "l2": 0.1}
 IMAGES = dict.fromkeys(LEARNT, 1 / 3)
-NEIGHBOURS, LOCAL = 3, 0.2  # of tables
+NEIGHBOURS, LOCAL = 3, 1 / 3  # of tables
 CONTAMINATED = {"neighbours": 10, "reach": 1.0}  # of tables with anomalies among the rows
 SAME = 1e-4  # rows that are nearer are one row, but for rounding
 
@@ -39,9 +39,10 @@ def combination_for(x_shape, rows, keep="rows", contaminated=False):
     """How "combined" is made for samples of a shape, so many of which train: a JSON-able dict.
 
     Keys: "weights", "neighbours", "local", the share of the neighbours' own distances that is taken
-    off, and for `contaminated` rows, some of which are anomalies, "reach": a neighbour counts as at
-    least so many times as far as its own neighbours are from it. An anomaly that trained has none
-    near, and so makes no other one look normal.
+    off; "soft", whether the mean is of the exponentials, so that a row that stands out in one space
+    stands out; and for `contaminated` rows, some of which are anomalies, "reach": a neighbour
+    counts as at least so many times as far as its own neighbours are from it. An anomaly that
+    trained has none near, and so makes no other one look normal.
     """
     if len(x_shape) > 1:
         weights = IMAGES if keep != "none" else {"l2": 1.0}
@@ -56,6 +57,7 @@ def combination_for(x_shape, rows, keep="rows", contaminated=False):
         weights = TABLES if columns <= MOST_RELATED else MANY_COLUMNS
     # the distances between centres say nothing of those between rows
     found = {"weights": dict(weights), "neighbours": NEIGHBOURS, "local": LOCAL * (keep == "rows")}
+    found["soft"] = not wide  # of more columns than rows, the means over spaces are the better ones
     return found | (CONTAMINATED if contaminated and keep == "rows" else {})
 
 
@@ -147,14 +149,14 @@ class Ensemble(ScoringModel):
 
     The reconstruction x' is the members' mean. "l1" and "l2" are the norms of x - x'; "features"
     and "logits" are averages over the members' D_xx. With one member, these are the paper's scores.
-    "combined" is a weighted mean of standardised log-distances,
+    "combined" is computed from standardised log-distances,
 
         t(s) = max((log(s + floor) - a log(s' + floor) - center) / spread, -3),
 
     with center and spread over the training rows (a row is not its own neighbour there). A typical
     normal row has 0; one unit is about a standard deviation. For neighbours' distances, s is the
     mean distance to the 3 nearest training rows, s' the mean of these rows' own such distances, and
-    a = 0.2, since rows of a sparse cluster may lie farther apart. A training row is not its own
+    a = 1/3, since rows of a sparse cluster may lie farther apart. A training row is not its own
     neighbour, neither there nor when it is scored. For tables the distances and their weights are
 
     - distances to neighbours in x, 4/9;
@@ -166,10 +168,10 @@ class Ensemble(ScoringModel):
     If the training rows are known to contain anomalies, 10 neighbours count instead of 3, and none
     counts as nearer than its own neighbours are to it.
 
-    With more columns than rows, the weights are 1/3 for x and 2/3 for ranks. Tables use no
-    networks, which did not improve the ranking. For images, ||x - x'||_2 and the distances to
-    neighbours in the members' codes E(x) and features f_xx(x, x) have 1/3 each, with 5 neighbours
-    and a = 0.
+    With more columns than rows, the weights are 1/3 for x and 2/3 for ranks, and the score is the
+    weighted mean of t itself. Tables use no networks, which did not improve the ranking. For
+    images, the score is the mean of t for ||x - x'||_2 and for the distances to neighbours in the
+    members' codes E(x) and features f_xx(x, x), with 5 neighbours and a = 0.
 
     Distances to neighbours need training rows, so up to 4,096 of them are part of the scorer, its
     files and its exports. `keep` replaces them: by "centroids", the centres of k-means clusters of
@@ -235,6 +237,7 @@ class Ensemble(ScoringModel):
         self.weights_of = dict(combination["weights"])
         self.neighbours, self.local = int(combination["neighbours"]), float(combination["local"])
         self.reach = float(combination.get("reach", 0))
+        self.soft = bool(combination.get("soft", False))
         unknown = [n for n in self.weights_of if n not in (*LEARNT, *NEARNESS, "mean", "tails")]
         if unknown or not 1 <= self.neighbours <= MOST_ROWS:
             raise ValueError(
@@ -468,8 +471,11 @@ class Ensemble(ScoringModel):
         return {**scores, COMBINED: self._combined(x, reconstruction)}
 
     def _combined(self, x, reconstruction, but=None):
-        weights = tf.constant(list(self.weights_of.values()))[:, None]
-        return tf.reduce_sum(weights * self.parts(x, reconstruction, but), 0)
+        weights = np.array([*self.weights_of.values()], "float32")[:, None]
+        parts = self.parts(x, reconstruction, but)
+        if self.soft:
+            return tf.reduce_logsumexp(parts + np.log(weights), 0)
+        return tf.reduce_sum(weights * parts, 0)
 
     def own_rows(self, x):
         """Which kept row each sample is.
@@ -529,7 +535,7 @@ class Ensemble(ScoringModel):
         return scores
 
     def parts(self, x, reconstruction, but=None):
-        """The standardised log-distances t, of which "combined" is the weighted mean.
+        """The standardised log-distances t, from which "combined" is computed.
 
         Args:
             x: float32 tensor (B, *x_shape), preprocessed samples.

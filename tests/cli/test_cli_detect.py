@@ -80,6 +80,7 @@ def test_fit_writes_a_detector_and_a_report(orders, fitted):
     assert is_png(folder / "report/score_histogram.png", 840, 504)
     page = (folder / "report/report.html").read_text()
     assert "Anomalies in orders.csv" in page and "<h3>Row 7</h3>" in page
+    assert f"alad score {folder.name} new.csv" in page and ".partial" not in page
     assert f"report    {folder / 'report/report.html'}" in result.output
 
 
