@@ -148,7 +148,7 @@ def train(
     test_rows: Annotated[
         int | None,
         typer.Option(
-            min=1, help="AnoGAN: score only so many of the test rows, the same ones in each run."
+            min=1, help="AnoGAN only: number of test rows to score, the same ones in each run."
         ),
     ] = None,
     checkpoint_every: Annotated[

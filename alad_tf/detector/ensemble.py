@@ -159,11 +159,14 @@ class Ensemble(ScoringModel):
     a = 1/3, since rows of a sparse cluster may lie farther apart. A training row is not its own
     neighbour, neither there nor when it is scored. For tables the distances and their weights are
 
-    - distances to neighbours in x, 4/9;
-    - distances to neighbours in the columns' normal scores (`alad_tf.detector.spaces`), 2/9;
-    - the same in decorrelated normal scores, 2/9: a row that breaks a relation between columns is
+    - distances to neighbours in x, 1/2;
+    - distances to neighbours in the columns' normal scores (`alad_tf.detector.spaces`), 1/5;
+    - the same in decorrelated normal scores, 1/5: a row that breaks a relation between columns is
       far from all others;
-    - the columns' tail probabilities, 1/9.
+    - the columns' tail probabilities, 1/10.
+
+    The score is the logarithm of the weighted mean of exp(t), so that a row that stands out in one
+    of these distances stands out.
 
     If the training rows are known to contain anomalies, 10 neighbours count instead of 3, and none
     counts as nearer than its own neighbours are to it.

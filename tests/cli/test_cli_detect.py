@@ -493,7 +493,7 @@ def test_a_commands_line_steers_no_terminal(tmp_path, capsys, monkeypatch):
         ("fit {orders} --out d --size 8", 2, "expected HEIGHTxWIDTH"),
         ("fit {orders} --out d --label bad --contamination 0.1", 2, "sets the threshold"),
         ("fit {orders} --out {orders}", 1, "is a file; expected a folder"),
-        ("tune {orders} --out d --trials 0", 2, "equal to 1. Try 'alad tune --help'."),
+        ("tune {orders} --out d --trials 0", 2, "greater than or equal to 1. Try '"),
         ("tune {orders} --out d --score best", 2, "expected one of combined"),
         ("score {fitted} {orders} --out s.csv --report {orders}", 2, "expected a .html file"),
         ("score {fitted} {orders} --out s.csv --top -1", 2, "--top"),

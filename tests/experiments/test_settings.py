@@ -83,7 +83,7 @@ def test_so_many_test_rows_are_the_same_ones_in_each_run():
     assert np.isin(some.split.test, every.split.test).all()
     np.testing.assert_array_equal(some.split.train, every.split.train)
     some.evaluate({"score": np.arange(50.0)})  # metrics are of these rows
-    with pytest.raises(ValueError, match="test_rows must be at least 1; received 0"):
+    with pytest.raises(ValueError, match="received test_rows=0; expected at least 1"):
         Settings(test_rows=0).resolve(entry)
     with pytest.raises(ValueError, match="'test_rows'=|test_rows=5 for kdd99_alad, which has no"):
         Settings(test_rows=5).resolve(zoo.entry("kdd99_alad"))
