@@ -89,10 +89,13 @@ def check_place(path, known=None):
         PermissionError: nothing can be written there.
 
     Example:
-        >>> folder = Path(tempfile.mkdtemp()) >>> check_place(folder)  # empty >>> _ = (folder /
-        "thesis.txt").write_text("") >>> check_place(folder)  # doctest: +ELLIPSIS Traceback (most
-        recent call last): ... FileExistsError: /... contains files that this program did not write:
-        thesis.txt. ...
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> check_place(folder)  # empty
+        >>> _ = (folder / "thesis.txt").write_text("")
+        >>> check_place(folder)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        FileExistsError: /... contains files that this program did not write: thesis.txt. ...
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_dir():

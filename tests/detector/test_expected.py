@@ -188,7 +188,7 @@ def test_attributions_of_the_combined_score_add_up(detectors):
     assert (explanation.attributions >= 0).all() and (total > 0).mean() > 0.9
     changed = (explanation.attributions > 0).sum(1)
     assert changed.max() <= MOST_CHANGED
-    # as many are ordinary as before the faults, and no more columns are changed than that takes
+    # as many are ordinary as were before the faults, without changing more columns than that takes
     before = (detector.anomaly_score(fresh) <= ORDINARY).mean()
     assert (explanation.baseline <= ORDINARY).mean() >= before - 0.1 and changed.mean() < 3
     # what is left out of the reasons adds nothing
