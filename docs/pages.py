@@ -119,6 +119,7 @@ def _notebook(files, config, path):
         _add(files, config, f"notebooks/{local}", content)
         text = text.replace(f"({name})", f"({local})")
     text = re.sub(r"\n{4,}", "\n\n", strip_ansi(text))  # between the outputs of a cell
+    text = text.replace('<table border="1" class="dataframe">', "<table>")  # as others, it scrolls
     text = re.sub(r"\[!\[([^\]]+)\]\(https:[^)]+\)\]", r"[\1]", text)  # a badge from the web
     # the first line is the title
     title, _, rest = text.lstrip().partition("\n")
