@@ -43,6 +43,7 @@ def on_page_markdown(markdown, page, config, files):
     for mark, render in RENDERED.get(page.file.src_uri, ()):
         markdown = markdown.replace(mark, render())
     if "/" not in page.file.src_uri:
+        markdown = re.sub(r"\]\(\.\./(notebooks/\w+)\.ipynb\)", r"](\1.md)", markdown)
         markdown = markdown.replace("](../", "](")
     return markdown.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
@@ -209,8 +210,8 @@ def _adbench():
 
 
 TIMED = {
-    "ALADDetector": "`ALADDetector`, three networks",
-    "pyod_alad": "PyOD's ALAD, one network",
+    "ALADDetector": "`ALADDetector`",
+    "pyod_alad": "PyOD's ALAD",
     "forest": "Isolation Forest (scikit-learn)",
     "svm": "one-class SVM (scikit-learn)",
     "neighbours": "5 nearest neighbours (scikit-learn)",

@@ -157,7 +157,7 @@ def test_the_readmes_code_runs_as_it_stands(tmp_path):
 
 
 def test_the_example_of_features_runs_as_it_stands(capsys):
-    text = (ROOT / "docs" / "your_data.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "images.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     exec(next(block for block in blocks if "aupro(" in block), {})
     verdicts, measures = capsys.readouterr().out.splitlines()
