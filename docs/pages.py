@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mkdocs.structure.files import File
 from nbconvert import MarkdownExporter
+from nbconvert.filters import strip_ansi
 
 from alad_tf.engine.markdown import markdown_table
 
@@ -118,7 +119,8 @@ def _notebook(files, config, path):
         local = f"{path.stem}_{name}"
         _add(files, config, f"notebooks/{local}", content)
         text = text.replace(f"({name})", f"({local})")
-    text = re.sub(r"\n{4,}", "\n\n", text)  # between the outputs of a cell
+    text = re.sub(r"\n{4,}", "\n\n", strip_ansi(text))  # between the outputs of a cell
+    text = text.replace('<table border="1" class="dataframe">', "<table>")  # as others, it scrolls
     text = re.sub(r"\[!\[([^\]]+)\]\(https:[^)]+\)\]", r"[\1]", text)  # a badge from the web
     # the first line is the title
     title, _, rest = text.lstrip().partition("\n")
