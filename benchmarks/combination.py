@@ -156,7 +156,9 @@ def default_auroc(y, found, combination):
 
 
 def main(
-    seeds: Annotated[str, typer.Option(help="Seeds of split and training.")] = "0,1,2",
+    seeds: Annotated[
+        str, typer.Option(help="Seeds of split and training, separated by commas.")
+    ] = "0,1,2",
     sets: Annotated[str, typer.Option(help="Sets, separated by commas.")] = ",".join(SETS),
     data_dir: common.DataDir = None,
 ):

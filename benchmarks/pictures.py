@@ -140,8 +140,10 @@ def of_class(network, number, train, tests, count):
 
 
 def main(
-    train: Annotated[int, typer.Option(min=10, help="Training images of each class.")] = 1000,
-    tests: Annotated[int, typer.Option(min=100, help="Test images of CIFAR-10.")] = 1000,
+    train: Annotated[
+        int, typer.Option(min=10, help="Number of training images of each class.")
+    ] = 1000,
+    tests: Annotated[int, typer.Option(min=100, help="Number of test images of CIFAR-10.")] = 1000,
     data_dir: Annotated[str | None, typer.Option(help="Folder of TensorFlow Datasets.")] = None,
 ):
     """Measure, print and write results/benchmarks/pictures.json."""

@@ -110,7 +110,7 @@ class PatchScorer(ScoringModel):
     ):  # fmt: skip
         super().__init__(**kwargs)
         if keep not in KEEPS:
-            raise ValueError(f"keep is {keep!r}; expected one of {KEEPS}.")
+            raise ValueError(f"received keep={keep!r}; expected one of {KEEPS}.")
         self.keep = keep
         found = backbone_of(backbone)
         self.x_shape = tuple(int(side) for side in x_shape)

@@ -12,14 +12,14 @@ from alad_tf.preprocess.containers import describe
 
 @keras.saving.register_keras_serializable(package="alad_tf")
 class ImagePreprocessor(Preprocessor):
-    """Brings uint8 images to [-1, 1]: x / 127.5 - 1. There is nothing to fit.
+    """Scales uint8 images to [-1, 1]: x / 127.5 - 1. There is nothing to fit.
 
     Args:
         image_shape: `(height, width, channels)` of the images.
         **kwargs: `name` of the layer.
 
     Raises:
-        ValueError: not three positive sides.
+        ValueError: if `image_shape` is not three positive numbers.
 
     Example:
         >>> layer = ImagePreprocessor((1, 1, 3))
@@ -39,7 +39,7 @@ class ImagePreprocessor(Preprocessor):
         self.image_shape = tuple(int(side) for side in image_shape)
         if len(self.image_shape) != 3 or min(self.image_shape) < 1:
             raise ValueError(
-                f"image_shape is {self.image_shape}; expected (height, width, channels)."
+                f"received image_shape={self.image_shape}; expected (height, width, channels)."
             )
 
     @property
@@ -53,16 +53,16 @@ class ImagePreprocessor(Preprocessor):
         return self.image_shape
 
     def check(self, x) -> np.ndarray:
-        """Checks raw images.
+        """Check raw images.
 
         Args:
             x: `(N, height, width, channels)` uint8, N >= 1.
 
         Returns:
-            The array.
+            the array.
 
         Raises:
-            ValueError: another dtype or shape, or no images.
+            ValueError: if the dtype or shape differs, or there are no images.
         """
         array = np.asarray(x)
         expected = f"(N, {', '.join(map(str, self.image_shape))}) uint8"
@@ -77,7 +77,8 @@ class ImagePreprocessor(Preprocessor):
         if array.dtype != np.uint8:
             raise ValueError(
                 f"received {describe(x)}; expected {expected}, values 0 to 255. The detector "
-                "scales by itself: undo your own scaling, round, and cast with x.astype('uint8')."
+                "scales images itself: undo your own scaling, round, and cast with "
+                "x.astype('uint8')."
             )
         return array
 

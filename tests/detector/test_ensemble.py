@@ -115,7 +115,7 @@ def test_cross_scores_are_those_of_ensembles_without_the_row(members):
 
 
 def test_cross_scores_are_for_scores_without_networks(members, x):
-    with pytest.raises(ValueError, match="hold rows out instead"):
+    with pytest.raises(ValueError, match="Hold rows out instead"):
         Ensemble.cross_scores(members, x, keep="none")
 
 
@@ -327,7 +327,7 @@ def test_files_hold_the_kept_rows_alone(members, tmp_path, rows, networks):
     learnt = [(rows, 3), (rows, 8)] * 2 if networks else []  # what each of two members thinks
     assert shapes == [(rows, 6), *learnt, (3, 2 if networks else 1, parts), *spaces]
     twin = Ensemble(**{**ensemble.architecture(), "rows": rows + 1})
-    with pytest.raises(ValueError, match="does not hold the weights of this architecture"):
+    with pytest.raises(ValueError, match="does not contain the weights of this architecture"):
         twin.read_state(tmp_path)
 
 
