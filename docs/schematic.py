@@ -10,7 +10,7 @@ from alad_tf.plots.canvas import blank_figure, save_figure
 
 GENERATIVE, DISCRIMINATOR, DATA, EDGE = "#feebc8", "#e2e8f0", "white", "#2d3748"
 GAMES = (  # discriminator, its real pair, its generated pair, what it enforces
-    ("D_xz", "x, E(x)", "G(z), z", "E and G are inverse to each other in distribution"),
+    ("D_xz", "x, E(x)", "G(z), z", "the two joint distributions match"),
     ("D_xx", "x, x", "x, G(E(x))", "G reconstructs samples from their codes"),
     ("D_zz", "z, z", "z, E(G(z))", "E reconstructs codes from their samples"),
 )
@@ -48,7 +48,7 @@ def _networks(axes):
     _arrow(axes, (33.5, 21), (24, 16))
     _arrow(axes, (16, 16), (6.5, 20.5))
     _arrow(axes, (35.5, 34), (24.5, 17.5), dashed=True)
-    axes.text(34.6, 29.6, "G(z)", fontsize=8, ha="center", color=EDGE)
+    axes.text(37, 29.2, "in training", fontsize=7, ha="center", color="#718096")
 
 
 def _game(axes, y, name, real, fake, forces):

@@ -97,7 +97,7 @@ class DSEBM(NeuralBaseline):
         self.ready({**config, "initializer": initializer, "seed": seed}, ("denoising",))
 
     def field(self, x):
-        """E(x) and its gradient by x.
+        """E(x) and its gradient with respect to x.
 
         Args:
             x: float32 tensor (B, *x_shape), preprocessed samples.

@@ -4,16 +4,27 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import typer.core
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
 from alad_tf.cli import detect, paper
-from alad_tf.cli.lines import UsageError, checking_usage, one_of, say
+from alad_tf.cli.lines import UsageError, as_options, checking_usage, one_of, say
 from alad_tf.engine.quiet import quiet_tensorflow
 from alad_tf.experiments import RESULTS
 
+# as `alad --help` shows them: one's own data first
+COMMANDS = "fit tune score explain export serve demo list describe train evaluate reproduce report"
+
+
+class _InOrder(typer.core.TyperGroup):
+    def list_commands(self, context):
+        return sorted(super().list_commands(context), key=COMMANDS.split().index)
+
+
 app = typer.Typer(
+    cls=_InOrder,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",  # paragraphs of docstrings are wrapped to the terminal
@@ -29,7 +40,10 @@ err = Console(stderr=True, markup=False, highlight=False)
 
 Entry = Annotated[
     str,
-    typer.Argument(help="Name of a zoo entry; see `alad list`.", autocompletion=detect.entry_names),
+    typer.Argument(
+        help="Name of a zoo entry (see `alad list`), or a Python file that defines ENTRY.",
+        autocompletion=detect.entry_names,
+    ),
 ]
 
 
@@ -51,7 +65,7 @@ def options(
     pass  # the option does all
 
 
-@app.command("list")
+@app.command("list", rich_help_panel="Model zoo and paper")
 def list_entries():
     """List the entries of the model zoo."""
     import zoo
@@ -63,7 +77,7 @@ def list_entries():
     out.print(table)
 
 
-@app.command()
+@app.command(rich_help_panel="Model zoo and paper")
 def describe(entry: Entry):
     """Show a zoo entry.
 
@@ -75,7 +89,7 @@ def describe(entry: Entry):
     out.print(Markdown(text) if out.is_terminal else text)
 
 
-@app.command()
+@app.command(rich_help_panel="Model zoo and paper")
 def train(
     entry: Entry,
     seed: Annotated[
@@ -215,7 +229,7 @@ def train(
         raise typer.Exit(130) from None
 
 
-@app.command()
+@app.command(rich_help_panel="Model zoo and paper")
 def evaluate(
     run_dir: Annotated[Path, typer.Argument(help="A folder that `alad train` wrote.")],
     data_dir: paper.DataDir = None,
@@ -423,4 +437,4 @@ def main():
 
 
 def _one_line(text):
-    return " ".join(str(text).split())
+    return as_options(" ".join(str(text).split()))

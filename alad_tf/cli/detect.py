@@ -51,7 +51,7 @@ FalseAlarms = Annotated[
 Label = Annotated[
     str | None,
     typer.Option(
-        help="Label column, 1 for anomalies. They are left out of training and used to choose "
+        help="Label column: 1 marks anomalies, which are left out of training and used to choose "
         "the threshold."
     ),
 ]
@@ -114,7 +114,7 @@ NormalClass = Annotated[
 NewGaps = Annotated[
     str,
     typer.Option(
-        help="When scoring, what to do with a missing value in a column that has none here: flag "
+        help="What scoring does with a missing value in a column that had none in this data: flag "
         "(call the row anomalous) or refuse (stop with an error)."
     ),
 ]
@@ -256,6 +256,7 @@ def tune(
     """
     from alad_tf.cli.tables import trials_table
     from alad_tf.cli.user_data import preprocessed_normal
+    from alad_tf.data.user_files import array_shape
     from alad_tf.detector.explain import as_shown
     from alad_tf.detector.tuning import TuningData, score_to_tune, search
 
@@ -263,6 +264,9 @@ def tune(
     chosen = {"columns": _kinds(column, categorical), **_choices(new_gaps, keep_rows)}
     _require_own(folder, source)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
+    if source.is_file() and array_shape(source) is None:
+        with checking_usage():  # before a table is read
+            score_to_tune((1,), score)
     data = _read(source, size, exclude, label, categorical, column, said)
     rows = TuningData.split(preprocessed_normal(data, chosen["columns"]), seed)
     score = score_to_tune(rows.train.shape[1:], score)
@@ -357,7 +361,7 @@ def explain(
     missing: Missing = None,
     skip_damaged: SkipDamaged = False,
 ):
-    """Explain scores by column or pixel.
+    """Show which columns or pixels a score comes from.
 
     Prints tables and writes figures.
     """
@@ -370,8 +374,10 @@ def explain(
     said = _options(sep, decimal, encoding, missing, skip_damaged)
     loaded = load_detector(detector, normal_class)
     data = UserData.for_detector(loaded, source, said, _note)
+    chosen = _row_numbers(rows, len(data.ids)) if rows else None  # before scoring takes time
     scores = loaded.anomaly_score(data.rows)
-    chosen = _row_numbers(rows, len(scores)) if rows else list((-scores).argsort()[:count])
+    if chosen is None:
+        chosen = list((-scores).argsort()[:count])
     explanation = loaded.explain(data.take(chosen))
     for place, row in enumerate(chosen):
         if explanation.columns:

@@ -99,7 +99,7 @@ def columns_table(columns):
     """The decisions as a `rich.table.Table`."""
     table = Table("column", "kind", "features", "reason", title="Columns", title_justify="left")
     for row in columns.head(MOST_COLUMNS).itertuples(index=False):
-        table.add_row(*(Text(as_is(cell, 60)) for cell in row))
+        table.add_row(*(Text(as_is(cell, 120)) for cell in row))
     if len(columns) > MOST_COLUMNS:
         counts = columns["kind"].iloc[MOST_COLUMNS:].value_counts()
         rest = ", ".join(f"{count} {kind}" for kind, count in counts.items())

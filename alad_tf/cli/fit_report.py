@@ -61,7 +61,7 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
     flagged = int(detector.threshold.flags(scores).sum())
     share, kind = flagged / len(scores), "images" if images else "rows"
     lines = [
-        f"# {_plain(data.source.name)}",
+        f"# Anomalies in {_plain(data.source.name)}",
         "",
         (
             f"{len(scores):,} {kind} of {_described(detector)}. The threshold of the "
@@ -80,7 +80,7 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
         *(_image_table(detector, explanation, data, top) if images else []),
         *([] if images else _row_table(detector, explanation, data, top)),
         "",
-        *(f"![Reasons for the scores]({picture.name})\n" for picture in pictures),
+        *(f"![Reasons for the scores: {p.stem}]({p.name})\n" for p in pictures),
         *_column_table(detector),
         *(_by_folder(detector, scores, data) if images and data.is_anomaly is not None else []),
     ]

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from alad_tf.cli.lines import checking_usage, say
+from alad_tf.cli.lines import as_options, checking_usage, say
 from alad_tf.experiments import RESULTS
 
 app = typer.Typer()
@@ -23,7 +23,7 @@ DataDir = Annotated[
 Report = Annotated[Path, typer.Option("--out", help="File to write the report to.")]
 
 
-@app.command()
+@app.command(rich_help_panel="Model zoo and paper")
 def reproduce(
     names: Annotated[
         list[str], typer.Argument(help="table1 to table8, figure2 to figure10, ours, or all.")
@@ -82,7 +82,7 @@ def reproduce(
     _report(list(entries.values()), results, path)
     for what, reasons in (("run", missing), ("written", unmade)):
         for name, why in reasons.items():
-            say(f"not {what}: {name}: {why}", err)
+            say(f"not {what}: {name}: {as_options(str(why))}", err)
     if failed:
         labels = ", ".join(f"{label} (exit code {code})" for label, code in failed.items())
         say(f"Failed: {labels}. See their messages above.", err)
@@ -91,7 +91,7 @@ def reproduce(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel="Model zoo and paper")
 def report(results: Results = Path(RESULTS), path: Report = Path("RESULTS.md")):
     """Write the report from the results.
 

@@ -32,7 +32,7 @@ def _cells(metrics):
 def reasons_table(explanation, row, title, count=5):
     """The columns that add most to the score of one row of a table's `Explanation`."""
     title = _plain(f"{title}: score {explanation.scores[row]:.4g}")
-    table = Table("column", "observed", "expected", "adds", title=title)
+    table = Table("column", "observed", "expected", "adds to score", title=title)
     for reason in explanation.top(row, count):
         values = observed_shown(reason), as_shown(reason["expected"])
         # users' names and texts: square brackets in them are no markup

@@ -12,7 +12,7 @@ from alad_tf.cli.image_size import size_by_rule
 from alad_tf.cli.lines import UsageError
 from alad_tf.cli.score_files import as_fitted, without_excluded
 from alad_tf.data.pictures import Mode
-from alad_tf.data.user_files import ReadOptions, image_paths, read_all
+from alad_tf.data.user_files import ReadOptions, array_shape, image_paths, read_all
 from alad_tf.detector.backbone import IMAGENET, PIXELS, backbone_for
 from alad_tf.detector.validation import anomaly_labels, is_images, take_rows
 from alad_tf.engine.weights import blaming
@@ -230,22 +230,40 @@ def network_of(features, source):
     The network is looked at before the images are, which may take long.
 
     Raises:
-        ValueError: no such choice or file, or a network that cannot be used.
+        ValueError: a table, no such choice or file, or a network that cannot be used.
         ConnectionError: "imagenet" has to be downloaded, and there is no way to.
     """
     if features == PIXELS:
         return features, None
+    path = Path(features)
+    if features != IMAGENET and (path.suffix != ".keras" or not path.is_file()):
+        raise UsageError(
+            f"received --features {features}; expected pixels, imagenet or an existing .keras file."
+        )
+    _require_images(features, source)
     if features != IMAGENET:
-        path = Path(features)
-        if path.suffix != ".keras" or not path.is_file():
-            raise UsageError(
-                f"received --features {features}; expected pixels, imagenet or an existing "
-                ".keras file."
-            )
         with blaming(path, "contain a Keras model"):
             features = keras.saving.load_model(path, compile=False)
     height, width, _ = backbone_for(features).input_shape
     return features, f"{height}x{width}" if Path(source).is_dir() else None
+
+
+def _require_images(features, source):
+    """Refuse --features for a table before a network is downloaded or loaded."""
+    source = Path(source)
+    if source.is_dir() or not source.exists():
+        return  # reading says what is missing
+    shape = array_shape(source)
+    if shape is None:
+        raise UsageError(
+            f"received --features {features} for {source}, which is a table; features are for "
+            "images. Leave it out."
+        )
+    if len(shape) < 3:
+        raise ValueError(
+            f"received --features {features} for {source}, an array of shape {shape}; expected "
+            "images, of shape (N, H, W) or (N, H, W, C). Leave it out."
+        )
 
 
 def preprocessed_normal(data, chosen=None):

@@ -114,6 +114,16 @@ def count_rows(path):
     return None
 
 
+def array_shape(path):
+    """The shape of the array in a .npy or .npz file, None for other tables."""
+    kind = table_kind(path)
+    if kind not in (".npy", ".npz"):
+        return None
+    with _damage(path):
+        array = np.load(path, mmap_mode="r" if kind == ".npy" else None, allow_pickle=False)
+        return (_only_array(path, array) if kind == ".npz" else array).shape
+
+
 def image_paths(folder):
     """The images in a folder and below it, sorted by name: list of Paths."""
     return Found.of(folder).pictures

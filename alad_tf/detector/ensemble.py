@@ -168,8 +168,8 @@ class Ensemble(ScoringModel):
     The score is the logarithm of the weighted mean of exp(t), so that a row that stands out in one
     of these distances stands out.
 
-    If the training rows are known to contain anomalies, 10 neighbours count instead of 3, and none
-    counts as nearer than its own neighbours are to it.
+    If the training rows are known to contain anomalies, 10 neighbours count instead of 3, and a
+    neighbour counts as at least as far away as its own neighbours are from it.
 
     With more columns than rows, the weights are 1/3 for x and 2/3 for ranks, and the score is the
     weighted mean of t itself. Tables use no networks, which did not improve the ranking. For
@@ -481,7 +481,7 @@ class Ensemble(ScoringModel):
         return tf.reduce_sum(weights * parts, 0)
 
     def own_rows(self, x):
-        """Which kept row each sample is.
+        """Find each sample among the kept rows.
 
         Args:
             x: float32 array (N, *x_shape).
@@ -514,9 +514,9 @@ class Ensemble(ScoringModel):
 
         Args:
             x: float32 array (N, *x_shape).
-            but: int array (N,), for each sample a kept row that does not count, -1 for none: the
-                result of `own_rows` for the records of which the samples are versions. A training
-                row is not a neighbour of its changed version, either. None: all rows count.
+            but: int array (N,), for each sample the number of a kept row to ignore, -1 for none.
+                For changed versions of records, pass `own_rows` of the original records: a training
+                row is then no neighbour of its own changed version. None: all rows count.
 
         Returns:
             float32 array (N,).

@@ -56,7 +56,7 @@ class Threshold(float):
         return float(self)
 
     def flags(self, scores):
-        """Whether scores are anomalous; NaN is.
+        """Whether scores are anomalous. NaN counts as anomalous.
 
         Args:
             scores: float array of any shape, or float32 tensor.

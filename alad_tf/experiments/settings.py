@@ -96,6 +96,12 @@ class Settings:
                     f"received {name}={getattr(self, name)!r} for {entry.name}, whose "
                     "samples are not images. Leave it out."
                 )
+        for name in ("scaling", "swap_halves"):  # before images are downloaded
+            if entry.is_image and getattr(self, name):
+                raise ValueError(
+                    f"received {name}={getattr(self, name)!r} for {entry.name}, whose samples "
+                    "are images. Leave it out."
+                )
         for name, known in _CHOICES.items():
             if getattr(self, name) not in (None, *known):
                 raise unknown_name_error(name, getattr(self, name), known)

@@ -123,7 +123,7 @@ class ALAD(SteppedModel):
 
     @property
     def optimized(self):
-        """Names of the networks with an Adam of their own."""
+        """Names of the networks that have an optimizer of their own."""
         return (*self.generative_networks, *self.discriminators)
 
     @property

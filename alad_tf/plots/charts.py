@@ -77,7 +77,7 @@ def roc(curves, is_anomaly, path, title=""):
     """ROC curves of several scores on the same samples.
 
     Args:
-        curves: dict of float arrays (N,) by name.
+        curves: dict of scores, float arrays (N,), by name.
         is_anomaly: bool array (N,).
         path: str or Path of the PNG.
         title: str.

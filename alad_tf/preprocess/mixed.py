@@ -74,12 +74,12 @@ class MixedPreprocessor(ScalingPreprocessor):
     that had none, of numbers or of text, is treated as an extreme value, or refused, as `missing`
     says. Categories become one-hot blocks of their most frequent `MOST_CATEGORIES` values; a gap is
     a value of its own (and so is empty text). A new value is treated as extreme if the column is
-    closed. A column is closed if it has no more values than that in the training rows, and new ones
-    are not to be expected: the share of rows with a value that no other row has, which estimates
-    how often normal rows will have a new one (Good and Turing), is at most `NEW_CATEGORIES`, summed
-    over all closed columns. In other columns a new value gives zeros. Columns that never vary give
-    0; a later value c' instead of the constant c gives (c' - c) / max(1, |c|), a later date the
-    days between.
+    closed. A column is closed if it has at most `MOST_CATEGORIES` values in the training rows and
+    normal rows will rarely have a new one. How rarely is estimated by the share of rows with a
+    value that no other row has (Good and Turing); summed over all closed columns, this share is at
+    most `NEW_CATEGORIES`. In other columns a new value gives zeros. Columns that never vary give 0;
+    a later value c' instead of the constant c gives (c' - c) / max(1, |c|), a later date the days
+    between.
 
     Args:
         scaling: "standard", "minmax" or "none", for the numbers.
@@ -427,8 +427,10 @@ class MixedPreprocessor(ScalingPreprocessor):
             else:
                 digits = 6 if f"{first:.6g}" != f"{last:.6g}" else 15
                 shown = f"from {first:.{digits}g} to {last:.{digits}g}"
-            shown = f", {shown}" if count < len(present) else ""
-            self.kinds[name] = replace(one, reason=f"{one.reason}{shown}{_gaps(count)}")
+            reason = f"{one.reason}, {shown}{_gaps(count)}"
+            if count == len(present):
+                reason = "empty in all training rows"
+            self.kinds[name] = replace(one, reason=reason)
 
     def check(self, x) -> dict[str, np.ndarray]:
         """Check raw rows.

@@ -420,7 +420,7 @@ def test_deep_pictures_are_scored_as_they_were_fitted(tmp_path):
     result = run(*words, "--skip-damaged")
     assert result.exit_code == 0, result.output
     assert (
-        "left out 1 unreadable images" in result.output
+        "skipped 1 unreadable images" in result.output
         and "scaled from 12 bits to 8" in result.output
     )
     detector = Detector.load(tmp_path / "d")
