@@ -223,7 +223,7 @@ def _untrained(entry, variant, seed):
     """A detector of fresh networks behind the preset's preprocessing (images' needs no fitting)."""
     if entry.method != "alad":
         raise ValueError(
-            f"{entry.name} is a baseline, and a fresh one has learned nothing. "
+            f"A fresh {entry.name} has learned nothing, and has no networks to train further. "
             f"zoo.entry({entry.name!r}).build(seed) builds one to fit."
         )
     if entry.is_image:

@@ -167,7 +167,7 @@ def breast_cancer_split(is_anomaly: np.ndarray, seed: int = 42) -> Split:
 
 
 def one_class_split(is_anomaly: np.ndarray, seed: int = 42, contaminated: bool = False) -> Split:
-    """CIFAR-10 and SVHN: 80% train, a quarter of them validate, both on the normal class alone.
+    """CIFAR-10, SVHN, digits: 80% train, a quarter of them validate, both on the normal class.
 
     The pool is the whole official set, training and test images. A permutation's first fifth
     tests, in full; a quarter of the rest is held out for validation, and what is left trains. The
@@ -207,6 +207,7 @@ _PROTOCOLS = {
     "kdd99": kdd99_split,
     "arrhythmia": arrhythmia_split,
     "cifar10": one_class_split,
+    "digits": one_class_split,
     "svhn_cropped": one_class_split,
 }
 _HALVED = ("arrhythmia", "kdd99")
@@ -222,7 +223,7 @@ def split(
     """The protocol split of a data set, by its name.
 
     Args:
-        dataset: "kdd99", "arrhythmia", "breast_cancer", "cifar10" or "svhn_cropped".
+        dataset: "kdd99", "arrhythmia", "breast_cancer", "cifar10", "digits" or "svhn_cropped".
         is_anomaly: `(N,)` bool, in file order.
         seed: seed of the permutation.
         contaminated: keep the anomalies of the training rows.

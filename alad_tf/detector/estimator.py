@@ -120,6 +120,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             resized, `explain` gives heat maps, and "combined" is made of distances between features
             (see `alad_tf.detector.patches.PatchScorer`): nothing is trained unless `n_members` or
             another `score_name` asks for ALADs on features. For tables, None.
+        feature_options: dict or None, what may be chosen of a network's features: "layers",
+            "neighbourhood", "rows", "weights" and "keep_aspect", see
+            `alad_tf.detector.patches.FeatureOptions`.
 
     Attributes:
         detector_: `alad_tf.Detector`, what `save` writes: preprocessing, scorer and threshold.
@@ -178,6 +181,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         keep_rows=True,
         columns=None,
         features=None,
+        feature_options=None,
     ):
         self.score_name = score_name
         self.n_members = n_members
@@ -198,6 +202,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         self.keep_rows = keep_rows
         self.columns = columns
         self.features = features
+        self.feature_options = feature_options
 
     _parameter_constraints = {
         "score_name": [StrOptions(set(Ensemble.score_names))],
@@ -219,6 +224,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         "keep_rows": ["boolean", StrOptions({"centroids"})],
         "columns": [None, dict],
         "features": [None, StrOptions({PIXELS, IMAGENET}), keras.Model],
+        "feature_options": [None, dict],
     }
 
     # -------------------------------------------------------------------- fit
@@ -258,6 +264,11 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         if uses_network(self.features):
             keep, crossed = KEEP[self.keep_rows], None
             preprocessor, scorer, models = fit_pictures(self, train, seed, keep, history)
+        elif self.feature_options:
+            raise ValueError(
+                f"received feature_options={self.feature_options!r} without a network; they are "
+                "of features. Pass features, or leave them out."
+            )
         else:
             fitted = self._fit_rows(x, train, held_out, seed, history)
             preprocessor, scorer, models, crossed = fitted

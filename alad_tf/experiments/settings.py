@@ -8,7 +8,6 @@ from alad_tf.detector.metrics import evaluate
 from alad_tf.engine.callbacks import RULES
 from alad_tf.engine.kernels import PRECISIONS
 from alad_tf.experiments.results import DEFAULT
-from alad_tf.preprocess import for_dataset
 from alad_tf.preprocess.base import Preprocessor
 from alad_tf.preprocess.fitting import default_scaling
 
@@ -226,6 +225,5 @@ def prepare(entry, settings=None, data_dir=None):
         contaminated=settings.contaminated,
         swap_halves=settings.swap_halves,
     )
-    scaling = settings.scaling or entry.scaling
-    preprocessor = for_dataset(entry.dataset, records, rows.train, scaling)
+    preprocessor = entry.preprocessor(records, rows.train, settings.scaling)
     return ProtocolData(records, rows, preprocessor)

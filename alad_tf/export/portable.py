@@ -29,8 +29,9 @@ def export_portable(detector, folder, kind):
 
     Inputs are those of a SavedModel's `serving_default` (see `alad_tf.export.saved_model.export`),
     all numbers float32 for TensorFlow Lite, and so are the outputs, but for records that are not
-    finite: they are not refused, they are anomalous. The batch size is free; in TensorFlow Lite the
-    signature runner resizes the inputs by itself.
+    finite: they are not refused, they are anomalous. Of features of images there is one output
+    more, `heat_map` float32 (N, H, W), at the images' size. The batch size is free; in TensorFlow
+    Lite the signature runner resizes the inputs by itself.
 
     Before it takes its place, a fresh process in which neither this package nor TensorFlow can be
     imported answers random records; the answers are compared with the detector's.

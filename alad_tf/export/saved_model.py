@@ -95,8 +95,8 @@ def export(detector, folder):
       `images` at their size, of `encoded` ones at the size that the network takes.
 
     With features of images, `images` are uint8 (N, H, W, C) of any size and of 1 to 4 channels, and
-    `encoded` ones need not be of one size. EXIF orientation is not obeyed: TensorFlow does not
-    read it.
+    `encoded` ones need not be of one size. Encoded images are turned as their EXIF data say, in
+    JPEGs and PNGs.
 
     Before it takes its place, a fresh process without this package loads the export and answers
     random records with every signature; the answers are compared with the detector's. Both are
