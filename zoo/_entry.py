@@ -16,6 +16,7 @@ from alad_tf.preprocess import PicturePreprocessor, for_dataset
 NETWORKS = Path(__file__).resolve().parent / "networks"
 _NO_HYPER_PARAMETERS = (
     *("name", "dataset", "source", "summary", "networks", "scaling", "deviations", "notes"),
+    "test_rows",
 )
 
 
@@ -221,11 +222,13 @@ class GANEntry(NetworkEntry):
     method: ClassVar[str] = "anogan"
     score_names: ClassVar[tuple] = ("weight_0.1", "weight_0.9")
     score: ClassVar[str] = "weight_0.1"
+    options: ClassVar[tuple] = (*NetworkEntry.options, "test_rows")
     latent_dim: int  # the length of z
     slope: float = 0.2  # LReLU's negative slope
     ema_decay: float = 0.999  # of the averaged weights
     search_steps: int = 500  # of Adam in the search for a sample's code
     search_rate: float = 1e-3
+    test_rows: int | None = None  # so many of the test rows are scored; None: all
 
 
 @dataclass(frozen=True, kw_only=True)

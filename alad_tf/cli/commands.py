@@ -145,6 +145,12 @@ def train(
             "hardware that supports it."
         ),
     ] = None,
+    test_rows: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="AnoGAN: score only so many of the test rows, the same ones in each run."
+        ),
+    ] = None,
     checkpoint_every: Annotated[
         float, typer.Option(min=0, help="Seconds between checkpoints; 0: every epoch.")
     ] = 30.0,
@@ -181,6 +187,7 @@ def train(
         stopping=stopping,
         patience=patience,
         precision=precision,
+        test_rows=test_rows,
     ).resolve(chosen)
     try:
         if others:

@@ -83,8 +83,9 @@ class Seen:
         """`(NUMBER or TEXT, None)`; or `(None, what is wrong)`, if it is not clear.
 
         A column is of numbers if all its cells are; so are True and False. Whole numbers of which
-        some begin with 0 are codes, which are text. What is wrong is a tuple: the count of good
-        cells, what these are, and the first cell that is not, with its place.
+        some begin with 0 are codes, which are text; so are as many other texts as numbers, as in
+        classes such as 0, 1-5 and 6-10. What is wrong is a tuple: the count of good cells, what
+        these are, and the first cell that is not, with its place.
         """
         if self.numbers and self.codes and self.whole == self.numbers:
             return TEXT, None
@@ -95,7 +96,12 @@ class Seen:
         texts = {text: place for text, place in self.texts.items() if not (flags and text in WORDS)}
         share = (good + self.alike) / self.cells
         few = len(texts) <= 5 and (self.whole < self.numbers or len(self.distinct) > 20)
-        markers = all(MARKERS.fullmatch(text.lower()) for text in texts)
+        markers = are_markers(texts)
+        alike = pc.match_substring_regex(pa.array(list(texts), pa.string()), LIKE_A_NUMBER)
+        alike = pc.sum(alike).as_py() or 0
+        values = 2 if flags else len(self.distinct) + alike
+        if not markers and values <= len(texts) - alike:  # 0%, 1 - 10%, 11 - 20%
+            return TEXT, None
         if share < 0.9 and (share < 0.5 or not (few or markers or self.alike)):
             return TEXT, None
         return None, (good, what, *(self.first_alike or next(iter(texts.items()))))
@@ -115,6 +121,11 @@ def mention_rounding(name, given, kept):
             f"columns={{{name!r}: 'ignore'}}; if it is a code: 'category', of text.",
             stacklevel=2,
         )
+
+
+def are_markers(texts) -> bool:
+    """Whether all of some texts are words that stand where a number is missing."""
+    return all(MARKERS.fullmatch(text.lower()) for text in texts)
 
 
 def number_pattern(decimal):

@@ -24,13 +24,13 @@ LEARNT = ("l2", "E(x)", "f_xx(x, x)")
 NEARNESS = ("x", "normal scores", "relations", "ranks")  # which need kept rows
 # how "combined" weighs its distances: see `Ensemble`
 EARLIER = {**dict.fromkeys((*LEARNT, "mean"), 1 / 8), "x": 1 / 2}
-TABLES = {"x": 4 / 9, "normal scores": 2 / 9, "relations": 2 / 9, "tails": 1 / 9}
+TABLES = {"x": 0.5, "normal scores": 0.2, "relations": 0.2, "tails": 0.1}
 MANY_COLUMNS = {"x": 5 / 9, "normal scores": 1 / 3, "tails": 1 / 9}
 WIDE = {"x": 1 / 3, "ranks": 2 / 3}
 WITHOUT_ROWS = {"mean": 0.3, "relations": 0.3, "tails": 0.3, "l2": 0.1}
 WIDE_WITHOUT_ROWS = {"mean": 0.5, "tails": 0.4, "l2": 0.1}
 IMAGES = dict.fromkeys(LEARNT, 1 / 3)
-NEIGHBOURS, LOCAL = 3, 0.2  # of tables
+NEIGHBOURS, LOCAL = 3, 1 / 3  # of tables
 CONTAMINATED = {"neighbours": 10, "reach": 1.0}  # of tables with anomalies among the rows
 SAME = 1e-4  # rows that are nearer are one row, but for rounding
 
@@ -39,9 +39,10 @@ def combination_for(x_shape, rows, keep="rows", contaminated=False):
     """How "combined" is made for samples of a shape, so many of which train: a JSON-able dict.
 
     Keys: "weights", "neighbours", "local", the share of the neighbours' own distances that is taken
-    off, and for `contaminated` rows, some of which are anomalies, "reach": a neighbour counts as at
-    least so many times as far as its own neighbours are from it. An anomaly that trained has none
-    near, and so makes no other one look normal.
+    off; "soft", whether the mean is of the exponentials, so that a row that stands out in one space
+    stands out; and for `contaminated` rows, some of which are anomalies, "reach": a neighbour
+    counts as at least so many times as far as its own neighbours are from it. An anomaly that
+    trained has none near, and so makes no other one look normal.
     """
     if len(x_shape) > 1:
         weights = IMAGES if keep != "none" else {"l2": 1.0}
@@ -56,6 +57,7 @@ def combination_for(x_shape, rows, keep="rows", contaminated=False):
         weights = TABLES if columns <= MOST_RELATED else MANY_COLUMNS
     # the distances between centres say nothing of those between rows
     found = {"weights": dict(weights), "neighbours": NEIGHBOURS, "local": LOCAL * (keep == "rows")}
+    found["soft"] = not wide  # of more columns than rows, the means over spaces are the better ones
     return found | (CONTAMINATED if contaminated and keep == "rows" else {})
 
 
@@ -147,13 +149,13 @@ class Ensemble(ScoringModel):
 
     The reconstruction x' is the members' mean. "l1" and "l2" are the norms of x - x'; "features"
     and "logits" are the means of what the members' D_xx give for it: with one member, the paper's
-    scores. "combined" is a weighted mean of standardised log-distances,
+    scores. "combined" is made of standardised log-distances,
 
         t(s) = max((log(s + floor) - a log(s' + floor) - center) / spread, -3),
 
     with center and spread over the training rows (a row is not its own neighbour there). A typical
     normal row has 0; one unit is about a standard deviation. For nearness, s is the mean distance
-    to the 3 nearest training rows, s' the mean of these rows' own such distances, and a = 0.2: rows
+    to the 3 nearest training rows, s' the mean of these rows' own such distances, and a = 1/3: rows
     of a thin cluster may lie farther apart. A training row is not its own neighbour, neither there
     nor when it is scored. For tables the distances and their weights are
 
@@ -165,9 +167,10 @@ class Ensemble(ScoringModel):
     If the rows that train are said to contain anomalies, 10 neighbours count instead of 3, and each
     as at least as far as its own neighbours are from it.
 
-    Of more columns than rows, nearness in x has 1/3, and nearness in ranks 2/3. The networks have
-    no part in it: on tables they made the ranking no better. For images, ||x - x'||_2 and nearness
-    in the members' codes E(x) and features f_xx(x, x) have 1/3 each, with 5 neighbours and a = 0.
+    Of more columns than rows, nearness in x has 1/3, and nearness in ranks 2/3, and the score is
+    the weighted mean of t itself. The networks have no part in it: on tables they made the ranking
+    no better. For images it is the mean of t for ||x - x'||_2 and for nearness in the members'
+    codes E(x) and features f_xx(x, x), with 5 neighbours and a = 0.
 
     Nearness needs training rows, and so up to 4,096 of them are part of the scorer, its files and
     its exports. `keep` says what is kept instead: "centroids", the centres of k-means clusters of
@@ -233,6 +236,7 @@ class Ensemble(ScoringModel):
         self.weights_of = dict(combination["weights"])
         self.neighbours, self.local = int(combination["neighbours"]), float(combination["local"])
         self.reach = float(combination.get("reach", 0))
+        self.soft = bool(combination.get("soft", False))
         unknown = [n for n in self.weights_of if n not in (*LEARNT, *NEARNESS, "mean", "tails")]
         if unknown or not 1 <= self.neighbours <= MOST_ROWS:
             raise ValueError(f"received the combination {combination}; unknown {unknown}.")
@@ -463,8 +467,11 @@ class Ensemble(ScoringModel):
         return {**scores, COMBINED: self._combined(x, reconstruction)}
 
     def _combined(self, x, reconstruction, but=None):
-        weights = tf.constant(list(self.weights_of.values()))[:, None]
-        return tf.reduce_sum(weights * self.parts(x, reconstruction, but), 0)
+        weights = np.array([*self.weights_of.values()], "float32")[:, None]
+        parts = self.parts(x, reconstruction, but)
+        if self.soft:
+            return tf.reduce_logsumexp(parts + np.log(weights), 0)
+        return tf.reduce_sum(weights * parts, 0)
 
     def own_rows(self, x):
         """Which kept row each sample is.
@@ -524,7 +531,7 @@ class Ensemble(ScoringModel):
         return scores
 
     def parts(self, x, reconstruction, but=None):
-        """What "combined" is the weighted mean of: the standardised log-distances t.
+        """What "combined" is made of: the standardised log-distances t.
 
         Args:
             x: float32 tensor (B, *x_shape), preprocessed samples.

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from alad_tf.data import Records, Split, class_number, load, split
 from alad_tf.data.records import unknown_name_error
 from alad_tf.detector.metrics import evaluate
@@ -15,7 +17,7 @@ PAIR_AXES = {"channels": -1, "height": 1}  # of a batch of images
 _AXIS_NAMES = {axis: name for name, axis in PAIR_AXES.items()}
 _CHOICES = {"pair_axis": PAIR_AXES, "stopping": RULES, "precision": PRECISIONS}
 # which the model does not see
-_OF_THE_DATA = ("contaminated", "swap_halves", "scaling", "normal_class")
+_OF_THE_DATA = ("contaminated", "swap_halves", "scaling", "normal_class", "test_rows")
 _OF_THE_MODEL = ("spectral_norm", "latent_discriminator", "pair_axis", "precision")
 SPLIT_SEED = 42  # the protocol's split is the same in every run; a run's seed is the training's
 
@@ -38,6 +40,8 @@ class Settings:
         patience: int, epochs without a better validation score before "last" and "best" stop.
         precision: str, "float32" or "bfloat16", of products: see `alad_tf.engine.kernels`. Like the
             machine, and like TF32 on a GPU, it makes no other variant; the result's config has it.
+        test_rows: int, so many of the protocol's test rows are scored, the same ones in each run:
+            for methods that take seconds for each.
 
     Example:
         >>> Settings(contaminated=True, spectral_norm=False).variant
@@ -56,6 +60,7 @@ class Settings:
     stopping: str | None = None
     patience: int | None = None
     precision: str | None = None
+    test_rows: int | None = None
 
     def resolve(self, entry):
         """These settings for one entry: the class as a number, what equals the default as None.
@@ -91,11 +96,12 @@ class Settings:
         for name, known in _CHOICES.items():
             if getattr(self, name) not in (None, *known):
                 raise unknown_name_error(name, getattr(self, name), known)
-        for name in ("patience", "epochs"):
+        for name in ("patience", "epochs", "test_rows"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1; received {value}.")
-        own = {name: getattr(entry, name, None) for name in ("stopping", "patience", "epochs")}
+        names = ("stopping", "patience", "epochs", "test_rows")
+        own = {name: getattr(entry, name, None) for name in names}
         own |= {"precision": "float32", "scaling": scaling_of(entry)}
         own["pair_axis"] = _AXIS_NAMES.get(getattr(entry, "pair_axis", None))
         same = {name: None for name, value in own.items() if getattr(self, name) == value}
@@ -116,6 +122,7 @@ class Settings:
             (f"stop_{self.stopping}", self.stopping),
             (f"patience{self.patience}", self.patience is not None),
             (f"epochs{self.epochs}", self.epochs is not None),
+            (f"test{self.test_rows}", self.test_rows is not None),
         ]
         return "_".join(name for name, changed in named if changed) or DEFAULT
 
@@ -202,7 +209,8 @@ def prepare(entry, settings=None, data_dir=None):
 
     Args:
         entry: `Entry`.
-        settings: `Settings`; its normal class, contamination, halves and scaling count here.
+        settings: `Settings`; its normal class, contamination, halves, scaling and number of test
+            rows count here.
         data_dir: folder of the data, as str or Path; see `alad_tf.data.load`.
 
     Returns:
@@ -225,5 +233,9 @@ def prepare(entry, settings=None, data_dir=None):
         contaminated=settings.contaminated,
         swap_halves=settings.swap_halves,
     )
+    tested = settings.test_rows or getattr(entry, "test_rows", None)
+    if tested is not None and tested < len(rows.test):
+        some = np.random.default_rng(SPLIT_SEED).choice(rows.test, tested, replace=False)
+        rows = dataclasses.replace(rows, test=np.sort(some))
     preprocessor = entry.preprocessor(records, rows.train, settings.scaling)
     return ProtocolData(records, rows, preprocessor)

@@ -13,7 +13,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from alad_tf.data.cells import EXACT_INTEGERS, GAPS, Seen, mention_rounding, number_pattern, trimmed
+from alad_tf.data.cells import (
+    EXACT_INTEGERS,
+    GAPS,
+    Seen,
+    are_markers,
+    mention_rounding,
+    number_pattern,
+    trimmed,
+)
 from alad_tf.data.cells import NUMBER as OF_NUMBERS
 from alad_tf.data.records import unknown_name_error
 from alad_tf.preprocess.containers import listed
@@ -258,6 +266,8 @@ def _refuse_bad_cells(array, name):
     found = [float(value) for value in values if _is_number(type(value))]
     share, many = len(found) / len(values), len(set(found)) > 20 or any(v % 1 for v in found)
     if share < 0.9 and (share < 0.5 or len(texts) > 5 or not many):
+        return
+    if len(set(found)) <= len(texts) and not are_markers(texts):  # classes: 0, 1-5, 6-10
         return
     row = next(i for i, v in enumerate(array) if not _is_gap(v) and not _is_number(type(v)))
     raise ValueError(

@@ -155,7 +155,7 @@ def test_the_combination_is_the_documented_one(columns, networks):
     if columns == 6:
         x, far = tiny_data(200), np.random.default_rng(9).normal(size=(40, 6)) * 3
         model = tiny_model(0)
-        weights = {"x": 4 / 9, "normal scores": 2 / 9, "relations": 2 / 9, "tails": 1 / 9}
+        weights = {"x": 0.5, "normal scores": 0.2, "relations": 0.2, "tails": 0.1}
     else:
         x = np.random.default_rng(0).normal(size=(30, 40)).astype("f4")
         far = np.random.default_rng(9).normal(size=(20, 40)) * 2
@@ -165,18 +165,20 @@ def test_the_combination_is_the_documented_one(columns, networks):
     if networks:
         weights = {name: (1 - networks) * weight for name, weight in weights.items()}
         weights |= dict.fromkeys(("l2", "E(x)", "f_xx(x, x)"), networks / 3)
-        combination = {"weights": weights, "neighbours": 3, "local": 0.2}
+        combination = {"weights": weights, "neighbours": 3, "local": 1 / 3, "soft": True}
     assert sum(weights.values()) == pytest.approx(1)
     member, other = Scorer.from_alad(model), np.concatenate([x[:10] + 0.1, far]).astype("f4")
     inside, outside = (_terms(member, x, rows, 3, local=True) for rows in (None, other))
-    expected = 0
-    for name, weight in weights.items():
+    terms = []
+    for name in weights:
         (ours, beside), (theirs, around) = inside[name], outside[name]
         floor = 0.1 * np.median(ours) + 1e-6
         logs, new = np.log(ours + floor), np.log(theirs + floor)
         if beside is not None:
-            logs, new = logs - 0.2 * np.log(beside + floor), new - 0.2 * np.log(around + floor)
-        expected = expected + weight * np.maximum((new - logs.mean()) / logs.std(), -3)
+            logs, new = logs - np.log(beside + floor) / 3, new - np.log(around + floor) / 3
+        terms.append(np.maximum((new - logs.mean()) / logs.std(), -3))
+    shares = np.array([*weights.values()])
+    expected = np.log(shares @ np.exp(terms)) if columns == 6 else shares @ terms
     found = Ensemble.of([member], x, combination=combination).scores(other)[COMBINED]
     np.testing.assert_allclose(found, expected, atol=0.02)  # Mills' ratio, within a hundredth
     assert found.std() > 0.5

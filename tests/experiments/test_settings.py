@@ -1,10 +1,13 @@
 """Settings: what differs from an entry, in names and in hyper-parameters."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 
 import zoo
 from alad_tf.experiments.plan import OTHER
-from alad_tf.experiments.settings import Settings
+from alad_tf.experiments.settings import Settings, prepare
 
 
 @pytest.mark.parametrize(
@@ -26,6 +29,9 @@ from alad_tf.experiments.settings import Settings
             "class0_channels_stop_fixed",
         ),
         ("cifar10_alad", dict(precision="bfloat16"), "class0"),
+        ("cifar10_anogan", dict(test_rows=1000, normal_class=2), "class2"),
+        ("cifar10_anogan", dict(test_rows=200), "class0_test200"),
+        ("kdd99_anogan", dict(test_rows=200), "test200"),
         ("svhn_alad", dict(normal_class=3, stopping="best", patience=5), None),
     ],
 )
@@ -66,3 +72,18 @@ def test_the_config_holds_what_runs():
 def test_what_does_not_fit_the_entry_is_refused(entry, given, message):
     with pytest.raises(ValueError, match=message):
         Settings(**given).resolve(zoo.entry(entry))
+
+
+def test_so_many_test_rows_are_the_same_ones_in_each_run():
+    entry = dataclasses.replace(zoo.entry("kdd99_anogan"), dataset="breast_cancer", test_rows=50)
+    some, again = (prepare(entry, Settings(seed=seed)) for seed in (0, 1))
+    every = prepare(entry, Settings(test_rows=10**6))
+    assert some.protocol()["test_rows"] == 50 < len(every.split.test)
+    np.testing.assert_array_equal(some.split.test, again.split.test)
+    assert np.isin(some.split.test, every.split.test).all()
+    np.testing.assert_array_equal(some.split.train, every.split.train)
+    some.evaluate({"score": np.arange(50.0)})  # metrics are of these rows
+    with pytest.raises(ValueError, match="test_rows must be at least 1; received 0"):
+        Settings(test_rows=0).resolve(entry)
+    with pytest.raises(ValueError, match="'test_rows'=|test_rows=5 for kdd99_alad, which has no"):
+        Settings(test_rows=5).resolve(zoo.entry("kdd99_alad"))

@@ -167,8 +167,23 @@ def test_numbers_written_as_text_are_numbers(column, expected):
     assert encoded(again, column) == encoded(layer, column)
 
 
-@pytest.mark.parametrize("column", [[f"{i:04}" for i in range(100)] * 2, ["A1", "2", "3", "B4"]])
-def test_codes_are_categories(column):
+@pytest.mark.parametrize(
+    "column",
+    [
+        [f"{i:04}" for i in range(100)] * 2,
+        ["A1", "2", "3", "B4"],
+        # classes, one of which looks like a number
+        ["0%"] * 60 + ["1 - 10%"] * 30 + ["11 - 20%"] * 10,
+        ["0%"] * 97 + ["1 - 10%", "11 - 20%", "100%"],
+        ["0"] * 95 + ["1-5", "6-10"] * 2,
+        ["0.5"] * 60 + ["0.5-1.0"] * 25 + ["1.0-2.0"] * 15,
+        ["$10"] * 50 + ["$10 to $50", "over $50"] * 10,
+        ["1", "2", "3+"] * 5 + ["none at all", "many"],
+        pd.Series([0] * 95 + ["1-5", "6-10"], dtype=object),
+        pd.Series([1, 2, "3 or more", "none of these"] * 9, dtype=object),
+    ],
+)
+def test_codes_and_classes_are_categories(column):
     assert list(fitted(column).vocabularies) == ["c"]
 
 
