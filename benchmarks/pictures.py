@@ -220,7 +220,6 @@ def main(
         "network": network.name,
         "training images": train,
         "test images": tests,
-        "pixel steps": pixel_steps,
     }
     results = {**options, "defects": {}, "cifar10": {}}
     earlier = read_json(JSON) if resume and JSON.is_file() else {}
@@ -246,8 +245,9 @@ def main(
         number = class_names("cifar10").index(name)
         keep("cifar10", name, of_class(network, number, shown, features, test.labels, train))
     for name in sets:
-        if "pixels" not in results["defects"][name]:
-            keep("defects", name, {"pixels": of_pixels(name, pixel_steps)})
+        if results["defects"][name].get("pixels", {}).get("steps") != pixel_steps:
+            found = {**of_pixels(name, pixel_steps), "steps": pixel_steps}
+            keep("defects", name, {"pixels": found})
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def features_sections(entries, frame, results=RESULTS):
         "untrained. One seed.",
         "",
         *_cifar10(measured, {entry.name: entry for entry in entries}, frame),
-        *_defects(measured["defects"], measured["pixel steps"]),
+        *_defects(measured["defects"]),
     ]
 
 
@@ -67,7 +67,7 @@ def _cifar10(measured, entries, frame):
     ]
 
 
-def _defects(found, steps):
+def _defects(found):
     titles = {**METHODS, PIXELS: "pixels"}
     columns = {f"AUROC: {title}": _aurocs(found, method) for method, title in titles.items()}
     for measure, title in MAPS.items():
@@ -79,13 +79,15 @@ def _defects(found, steps):
     ]
     means = [_mean(one, found) for one in columns.values()]
     rows.append(["**mean**", *(f"**{one}**" if one else "" for one in means)])
+    steps = sorted({methods[PIXELS]["steps"] for methods in found.values() if PIXELS in methods})
+    trained = " or ".join(f"{count:,}" for count in steps) or "so many"
     return [
         *markdown_table(["planted defects", *columns], rows),
         "",
         "Scratches, blobs, smears and holes of known places, in textures drawn by code and in "
         "crops of scikit-learn's two photographs: synthetic, and mostly small, some hundred of "
         "50,000 pixels. 60 images to fit on, 40 others and 60 with defects. *Pixels* is one "
-        f"`ALADDetector` without features, trained for {steps:,} steps on the images at 64 x 64 "
+        f"`ALADDetector` without features, trained for {trained} steps on the images at 64 x 64 "
         "pixels; its maps are those of `explain`. The weights of the score's parts and the choice "
         "of layers were made on these sets and on three of CIFAR-10's classes.",
         "",

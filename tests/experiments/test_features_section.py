@@ -22,10 +22,9 @@ def test_the_section_has_each_method_and_the_means(tmp_path):
         "network": "some_network",
         "training images": 1000,
         "test images": 500,
-        "pixel steps": 20,
         "cifar10": {"airplane": methods(0.5), "bird": methods(0.75)},
         "defects": {
-            name: {**methods(value, **maps), "pixels": {"auroc": 0.625, **maps}}
+            name: {**methods(value, **maps), "pixels": {"auroc": 0.625, "steps": 20, **maps}}
             for name, value in (("wood", 0.5), ("stone", 1.0))
         },
     }
