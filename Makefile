@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test test-all lint docs notebooks fuzz faults licences audit clean
 
@@ -22,7 +22,7 @@ test-all: lint
 # The pages, into site/; a warning is an error.
 docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	@echo "site/index.html; with search: python -m http.server --directory site"
+	@echo "Open site/index.html in a browser."
 
 # Runs all notebooks in place and keeps what they show.
 notebooks: $(VENV)/installed

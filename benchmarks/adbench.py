@@ -152,14 +152,18 @@ def _mean(runs, method):
 
 
 def main(
-    seeds: Annotated[str, typer.Option(help="Seeds of split and training.")] = "0,1,2",
+    seeds: Annotated[
+        str, typer.Option(help="Seeds of split and training, separated by commas.")
+    ] = "0,1,2",
     sets: Annotated[str, typer.Option(help="Sets, separated by commas.")] = ",".join(SETS),
     data_dir: common.DataDir = None,
-    peers: Annotated[bool, typer.Option(help="Fit PyOD's ALAD as well (minutes a set).")] = True,
+    peers: Annotated[
+        bool, typer.Option(help="Fit PyOD's ALAD as well, which takes minutes per set.")
+    ] = True,
     peers_from: Annotated[
         Path | None, typer.Option(help="An earlier JSON that has PyOD's ALAD on the same splits.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
 ):
     """Measure, print and write results/benchmarks/adbench.json."""
     runs = json.loads(PARTIAL.read_text()) if resume and PARTIAL.is_file() else []

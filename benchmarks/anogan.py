@@ -73,7 +73,7 @@ def measure(dataset, rounds):
     return common.in_turns(measurements, rounds)
 
 
-def main(rounds: Annotated[int, typer.Option(min=1, help="Turns.")] = 5):
+def main(rounds: Annotated[int, typer.Option(min=1, help="Number of rounds.")] = 5):
     """Measure, print and write results/benchmarks/anogan.json."""
     results, rows = {}, []
     for dataset, speed_up in SPEED_UP.items():

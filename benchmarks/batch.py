@@ -63,7 +63,7 @@ def killed_and_resumed(source, folder, rows):
     while len(list(parts.glob("[0-9]*.parquet"))) < rows // BATCH // 2:
         time.sleep(0.01)
         if process.poll() is not None:
-            raise RuntimeError("The process ended before it could be killed; take more rows.")
+            raise RuntimeError("The process ended before it could be killed. Use more --rows.")
     process.send_signal(signal.SIGKILL)
     process.wait()
     kept = len(list(parts.glob("[0-9]*.parquet"))) * BATCH
@@ -73,8 +73,10 @@ def killed_and_resumed(source, folder, rows):
 
 
 def main(
-    rows: Annotated[int, typer.Option(min=10 * BATCH, help="Rows of the file.")] = 1_000_000,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 3,
+    rows: Annotated[
+        int, typer.Option(min=10 * BATCH, help="Number of rows of the file.")
+    ] = 1_000_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds.")] = 3,
 ):
     """Measure, print and write results/benchmarks/batch.json."""
     warnings.simplefilter("ignore")

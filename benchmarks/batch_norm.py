@@ -67,7 +67,7 @@ def measure(detector, data):
 
 def main(
     detector: Annotated[
-        str, typer.Option(help="A run's detector; default airplane's preset.")
+        str, typer.Option(help="The detector of a run; default: the preset for airplane.")
     ] = "",
     data_dir: Annotated[str | None, typer.Option()] = None,
 ):

@@ -30,7 +30,7 @@ from alad_tf.preprocess.fitting import for_records
 from benchmarks import common
 
 CANDIDATES = (*NEARNESS, "tails", "mean", *LEARNT)
-SCALINGS, NEIGHBOURS, LOCAL, PARTS = ("standard", "minmax"), (3, 5), (0.0, 1 / 3), 10
+SCALINGS, NEIGHBOURS, LOCAL, PARTS = ("standard", "minmax"), (3, 5), (0.0, 0.4), 10
 VARIANTS = tuple(itertools.product(SCALINGS, NEIGHBOURS, LOCAL, (False, True)))
 BATCH = 512
 
@@ -156,7 +156,9 @@ def default_auroc(y, found, combination):
 
 
 def main(
-    seeds: Annotated[str, typer.Option(help="Seeds of split and training.")] = "0,1,2",
+    seeds: Annotated[
+        str, typer.Option(help="Seeds of split and training, separated by commas.")
+    ] = "0,1,2",
     sets: Annotated[str, typer.Option(help="Sets, separated by commas.")] = ",".join(SETS),
     data_dir: common.DataDir = None,
 ):

@@ -14,7 +14,7 @@ from alad_tf.engine.files import write_json
 
 ROUNDS = 5
 DataDir = Annotated[
-    Path | None, typer.Option(help="Folder of the .npz files; default ALAD_DATA_DIR/adbench.")
+    Path | None, typer.Option(help="Folder of the .npz files; default: ALAD_DATA_DIR/adbench.")
 ]
 console = Console()
 

@@ -119,7 +119,12 @@ def means(runs):
 
 
 def main(
-    seeds: Annotated[str, typer.Option(help="Seeds of split and choice.")] = "0,1,2",
+    seeds: Annotated[
+        str,
+        typer.Option(
+            help="Seeds of the split and of the choice of anomalies, separated by commas."
+        ),
+    ] = "0,1,2",
     sets: Annotated[str, typer.Option(help="Sets, separated by commas.")] = ",".join(TABLES),
     data_dir: common.DataDir = None,
 ):

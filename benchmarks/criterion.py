@@ -81,10 +81,10 @@ def summary(trials, criterion, score):
 
 
 def main(
-    trials: Annotated[int, typer.Option(min=3, help="Trials of a table.")] = 5,
+    trials: Annotated[int, typer.Option(min=3, help="Number of trials per table.")] = 5,
     sets: Annotated[str, typer.Option(help="Sets, separated by commas.")] = ",".join(TABLES),
     data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the .npz files; default ALAD_DATA_DIR/adbench.")
+        Path | None, typer.Option(help="Folder of the .npz files; default: ALAD_DATA_DIR/adbench.")
     ] = None,
 ):
     """Measure, print and write results/benchmarks/criterion.json."""

@@ -22,6 +22,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -146,7 +147,7 @@ class Case:
         self.seconds += time.monotonic()
         self.expected = fingerprint(first / self.command.output)
         if not self.expected or self.expected.startswith("damaged"):
-            raise RuntimeError(f"{name} does not work undisturbed: {self.expected}")
+            raise RuntimeError(f"{name} fails even without a fault: {self.expected}")
         self.old = first / self.command.output
 
     def fresh(self):
@@ -346,23 +347,24 @@ COUNTS = ("lost", "damaged", "silent", "tracebacks", "not completed", "left behi
 
 
 def main(
-    kills: int = 20,
-    interrupts: int = 5,
-    only: str = "",
-    faults: str = "",
-    seed: int = 0,
-    save: bool = True,
+    kills: Annotated[
+        int, typer.Option(help="Number of SIGKILLs per command, at random moments.")
+    ] = 20,
+    interrupts: Annotated[
+        int, typer.Option(help="Number of Ctrl-Cs per command, at random moments.")
+    ] = 5,
+    only: Annotated[str, typer.Option(help="Commands, separated by commas; default: all.")] = "",
+    faults: Annotated[
+        str,
+        typer.Option(help="Kinds of faults, separated by commas; default: all."),
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Seed of the random moments.")] = 0,
+    save: Annotated[bool, typer.Option(help="Write the JSON, after each command.")] = True,
 ):
     """Run faults on commands; write results/benchmarks/faults.json.
 
-    Args:
-        kills: SIGKILLs a command, each at a random moment.
-        interrupts: SIGINTs (Ctrl-C) a command, likewise.
-        only: commands, separated by commas; default all.
-        faults: of `FAULTS`, separated by commas; default all. Other rows of the JSON are kept, if
-            they were measured with the same arguments; each row has its commit.
-        seed: of the moments.
-        save: whether to write the JSON, after each command.
+    Other rows of the JSON are kept if they were measured with the same arguments; each row has its
+    commit.
     """
     arguments = {"kills": kills, "interrupts": interrupts, "seed": seed}
     names = only.split(",") if only else list(ALAD)

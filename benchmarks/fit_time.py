@@ -111,11 +111,11 @@ def measure(methods, rounds, wide=True):
 
 
 def main(
-    rounds: Annotated[int, typer.Option(min=1, help="Turns.")] = 3,
-    wide: Annotated[bool, typer.Option(help="The wide table as well.")] = True,
-    note: Annotated[str, typer.Option(help="A remark for the JSON.")] = "",
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds.")] = 3,
+    wide: Annotated[bool, typer.Option(help="Measure the wide table, too.")] = True,
+    note: Annotated[str, typer.Option(help="Remark to store in the JSON.")] = "",
     profile: Annotated[
-        bool, typer.Option("--profile", help="Only print where the time of ours goes.")
+        bool, typer.Option("--profile", help="Only print a profile of ALADDetector.")
     ] = False,
 ):
     """Measure, print and write results/benchmarks/fit_time.json."""

@@ -253,25 +253,22 @@ def merged(told):
 
 
 def main(
-    inputs: int = 100_000,
-    minutes: float = 0,
-    only: str = "",
-    seed: int = 0,
-    jobs: int = 0,
-    save: bool = True,
+    inputs: Annotated[int, typer.Option(help="Number of inputs, over all targets.")] = 100_000,
+    minutes: Annotated[
+        float,
+        typer.Option(help="Time limit, divided equally among the targets; 0: no limit."),
+    ] = 0,
+    only: Annotated[
+        str,
+        typer.Option(help="Targets, separated by commas; default: all. The JSON needs all."),
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Seed of the inputs.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Processes at a time; 0: one per core.")] = 0,
+    save: Annotated[bool, typer.Option(help="Write the JSON.")] = True,
     worker: Annotated[bool, typer.Option(hidden=True)] = False,
     words: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
 ):
-    """Try inputs on all targets; write results/benchmarks/fuzz.json.
-
-    Args:
-        inputs: how many, over all targets.
-        minutes: at most, in equal parts for all targets; 0: until all inputs were tried.
-        only: targets, separated by commas; default all, and then the JSON is written.
-        seed: of the inputs.
-        jobs: processes at a time; default one a core.
-        save: whether to write the JSON.
-    """
+    """Try inputs on all targets; write results/benchmarks/fuzz.json."""
     if worker:
         name, count, number, home, first, until = words
         return work(name, int(count), int(number), home, int(first), float(until))

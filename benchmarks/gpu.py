@@ -242,14 +242,19 @@ def _variant(result):
 
 
 def main(
-    only: Annotated[str, typer.Option(help="measure or train; default both.")] = "",
-    minutes: Annotated[float, typer.Option(min=0, help="For the runs, from the start.")] = 10.0,
-    side_by_side: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 4,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of the measurements.")] = 5,
-    results: Annotated[Path, typer.Option(help="Where results lie and go.")] = RESULTS,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of CIFAR-10.")] = None,
+    only: Annotated[str, typer.Option(help="measure or train; default: both.")] = "",
+    minutes: Annotated[
+        float,
+        typer.Option(min=0, help="Time limit for the runs in minutes, counted from the start."),
+    ] = 10.0,
+    side_by_side: Annotated[int, typer.Option(min=1, help="Number of runs at a time.")] = 4,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds of measurements.")] = 5,
+    results: Annotated[Path, typer.Option(help="Folder of the results.")] = RESULTS,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of CIFAR-10, as TensorFlow Datasets prepares it.")
+    ] = None,
     presets: Annotated[
-        bool, typer.Option(help="Make the first seed of each class its preset.")
+        bool, typer.Option(help="Make the first seed of each class the pretrained preset.")
     ] = False,
 ):
     """Measure, write results/benchmarks/gpu.json; then make runs until the time is used up."""
@@ -257,7 +262,7 @@ def main(
     if only not in ("", "measure", "train"):
         raise typer.BadParameter(f"received {only!r}; expected measure or train.")
     if not tf.config.list_physical_devices("GPU"):
-        raise SystemExit("TensorFlow sees no GPU here. On a CPU: alad reproduce figure10 figure8.")
+        raise SystemExit("TensorFlow finds no GPU. On a CPU, use alad reproduce figure10 figure8.")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # the runs share the card
     if only != "measure":
         jobs = due(results)

@@ -87,7 +87,7 @@ def seeds():
     """Seconds of one step of every seed, by number of seeds, from seeds.json."""
     path = OUT / "seeds.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: run `python -m benchmarks.seeds` first.")
+        raise FileNotFoundError(f"{path} is missing. Run `python -m benchmarks.seeds` first.")
     found = read_json(path)["entries"]["kdd99_alad"]
     return {
         way: {
@@ -121,7 +121,9 @@ def draw(part, curves):
 
 def main(
     only: Annotated[str, typer.Option(help="Parts, separated by commas.")] = ",".join(PARTS),
-    redraw: Annotated[bool, typer.Option("--redraw", help="Measure nothing.")] = False,
+    redraw: Annotated[
+        bool, typer.Option("--redraw", help="Only redraw the pictures, from the JSON.")
+    ] = False,
 ):
     """Measure, write results/benchmarks/growth.json and a picture of each part."""
     path = OUT / "growth.json"

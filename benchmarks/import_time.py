@@ -45,7 +45,7 @@ def help_seconds():
     return time.perf_counter() - begun
 
 
-def main(rounds: Annotated[int, typer.Option(min=1, help="Turns.")] = 7):
+def main(rounds: Annotated[int, typer.Option(min=1, help="Number of rounds.")] = 7):
     """Measure, print and write results/benchmarks/import_time.json."""
     measurements = {
         "import zoo, beyond TensorFlow": lambda: child()[0],

@@ -89,7 +89,7 @@ class PyOD:
         for line in self._process.stdout:  # PyOD prints as well
             if line.startswith("times "):
                 return json.loads(line.removeprefix("times "))
-        raise RuntimeError("PyOD's process ended; its error is above.")
+        raise RuntimeError("The process of PyOD ended. Its error is above.")
 
     def close(self):
         self._process.stdin.close()
@@ -178,8 +178,10 @@ def verdicts(results):
 
 def main(
     entries: Annotated[str, typer.Option(help="Entries, separated by commas.")] = ENTRIES,
-    requests: Annotated[int, typer.Option(min=5, help="Requests of each size a round.")] = 200,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 5,
+    requests: Annotated[
+        int, typer.Option(min=5, help="Number of requests of each size per round.")
+    ] = 200,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds.")] = 5,
 ):
     """Measure, print and write results/benchmarks/latency.json."""
     warnings.simplefilter("ignore")

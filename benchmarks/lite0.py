@@ -44,7 +44,9 @@ def weights():
                 return lambda *parts: parts[:4]  # storage, offset, shape, strides
             if module == "torch" and name in TYPES:
                 return name
-            raise pickle.UnpicklingError(f"{path} wants {module}.{name}, which makes no array.")
+            raise pickle.UnpicklingError(
+                f"{path} calls {module}.{name}, which does not make an array. Is it the right file?"
+            )
 
         def persistent_load(self, about):
             _, storages[about[2]], key, *_ = about
@@ -118,7 +120,7 @@ def lite0():
     return keras.Model(inputs, maps, name="efficientnet_lite0")
 
 
-def main(path: Annotated[Path, typer.Argument(help="File to write, .keras.")]):
+def main(path: Annotated[Path, typer.Argument(help="The .keras file to write.")]):
     """Write the network."""
     lite0().save(path)
 

@@ -225,9 +225,7 @@ def main(seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")]
     common.show("AUROC by kind of fault", ["fault", *methods], rows)
     normal = np.mean([run["flagged"]["ALADDetector"]["normal"] for run in runs])
     most = max(one["flagged"] for some in news for one in some)
-    common.console.print(
-        f"flagged of normal rows: {normal:.4f}; by new categories alone: {most:.4f}"
-    )
+    common.console.print(f"normal rows flagged: {normal:.4f}; by new categories alone: {most:.4f}")
     sizes = {"train_rows": ROWS, "test_rows": TEST_ROWS, "faults": FAULTS}
     common.write("orders", {**sizes, "runs": runs, "new_categories": news}, ("scikit-learn",))
 

@@ -63,7 +63,9 @@ def audit():
     ]
 
 
-def main(look_up: bool = typer.Option(False, "--audit")):
+def main(
+    look_up: bool = typer.Option(False, "--audit", help="Look for known vulnerabilities instead."),
+):
     """Write the licences, or look for known vulnerabilities."""
     if not look_up:
         rows = [[name, version, licence(name)] for name, version in pinned().items()]

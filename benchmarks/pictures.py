@@ -204,8 +204,10 @@ def of_class(network, number, train, features, labels, count):
 
 
 def main(
-    train: Annotated[int, typer.Option(min=10, help="Training images of each class.")] = 1000,
-    tests: Annotated[int, typer.Option(min=100, help="Test images of CIFAR-10.")] = 1000,
+    train: Annotated[
+        int, typer.Option(min=10, help="Number of training images of each class.")
+    ] = 1000,
+    tests: Annotated[int, typer.Option(min=100, help="Number of test images of CIFAR-10.")] = 1000,
     pixel_steps: Annotated[int, typer.Option(min=1, help="Steps of ALAD on pixels.")] = PIXEL_STEPS,
     data_dir: Annotated[str | None, typer.Option(help="Folder of TensorFlow Datasets.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,

@@ -59,7 +59,7 @@ def gradients(batch, side, channels, outputs):
     return found
 
 
-def main(rounds: Annotated[int, typer.Option(min=1, help="Turns.")] = common.ROUNDS):
+def main(rounds: Annotated[int, typer.Option(min=1, help="Number of rounds.")] = common.ROUNDS):
     """Measure, print and write results/benchmarks/precision.json."""
     entry = zoo.entry(ENTRY)
     ways = {

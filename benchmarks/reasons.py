@@ -104,7 +104,7 @@ def means(tables):
 def main(
     sets: Annotated[str, typer.Option(help="Sets, separated by commas.")] = ",".join(TABLES),
     data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the .npz files; default ALAD_DATA_DIR/adbench.")
+        Path | None, typer.Option(help="Folder of the .npz files; default: ALAD_DATA_DIR/adbench.")
     ] = None,
 ):
     """Measure, print and write results/benchmarks/reasons.json."""

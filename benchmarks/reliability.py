@@ -11,7 +11,7 @@ from benchmarks.common import origin
 
 HEAD = """# Reliability
 
-Two promises: no file is lost that the program did not write, and no answer is silently wrong. Two
+Two promises: no command destroys a file that it did not write, and no answer is silently wrong. Two
 programs try to break them. This page is rendered by `python -m benchmarks.report` from
 `results/benchmarks/`; do not edit it by hand.
 """
@@ -23,15 +23,15 @@ output. It then inspects the files and runs the command again, which must end as
 happened. For each fault the table counts how often
 
 - it was *tried*;
-- something was *lost*: someone else's file, or the previous output;
+- a file was *lost*: one of the user's, or the previous output;
 - the output was *damaged*, or the command reported success without having written it (*silent*);
 - the command ended in a *traceback* instead of a one-line error;
 - the command did *not complete* when run again, or a temporary file was *left behind*.
 """
 FUZZING = """## Fuzzing
 
-`make fuzz` generates inputs with [hypothesis](https://hypothesis.readthedocs.io) and tries them in
-process. These must hold:
+`make fuzz` generates inputs with [hypothesis](https://hypothesis.readthedocs.io) and passes them
+to the library's functions. These must hold:
 
 - An input is *answered*, or *refused* with a documented error; an error about a file names it.
 - A file gives the same rows whether it is read at once, in pieces, or from its middle.

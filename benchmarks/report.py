@@ -11,8 +11,8 @@ FOLDER = Path("results/benchmarks")
 HEAD = """# Benchmarks
 
 Rendered by `python -m benchmarks.report` from `results/benchmarks/`; do not edit by hand. Times and
-ratios are medians (minimum to maximum) of measurements that alternate within one run. The commands
-need the other libraries: `pip install -r requirements-bench.txt`.
+ratios are medians (minimum to maximum) of measurements that alternate within one run. Commands that
+compare with other libraries need `pip install -r requirements-bench.txt`.
 """
 
 
@@ -25,14 +25,16 @@ def render(folder=FOLDER):
     Returns:
         str.
     """
-    parts = [HEAD, *_summary(Path(folder))]
+    parts, missing = [HEAD, *_summary(Path(folder))], []
     for name, section in SECTIONS.items():
         path = Path(folder) / f"{name}.json"
         if not path.is_file():
-            parts.append(f"## {name}\n\nNot measured yet: `python -m benchmarks.{name}`.\n")
+            missing.append(f"- `python -m benchmarks.{name}`")
             continue
         data = read_json(path)
         parts.append("\n".join([*section(data), "", origin(data), ""]))
+    if missing:
+        parts.append("\n".join(["## Not measured yet", "", *missing, ""]))
     return "\n".join(parts)
 
 
@@ -69,9 +71,9 @@ def _train_step(data):
             f"### {name}",
             "",
             f"{found['gflop_per_step']:.4g} GFLOP of matrix products and convolutions per step. "
-            f"Run by themselves, they reach {median_range(limit, 1, 0)} GFLOP/s on this machine; "
-            f"the whole step reaches {median_range(found['share_of_limit'], 100, 0)} per cent of "
-            "that rate.",
+            f"Run by themselves (*products alone*), they reach {median_range(limit, 1, 0)} "
+            "GFLOP/s on this machine; the whole step reaches "
+            f"{median_range(found['share_of_limit'], 100, 0)} per cent of that rate.",
             "",
         ]
         rows = beside(found["seconds"], found["times_ours"])
@@ -133,23 +135,24 @@ def _latency(data):
                 for way, v in ways.items()
             ]
         peers += [[name, peer, median_range(v, 1, 1)] for peer, v in found["over_ours"].items()]
-    header = ["entry", "rows", "way", "median", "95th percentile", "99th"]
+    header = ["entry", "rows", "scorer", "median", "95th percentile", "99th percentile"]
     lines = [
         "## Latency of a request",
         "",
-        f"Milliseconds from raw records to scores of {data['rounds']} rounds of "
-        f"{data['requests']} requests. REST: to `alad serve` in another process, over a connection "
-        "that stays open. The peers get one row that is preprocessed already.",
+        f"Milliseconds from raw records to scores, over {data['rounds']} rounds of "
+        f"{data['requests']} requests. REST: to `alad serve` in another process, over an open "
+        "connection. The other libraries get a row that is already preprocessed.",
         "",
         *markdown_table(header, rows),
         "",
-        *markdown_table(["entry", "one row by", "relative to ours"], peers),
+        *markdown_table(["entry", "one row, scored by", "time relative to ours"], peers),
     ]
     for name, one in data["bounds"].items():
         lines += [
             "",
-            f"{name}: {one['python_ms']:.2f} ms in Python (bound {one['at_most_ms']:g}), "
-            f"{one['rest_more_ms']:.2f} ms more through REST (bound {one['rest_at_most_ms']:g}).",
+            f"{name}: {one['python_ms']:.2f} ms in Python (target: at most {one['at_most_ms']:g}), "
+            f"{one['rest_more_ms']:.2f} ms more through REST (target: at most "
+            f"{one['rest_at_most_ms']:g}).",
         ]
     return lines
 
@@ -171,12 +174,12 @@ def _soak(data):
     return [
         "## A server under load",
         "",
-        "`alad serve`: one REST request of nearly 32 MiB, and what it takes beyond memory at rest.",
+        "Memory of `alad serve` at rest, and in addition during a REST request of nearly 32 MiB:",
         "",
-        *markdown_table(["entry", "records", "at rest, MiB", "beyond that, MiB"], rows),
+        *markdown_table(["entry", "records", "at rest, MiB", "in addition, MiB"], rows),
         "",
-        f"Requests of one record per second, from {load['clients']} clients at once. Those that "
-        "arrive while others are scored share the next call.",
+        f"Requests per second, of one record each, from {load['clients']} clients at once. "
+        "*Together*: requests that arrive while others are being scored share the next call.",
         "",
         *markdown_table(["entry", "together", "one by one", "ratio"], gains),
         "",
@@ -193,7 +196,8 @@ def _anogan(data):
     for name, found in data["datasets"].items():
         for key, value in found["seconds"].items():
             ratio = found["speed_up"].get(key)
-            rows.append([name, str(found["batch"]), key, median_range(value, 1e3, 2)])
+            method = key.replace("a call a step", "one call per step")
+            rows.append([name, str(found["batch"]), method, median_range(value, 1e3, 2)])
             rows[-1].append(median_range(ratio, 1, 0) if ratio else "")
         paper = found["paper"]
         times = f"{paper['anogan_ms']:,}, {paper['alad_ms']}"
@@ -203,7 +207,7 @@ def _anogan(data):
     return [
         "## Table IV: inference time against AnoGAN",
         "",
-        f"AnoGAN takes {data['steps']} steps for each batch. The speed-up depends on how they are "
+        f"AnoGAN takes {data['steps']} steps for each batch. The speed-up depends on how these are "
         "run: with one call per step, as published, or in one compiled program (tables only, "
         "because XLA's convolutions are slow inside a loop on a CPU).",
         "",
@@ -256,15 +260,15 @@ def _fit_time(data):
             *(median_range(data[key][name][kind], 1, 2) for kind in kinds),
         ]
         for name in data["seconds"]
-        for key, what in (("seconds", "elapsed"), ("processor_seconds", "of processors"))
+        for key, what in (("seconds", "elapsed"), ("processor_seconds", "processor"))
     ]
     note = [data["note"], ""] if data["note"] else []
     return [
         "## Fit",
         "",
-        "Seconds until a detector with default settings is fitted, in fresh processes, imports "
-        "aside: a first table, a second one in the same process, a wide one. Seconds of processors "
-        "are those of all cores together.",
+        "Seconds to fit a detector with default settings, in fresh processes, without imports: a "
+        "first table, a second one in the same process, and a wide one. *Processor* is the time of "
+        "all cores together.",
         "",
         *note,
         *markdown_table(["detector", "seconds", *(TITLES[kind] for kind in kinds)], rows),
@@ -284,11 +288,11 @@ def _contamination(data):
         "## Anomalies among the training rows",
         "",
         f"Mean AUROC over {len(sets)} tables of ADBench and {len(seeds)} "
-        f"seed{'s' * (len(seeds) > 1)}, by the share of anomalies among the training rows (in sets "
-        "of few anomalies: at most half of these): of new rows, and of the training rows "
-        "themselves, as `fit_predict` ranks them. Ours is the combined score by default, with "
-        "`contamination=`, and by default without the tenth of the training rows that had the "
-        "highest scores.",
+        f"seed{'s' * (len(seeds) > 1)}, by the share of anomalies among the training rows (at most "
+        "half of a set's anomalies). *New* columns rank new rows, *own* columns the training rows "
+        "themselves, as `fit_predict` does. The first three rows are `ALADDetector`'s combined "
+        "score: by default, with `contamination=`, and fitted again without the tenth of the "
+        "training rows that had the highest scores.",
         "",
         *markdown_table(header, rows),
     ]
@@ -300,19 +304,21 @@ def _reasons(data):
         first, error = one["first"], one["error_over_medians"]
         shares = (f"{first[way]:.1%}" for way in ("explain", "integrated gradients"))
         errors = (f"{error[rule]:.2f}" for rule in ("explain", "reconstruction in range"))
+        kind = kind.replace(" deviations", " standard deviations")
         rows.append([kind, *shares, *errors])
     header = [
-        "fault", "named first", "by integrated gradients", "error", "of the reconstruction",
+        "fault", "named first", "by integrated gradients", "expected value's error",
+        "reconstruction's error",
     ]  # fmt: skip
     return [
         "## Reasons",
         "",
-        f"Faults in one column of normal rows that did not train, in {len(data['tables'])} tables "
-        "of ADBench: how often `explain` names the column first for the combined score, and how "
-        "often integrated gradients from the reconstruction would; the error of the value that "
-        "`explain` expects, over that of the column's median, and that of the reconstruction "
-        "brought into the training rows' range. Another row's value is often no fault that "
-        "anyone could see.",
+        f"Faults were planted in one column of normal rows that were not trained on, in "
+        f"{len(data['tables'])} tables of ADBench. *Named first* is how often `explain` names that "
+        "column first for the combined score; the next column is the same for integrated gradients "
+        "from the reconstruction. Errors are those of the expected value, and of the "
+        "reconstruction within the training rows' range, relative to the error of the column's "
+        "median. *Another row's value* often fits just as well, and cannot be found then.",
         "",
         *markdown_table(header, rows),
     ]
@@ -326,7 +332,15 @@ def _seeds(data):
         for count, value in counts.items()
     ]
     header = ["entry", "method", "seeds", "total steps/s"]
-    return ["## Training several seeds at once", "", *markdown_table(header, rows)]
+    return [
+        "## Training several seeds at once",
+        "",
+        "Steps per second of all seeds together: processes with a core each, as `alad train "
+        "--jobs` runs them; processes left to the scheduler (*free*); and all seeds in one "
+        "compiled program.",
+        "",
+        *markdown_table(header, rows),
+    ]
 
 
 def _growth(data):
@@ -370,24 +384,24 @@ def _orders(data):
     return [
         "## A table of orders with planted faults",
         "",
-        f"Mean AUROC over {len(runs)} seeds of {data['faults']} faulty orders of each kind against "
-        f"{data['test_rows']:,} normal ones; {data['train_rows']:,} normal ones train. "
-        "`ALADDetector` takes the table as it is, with its categories, gaps and dates; the others "
-        "get numbers, one-hot columns and dates as seconds. The last column is the share that "
-        f"`ALADDetector` flags by default; of normal orders it flags {normal}.",
+        f"Mean AUROC over {len(runs)} seeds: {data['faults']} faulty orders of each kind against "
+        f"{data['test_rows']:,} normal ones, after training on {data['train_rows']:,} normal ones. "
+        "`ALADDetector` takes the table as it is, with categories, missing values and dates; the "
+        "others get numbers, one-hot columns and dates as seconds. The last column is the share of "
+        f"faulty orders that `ALADDetector` flags by default; of normal orders it flags {normal}.",
         "",
         *markdown_table(["fault", *methods, "flagged"], rows),
         "",
-        "A category that was never seen is flagged where new ones are not to be expected. On "
-        f"{tables} kinds of tables with five columns of categories each, more or less skewed, that "
-        f"flags at most {most:.2%} of the normal rows.",
+        "A new category is flagged in columns where none are to be expected. On "
+        f"{tables} kinds of tables, with five columns of more or less skewed categories each, this "
+        f"rule flags at most {most:.2%} of the normal rows.",
     ]
 
 
 def _picture_speed(data):
     rates = data["pictures a second"]
     return [
-        "## Images by features of a network",
+        "## Images by pretrained features",
         "",
         f"`ALADDetector(features=...)` with {data['network']} on images of 224 x 224 pixels. A fit "
         f"on {data['training pictures']:,} images took "

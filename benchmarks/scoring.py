@@ -69,7 +69,9 @@ def summarise(times, rows, kind, flops):
 
 def main(
     entries: Annotated[str, typer.Option(help="Entries, separated by commas.")] = ENTRIES,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns; medians are of so many.")] = 5,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Number of rounds, of which medians are taken.")
+    ] = 5,
 ):
     """Measure, print and write results/benchmarks/scoring.json."""
     results = {}

@@ -100,7 +100,7 @@ def measure(name, rounds):
 
 def main(
     entries: Annotated[str, typer.Option(help="Entries, separated by commas.")] = ENTRIES,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds.")] = 5,
 ):
     """Measure, print and write results/benchmarks/seeds.json."""
     begun = time.time()

@@ -144,9 +144,13 @@ def gained(detector, folder, clients, seconds, rounds):
 
 def main(
     entries: Annotated[str, typer.Option(help="Entries, separated by commas.")] = ENTRIES,
-    minutes: Annotated[float, typer.Option(min=0.05, help="Of many clients.")] = 10,
-    clients: Annotated[int, typer.Option(min=1, help="That ask at the same time.")] = 16,
-    rounds: Annotated[int, typer.Option(min=1, help="Of scoring together and one by one.")] = 3,
+    minutes: Annotated[
+        float, typer.Option(min=0.05, help="Minutes during which many clients send requests.")
+    ] = 10,
+    clients: Annotated[int, typer.Option(min=1, help="Number of simultaneous clients.")] = 16,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Rounds of comparing shared and separate calls.")
+    ] = 3,
 ):
     """Measure, print and write results/benchmarks/soak.json."""
     warnings.simplefilter("ignore")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mkdocs.structure.files import File
 from nbconvert import MarkdownExporter
+from nbconvert.filters import strip_ansi
 
 from alad_tf.engine.markdown import markdown_table
 
@@ -42,8 +43,14 @@ def on_page_markdown(markdown, page, config, files):
     for mark, render in RENDERED.get(page.file.src_uri, ()):
         markdown = markdown.replace(mark, render())
     if "/" not in page.file.src_uri:
+        markdown = re.sub(r"\]\(\.\./(notebooks/\w+)\.ipynb\)", r"](\1.md)", markdown)
         markdown = markdown.replace("](../", "](")
     return markdown.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+
+
+def on_page_content(html, page, config, files):
+    """Link pictures to their files, where a telephone can enlarge them."""
+    return re.sub(r'(?<!">)(<img [^>]*src="([^":]+)"[^>]*>)', r'<a href="\2">\1</a>', html)
 
 
 def _add(files, config, uri, content):
@@ -112,7 +119,9 @@ def _notebook(files, config, path):
         local = f"{path.stem}_{name}"
         _add(files, config, f"notebooks/{local}", content)
         text = text.replace(f"({name})", f"({local})")
-    text = re.sub(r"\n{4,}", "\n\n", text)  # between the outputs of a cell
+    text = re.sub(r"\n{4,}", "\n\n", strip_ansi(text))  # between the outputs of a cell
+    text = text.replace('<table border="1" class="dataframe">', "<table>")  # as others, it scrolls
+    text = re.sub(r"\[!\[([^\]]+)\]\(https:[^)]+\)\]", r"[\1]", text)  # a badge from the web
     # the first line is the title
     title, _, rest = text.lstrip().partition("\n")
     note = f"*This page is `notebooks/{path.name}` with its stored outputs.*"
@@ -148,11 +157,16 @@ def _measured(name):
     return measured_by(name, ROOT / RESULTS)
 
 
-def _origin(measured):
-    hardware, pyod = measured["hardware"], measured["versions"].get("pyod")
-    peer = f"; PyOD {pyod}" if pyod else ""
+def _origin(*benchmarks):
+    """The commands, their commits, the machine, and the other libraries' versions."""
+    hardware, versions = benchmarks[0]["hardware"], benchmarks[0]["versions"]
+    commands = " and ".join(
+        f"`{measured['command']}` at commit {measured['commit']}" for measured in benchmarks
+    )
     place = f"{hardware['cores']} cores, {hardware['processor']}"
-    return f"\n\n`{measured['command']}`, {place}{peer}."
+    names = {"pyod": "PyOD", "torch": "PyTorch", "scikit-learn": "scikit-learn"}
+    peers = ", ".join(f"{names[key]} {versions[key]}" for key in names if key in versions)
+    return f"\n\n{commands}, {place}; {peers}."
 
 
 METHODS = {  # columns of RESULTS.md, in words
@@ -196,8 +210,8 @@ def _adbench():
 
 
 TIMED = {
-    "ALADDetector": "`ALADDetector`, three networks",
-    "pyod_alad": "PyOD's ALAD, one network",
+    "ALADDetector": "`ALADDetector`",
+    "pyod_alad": "PyOD's ALAD",
     "forest": "Isolation Forest (scikit-learn)",
     "svm": "one-class SVM (scikit-learn)",
     "neighbours": "5 nearest neighbours (scikit-learn)",
@@ -227,7 +241,7 @@ def _speed():
         rows.append([name, f"{slower:.1f}", f"{faster:.1f}"])
     head = ["architecture", "PyOD's training step takes", "PyOD's scoring takes"]
     rows = [[name, f"{one} times as long", f"{two} times as long"] for name, one, two in rows]
-    return "\n".join(markdown_table(head, rows)) + _origin(step)
+    return "\n".join(markdown_table(head, rows)) + _origin(step, scoring)
 
 
 def _commands():

@@ -42,6 +42,7 @@ def point(path, address):
         elif "%pip install" in cell.source:
             source = rf'"alad-tf\1 @ git+https://github.com/{name}"'
             cell.source, count = INSTALL.subn(source, cell.source)
+            cell.source = cell.source.replace("from PyPI", "from GitHub")  # what it prints
             installs += count
     if (badges, installs) != (1, 1):
         raise ValueError(f"{path} has {badges} badges and {installs} installations; expected one.")

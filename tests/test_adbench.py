@@ -54,7 +54,9 @@ def test_the_protocols_rows(data_dir, name):
 
 
 def test_an_absent_set_says_where_to_get_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"No set 'thyroid'.*github.com/Minqi824/ADBench"):
+    with pytest.raises(
+        FileNotFoundError, match=r"has no set 'thyroid'.*github.com/Minqi824/ADBench"
+    ):
         load_adbench("thyroid", tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""The model zoo: one module per architecture table, pretrained detectors by name.
+"""The model zoo: one module per architecture table, and pretrained detectors by name.
 
 Example:
     >>> import zoo

@@ -27,16 +27,16 @@ def card_path(name):
 
 
 def describe(name):
-    """An entry's model card, networks, hyper-parameters and deviations as Markdown.
+    """An entry's model card, networks, hyper-parameters and deviations, as Markdown.
 
     Args:
-        name: str, one of `zoo.list()`, or a Python file with an `ENTRY`.
+        name: str, one of `zoo.list()`, or the path of a Python file with an `ENTRY`.
 
     Returns:
         str, Markdown.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: if the name is unknown.
 
     Example:
         >>> print(describe("kdd99_alad").splitlines()[0])

@@ -108,28 +108,29 @@ class NetworkEntry(BaseEntry):
 
 @dataclass(frozen=True, kw_only=True)
 class Entry(NetworkEntry):
-    """An ALAD table: E, G and the three discriminators, their hyper-parameters, what was reported.
+    """An ALAD architecture: E, G, the three discriminators, hyper-parameters and reported results.
 
-    All arguments are passed by name.
+    All arguments are keyword-only.
 
     Args:
-        name: str, such as "kdd99_alad"; what `zoo.load` and commands take.
+        name: str, such as "kdd99_alad", for `zoo.load` and the commands.
         dataset: str, one of `alad_tf.data.DATASETS`.
-        source: str, where the architecture is from, such as "Table XI".
+        source: str, where the architecture comes from, such as "Table XI".
         summary: str, one sentence.
         x_shape: tuple of ints, the shape of one preprocessed sample.
         networks: dict of layers by network, as `alad_tf.ALAD` takes them.
         batch_size, epochs, latent_dim: ints.
-        learning_rate, beta_1: floats, of all five Adams.
+        learning_rate, beta_1: floats, for the Adam optimizers of all five networks.
         initializer, slope, ema_decay, pair_axis: as for `alad_tf.ALAD`.
         stopping: str, when training ends: "fixed", "last" or "best"; see `alad train --help`.
-        patience: int, epochs without a better validation score before "last" and "best" stop.
-        reported, reported_in: dict of the reported result by metric, and where it is from, str.
-        reported_others: dict of such dicts, by a score that does not decide.
-        reported_by_class, reported_by_class_in: tuple of the AUROC of each normal class of an image
-            set, and where they are from, str.
-        reported_elsewhere_by_class: tuple, an independent reproduction's AUROC likewise.
-        deviations: tuple of str, what differs from the source and why.
+        patience: int, the number of epochs without a better validation score after which "last" and
+            "best" stop.
+        reported, reported_in: dict of the reported result by metric, and str, where it comes from.
+        reported_others: dict of such dicts, by the name of another score.
+        reported_by_class, reported_by_class_in: for image sets, tuple of the AUROC of each normal
+            class, and str, where they come from.
+        reported_elsewhere_by_class: tuple, the same from an independent reproduction.
+        deviations: tuple of str, what differs from the source, and why.
         notes: tuple of str, what the results mean.
 
     Example:
@@ -170,20 +171,21 @@ class Entry(NetworkEntry):
         precision=None,
         **compile_options,
     ):
-        """A compiled, untrained `ALAD` of this entry. XLA is on where it pays.
+        """A compiled, untrained `ALAD` of this entry. XLA is on where it is faster.
 
         Args:
-            seed: int, of weights, noise, dropout and shuffling.
+            seed: int, the seed of weights, noise, dropout and shuffling.
             spectral_norm, latent_discriminator: bools, False for the paper's ablations.
-            pair_axis: int, the axis on which D_xx joins x and x'; default the entry's.
-            precision: str, of products: "float32" or "bfloat16"; default by Keras's global policy.
+            pair_axis: int, the axis on which D_xx joins x and x'; default: the entry's.
+            precision: str, the precision of products: "float32" or "bfloat16"; default: that of
+                Keras's global policy.
             **compile_options: as for `ALAD.compile`.
 
         Returns:
             `alad_tf.ALAD`, compiled.
 
         Raises:
-            ValueError: an unknown precision.
+            ValueError: if the precision is unknown.
 
         Example:
             >>> import zoo

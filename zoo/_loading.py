@@ -22,16 +22,16 @@ _registered = {}
 
 
 def list(dataset=None):  # noqa: A001 - reads as zoo.list()
-    """Names of the entries.
+    """The names of the entries.
 
     Args:
-        dataset: str, only the entries of this dataset, e.g. "kdd99"; default all.
+        dataset: str, such as "kdd99", to list only the entries of this data set; default: all.
 
     Returns:
         sorted list of str.
 
     Raises:
-        ValueError: no entry has this dataset.
+        ValueError: if no entry has this data set.
 
     Example:
         >>> list("kdd99")[:3]
@@ -40,22 +40,25 @@ def list(dataset=None):  # noqa: A001 - reads as zoo.list()
     names = [name for name in _known() if dataset in (None, entry(name).dataset)]
     if not names:
         known = sorted({entry(name).dataset for name in _known()})
-        raise ValueError(f"No entry for the dataset {dataset!r}; the zoo has {known}.")
+        raise ValueError(
+            f"received the data set {dataset!r}, for which there is no entry; expected one of "
+            f"{known}."
+        )
     return names
 
 
 def entry(name):
-    """An entry by its name.
+    """Get an entry by its name.
 
     Args:
         name: str, one of `zoo.list()`; or the path of a Python file with an `ENTRY`, which is
             registered: see `register`.
 
     Returns:
-        `zoo._entry.Entry`, or an entry of `zoo._entry`.
+        `zoo.Entry`, or for a baseline another class of `zoo._entry`.
 
     Raises:
-        ValueError: an unknown name; the closest known names are in the message.
+        ValueError: if the name is unknown; the message offers the closest ones.
 
     Example:
         >>> entry("kdd99_alad").source
@@ -70,22 +73,22 @@ def entry(name):
 
 
 def register(entry):
-    """Add an entry of one's own to the zoo of this process, or replace one that was added.
+    """Add your own entry to the zoo of this process, or replace one that you added.
 
-    Then `zoo.entry`, `zoo.list`, `zoo.describe` and `zoo.load` know it by its name. Commands take
-    the path of a Python file that defines an `ENTRY` instead of a name: `alad train mine.py`. The
-    environment variable ALAD_ZOO_ENTRIES has the paths of such files (separated by ":", or ";" on
-    Windows) whose entries every command knows by name.
+    Then `zoo.entry`, `zoo.list`, `zoo.describe` and `zoo.load` know it by its name. In place of a
+    name, commands take the path of a Python file that defines `ENTRY`: `alad train mine.py`. If the
+    environment variable ALAD_ZOO_ENTRIES lists such files (separated by ":", or ";" on Windows),
+    commands know their entries by name.
 
     Args:
-        entry: an entry, such as `zoo._entry.Entry`: networks, hyper-parameters, and the name of
-            one of `alad_tf.data.DATASETS`.
+        entry: an entry, such as `zoo.Entry`, for one of `alad_tf.data.DATASETS`.
 
     Returns:
         the entry.
 
     Raises:
-        ValueError: not an entry, an unknown data set, or a name that is one of this zoo's own.
+        ValueError: if it is not an entry, its data set is unknown, or its name is invalid or one of
+            the zoo's own.
 
     Example:
         >>> from dataclasses import replace
@@ -100,8 +103,8 @@ def register(entry):
         )
     if entry.name in _NAMES or not entry.name.isidentifier():
         raise ValueError(
-            f"received an entry of the name {entry.name!r}; expected a name of letters, digits and "
-            "underscores that the zoo does not have."
+            f"received an entry named {entry.name!r}; expected a name of letters, digits and "
+            "underscores that the zoo does not use."
         )
     if entry.dataset not in DATASETS:
         raise unknown_name_error("data set", entry.dataset, DATASETS)
@@ -123,12 +126,14 @@ _files = {}  # paths that were registered, with their entries
 def _from_file(path):
     """Register the `ENTRY` of a Python file, for this process and those that it starts."""
     if not path.is_file():
-        raise FileNotFoundError(f"No file {path.resolve()}; expected Python that defines ENTRY.")
+        raise FileNotFoundError(
+            f"There is no file {path.resolve()}; expected a Python file that defines ENTRY."
+        )
     path = path.resolve()
     if path not in _files:
         names = runpy.run_path(str(path))
         if "ENTRY" not in names:
-            raise ValueError(f"{path} defines no ENTRY; expected one, as zoo/kdd99_alad.py has it.")
+            raise ValueError(f"{path} does not define ENTRY. Define one, as in zoo/kdd99_alad.py.")
         _files[path] = register(names["ENTRY"])
         told = [p for p in os.environ.get(ENTRIES_ENV, "").split(os.pathsep) if p]
         if path not in map(Path, told):
@@ -145,25 +150,27 @@ find_entry = entry  # where a local variable is an entry
 
 @own_settings
 def load(name, weights="pretrained", normal_class=None, seed=0):
-    """Load a detector that is ready to use, by name or from a folder.
+    """Load a detector, by name or from a folder.
 
     Args:
-        name: str, one of `zoo.list()`; a Python file with an `ENTRY`; or a folder that
-            `zoo.save_preset`, `Detector.save` or `alad train` wrote.
-        weights: "pretrained", the entry's own; None, fresh networks behind the preset's fitted
-            preprocessing, to be trained; or the path of such a folder.
-        normal_class: str or int, name or number of an image set's normal class; default class 0.
-        seed: int, of the fresh networks.
+        name: str, one of `zoo.list()`; or the path of a Python file with an `ENTRY`, or of a folder
+            that `zoo.save_preset`, `Detector.save` or `alad train` wrote.
+        weights: "pretrained" for the entry's own; None for untrained networks with the preset's
+            fitted preprocessing; or the path of such a folder.
+        normal_class: str or int, name or number of the normal class, for image sets; default: class
+            0.
+        seed: int, the seed of untrained networks.
 
     Returns:
-        `alad_tf.Detector`: `anomaly_score`, `scores`, `reconstruct`, `predict`, `save`, and
-        `model` for fine-tuning. A pretrained one has a threshold.
+        `alad_tf.Detector`: `anomaly_score`, `scores`, `reconstruct`, `predict`, `save`, and `model`
+        for fine-tuning. Pretrained detectors have a threshold.
 
     Raises:
-        ValueError: an unknown name or class, a damaged file, weights of another entry, or no
-            pretrained weights (the message names the command that trains them).
-        FileNotFoundError: no detector in the folder.
-        ConnectionError, OSError: a download failed.
+        ValueError: if the name or class is unknown, a file is damaged, the weights are another
+            entry's, or there are no pretrained weights (the message names the command that trains
+            them).
+        FileNotFoundError: if there is no detector in the folder.
+        ConnectionError, OSError: if a download fails.
 
     Example:
         >>> from sklearn.datasets import load_breast_cancer
@@ -187,13 +194,13 @@ def load(name, weights="pretrained", normal_class=None, seed=0):
 
 
 def save_preset(detector, folder, dtype="float32"):
-    """Write a detector with the sha256 of each of its files; `zoo.load(folder)` verifies them.
+    """Save a detector with the SHA-256 of each of its files, which `zoo.load(folder)` verifies.
 
     Args:
         detector: `alad_tf.Detector`.
-        folder: str or Path; an old preset there is replaced.
-        dtype: "float32"; or "float16" or "int8", which round large weights, to half or
-            a quarter of the size.
+        folder: str or Path; an existing preset there is replaced.
+        dtype: "float32"; or "float16" or "int8", which round large weights to a half or a quarter
+            of the size.
 
     Returns:
         Path of the folder.
@@ -213,8 +220,8 @@ def _variant(entry, normal_class):
         return f"class{class_number(entry.dataset, normal_class)}"
     if normal_class is not None:
         raise ValueError(
-            f"received normal_class={normal_class!r} for {entry.name}; only images have one to "
-            "choose. Leave it out."
+            f"received normal_class={normal_class!r} for {entry.name}; only image sets have "
+            "a normal class to choose. Leave it out."
         )
     return "default"
 
@@ -223,8 +230,8 @@ def _untrained(entry, variant, seed):
     """A detector of fresh networks behind the preset's preprocessing (images' needs no fitting)."""
     if entry.method != "alad":
         raise ValueError(
-            f"A fresh {entry.name} has learned nothing, and has no networks to train further. "
-            f"zoo.entry({entry.name!r}).build(seed) builds one to fit."
+            f"received weights=None for {entry.name}, which cannot score before it is fitted. "
+            f"Build it with zoo.entry({entry.name!r}).build(seed), then call its fit."
         )
     if entry.is_image:
         preprocessor = ImagePreprocessor(entry.x_shape)
@@ -245,7 +252,7 @@ def _require_same(detector, entry, variant, folder):
     name, number = (detector.metadata.get(key) for key in ("entry", "normal_class"))
     if name != entry.name or variant not in (None, f"class{number}"):
         raise ValueError(
-            f"{folder} holds weights of {name!r}, normal class {number}; expected "
+            f"{folder} contains weights of {name!r}, normal class {number}; expected "
             f"{entry.name!r}" + (f", {variant}." if variant else ".")
         )
 
@@ -263,7 +270,7 @@ def _preset(entry, variant):
     pretrained = f" Pretrained: {', '.join(known)}." if known else ""
     run = f"runs/{entry.name}/{variant}/seed0"
     raise ValueError(
-        f"There are no pretrained weights for {entry.name}{of_class}.{pretrained} Train them: "
-        f"`{command}`, then zoo.load({entry.name!r}, weights={run!r}); or pass weights=None for "
-        "fresh networks."
+        f"There are no pretrained weights for {entry.name}{of_class}.{pretrained} Train them "
+        f"with `{command}`, then zoo.load({entry.name!r}, weights={run!r}); or pass "
+        "weights=None for untrained networks."
     )

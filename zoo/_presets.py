@@ -25,13 +25,13 @@ def registry():
 
 
 def variants(entry):
-    """Names of an entry's pretrained variants.
+    """The names of an entry's pretrained variants.
 
     Args:
         entry: str, an entry's name.
 
     Returns:
-        sorted list of str: "default" of a table, "class0" to "class9" of images.
+        sorted list of str: "default" for tables, "class0" to "class9" for images.
 
     Example:
         >>> variants("breast_cancer_alad")
@@ -64,7 +64,7 @@ def find(entry, variant):
         wrong = damaged(bundled, files)
         if wrong:
             raise ValueError(
-                f"The bundled preset {bundled} is damaged: {wrong}. Install the package again."
+                f"The bundled preset {bundled} is damaged: {wrong}. Reinstall the package."
             )
         return bundled
     cached = cache_folder(entry, variant)
@@ -74,9 +74,9 @@ def find(entry, variant):
     base = os.environ.get(BASE_ENV) or listed["release"]
     if not base:
         raise ConnectionError(
-            f"The preset {entry}/{variant} is not in the package, not in {cached} ({wrong}), and "
-            f"no address to fetch it from is known. Set {BASE_ENV} to one (http://, https://, "
-            "file://) that holds it."
+            f"The preset {entry}/{variant} is neither in the package nor in {cached} "
+            f"({wrong}), and there is no address to download it from. Set {BASE_ENV} to an "
+            "address that has it (http://, https:// or file://)."
         )
     _download(f"{base.rstrip('/')}/{entry}/{variant}", files, cached)
     return cached
@@ -93,8 +93,8 @@ def _download(base, files, folder):
                     content = response.read()
             except (OSError, ValueError, http.client.HTTPException) as error:
                 raise ConnectionError(
-                    f"{address} could not be fetched: {error}. {folder} is as it was. Check the "
-                    f"connection and {BASE_ENV}, or copy the preset's files there by hand."
+                    f"{address} could not be downloaded: {error}. Check the connection and "
+                    f"{BASE_ENV}, or copy the preset's files to {folder}, which is unchanged."
                 ) from error
             try:
                 (temporary / name).write_bytes(content)
@@ -104,11 +104,13 @@ def _download(base, files, folder):
                 raise OSError(
                     error.errno,
                     f"{error.strerror}, while {address} was written below {folder.parent}. "
-                    "Nothing was changed there. Free some space, or set KERAS_HOME to another disk",
+                    "Nothing was changed there. Free some space, or set KERAS_HOME to a "
+                    "folder on another disk",
                 ) from error
             wrong = damaged(temporary, {name: expected})
             if wrong:
                 raise ValueError(
-                    f"{address} is not the file that this version expects: {wrong}. It was cut or "
-                    f"changed on its way, or belongs to another version. {folder} is as it was."
+                    f"{address} is not the file that this version expects: {wrong}. It was "
+                    "cut off or changed during the download, or belongs to another version. "
+                    f"{folder} is unchanged."
                 )

@@ -37,7 +37,7 @@ ENTRY = GANEntry(
     reported={"precision": 0.4118, "recall": 0.4375, "f1": 0.4242},
     reported_in="Table II, ten runs",
     notes=(
-        "Two to three detected anomalies above the paper's row, of 226 test rows. But the "
+        "It detects two to three anomalies more than the paper's row, of 226 test rows. But the "
         "untrained networks score as well: G's output stays small compared with a row, so the "
         "residual is about the row's own norm.",
         "On raw features (variant raw), as in the paper, F1 is lower; with a reconstruction "

@@ -37,11 +37,11 @@ ENTRY = DAGMMEntry(
         "Twenty seeds of 10,000 epochs ran without NaN, but with standardised features (default, "
         "ALAD's preprocessing) the result is far below the paper's. The likely cause is the two "
         "relative error measures. 192 rows are too few to learn to reconstruct 274 centred "
-        "features: the error of every test row is about its own norm and the cosine about 0, so "
+        "features. The error of every test row is about its own norm and the cosine about 0, so "
         "normal and anomalous rows look alike to the mixture.",
         "With features in [0, 1] (variant minmax) or raw features as in the paper (variant raw), "
-        "rows have a large part in common that is easy to reconstruct, and the relative measures "
-        "are informative again: F1 agrees with the paper's within the spread, or is one detected "
+        "rows have a large part in common, which is easy to reconstruct. The relative measures are "
+        "then informative: F1 agrees with the paper's within the spread, or is one detected "
         "anomaly below it. Training on the unfiltered half did not help.",
     ),
 )

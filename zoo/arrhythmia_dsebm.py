@@ -27,8 +27,8 @@ ENTRY = DSEBMEntry(
     reported_others={"reconstruction_error": {"precision": 0.1515, "recall": 0.1513, "f1": 0.1510}},
     reported_in="Table II, quoted there from earlier papers",
     notes=(
-        "DSEBM-e finds one or two anomalies more than the quoted row, of 226 test rows; DSEBM-r "
-        "finds eleven more. Nothing that was tried comes near the 0.15 quoted for DSEBM-r: with "
+        "DSEBM-e detects one or two anomalies more than the quoted row, of 226 test rows; DSEBM-r "
+        "detects eleven more. Nothing that was tried comes near the 0.15 quoted for DSEBM-r: with "
         "longer training, or on raw features (variant raw), it follows the energy. In a network "
         "of 10 and 2 units the energy is nearly 0.5 ||x - b'||^2 and the norm of its gradient "
         "nearly ||x - b'||, so the two scores rank rows almost identically.",

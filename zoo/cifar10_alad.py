@@ -80,7 +80,7 @@ ENTRY = Entry(
     reported_elsewhere_by_class=(0.69, 0.50, 0.67, 0.55, 0.69, 0.55, 0.75, 0.52, 0.78, 0.44),
     deviations=(
         "D_xx joins x and x' along the height, as the authors' code does; the paper says "
-        "'concatenate', which suggests channels (`--pair-axis channels`). Along channels D_xx "
+        "'concatenate', which suggests channels (`--pair-axis channels`). With channels, D_xx "
         "tells its pairs apart within the first epochs, and E and G learn little.",
         "G's last layer has no batch norm, as in the authors' code.",
     ),

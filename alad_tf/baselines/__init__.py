@@ -1,6 +1,6 @@
 """The paper's baselines behind one interface: a higher score is more anomalous.
 
-`METHODS` is a dict of str: the name of each method's class.
+`METHODS` is a dict of str: the class name of each method.
 
 Example:
     >>> from alad_tf.baselines import OneClassSVM
@@ -33,7 +33,7 @@ __getattr__ = lazily(__name__, _HOMES)
 
 
 def baseline_class(method):
-    """The class of a method.
+    """Get the class of a method.
 
     Args:
         method: str, one of `METHODS`.
@@ -42,7 +42,7 @@ def baseline_class(method):
         a subclass of `alad_tf.baselines.base.Baseline`.
 
     Raises:
-        ValueError: an unknown method; the closest known ones are in the message.
+        ValueError: if the method is unknown; the message offers the closest ones.
 
     Example:
         >>> baseline_class("dagmm").__name__
@@ -54,17 +54,17 @@ def baseline_class(method):
 
 
 def load(folder):
-    """Read a baseline of whichever method.
+    """Load a baseline of any method.
 
     Args:
         folder: str or Path that a baseline's `save` wrote.
 
     Returns:
-        the baseline, with the scores it had when it was saved.
+        the baseline, with the same scores as when it was saved.
 
     Raises:
-        FileNotFoundError: no baseline there.
-        ValueError: an unknown method, another format, or a damaged file.
+        FileNotFoundError: if there is no baseline in the folder.
+        ValueError: if the method is unknown, or a file is damaged or has another format.
 
     Example:
         >>> import tempfile

@@ -22,18 +22,19 @@ WEIGHTS = (0.1, 0.9)  # of the reconstruction: the code of ALAD's authors, AnoGA
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class AnoGAN(NeuralBaseline):
-    """A GAN whose generator is searched for each sample; the misfit that remains is the score.
+    """A GAN whose latent space is searched for each sample; the remaining misfit is the score.
 
     Scores: "weight_0.1" and "weight_0.9", w * ||x - G(z)||_1 + (1 - w) * ||f(x) - f(G(z))||_1 at
-    the z that the search under the same w ends at.
+    the z at which the search with the same w ends.
 
     Args:
         networks: dict with the layers of "G" and "D".
         x_shape: tuple of ints, the shape of one preprocessed sample.
         latent_dim: int, the length of z ~ N(0, 1).
-        search_steps: int, Adam steps of a search.
-        search_rate: float, their learning rate.
-        ema_decay: float in [0, 1), decay of the averaged weights of G and D, which score.
+        search_steps: int, the number of Adam steps of a search.
+        search_rate: float, the learning rate of a search.
+        ema_decay: float in [0, 1), decay of the averaged weights of G and D, which compute the
+            scores.
         slope: float, LReLU's negative slope.
         learning_rate, beta_1, batch_size, epochs, initializer, seed: see `NeuralBaseline`.
 
@@ -95,7 +96,7 @@ class AnoGAN(NeuralBaseline):
         return (2, batch_size, self.latent_dim)
 
     def train_step(self, data):
-        """D learns to tell x from G(z), then G to pass for x.
+        """D learns to tell x from G(z), then G learns to deceive D.
 
         Args:
             data: tuple of x, float32 (B, *x_shape), and of noise, float32 (2, B, latent_dim).
@@ -140,7 +141,7 @@ class AnoGAN(NeuralBaseline):
     def scores(self, x):
         """Both scores, by two searches of each distinct row.
 
-        Rows are searched in blocks of one size, the last one filled with zeros.
+        Rows are searched in blocks of equal size, the last one filled with zeros.
 
         Args:
             x: float array (N, *x_shape), preprocessed, finite.
@@ -149,12 +150,12 @@ class AnoGAN(NeuralBaseline):
             dict of float32 arrays (N,) by score name; higher is more anomalous.
 
         Raises:
-            ValueError: no rows, another shape, or values that are not finite.
+            ValueError: if there are no rows, the shape differs, or values are not finite.
         """
         return {name: self._search(name, x)["score"] for name in self.searches}
 
     def reconstruct(self, x):
-        """G(z) at the codes that the deciding score's search ends at.
+        """G(z) at the codes at which the search of the score that decides ends.
 
         Args:
             x: float array (N, *x_shape), preprocessed, finite.

@@ -24,7 +24,7 @@ class Baseline:
     console = None
 
     def fit(self, x):
-        """Learns what normal samples look like.
+        """Learn what normal samples look like.
 
         Args:
             x: float array (N, *x_shape), preprocessed, finite.
@@ -33,12 +33,12 @@ class Baseline:
             the baseline itself.
 
         Raises:
-            ValueError: no rows, another shape, or values that are not finite.
+            ValueError: if there are no rows, the shape differs, or values are not finite.
         """
         raise NotImplementedError
 
     def scores(self, x):
-        """All scores of an array; a row's scores depend on the row alone.
+        """All scores of an array; the scores of a row depend on that row alone.
 
         Args:
             x: float array (N, *x_shape), preprocessed, finite.
@@ -47,19 +47,19 @@ class Baseline:
             dict of float32 arrays (N,) by score name; higher is more anomalous.
 
         Raises:
-            ValueError: no rows, another shape, or values that are not finite.
+            ValueError: if there are no rows, the shape differs, or values are not finite.
         """
         raise NotImplementedError
 
     def anomaly_score(self, x):
-        """The deciding score of an array: as `scores`, a float32 array (N,)."""
+        """The score that decides: float32 array (N,), one of `scores`."""
         return self.scores(x)[self.score]
 
     def architecture(self):
-        """What the constructor takes.
+        """The arguments of the constructor.
 
         Returns:
-            dict that JSON can hold.
+            dict that JSON can represent.
 
         Example:
             >>> from alad_tf.baselines import IsolationForest
@@ -69,30 +69,31 @@ class Baseline:
         raise NotImplementedError
 
     def write_state(self, folder, dtype="float32"):
-        """Writes what was learnt into a folder, without a pickle."""
+        """Write the fitted state to a folder, without a pickle."""
         raise NotImplementedError
 
     def read_state(self, folder):
-        """Reads what `write_state` wrote; raises ValueError for a damaged file."""
+        """Read what `write_state` wrote; raises ValueError for a damaged file."""
         raise NotImplementedError
 
     def save(self, folder):
-        """Writes the baseline, whole or not at all; `alad_tf.baselines.load` reads the folder."""
+        """Save the baseline, completely or not at all; `alad_tf.baselines.load` loads it."""
         return write_scorer(folder, self)
 
     @classmethod
     def load(cls, folder):
-        """Reads a baseline of this class that `save` wrote.
+        """Load a baseline of this class that `save` wrote.
 
         Raises:
-            FileNotFoundError: no baseline there.
-            ValueError: one of another method or format, or a damaged file.
+            FileNotFoundError: if there is no baseline in the folder.
+            ValueError: if it is of another method or format, or a file is damaged.
         """
         config = read_config(folder, "baseline")
         if config.get("method") != cls.method:
             raise ValueError(
-                f"{folder} holds {config.get('method')!r}; {cls.__name__} reads {cls.method!r}. "
-                "Use alad_tf.baselines.load for any method."
+                f"{folder} contains a baseline of the method {config.get('method')!r}; "
+                f"{cls.__name__} loads {cls.method!r}. Use alad_tf.baselines.load for any "
+                "method."
             )
         return read_scorer(folder, cls, config["scorer"])
 
@@ -103,11 +104,10 @@ class NeuralBaseline(ScoringModel, Baseline, SteppedModel):
     A subclass builds its networks, then calls `ready`.
 
     Args of the constructors in common:
-        x_shape: tuple of ints, the shape of one preprocessed sample.
-        initializer, slope: as for `alad_tf.model.networks.Stack`.
-        learning_rate, beta_1: floats, Adam's.
-        batch_size, epochs: ints, what `fit` takes by default.
-        seed: int, of initial weights, noise, dropout and shuffling.
+        x_shape: tuple of ints, the shape of one preprocessed sample. initializer, slope: as for
+        `alad_tf.model.networks.Stack`. learning_rate, beta_1: floats, Adam's. batch_size, epochs:
+        ints, what `fit` takes by default. seed: int, the seed of initial weights, noise, dropout
+        and shuffling.
     """
 
     def ready(self, config, losses):
@@ -125,20 +125,20 @@ class NeuralBaseline(ScoringModel, Baseline, SteppedModel):
         self.compile(config["learning_rate"], config["beta_1"])
 
     def fit(self, x, batch_size=None, epochs=None, initial_epoch=0, **kwargs):
-        """Trains on normal samples, then calls `calibrate`.
+        """Train on normal samples, then call `calibrate`.
 
         Args:
             x: float array (N, *x_shape), preprocessed.
-            batch_size, epochs: ints; default those of the constructor. The last incomplete batch
+            batch_size, epochs: ints; default: those of the constructor. The last, incomplete batch
                 of an epoch is skipped.
             initial_epoch, **kwargs: as for `keras.Model.fit`, whose `callbacks` show progress, save
-                checkpoints and stop at divergence.
+                checkpoints and stop if training diverges.
 
         Returns:
             the baseline itself; `history` is Keras's History.
 
         Raises:
-            ValueError: samples of another shape, fewer than a batch, or not finite.
+            ValueError: if samples have another shape, are fewer than a batch, or are not finite.
         """
         batch_size = batch_size or self._config["batch_size"]
         epochs = epochs or self._config["epochs"]
@@ -158,8 +158,8 @@ class NeuralBaseline(ScoringModel, Baseline, SteppedModel):
     def write_state(self, folder, dtype="float32"):
         if dtype != "float32":
             raise ValueError(
-                f"received dtype={dtype!r}; a baseline is saved in float32, because it keeps its "
-                "optimizers to be trained on."
+                f"received dtype={dtype!r}; expected 'float32': baselines are saved with "
+                "their optimizers, so that they can be trained further. Leave it out."
             )
         super().write_state(folder)
 

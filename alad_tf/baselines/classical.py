@@ -53,7 +53,7 @@ class _Classical(Baseline):
 
     def scores(self, x):
         if self.estimator is None:
-            raise ValueError(f"This {type(self).__name__} is not fitted; call fit first.")
+            raise ValueError(f"This {type(self).__name__} is not fitted. Call fit first.")
         x = check_samples(x, self.x_shape)
         rows, inverse, _ = distinct_rows(x.reshape(len(x), -1))
         starts = range(0, len(rows), ROWS)
@@ -81,11 +81,11 @@ class _Classical(Baseline):
         import skops.io
 
         path = Path(folder) / STATE
-        with blaming(path, f"hold {_a(type(self).__name__)}"):
+        with blaming(path, f"contain {_a(type(self).__name__)}"):
             _check_file(path)
             estimator = skops.io.load(path, trusted=[TREE])
             if type(estimator) is not type(self._make()):
-                raise ValueError(f"it holds {_a(type(estimator).__name__)}")
+                raise ValueError(f"it contains {_a(type(estimator).__name__)}")
             if estimator.n_features_in_ != math.prod(self.x_shape):
                 raise ValueError(
                     f"it takes {estimator.n_features_in_} features, its config {self.x_shape}"
@@ -97,17 +97,17 @@ class _Classical(Baseline):
 class OneClassSVM(_Classical):
     """One-class support vector machine with a Gaussian kernel, solved exactly.
 
-    Equal training rows are given to the solver once, weighted by their count. That is the same
-    problem, and on KDDCup99 a sixth of the rows, so that no subsample is needed. The solution does
-    not depend on chance: there is no seed.
+    Identical training rows are passed to the solver once, weighted by their count. That is the same
+    problem with, on KDDCup99, a sixth of the rows, so that no subsampling is needed. The solution
+    is deterministic: there is no seed.
 
     Args:
         nu: float in (0, 1], the expected share of anomalies.
-        gamma: float, the kernel is exp(-gamma ||x - y||^2); default 1 / number of features.
-        x_shape: tuple of ints, the shape of one sample; default that of the training rows.
+        gamma: float, in the kernel exp(-gamma ||x - y||^2); default: 1 / number of features.
+        x_shape: tuple of ints, the shape of one sample; default: that of the training rows.
 
     Raises:
-        ValueError: nu outside (0, 1].
+        ValueError: if nu is outside (0, 1].
 
     Example:
         >>> model = OneClassSVM(nu=0.5).fit([[0.0], [1.0], [0.5]])
@@ -123,7 +123,7 @@ class OneClassSVM(_Classical):
     def __init__(self, nu, gamma=None, x_shape=None):
         super().__init__(x_shape)
         if not 0 < nu <= 1:
-            raise ValueError(f"nu must be in (0, 1]; received {nu}.")
+            raise ValueError(f"received nu={nu}; expected a number above 0 and at most 1.")
         self.nu, self.gamma = float(nu), gamma
 
     def _make(self):
@@ -149,7 +149,7 @@ class OneClassSVM(_Classical):
         )
         numbers = (vectors, weights, estimator.intercept_, estimator._gamma)
         if not fits or not all(np.isfinite(part).all() for part in numbers):
-            raise ValueError("its support vectors and weights do not belong together")
+            raise ValueError("its support vectors and weights do not fit together")
 
     def architecture(self):
         return {"nu": self.nu, "gamma": self.gamma, "x_shape": self.x_shape}
@@ -159,8 +159,8 @@ class IsolationForest(_Classical):
     """Isolation forest with scikit-learn's defaults: 100 trees of 256 rows each.
 
     Args:
-        seed: int, of the trees.
-        x_shape: tuple of ints, the shape of one sample; default that of the training rows.
+        seed: int, the seed of the trees.
+        x_shape: tuple of ints, the shape of one sample; default: that of the training rows.
 
     Example:
         >>> forest = IsolationForest().fit([[float(i % 7)] for i in range(50)])
@@ -199,7 +199,7 @@ def _check_forest(forest):
     if not forest.estimators_ or any(len(part) != len(forest.estimators_) for part in lists):
         raise ValueError("its trees and their tables differ in number")
     if forest._max_features != forest.n_features_in_ or not forest._max_samples >= 1:
-        raise ValueError("its trees are of parts of the features, or of no rows")
+        raise ValueError("its trees use only some of the features, or no rows")
     for member, features, *tables in zip(forest.estimators_, *lists, strict=True):
         tree = member.tree_
         # before any of its arrays is looked at: they are this long whatever there is
@@ -239,7 +239,7 @@ def _check_file(path):
             if isinstance(content, str):  # what was said under a number stands for it everywhere
                 kind = (part.get("__class__"), content)
                 if said.setdefault(part.get("__id__"), kind) != kind:
-                    raise ValueError("two of its values have one number")
+                    raise ValueError("two of its values have the same number")
             if "__reduce__" in part:
                 _, _, outputs = part["__reduce__"]["args"]["content"]
                 if outputs["content"] != "1":

@@ -17,24 +17,24 @@ BLOCK = 4096  # training rows at a time when the mixture is fitted
 class DAGMM(NeuralBaseline):
     """Deep autoencoding Gaussian mixture model.
 
-    An autoencoder compresses x to a code; the code, the relative distance of x from its
-    reconstruction and their cosine similarity are a sample of a mixture whose memberships an
-    estimation network tells. All three networks learn together. The score, "energy", is
-    -log p under the mixture of all training rows.
+    An autoencoder compresses x to a code. The code, the relative distance of x from its
+    reconstruction, and their cosine similarity are modelled by a Gaussian mixture, whose
+    memberships an estimation network predicts. All three networks are trained together. The score,
+    "energy", is -log p under the mixture of all training rows.
 
     Args:
         networks: dict with the layers of "encoder", "decoder" and "estimation"; the estimation
-            network's last row gives logits, one a component.
+            network's last row returns one logit per component.
         x_shape: tuple of one int, the number of features.
         lambda_energy: float, weight of the mean energy.
         lambda_singularity: float, weight of the sum of 1 / variance.
         learning_rate, beta_1, batch_size, epochs, initializer, seed: see `NeuralBaseline`.
 
     Attributes:
-        mixture: `Mixture` of the training rows, which scores; `calibrate` sets it.
+        mixture: `Mixture` of the training rows, which computes the score; `calibrate` sets it.
 
     Raises:
-        ValueError: samples that are no vectors.
+        ValueError: if samples are not vectors.
 
     Example:
         >>> import numpy as np
@@ -76,7 +76,9 @@ class DAGMM(NeuralBaseline):
         super().__init__(**kwargs)
         self.x_shape = tuple(x_shape)
         if len(self.x_shape) != 1:
-            raise ValueError(f"DAGMM takes vectors; received samples of shape {self.x_shape}.")
+            raise ValueError(
+                f"received samples of shape {self.x_shape}; DAGMM takes vectors, of shape (d,)."
+            )
         self.lambdas = float(lambda_energy), float(lambda_singularity)
         width = self.x_shape[0]
         for index, name in enumerate(self.optimized):
@@ -106,14 +108,14 @@ class DAGMM(NeuralBaseline):
         return Mixture(*(variable.value for variable in self._mixture))
 
     def compress(self, x):
-        """What the mixture models, and the reconstruction x'.
+        """The vectors that the mixture models, and the reconstructions x'.
 
         Args:
             x: float32 tensor (B, d), preprocessed samples.
 
         Returns:
-            `(z, reconstruction)`: float32 tensors (B, code + 2), which holds the code,
-            ||x - x'|| / ||x|| and the cosine of the angle between x and x', and (B, d).
+            `(z, reconstruction)`: float32 tensor (B, code + 2) of the code, ||x - x'|| / ||x|| and
+            the cosine of the angle between x and x'; and float32 tensor (B, d).
         """
         code = self.encoder(x)
         x_reconstructed = self.decoder(code)

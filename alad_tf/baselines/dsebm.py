@@ -41,9 +41,9 @@ class Energy(keras.layers.Layer):
 class DSEBM(NeuralBaseline):
     """Deep structured energy-based model.
 
-    A sample is corrupted by normal noise; one step down the energy, r(x) = x - dE/dx, is to undo
-    that. The step runs the layers backwards with the same weights: a tied-weight autoencoder.
-    Scores: "energy" (DSEBM-e), E(x); "reconstruction_error" (DSEBM-r), ||x - r(x)||_2.
+    A sample is corrupted by normal noise, and one step down the energy, r(x) = x - dE/dx, should
+    undo this. The step runs the layers backwards with the same weights, as a tied-weight
+    autoencoder. Scores: "energy" (DSEBM-e), E(x); "reconstruction_error" (DSEBM-r), ||x - r(x)||_2.
 
     Args:
         networks: dict with the layers of "f".

@@ -48,9 +48,9 @@ class LatentSearch:
         loop=None,
     ):
         if not 0 <= weight <= 1:
-            raise ValueError(f"weight must be in [0, 1]; received {weight}.")
+            raise ValueError(f"received weight={weight}; expected a number from 0 to 1.")
         if steps < 1:
-            raise ValueError(f"steps must be at least 1; received {steps}.")
+            raise ValueError(f"received steps={steps}; expected at least 1.")
         self.generator, self.discriminator = generator, discriminator
         self.x_shape = tuple(int(side) for side in x_shape)
         self.weight, self.steps = float(weight), int(steps)

@@ -45,8 +45,8 @@ def fit_mixture(z, log_memberships):
         0
     ]:
         raise ValueError(
-            f"A mixture needs samples (N, d) and memberships (N, K); received {tuple(z.shape)} and "
-            f"{tuple(log_memberships.shape)}."
+            f"received samples of shape {tuple(z.shape)} and memberships of shape "
+            f"{tuple(log_memberships.shape)}; expected (N, d) and (N, K)."
         )
     count = tf.cast(tf.shape(z)[0], z.dtype)
     log_weights = tf.reduce_logsumexp(log_memberships, 0) - tf.math.log(count)  # (K,)

@@ -1,20 +1,17 @@
 """The `alad` command: parse, call, print."""
 
-import os
+from pathlib import Path
+from typing import Annotated
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.table import Table
 
-from pathlib import Path  # noqa: E402
-from typing import Annotated  # noqa: E402
-
-import typer  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.markdown import Markdown  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from alad_tf.cli import detect, paper  # noqa: E402
-from alad_tf.cli.lines import UsageError, one_of, say  # noqa: E402
-from alad_tf.experiments import RESULTS  # noqa: E402
+from alad_tf.cli import detect, paper
+from alad_tf.cli.lines import UsageError, checking_usage, one_of, say
+from alad_tf.engine.quiet import quiet_tensorflow
+from alad_tf.experiments import RESULTS
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,7 +29,7 @@ err = Console(stderr=True, markup=False, highlight=False)
 
 Entry = Annotated[
     str,
-    typer.Argument(help="A zoo entry; `alad list` shows them.", autocompletion=detect.entry_names),
+    typer.Argument(help="Name of a zoo entry; see `alad list`.", autocompletion=detect.entry_names),
 ]
 
 
@@ -56,7 +53,7 @@ def options(
 
 @app.command("list")
 def list_entries():
-    """List the zoo's entries."""
+    """List the entries of the model zoo."""
     import zoo
 
     table = Table("entry", "source", "dataset", "pretrained", "summary")
@@ -68,9 +65,9 @@ def list_entries():
 
 @app.command()
 def describe(entry: Entry):
-    """Show an entry of the zoo.
+    """Show a zoo entry.
 
-    Its card, networks layer by layer, hyper-parameters, and the paper's result.
+    Prints its card, its networks layer by layer, its hyper-parameters, and the paper's result.
     """
     import zoo
 
@@ -83,10 +80,12 @@ def train(
     entry: Entry,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Seed of weights, noise, dropout and shuffling; default 0."),
+        typer.Option(
+            min=0, help="Random seed for weights, noise, dropout and shuffling; default: 0."
+        ),
     ] = None,
     seeds: Annotated[
-        str | None, typer.Option(help="Several seeds, one process each: 0-9, or 0,1,7.")
+        str | None, typer.Option(help="Several seeds, one process each, such as 0-9 or 0,1,7.")
     ] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes at a time; default: one per core.")
@@ -105,7 +104,7 @@ def train(
         typer.Option("--resume", help="Continue from the latest checkpoint in the run folder."),
     ] = False,
     contaminated: Annotated[
-        bool, typer.Option("--contaminated", help="Keep the anomalies in the training rows.")
+        bool, typer.Option("--contaminated", help="Leave the anomalies in the training rows.")
     ] = False,
     swap_halves: Annotated[
         bool, typer.Option("--swap-halves", help="Tables: swap the training and test halves.")
@@ -117,10 +116,11 @@ def train(
         bool, typer.Option(help="With or without D_zz (ablation).")
     ] = True,
     scaling: Annotated[
-        str | None, typer.Option(help="standard, minmax or none; default: as for this data set.")
+        str | None,
+        typer.Option(help="Scaling of numbers: standard, minmax or none; default: the data set's."),
     ] = None,
     normal_class: Annotated[
-        str | None, typer.Option(help="Name or number of an image set's normal class.")
+        str | None, typer.Option(help="Name or number of the normal class, for image data sets.")
     ] = None,
     pair_axis: Annotated[
         str | None,
@@ -130,13 +130,13 @@ def train(
         str | None,
         typer.Option(
             help="fixed: train all epochs; last: stop when the validation score stops improving "
-            "and keep the last weights, as in the authors' code; best: the same, but restore the "
-            "best weights. Default: the entry's."
+            "and keep the last weights, as in the authors' code; best: the same, but keep "
+            "the best weights. Default: the entry's."
         ),
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option(min=1, help="Epochs without a better validation score before training stops."),
+        typer.Option(min=1, help="Stop after this many epochs without a better validation score."),
     ] = None,
     precision: Annotated[
         str | None,
@@ -148,7 +148,7 @@ def train(
     test_rows: Annotated[
         int | None,
         typer.Option(
-            min=1, help="AnoGAN: score only so many of the test rows, the same ones in each run."
+            min=1, help="AnoGAN only: number of test rows to score, the same ones in each run."
         ),
     ] = None,
     checkpoint_every: Annotated[
@@ -161,19 +161,28 @@ def train(
         ),
     ] = None,
 ):
-    """Train an entry by the paper's protocol.
+    """Train a zoo entry by the paper's protocol.
 
-    Writes a detector and a JSON of results.
+    Writes a detector, and its results as JSON.
     """
     seed, *others = _seeds(seed, seeds, jobs, out_dir)  # before imports that take seconds
     if others and strategy:
         raise UsageError(
-            "--strategy distributes a single run; received it with several --seeds. Leave one out."
+            "received --strategy and several --seeds; --strategy distributes a single run. "
+            "Leave one out."
         )
     import zoo
     from alad_tf.experiments.settings import Settings
 
     chosen = zoo.entry(entry)
+    if scaling:
+        from alad_tf.preprocess import SCALINGS
+
+        one_of("--scaling", scaling, SCALINGS)
+    if strategy:
+        from alad_tf.engine.distributed import STRATEGIES
+
+        one_of("--strategy", strategy, STRATEGIES)
     settings = Settings(
         seed=seed,
         epochs=epochs,
@@ -188,7 +197,9 @@ def train(
         patience=patience,
         precision=precision,
         test_rows=test_rows,
-    ).resolve(chosen)
+    )
+    with checking_usage():
+        settings = settings.resolve(chosen)
     try:
         if others:
             options = {"resume": resume, "checkpoint_every": checkpoint_every}
@@ -213,10 +224,12 @@ def evaluate(
     ] = False,
     rewrite: Annotated[
         bool,
-        typer.Option("--rewrite", help="Replace the metrics, threshold and pictures of the run."),
+        typer.Option(
+            "--rewrite", help="Also replace the run's stored metrics, threshold and figures."
+        ),
     ] = False,
     results: Annotated[
-        Path, typer.Option(help="Folder of the results, and for the counts by class.")
+        Path, typer.Option(help="Results folder, where the counts by class are written too.")
     ] = Path(RESULTS),
 ):
     """Evaluate a saved run on the test rows."""
@@ -235,7 +248,7 @@ def evaluate(
     if not by_label:
         return
     if flagged is None:
-        raise ValueError(f"{entry.dataset} has no classes to count by. Leave out --by-label.")
+        raise ValueError(f"received --by-label, but {entry.dataset} has no classes. Leave it out.")
     table = Table("class", "training rows", "test rows", *metrics)
     for row in flagged:
         counts = [f"{row['flagged'][name]:,}" for name in metrics]
@@ -249,7 +262,7 @@ def export(
     detector: Annotated[
         str,
         typer.Argument(
-            help="A pretrained zoo entry, or the folder of a run or a detector.",
+            help="A pretrained zoo entry, or the folder of a run or of a detector.",
             autocompletion=detect.entry_names,
         ),
     ],
@@ -262,13 +275,14 @@ def export(
     ] = None,
     version: Annotated[int, typer.Option(min=1, help="Version of the exported model.")] = 1,
     normal_class: Annotated[
-        str | None, typer.Option(help="Name or number of an image entry's normal class.")
+        str | None, typer.Option(help="Name or number of the normal class, for image entries.")
     ] = None,
     kind: Annotated[
         str,
         typer.Option(
             "--format",
-            help="saved_model, onnx or tflite. onnx and tflite need the extras of these names.",
+            help="saved_model, onnx or tflite. For onnx and tflite, install the extra of that "
+            "name.",
             autocompletion=lambda: list(FORMATS),
         ),
     ] = "saved_model",
@@ -282,8 +296,8 @@ def export(
     one_of("--format", kind, FORMATS)
     if normal_class is not None and detector not in zoo.list() and Path(detector).is_dir():
         raise ValueError(
-            f"received --normal-class {normal_class} for the folder {detector}, whose detector has "
-            "its normal class. Leave it out."
+            f"received --normal-class {normal_class} for the folder {detector}; a saved "
+            "detector already has its normal class. Leave the option out."
         )
     loaded = detect.load_detector(detector, normal_class)
     try:
@@ -295,10 +309,14 @@ def export(
 
 @app.command()
 def demo(
-    out_dir: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("runs/demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, noise and shuffling.")] = 0,
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder to write the demo to.")] = Path(
+        "runs/demo"
+    ),
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed for weights, noise and shuffling.")
+    ] = 0,
 ):
-    """Train on a bundled table, in a minute.
+    """Train on a bundled table, in about a minute.
 
     Compares ALAD with an untrained network and an Isolation Forest.
     """
@@ -320,22 +338,24 @@ def demo(
 
 
 def _seeds(seed, seeds, jobs, out_dir):
-    """The seeds that `alad train` is to train, from its options."""
+    """The seeds that `alad train` should train, from its options."""
     if seeds is None:
         if jobs is not None:
             raise UsageError(
-                "--jobs is the number of --seeds that train at a time; received no --seeds."
+                "received --jobs without --seeds; --jobs is how many seeds train at a time. "
+                "Add --seeds, or leave it out."
             )
         return [seed or 0]
     if seed is not None:
-        raise UsageError(f"received --seed {seed} and --seeds {seeds}. Give one of them.")
+        raise UsageError(f"received --seed {seed} and --seeds {seeds}; give only one of them.")
     from alad_tf.experiments.parallel import parse_seeds
 
-    numbers = parse_seeds(seeds)
+    with checking_usage():
+        numbers = parse_seeds(seeds)
     if out_dir is not None and len(numbers) > 1:
         raise UsageError(
-            f"--out is the folder of one run; received it with {len(numbers)} seeds. Leave it out: "
-            "each seed has its own, runs/ENTRY/VARIANT/seedN."
+            f"received --out with {len(numbers)} seeds, but it is the folder of a single "
+            "run. Leave it out: each seed then has its own folder, runs/ENTRY/VARIANT/seedN."
         )
     return numbers
 
@@ -379,6 +399,7 @@ def main():
     import sys
     import warnings
 
+    quiet_tensorflow()
     warnings.showwarning = lambda message, *_, **__: say(f"note      {_one_line(message)}", err)
     try:
         code = app(standalone_mode=len(sys.argv) < 2)  # without arguments: the help
@@ -395,7 +416,8 @@ def main():
             raise
         context = getattr(error, "ctx", None)
         hint = f" Try '{context.command_path} --help'." if context else ""
-        say(f"alad: {_one_line(error.format_message())}{hint}", err)
+        message = _one_line(error.format_message())
+        say(f"alad: {message}{'' if message[-1:] in '.)' else '.'}{hint}", err)
         code = error.exit_code
     raise SystemExit(code or 0)
 

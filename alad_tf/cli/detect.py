@@ -1,4 +1,4 @@
-"""The commands for users' data: fit, tune, score, explain, serve."""
+"""The commands for your own data: fit, tune, score, explain, serve."""
 
 import csv
 import difflib
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from alad_tf.cli.lines import UsageError, duration, one_of, say
+from alad_tf.cli.lines import UsageError, checking_usage, duration, one_of, say
 
 app = typer.Typer()
 # without markup: users' names are printed as they are
@@ -44,34 +44,36 @@ DetectorName = Annotated[
 FalseAlarms = Annotated[
     float | None,
     typer.Option(
-        help="Share of normal rows that may be flagged; default: 0.01, or more for few rows."
+        help="False-alarm rate: the share of normal rows that may be flagged; default: 0.01, or "
+        "higher if there are few rows."
     ),
 ]
 Label = Annotated[
     str | None,
     typer.Option(
-        help="Label column: 1 marks anomalies. They are not trained on and set the threshold."
+        help="Label column, 1 for anomalies. They are left out of training and used to choose "
+        "the threshold."
     ),
 ]
 Exclude = Annotated[
     str | None,
     typer.Option(
-        help="Columns to leave out, such as row ids: a,b,c; of a folder of images, sub-folders, "
+        help="Columns to leave out, such as row ids: a,b,c. For a folder of images: sub-folders, "
         "such as ground_truth."
     ),
 ]
 Normal = Annotated[
     str | None,
     typer.Option(
-        help="Sub-folders with normal images, such as good. Images in others are anomalies: they "
-        "are not trained on and set the threshold."
+        help="Sub-folders of normal images, such as good. Images in all others are anomalies: "
+        "they are left out of training and used to choose the threshold."
     ),
 ]
 Size = Annotated[
     str | None,
     typer.Option(
-        help="Resize images to HEIGHTxWIDTH, such as 64x64; default: as they are, or if they "
-        "differ in size or have odd sides, to at most 64 pixels."
+        help="Resize images to HEIGHTxWIDTH, such as 64x64; default: only if their sizes differ "
+        "or a side is odd, to at most 64 pixels a side."
     ),
 ]
 Categorical = Annotated[
@@ -81,8 +83,8 @@ Categorical = Annotated[
 Column = Annotated[
     list[str] | None,
     typer.Option(
-        help="What a column is, NAME=KIND: number, category, date, duration, hash (many values, in "
-        "32 buckets) or ignore; may be repeated. Default: decided by its cells."
+        help="Kind of a column, NAME=KIND: number, category, date, duration, hash (many values, "
+        "in 32 buckets) or ignore; may be repeated. Default: inferred from its values."
     ),
 ]
 Sep = Annotated[
@@ -94,24 +96,26 @@ Decimal = Annotated[
 ]
 Encoding = Annotated[
     str | None,
-    typer.Option(help="Encoding of a CSV, such as cp1252; default: UTF-8, or by byte-order mark."),
+    typer.Option(
+        help="Encoding of a CSV, such as cp1252; default: UTF-8, or what the byte-order mark says."
+    ),
 ]
 Missing = Annotated[
-    list[str] | None, typer.Option(help="A missing-value marker, such as ?; may be repeated.")
+    list[str] | None, typer.Option(help="Marker of missing values, such as ?; may be repeated.")
 ]
 SkipDamaged = Annotated[
-    bool, typer.Option("--skip-damaged", help="Leave out images that cannot be read.")
+    bool, typer.Option("--skip-damaged", help="Skip images that cannot be read.")
 ]
 NormalClass = Annotated[
-    str | None, typer.Option(help="Name or number of an image entry's normal class.")
+    str | None, typer.Option(help="Name or number of the normal class, for image entries.")
 ]
 
 
 NewGaps = Annotated[
     str,
     typer.Option(
-        help="What to do later with a missing value in a column that has none here: flag the row, "
-        "or refuse it."
+        help="When scoring, what to do with a missing value in a column that has none here: flag "
+        "(call the row anomalous) or refuse (stop with an error)."
     ),
 ]
 KeepRows = Annotated[
@@ -125,16 +129,17 @@ Members = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Networks whose scores are averaged; default 3, or 1 for the combined score of a "
-        "table, in which networks have no part.",
+        help="Number of networks whose scores are averaged; default: 3, or 1 for the combined "
+        "score of a table, which does not use them.",
     ),
 ]
 Features = Annotated[
     str | None,
     typer.Option(
-        help="What to look at in images: pixels (the default; networks learn from nothing, for "
-        "long), imagenet (features of a network that Keras downloads once, 24 MB), or a .keras "
-        "file with a network of your own. With a network, images may have any sizes."
+        help="Images only. pixels (default): networks are trained from scratch, which takes "
+        "long. imagenet: features of a pretrained network, which Keras downloads once (24 "
+        "MB). A .keras file: features of your own network. With features, images may be of "
+        "any size."
     ),
 ]
 KEPT = {"all": True, "centroids": "centroids", "none": False}
@@ -147,7 +152,10 @@ def fit(
     false_alarms: FalseAlarms = None,
     contamination: Annotated[
         float | None,
-        typer.Option(help="Share of the rows to flag, not a false-alarm rate; no p-values."),
+        typer.Option(
+            help="Share of the rows to flag, instead of a false-alarm rate; there are then no "
+            "p-values."
+        ),
     ] = None,
     label: Label = None,
     exclude: Exclude = None,
@@ -155,16 +163,18 @@ def fit(
     score: Annotated[
         str,
         typer.Option(
-            help="combined, features (the paper's), l1, l2 or logits.",
+            help="Score to use: combined, features (the paper's), l1, l2 or logits.",
             autocompletion=lambda: list(SCORES),
         ),
     ] = "combined",
     members: Members = None,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Training steps; chosen from the data's size by default."),
+        typer.Option(min=1, help="Training steps; default: chosen by the size of the data."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, noise and shuffling.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed for weights, noise and shuffling.")
+    ] = 0,
     categorical: Categorical = None,
     column: Column = None,
     sep: Sep = None,
@@ -174,15 +184,14 @@ def fit(
     skip_damaged: SkipDamaged = False,
     new_gaps: NewGaps = "flag",
     keep_rows: KeepRows = "all",
-    show: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
     features: Features = None,
     normal: Normal = None,
 ):
     """Fit a detector to a table or images.
 
-    Shows what was decided for each column and how long the training will take, then writes the
-    detector, and a report (report.html, report.md) with the scores and the most anomalous rows or
-    images.
+    Shows how each column is treated and how long training will take. Then writes the detector and a
+    report (report.html, report.md) with the scores and the most anomalous rows or images.
     """
     _require_scores(score, false_alarms, contamination, label)
     options = {
@@ -213,7 +222,7 @@ def tune(
     trials: Annotated[
         int,
         typer.Option(
-            min=1, help="Number of trials, each the training of one network; not with --features."
+            min=1, help="Number of trials; each trains one network, except with --features."
         ),
     ] = 20,
     false_alarms: FalseAlarms = None,
@@ -223,12 +232,14 @@ def tune(
     score: Annotated[
         str | None,
         typer.Option(
-            help="Score to tune, which then decides; default: of images combined, of tables "
-            "features (the paper's)."
+            help="Score to tune, and then to use; default: combined for images, features (the "
+            "paper's) for tables."
         ),
     ] = None,
     members: Members = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, noise and shuffling.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed for weights, noise and shuffling.")
+    ] = 0,
     categorical: Categorical = None,
     column: Column = None,
     sep: Sep = None,
@@ -240,15 +251,15 @@ def tune(
     keep_rows: KeepRows = "all",
     features: Features = None,
 ):
-    """Search hyper-parameters, then fit.
+    """Search hyper-parameters, then fit a detector.
 
     The search needs no anomalies.
 
     Trials are ranked by how well they separate held-out rows from corrupted copies (AUROC). They
-    are kept in OUT.trials; if interrupted, run the same command again to continue.
+    are kept in OUT.trials. If interrupted, run the same command again to continue.
 
-    With --features, what is searched is which layers, how many positions, and how the parts of the
-    score are weighted.
+    With --features, the search is over layers, the number of positions, and the weights of the
+    score's parts.
     """
     from alad_tf.cli.tables import trials_table
     from alad_tf.detector.explain import as_shown
@@ -299,11 +310,13 @@ def score(
     path: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
     count: Annotated[
         int,
-        typer.Option("--top", min=0, help="Most anomalous rows to show with their reasons."),
+        typer.Option(
+            "--top", min=0, help="How many of the most anomalous rows to show, with reasons."
+        ),
     ] = 5,
     report: Annotated[
         Path | None,
-        typer.Option("--report", help="Also write these rows as a page to send on: a .html file."),
+        typer.Option("--report", help="Also write these rows to a self-contained .html file."),
     ] = None,
     normal_class: NormalClass = None,
     sep: Sep = None,
@@ -312,15 +325,19 @@ def score(
     missing: Missing = None,
     skip_damaged: SkipDamaged = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace OUT even if it is not a file of scores.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace the output file even if it does not contain scores."
+        ),
     ] = False,
 ):
     """Score every row of a file or folder.
 
-    Writes row, score, p_value and is_anomaly, in the order of the input, and shows the rows with
-    the highest scores and the reasons for these.
+    Writes row, score, p_value and is_anomaly in the order of the input, and shows the rows with the
+    highest scores, with reasons.
 
-    Rows are streamed. If interrupted, run the same command again to continue.
+    The input is read in batches, so it may be larger than memory. If interrupted, run the same
+    command again to continue.
     """
     from alad_tf.cli.html_report import require_report
     from alad_tf.cli.score_files import require_output, write_scores
@@ -351,11 +368,12 @@ def explain(
     rows: Annotated[
         str | None,
         typer.Option(
-            help="Row numbers, from 0, such as 3,17; default: the rows with the highest scores."
+            help="Row numbers, counted from 0, such as 3,17; default: the rows with the highest "
+            "scores."
         ),
     ] = None,
     count: Annotated[
-        int, typer.Option("--top", min=1, help="Number of rows with the highest scores to explain.")
+        int, typer.Option("--top", min=1, help="How many of the most anomalous rows to explain.")
     ] = 3,
     normal_class: NormalClass = None,
     sep: Sep = None,
@@ -364,9 +382,9 @@ def explain(
     missing: Missing = None,
     skip_damaged: SkipDamaged = False,
 ):
-    """Explain scores by columns or pixels.
+    """Explain scores by column or pixel.
 
-    Prints tables and draws figures.
+    Prints tables and writes figures.
     """
     from alad_tf.cli.fit_report import draw_reasons
     from alad_tf.cli.tables import reasons_table
@@ -406,15 +424,18 @@ def serve(
     ] = 8500,
     most_mib: Annotated[int, typer.Option(min=1, max=1024, help="Largest request, in MiB.")] = 32,
     grace: Annotated[
-        int, typer.Option(min=0, help="Seconds to finish open requests when stopped.")
+        int,
+        typer.Option(
+            min=0, help="Seconds that open requests have to finish when the server is stopped."
+        ),
     ] = 25,
     normal_class: NormalClass = None,
 ):
     """Serve a detector on this machine.
 
-    It has TensorFlow Serving's REST and gRPC interfaces. It is meant for development and tests; for
-    production, use TensorFlow Serving (docs/serving.md). Ctrl-C or SIGTERM stops the server after
-    open requests are answered.
+    The server has the REST and gRPC interfaces of TensorFlow Serving. It is meant for development
+    and tests; in production, use TensorFlow Serving (docs/serving.md). Ctrl-C or SIGTERM stops it
+    once open requests are answered.
     """
     import tempfile
 
@@ -442,8 +463,8 @@ def load_detector(name, normal_class):
         close = difflib.get_close_matches(name, known, 1)
         hint = f" Did you mean {close[0]}?" if close else ""
         raise FileNotFoundError(
-            f"received the detector {name}, which is {what}; expected a folder that `alad fit` or "
-            f"`alad train` wrote, or an entry that `alad list` shows.{hint}"
+            f"received the detector {name}, which is {what}; expected a folder that `alad "
+            f"fit` or `alad train` wrote, or the name of an entry in `alad list`.{hint}"
         )
     return zoo.load(name, normal_class=normal_class)
 
@@ -481,22 +502,27 @@ def _require_scores(score, false_alarms, contamination=None, label=None):
     chosen = [name for name, value in rules.items() if value is not None]
     if len(chosen) > 1:
         raise UsageError(
-            f"received {' and '.join(chosen)}, each of which sets the threshold; choose one."
+            f"received {' and '.join(chosen)}, each of which sets the threshold; give only one."
         )
     if score is not None:
         one_of("--score", score, SCORES)
     if false_alarms is not None and not 0 < false_alarms < 1:
-        raise UsageError(f"received --false-alarms {false_alarms}; expected a share, such as 0.01.")
+        raise UsageError(
+            f"received --false-alarms {false_alarms}; expected a share between 0 and 1, such as "
+            "0.01."
+        )
     if contamination is not None and not 0 < contamination <= 0.5:
         raise UsageError(
-            f"received --contamination {contamination}; expected a share above 0, at most 0.5."
+            f"received --contamination {contamination}; expected a share above 0 and at most "
+            "0.5, such as 0.05."
         )
 
 
 def _options(sep, decimal, encoding, missing, skip_damaged):
     from alad_tf.data.user_files import ReadOptions
 
-    return ReadOptions(sep, decimal, encoding, missing or (), skip_damaged)
+    with checking_usage():
+        return ReadOptions(sep, decimal, encoding, missing or (), skip_damaged)
 
 
 def _kinds(column, categorical):
@@ -510,10 +536,11 @@ def _kinds(column, categorical):
             raise UsageError(f"received --column {text}; expected NAME=KIND, such as zip=category.")
         if kind not in KINDS:
             known = ", ".join(KINDS)
-            raise UsageError(f"received --column {text}, an unknown kind; expected one of {known}.")
+            raise UsageError(f"received --column {text}; the kind must be one of {known}.")
         if found.setdefault(name, kind) != kind:
             raise UsageError(
-                f"received two kinds of the column {name!r}, {found[name]} and {kind}; choose one."
+                f"received two kinds for the column {name!r}, {found[name]} and {kind}; give "
+                "only one."
             )
     return found or None
 
@@ -535,13 +562,14 @@ def _require_own(folder, source):
 
     if folder.is_dir() and source.resolve().is_relative_to(folder.resolve()):
         raise ValueError(
-            f"received --out {folder}, which contains {source}. Choose another folder."
+            f"received --out {folder}, which contains the input, {source}. Choose another folder."
         )
     require_place(folder)
     partial = _partial(folder)
     if partial.exists() and any(not re.fullmatch(MEMBER, p.name) for p in partial.iterdir()):
         raise ValueError(
-            f"{partial} is needed for checkpoints but contains other files. Move them away."
+            f"Checkpoints go to {partial}, but it contains other files. Move them away, or "
+            "choose another --out."
         )
 
 
@@ -554,7 +582,7 @@ def _open(path):
     import webbrowser
 
     if not webbrowser.open(path.resolve().as_uri()):
-        say(f"note      no browser was found to open {path}", err)
+        say(f"note      no browser found; open {path} yourself", err)
 
 
 def _fit(data, folder, options, show=False):
@@ -589,7 +617,11 @@ def _fit(data, folder, options, show=False):
         with adding_to(folder, "report") as report:
             name = write_fit_report(report, estimator.detector_, data, err, measured).name
     except Exception as error:
-        say(f"The report was not written: {type(error).__name__}: {error}", err)
+        say(
+            "The detector was saved, but its report could not be written: "
+            f"{type(error).__name__}: {error}",
+            err,
+        )
         raise typer.Exit(1) from error
     say(f"report    {folder / 'report' / name}", out)
     if show:
@@ -616,5 +648,7 @@ def _names(text):
 def _row_numbers(text, total):
     names = _names(text)
     if not names or not all(name.isdigit() and int(name) < total for name in names):
-        raise UsageError(f"received --rows {text}; expected numbers from 0 to {total - 1}: 3,17.")
+        raise UsageError(
+            f"received --rows {text}; expected row numbers from 0 to {total - 1}, such as 3,17."
+        )
     return [int(name) for name in names]

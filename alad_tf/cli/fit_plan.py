@@ -1,4 +1,4 @@
-"""What `alad fit` says before it trains: what each column is, and how long it will take."""
+"""What `alad fit` shows before training: how columns are treated, and how long it will take."""
 
 import math
 import time
@@ -36,8 +36,8 @@ class FitPlan(keras.callbacks.Callback):
         members = self.params["members"]
         networks = "1 network" if members == 1 else f"{members} networks"
         say(
-            f"training  {rules.steps:,} steps of {rules.batch_size} of {self.params['rows']:,} "
-            f"rows, {networks}",
+            f"training  {rules.steps:,} steps, batches of {rules.batch_size} from "
+            f"{self.params['rows']:,} rows, {networks}",
             self.console,
         )
         compiling, each = step_seconds(rules)
@@ -45,8 +45,8 @@ class FitPlan(keras.callbacks.Callback):
         # measured: scores and reasons take their programs, of tables more than of images
         whole = train + compiling * (1.5 if len(rules.x_shape) == 1 else 0.5)
         say(
-            f"time      about {duration(train)} to train ({1000 * each:.3g} ms a step here), about "
-            f"{duration(whole)} with scores and report",
+            f"time      about {duration(train)} to train ({1000 * each:.3g} ms a step here), "
+            f"about {duration(whole)} in all, with scores and report",
             self.console,
         )
 

@@ -63,12 +63,14 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
     lines = [
         f"# {_plain(data.source.name)}",
         "",
-        f"{len(scores):,} {kind} of {_described(detector)}. "
-        f"The threshold is a {detector.score} score of {detector.threshold.value:.4g}; it "
-        f"{detector.threshold_rule}. Of these {kind}, {flagged:,} ({share:.2%}) are flagged. Most "
-        f"{kind} were used for training, so they look slightly more normal to the detector than "
-        "new ones will. "
-        f"The detector and its exports contain {detector.scorer.contains}.",
+        (
+            f"{len(scores):,} {kind} of {_described(detector)}. The threshold of the "
+            f"{detector.score} score is {detector.threshold.value:.4g}; it "
+            f"{detector.threshold_rule}. Of these {kind}, {flagged:,} ({share:.2%}) are flagged. "
+            f"Most {kind} were used for training, so they look slightly more normal to the "
+            "detector than new ones will. The detector and its exports contain "
+            f"{detector.scorer.contains}."
+        ),
         "",
         *([f"Labels: {measured['words']}.", ""] if measured else []),
         "![Histogram of the scores](score_histogram.png)",
@@ -92,7 +94,11 @@ def _described(detector):
     if len(shape) == 3:
         return f"{shape[0]} x {shape[1]} pixels"
     raw = len(detector.preprocessor.groups)
-    return f"{raw:,} columns" if raw == shape[0] else f"{raw:,} columns, encoded as {shape[0]:,}"
+    return (
+        f"{raw:,} columns"
+        if raw == shape[0]
+        else f"{raw:,} columns, encoded as {shape[0]:,} features"
+    )
 
 
 def _histogram(path, detector, scores, is_anomaly):
@@ -133,15 +139,18 @@ def _column_table(detector):
     table = preprocessor.column_table()
     yield "## Columns\n"
     yield (
-        "What each column was taken for, and the number of features that it became. "
-        "`alad fit --column NAME=KIND` changes it.\n"
+        "How each column is treated, and how many features it becomes. `alad fit --column "
+        "NAME=KIND` changes the kind.\n"
     )
-    yield "| column | kind | features | because of |"
+    yield "| column | kind | features | reason |"
     yield "|---|---|---|---|"
     for row in table.head(MOST_COLUMNS).itertuples():
         yield f"| {_plain(row.column)} | {row.kind} | {row.features} | {_plain(row.reason)} |"
     if len(table) > MOST_COLUMNS:
-        yield f"\n{len(table) - MOST_COLUMNS:,} more are in `ALADDetector.load(...).columns_`."
+        yield (
+            f"\n`ALADDetector.load(...).columns_` has the other {len(table) - MOST_COLUMNS:,} "
+            "columns."
+        )
 
 
 def _by_folder(detector, scores, data):

@@ -53,9 +53,9 @@ def write_html_report(
         _section("Scores", _scores(detector, data, scores, flagged, rate, measured, kind)),
         _section(title, _cards(detector, ids, explanation.scores, explanation, images)),
         _section("Columns", _columns(detector)),
-        _section("Agreement of the networks", _stability(detector, data)),
-        _section("What was learnt", _learnt(detector, scores, kind)),
-        _section("How to go on", _next(folder, data, kind)),
+        _section("Agreement between the networks", _stability(detector, data)),
+        _section("About the detector", _learnt(detector, scores, kind)),
+        _section("Next steps", _next(folder, data, kind)),
     ]
     title = f"Anomalies in {_text(data.source.name)}"
     return write_text(folder / HTML_REPORT, _page(title, "alad fit", parts))
@@ -95,10 +95,11 @@ def require_report(path):
     if path.suffix.lower() != ".html":
         raise UsageError(f"received --report {path}; expected a .html file.")
     if path.is_dir():
-        raise ValueError(f"--report {path} is a folder; expected a file.")
+        raise ValueError(f"received --report {path}, a folder; expected a .html file.")
     if path.exists() and MARK not in path.read_bytes()[:200].decode(errors="replace"):
         raise ValueError(
-            f"--report {path} exists and is not a report of alad. Choose another file."
+            f"received --report {path}, which exists and is not a report of alad. Choose "
+            "another file."
         )
 
 
@@ -168,17 +169,20 @@ def _scores(detector, data, scores, flagged, rate, measured, kind):
     rule = _text(detector.threshold_rule)
     one = "a row" if kind == "rows" else "an image"
     lines = [
-        f"<p>The higher its score, the less {one} resembles the others. What scores "
-        f"{detector.threshold.value:.4g} or more is flagged: this threshold {rule}.</p>",
+        (
+            f"<p>The higher its score, the less {one} resembles the others. {kind.capitalize()} "
+            f"that score {detector.threshold.value:.4g} or more are flagged. This threshold "
+            f"{rule}.</p>"
+        ),
         _histogram(detector, scores, data.is_anomaly, kind),
     ]
     if measured:
         lines.append(f"<p>{_text(measured['words'])}.</p>")
     if rate is None:
         lines.append(
-            "<p>The threshold was not calibrated on normal data, so there are no p-values and no "
-            f"false-alarm rate. Of new data like these, {_share(flagged / len(scores))} will be "
-            "flagged.</p>"
+            "<p>The threshold was not calibrated on normal data, so there are no p-values "
+            "and no false-alarm rate. Of new data like this, about "
+            f"{_share(flagged / len(scores))} will be flagged.</p>"
         )
     else:
         rows = "".join(
@@ -187,10 +191,10 @@ def _scores(detector, data, scores, flagged, rate, measured, kind):
         )
         lines.append(
             f"<p>On average, at most {_share(rate)} of normal {kind} are flagged, judging by "
-            f"{len(detector.reference):,} calibration {kind}. In false alarms a day (this file has "
-            f"{len(scores):,} {kind}):</p>"
-            f"<table><thead><tr><th>{kind} a day</th><th>expected false alarms a day</th></tr>"
-            f"</thead><tbody>{rows}</tbody></table>"
+            f"{len(detector.reference):,} calibration {kind}. The table shows how many false "
+            f"alarms a day that makes; this file has {len(scores):,} "
+            f"{kind}.</p><table><thead><tr><th>{kind} a day</th><th>expected false alarms a "
+            f"day</th></tr></thead><tbody>{rows}</tbody></table>"
         )
     return "".join(lines)
 
@@ -240,7 +244,7 @@ def _histogram(detector, scores, is_anomaly, kind):
     )
     beyond = int((scores > high).sum())
     note = (
-        f" The last bar holds {beyond:,} higher ones, up to {short(scores.max())}."
+        f" The last bar includes {beyond:,} higher scores, up to {short(scores.max())}."
         if beyond
         else ""
     )
@@ -285,15 +289,15 @@ def _cards(detector, names, scores, explanation, images=None):
 def _about(explanation, images):
     if images is None:
         return (
-            "Bars show what each column adds to the score. Expected is what the detector would "
-            "have found normal."
+            "Bars show how much each column adds to the score. The expected value is one "
+            "that the detector would have found normal."
         )
     if explanation.reconstruction is None:
         return (
-            "The image, and how far each position is from those of training images (white: as far "
-            "as usual, red: farther)."
+            "The image, and how far each position is from those of training images (white: "
+            "no farther than usual; red: farther)."
         )
-    return "The image, its reconstruction, and what each pixel adds to the score (red: more)."
+    return "The image, its reconstruction, and how much each pixel adds to the score (red: more)."
 
 
 def _reason_bars(explanation, place):
@@ -357,10 +361,9 @@ def _columns(detector):
     more = len(columns) - MOST_COLUMNS
     rest = f"<p>{more:,} more columns are not shown.</p>" if more > 0 else ""
     return (
-        "<p>What was decided for each column. A feature is a number that the detector works with; "
-        "a category becomes one for each of its values.</p>"
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-        f"</div>{rest}"
+        "<p>How each column is treated. A feature is a number that the detector works with; "
+        "a category becomes one feature for each of its values.</p><div "
+        f'class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{rest}'
     )
 
 
@@ -370,11 +373,12 @@ def _stability(detector, data):
     if found is None:
         return ""
     return (
-        f"<p>{found['members']} networks were trained from different random starts; the score is "
-        f"made of their mean. On {found['rows']:,} of the rows their rankings correlate by "
-        f"{found['correlation']:.2f} on average (1: the same ranking), and any two of them share "
-        f"{_share(found['overlap'])} of the {found['top']:,} highest scores. Where they disagree, "
-        "more networks (<code>--members</code>) or more data make the ranking steadier.</p>"
+        f"<p>{found['members']} networks were trained from different random seeds. On "
+        f"{found['rows']:,} of the rows, their rankings by the paper's score have a "
+        f"correlation of {found['correlation']:.2f} on average (1: the same ranking), and "
+        f"two of them have on average {_share(found['overlap'])} of the {found['top']:,} "
+        "highest scores in common. If they disagree, more networks (<code>--members</code>) "
+        "or more data make the ranking more stable.</p>"
     )
 
 
@@ -415,22 +419,23 @@ def _learnt(detector, scores, kind):
     )
     held = len(detector.reference)
     kept = (
-        f" Threshold and p-values rest on the scores of {held:,} calibration {kind}."
+        f" The threshold and the p-values are based on the scores of {held:,} calibration {kind}."
         if held
         else ""
     )
     return (
-        f"<p>The detector learnt what is usual among {what}.{kept} Most of the {len(scores):,} "
-        f"{kind} were used for training, so they look slightly more normal to the detector than "
-        f"new ones will.</p><p>The saved detector and its exports contain "
+        f"<p>The detector was fitted to {what}.{kept} Most of the {len(scores):,} {kind} "
+        "were used for training, so they look slightly more normal to the detector than new "
+        "ones will.</p><p>The saved detector and its exports contain "
         f"{_text(detector.scorer.contains)}. A p-value is the probability that a normal "
-        f"{kind[:-1]} scores at least as high. A reason says what the detector saw, which is not "
-        "always the cause.</p>"
+        f"{kind[:-1]} scores at least as high. A reason says what the detector noticed, "
+        "which is not always the cause.</p>"
     )
 
 
 def _next(folder, data, kind):
-    detector = shlex.quote(str(folder.parent.name if folder.name == "report" else folder))
+    name = folder.parent.name  # the report is written in the detector's folder
+    detector = shlex.quote(name)
     new = "new_images" if kind == "images" else f"new{data.source.suffix}"
     shell = (
         f"alad score {detector} {new} --out scores.csv\n"
@@ -439,16 +444,17 @@ def _next(folder, data, kind):
     )
     python = (
         "from alad_tf import ALADDetector\n\n"
-        f"detector = ALADDetector.load({detector.strip(chr(39))!r})\n"
+        f"detector = ALADDetector.load({name!r})\n"
         "detector.scores(new, as_frame=True)  # scores, p-values, verdicts\n"
         "detector.set_threshold(2.5)  # another threshold"
     )
     return (
-        "<p>Score new data, explain some of them, export for a server:</p>"
-        f"<pre>{_code(shell)}</pre><p>Or from Python:</p><pre>{_code(python)}</pre>"
-        "<p>If too much is flagged, fit again with a smaller <code>--false-alarms</code>. If "
-        "a column such as an id is among the reasons, leave it out with <code>--exclude</code>; "
-        "<code>--column</code> changes what a column is taken for.</p>"
+        "<p>Score new data, explain some of the scores, export the detector for a "
+        f"server:</p><pre>{_code(shell)}</pre><p>Or from "
+        f"Python:</p><pre>{_code(python)}</pre><p>If too many {kind} are flagged, fit again "
+        "with a smaller <code>--false-alarms</code>. If a column such as an id is among the "
+        "reasons, leave it out with <code>--exclude</code>; <code>--column</code> changes "
+        "the kind of a column.</p>"
     )
 
 

@@ -16,7 +16,7 @@ p{margin:.6rem 0}
 .quiet{color:var(--quiet);font-size:.9rem}
 code,pre{font:.9em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 pre{background:var(--soft);padding:.8rem;border-radius:.4rem;overflow-x:auto}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.7rem;
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));gap:.7rem;
 margin:1.4rem 0}
 .tiles div{background:var(--soft);border-radius:.5rem;padding:.8rem 1rem}
 .tiles strong{display:block;font-size:1.6rem;line-height:1.2;font-variant-numeric:tabular-nums}
@@ -28,6 +28,7 @@ border-bottom:1px solid var(--rule);overflow-wrap:break-word}
 td:first-child{overflow-wrap:anywhere;min-width:6rem}
 th{color:var(--quiet);font-weight:600}
 .wide{overflow-x:auto}
+.wide table{min-width:32rem}
 figure{margin:1rem 0}
 figcaption{color:var(--quiet);font-size:.88rem}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;font-size:.9rem}
@@ -52,11 +53,12 @@ dd i{display:block;height:.35rem;border-radius:.2rem;background:var(--odd);margi
 min-width:2px}
 .pictures{display:grid;grid-template-columns:repeat(auto-fit,minmax(5rem,1fr));gap:.5rem}
 .pictures figure{margin:0}
-.pictures img{width:100%;display:block;border-radius:.2rem}
+.pictures img{width:100%;display:block;border-radius:.2rem;outline:1px solid var(--rule)}
 @media print{
 :root{--ink:#000;--quiet:#444;--page:#fff;--soft:#f3f3f3;--rule:#ccc;--normal:#2b6cb0;--odd:#c53030}
 body{font-size:11pt}
 main{max-width:none;padding:0}
+.wide table{min-width:0}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 h2,h3{break-after:avoid}
 figure,.tiles,pre,tr{break-inside:avoid}

@@ -27,7 +27,7 @@ def size_by_rule(paths):
     known = " x ".join(map(str, distinct[0]))
     if len(distinct) > 1:
         known = f"{len(distinct)} sizes, {known} to {' x '.join(map(str, distinct[-1]))}"
-    return size, f"{known} pixels, resized to {size[0]} x {size[1]}; --size changes that"
+    return size, f"{known} pixels, resized to {size[0]} x {size[1]}; --size chooses another size"
 
 
 def _size(path):

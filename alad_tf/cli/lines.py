@@ -1,10 +1,21 @@
 """Lines that commands print, and the error of a command line that cannot be used."""
 
+import contextlib
+
 from alad_tf.engine.texts import as_is
 
 
 class UsageError(ValueError):
     """An option or argument that is wrong whatever the data: exit code 2, others are 1."""
+
+
+@contextlib.contextmanager
+def checking_usage():
+    """Make a ValueError about an option or argument a UsageError."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def say(line, console):

@@ -1,4 +1,4 @@
-"""The commands on the paper's tables and figures: parse, call, print."""
+"""The commands for the paper's tables and figures: parse, call, print."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,19 +8,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from alad_tf.cli.lines import say
+from alad_tf.cli.lines import checking_usage, say
 from alad_tf.experiments import RESULTS
 
 app = typer.Typer()
 # without markup: users' names are printed as they are
 out = Console(markup=False, highlight=False)
 err = Console(stderr=True, markup=False, highlight=False)
-Results = Annotated[Path, typer.Option(help="Folder of the JSON results.")]
+Results = Annotated[Path, typer.Option(help="Folder of the results (JSON).")]
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="Folder with the raw data files; default: ALAD_DATA_DIR, or a download."),
+    typer.Option(help="Folder of the raw data files; default: ALAD_DATA_DIR, or a download."),
 ]
-Report = Annotated[Path, typer.Option("--out", help="File of the report.")]
+Report = Annotated[Path, typer.Option("--out", help="File to write the report to.")]
 
 
 @app.command()
@@ -36,7 +36,9 @@ def reproduce(
     ] = None,
     only: Annotated[
         str | None,
-        typer.Option(help="Only runs whose names contain one of: kdd99_alad/no_sn,class1/seed0"),
+        typer.Option(
+            help="Only runs whose name contains one of these: kdd99_alad/no_sn,class1/seed0."
+        ),
     ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Show the runs without running them.")
@@ -45,18 +47,21 @@ def reproduce(
     path: Report = Path("RESULTS.md"),
     data_dir: DataDir = None,
 ):
-    """Reproduce tables and figures.
+    """Reproduce the paper's tables and figures.
 
-    Runs what the given tables and figures still need, then writes the report.
+    Trains what the chosen tables and figures still need, then writes the report.
 
     You can stop it at any time and run the same command again to continue. Runs whose data set is
-    unavailable are skipped and listed; the command fails (exit code 1) only if nothing else is due.
+    unavailable are skipped and listed; the command fails (exit code 1) only if no other run
+    was left to do.
     """
     import zoo
     from alad_tf.experiments import plan as planner
 
     entries = {name: zoo.entry(name) for name in zoo.list()}
     chosen = [part.strip() for part in only.split(",")] if only else None
+    with checking_usage():
+        names = planner.known(names)
     jobs_planned = planner.plan(names, entries, results, seeds, chosen)
     if plan:
         table = Table("run", "state")
@@ -88,9 +93,9 @@ def reproduce(
 
 @app.command()
 def report(results: Results = Path(RESULTS), path: Report = Path("RESULTS.md")):
-    """Render the report from the results.
+    """Write the report from the results.
 
-    That is RESULTS.md, the figures, and the results in the README and on the cards.
+    Updates RESULTS.md, the figures, and the results in the README and on the cards.
     """
     import zoo
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from alad_tf.cli.lines import UsageError
 from alad_tf.data.user_files import BATCH, ReadOptions, count_rows, read_batches
 from alad_tf.engine.files import claimed, remove_own, write_text
 from alad_tf.engine.progress import counted
@@ -141,17 +142,17 @@ def require_output(path, source, overwrite=False):
     """The place of an --out, links followed; ValueError if something would be lost there."""
     kind = Path(path).suffix.lower()
     if kind not in KINDS:
-        raise ValueError(f"received --out {path}; expected a .csv or .parquet file.")
+        raise UsageError(f"received --out {path}; expected a .csv or .parquet file.")
     place = Path(os.path.realpath(path))
     if place.is_dir():
-        raise ValueError(f"--out {path} is a folder; expected a file.")
+        raise ValueError(f"received --out {path}, a folder; expected a .csv or .parquet file.")
     if place.exists():
         if os.path.exists(source) and os.path.samefile(place, source):
-            raise ValueError(f"--out {path} is the input file. Choose another file.")
+            raise ValueError(f"received --out {path}, the input file. Choose another file.")
         if not overwrite and not _are_scores(place, kind):
             raise ValueError(
-                f"--out {path} exists and is not a file of scores. Choose another file, or add "
-                "--overwrite to replace it."
+                f"received --out {path}, which exists and does not contain scores. Choose "
+                "another file, or add --overwrite to replace it."
             )
     return place
 
@@ -229,7 +230,8 @@ class _Parts:
         mark = folder / "identity"
         if folder.exists() and not mark.is_file() and any(folder.iterdir()):
             raise ValueError(
-                f"{folder} is needed for finished batches but contains other files. Move them away."
+                f"Finished batches go to {folder}, but it contains other files. Move them "
+                "away, or choose another --out."
             )
         if not mark.is_file() or mark.read_text() != identity:
             for path in folder.iterdir():  # the folder itself is claimed

@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from alad_tf.cli.image_size import size_by_rule
+from alad_tf.cli.lines import UsageError
 from alad_tf.cli.score_files import as_fitted, without_excluded
 from alad_tf.data.pictures import Mode
 from alad_tf.data.user_files import ReadOptions, image_paths, read_all
@@ -76,9 +77,14 @@ class UserData:
             names = {"label": label, "categorical": categorical, "column": chosen}
             return cls._of_folders(source, size, exclude, names, options, note, normal)
         if normal:
-            raise ValueError(f"received --normal for {source}; only a folder has sub-folders.")
+            raise ValueError(
+                f"received --normal for {source}, which is not a folder of images. Leave it out; "
+                "for a table, use --label."
+            )
         if size is not None:
-            raise ValueError(f"received --size for {source}, which is no folder of images.")
+            raise ValueError(
+                f"received --size for {source}, which is not a folder of images. Leave it out."
+            )
         left_out = [*exclude, *([label] if label else [])]
         kinds = {"text": categorical, "ignored": left_out, "either": list(chosen)}
         ids, rows = read_all(source, size, **kinds, options=options, note=note)
@@ -111,8 +117,8 @@ class UserData:
         for option, value in names.items():
             if value:
                 raise ValueError(
-                    f"received --{option} for {source}, whose images have no columns. Sub-folders "
-                    "of normal images are named with --normal."
+                    f"received --{option} for {source}, whose images have no columns. To "
+                    "label images, name the sub-folders of normal ones with --normal."
                 )
         paths = image_paths(source)
         folders = [set(path.relative_to(source).parts[:-1]) for path in paths]
@@ -156,9 +162,9 @@ def _labels(column, source):
     bad = np.flatnonzero(numbers.isna())
     if len(bad):
         raise ValueError(
-            f"{source}, row {bad[0]}, column {column.name!r} of labels: received "
-            f"{column.iloc[bad[0]]!r}; expected True or 1 for an anomaly and 0 for a normal row, "
-            "or -1 and 1 as scikit-learn has them."
+            f"{source}, row {bad[0]}, label column {column.name!r}: received "
+            f"{column.iloc[bad[0]]!r}; expected 1 (or True) for anomalies and 0 for normal "
+            "rows, or -1 for anomalies and 1 for normal rows, as in scikit-learn."
         )
     return anomaly_labels(numbers.to_numpy(), len(column))
 
@@ -180,8 +186,9 @@ def labelled_split(data, seed):
     if data.is_anomaly.all() or not data.is_anomaly.any() or len(normal) < 3:
         raise ValueError(
             f"{data.source} has {len(normal)} normal rows and {int(data.is_anomaly.sum())} "
-            "anomalies; a threshold from labels needs at least three normal rows and one anomaly. "
-            "To fit without labels, leave out their column with --exclude."
+            "anomalies; choosing the threshold by labels takes at least three normal rows "
+            "and one anomaly. To fit without labels, leave out --label and exclude the "
+            "column with --exclude."
         )
     order = np.random.default_rng(seed).permutation(normal)
     held_out = max(int(len(normal) * HELD_OUT), 1)
@@ -209,9 +216,10 @@ def label_metrics(detector, rows, is_anomaly):
     }
     anomalies = int(np.sum(is_anomaly))
     words = (
-        f"AUROC {found['auroc']:.3f}, F1 {found['f1']:.3f} (precision {found['precision']:.3f}, "
-        f"recall {found['recall']:.3f}), on {len(scores) - anomalies:,} normal rows and "
-        f"{anomalies:,} anomalies that did not train; the threshold was chosen for F1 on them"
+        f"AUROC {found['auroc']:.3f}, F1 {found['f1']:.3f} (precision "
+        f"{found['precision']:.3f}, recall {found['recall']:.3f}), on "
+        f"{len(scores) - anomalies:,} normal rows and {anomalies:,} anomalies that were not "
+        "trained on; the threshold has the best F1 on these same rows"
     )
     return {**found, "words": words}
 
@@ -230,10 +238,11 @@ def network_of(features, source):
     if features != IMAGENET:
         path = Path(features)
         if path.suffix != ".keras" or not path.is_file():
-            raise ValueError(
-                f"received --features {features}; expected pixels, imagenet or a .keras file."
+            raise UsageError(
+                f"received --features {features}; expected pixels, imagenet or an existing "
+                ".keras file."
             )
-        with blaming(path, "hold a Keras model"):
+        with blaming(path, "contain a Keras model"):
             features = keras.saving.load_model(path, compile=False)
     height, width, _ = backbone_for(features).input_shape
     return features, f"{height}x{width}" if Path(source).is_dir() else None

@@ -1,7 +1,7 @@
 """Data sets as raw records, and the protocol splits of the paper.
 
-`DATASETS` and `IMAGE_DATASETS` are tuples of str: what `load` knows, and which of these are images.
-TensorFlow Datasets is imported only where a prepared set is read or a download is needed.
+`DATASETS` and `IMAGE_DATASETS` are tuples of str: the data sets that `load` knows, and the image
+sets. TensorFlow Datasets is imported only to read a prepared set or to download one.
 
 Example:
     >>> records = load("breast_cancer")

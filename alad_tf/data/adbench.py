@@ -1,4 +1,4 @@
-"""Tables and image embeddings of the ADBench benchmark: normal rows that train, and the others."""
+"""Tables and image embeddings of the ADBench benchmark: normal rows to train on, and the others."""
 
 import os
 from pathlib import Path
@@ -30,8 +30,9 @@ def load_adbench(name, data_dir=None):
     found = sorted(folder.glob(f"*_{name}.npz"))
     if not found:
         raise FileNotFoundError(
-            f"No set {name!r} in {folder.resolve()}: expected a file NUMBER_{name}.npz from {URL}. "
-            "Pass the folder with --data-dir, or set ALAD_DATA_DIR to its parent."
+            f"{folder.resolve()} has no set {name!r}; expected a file NUMBER_{name}.npz from "
+            f"{URL}. Download it, and pass its folder with --data-dir or set ALAD_DATA_DIR "
+            "to the folder's parent."
         )
     with np.load(found[0], allow_pickle=False) as arrays:
         return arrays["X"].astype("float64"), arrays["y"].astype(bool)

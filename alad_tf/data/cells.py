@@ -116,9 +116,10 @@ def mention_rounding(name, given, kept):
     """A warning if `given` distinct integers beyond 2**53 become `kept` as float64."""
     if kept < given:
         warnings.warn(
-            f"column {name!r} holds integers beyond 2**53, which are rounded to about 16 digits: "
-            f"{given:,} distinct values become {kept:,}. If it identifies rows, leave it out: "
-            f"columns={{{name!r}: 'ignore'}}; if it is a code: 'category', of text.",
+            f"column {name!r} has integers beyond 2**53, which are rounded to about 16 "
+            f"digits: {given:,} distinct values become {kept:,}. If they are identifiers, "
+            f"leave the column out with columns={{{name!r}: 'ignore'}}; if they are codes, "
+            "pass them as text and choose 'category'.",
             stacklevel=2,
         )
 

@@ -194,9 +194,10 @@ class Delimited:
         if len(fields) > len(self.columns) and self.dialect.sep == ",":
             hint = " If commas are decimal marks, pass --decimal , and the separator with --sep."
         return (
-            f"line {line}: received {len(fields)} cells, expected {len(self.columns)}, one for "
-            f"each name in the first line ({self.dialect}). Correct the line, quote cells that "
-            f"contain the separator, or pass another separator with --sep.{hint}"
+            f"line {line}: received {len(fields)} cells, expected {len(self.columns)}, one "
+            f"for each name in the first line (read with {self.dialect}). Correct the line, "
+            "quote cells that contain the separator, or pass another separator with "
+            f"--sep.{hint}"
         )
 
     def decide_kinds(self, pieces, categorical=(), ignored=()):
@@ -254,9 +255,10 @@ class Delimited:
         if len(bad) and not keep_bad:
             cell, line = cells[int(bad[0])].as_py(), piece.lines[bad[0]]
             raise ValueError(
-                f"{self.name}, line {line} (row {piece.rows[bad[0]]}), column {name!r}: {cell!r} "
-                f"is not a number, but the column has numbers (decimal mark {decimal}). Correct "
-                f"the cell, or declare it a missing-value marker: --missing {cell!r}."
+                f"{self.name}, line {line} (row {piece.rows[bad[0]]}), column {name!r}: "
+                f"{cell!r} is not a number, but the column has numbers (decimal mark "
+                f"{decimal}). Correct the cell, or if it marks a missing value, pass "
+                f"--missing {cell!r}."
             )
         if len(bad):
             numbers = numbers.astype(object)
@@ -273,13 +275,13 @@ class Delimited:
         found = f"{self.name}, column {name!r}: {good:,} of {seen.cells:,} cells are {what}"
         if seen.alike:
             raise ValueError(
-                f"{found}; {cell!r} in line {line} cannot be read as one. Write numbers without "
-                "thousands separators, currency signs or %, pass the decimal mark with --decimal, "
-                f"or declare the column categorical: --categorical {name!r}."
+                f"{found}, but {cell!r} in line {line} cannot be read as one. Write numbers "
+                "without thousands separators, currency signs or %, pass the decimal mark "
+                f"with --decimal, or make the column a category with --categorical {name!r}."
             )
         count = seen.cells - good
         raise ValueError(
-            f"{found}, {count:,} {'is' if count == 1 else 'are'} not; line {line} has {cell!r}. "
-            f"Correct it, declare it a missing-value marker (--missing {cell!r}), or declare the "
-            f"column categorical (--categorical {name!r})."
+            f"{found}, {count:,} {'is' if count == 1 else 'are'} not; line {line} has "
+            f"{cell!r}. Correct it, pass --missing {cell!r} if it marks missing values, or "
+            f"make the column a category with --categorical {name!r}."
         )

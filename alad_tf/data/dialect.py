@@ -59,7 +59,10 @@ class ReadOptions:
         if self.decimal not in (None, ".", ","):
             raise ValueError(f"received --decimal {self.decimal!r}; expected . or a comma.")
         if self.sep is not None and self.sep == self.decimal:
-            raise ValueError(f"received {self.sep!r} as --sep and --decimal; they must differ.")
+            raise ValueError(
+                f"received {self.sep!r} for both --sep and --decimal; expected two different "
+                "characters."
+            )
         if self.encoding is not None:
             try:
                 codecs.lookup(self.encoding)
@@ -153,11 +156,14 @@ def _decoded(sample, name, encoding, whole):
         shown = sample[: error.start].rsplit(b"\n", 1)[-1] + sample[error.start :].split(b"\n")[0]
         shown = shown.strip()[:60].decode("cp1252", "replace")
         raise ValueError(
-            f"{name}, line {line}: the text is not {encoding}. Pass its encoding with --encoding. "
-            f"In cp1252, usual on Windows in Western Europe, the line reads {shown!r}."
+            f"{name}, line {line}: the text is not in {encoding}. Pass the encoding with "
+            "--encoding. In cp1252, common on Windows in Western Europe, the line reads "
+            f"{shown!r}."
         ) from error
     except UnicodeError as error:
-        raise ValueError(f"{name}: the text is not {encoding} ({error}).") from error
+        raise ValueError(
+            f"{name}: the text is not in {encoding} ({error}). Pass the encoding with --encoding."
+        ) from error
     if "\0" in text:
         raise ValueError(
             f"{name} contains NUL characters: it is not text, or it is UTF-16. Pass its encoding "
@@ -179,7 +185,7 @@ def _separated(text, whole, base, name, sep, tabs, decimal):
     split = {one: found for one, found in best.items() if len(found[2][0]) > 1}
     if broken and not split:
         error = _reading(text, whole, replace(base, sep=broken[0]))[2]
-        raise ValueError(f"{name}, {error}. Quotes must be closed, and doubled within cells.")
+        raise ValueError(f"{name}, {error}. Close all quotes, and double those within cells.")
     if sep:
         return best[sep][1:]
     usual = "\t" if tabs else candidates[0]
@@ -192,7 +198,9 @@ def _separated(text, whole, base, name, sep, tabs, decimal):
         return next(iter(split.values()))[1:]
     if split:
         marks = " or ".join(repr(one) for one in split)
-        raise ValueError(f"{name} can be read with {marks} as the separator. Pass one with --sep.")
+        raise ValueError(
+            f"{name} can be read with {marks} as the separator. Choose one with --sep."
+        )
     # one column, it seems: the first line has no separator
     for one in [*candidates, *UNUSUAL]:
         dialect = replace(base, sep=one, skip_space=one == " ")
@@ -204,9 +212,9 @@ def _separated(text, whole, base, name, sep, tabs, decimal):
         if len(set(widths)) == 1 and widths[0] > 1 and named:
             decimals = " If commas are decimal marks, pass --decimal , instead."
             raise ValueError(
-                f"{name} has one column, or {widths[0]} separated by {one!r}. Pass the separator "
-                f"with --sep, {usual!r} for one column; the first line must name each column."
-                f"{decimals if one == ',' else ''}"
+                f"{name} has either one column or {widths[0]} columns separated by {one!r}. "
+                f"Pass the separator with --sep ({usual!r} for one column); the first line "
+                f"must name each column.{decimals if one == ',' else ''}"
             )
     return best.get(usual, next(iter(best.values())))[1:]
 
@@ -286,9 +294,9 @@ def _decimal(records, name, dialect):
     title, cell = (sure_commas or commas)[0]
     also = f" and {sure_dots[0][1]!r} in {sure_dots[0][0]!r}" if sure_dots else ""
     raise ValueError(
-        f"{name}, column {title!r} has {cell!r}{also}: is that a decimal comma or a thousands "
-        "separator? For the former, pass --decimal , ; for the latter, pass --decimal . and write "
-        "numbers without thousands separators."
+        f"{name}, column {title!r} has {cell!r}{also}: is that a decimal comma or a "
+        "thousands separator? If it is a decimal comma, pass --decimal , (a comma). If it "
+        "separates thousands, remove it from the file and pass --decimal . (a point)."
     )
 
 
@@ -313,8 +321,8 @@ def column_names(records, name):
     counted = len(steps) <= 1 and min(steps, default=1) > 0  # 0, 1, 2 or 400.5, 401, 401.5
     if values and not (counted and (len(values) > 2 or all(v >= 0 and v % 1 == 0 for v in values))):
         raise ValueError(
-            f"{name}: the first line has the numbers {values[:5]}; expected column names. Add them "
-            "in a line above the rows."
+            f"{name}: the first line has the numbers {values[:5]}; expected column names. "
+            "Add them as a line above the rows."
         )
     columns, seen = [], Counter()
     for place, cell in enumerate(cells):
@@ -374,10 +382,11 @@ def decompressed(opened, name):
             members = [one for one in members if not one.startswith("__MACOSX/")]
             if len(members) != 1:
                 raise ValueError(
-                    f"{name} is a ZIP archive with the members {members[:5]}; expected one table."
+                    f"{name} is a ZIP archive of {members[:5]}; expected a single table. "
+                    "Unpack it first."
                 )
             if archive.getinfo(members[0]).flag_bits & 1:
-                raise ValueError(f"{name} is an encrypted ZIP archive; decrypt it.")
+                raise ValueError(f"{name} is an encrypted ZIP archive. Decrypt it first.")
             stream = archive.open(members[0])
         else:
             stream = buffered

@@ -44,16 +44,16 @@ _SETS = {
 
 
 def class_names(dataset: str) -> tuple[str, ...]:
-    """Names of an image set's classes; a class's number is its place.
+    """The names of an image set's classes, in the order of their numbers.
 
     Args:
         dataset: "cifar10", "digits" or "svhn_cropped".
 
     Returns:
-        Ten names.
+        tuple of ten str.
 
     Raises:
-        ValueError: unknown image set.
+        ValueError: if the image set is unknown.
 
     Example:
         >>> class_names("cifar10")[1]
@@ -65,7 +65,7 @@ def class_names(dataset: str) -> tuple[str, ...]:
 
 
 def class_number(dataset: str, normal_class: int | str | None) -> int:
-    """The number of a class given by number or name; the default is class 0.
+    """The number of a class, from its number or name; default: class 0.
 
     Args:
         dataset: "cifar10", "digits" or "svhn_cropped".
@@ -75,7 +75,7 @@ def class_number(dataset: str, normal_class: int | str | None) -> int:
         0 to 9.
 
     Raises:
-        ValueError: no such class; the message lists them.
+        ValueError: if there is no such class; the message lists them.
 
     Example:
         >>> class_number("cifar10", "automobile"), class_number("cifar10", None)
@@ -96,18 +96,18 @@ def load_images(
     normal_class: int | str | None = None,
     data_dir: str | os.PathLike | None = None,
 ) -> Records:
-    """Loads an image set whole, one of its classes being the normal one.
+    """Load a whole image set, with one of its classes as the normal one.
 
-    The set is looked for in `data_dir`, which must then hold it, else in TensorFlow Datasets' own
-    folder (`TFDS_DATA_DIR`, by default `~/tensorflow_datasets`), where it is downloaded and
-    prepared if need be. Rows are the official training images, then the official test images, each
-    in TensorFlow Datasets' order, which is the same on every machine. "digits" comes with
+    The set is read from `data_dir`, which must then contain it, or else from TensorFlow Datasets'
+    own folder (`TFDS_DATA_DIR`, by default `~/tensorflow_datasets`), where it is downloaded and
+    prepared if necessary. Rows are the official training images, then the official test images,
+    both in TensorFlow Datasets' order, which is the same on every machine. "digits" is part of
     scikit-learn and needs no folder.
 
     Args:
         dataset: "cifar10" (60,000 images), "svhn_cropped" (99,289 images, without "extra") or
             "digits" (1,797 gray images of 8 x 8 pixels).
-        normal_class: name or number of the class that is normal; default class 0.
+        normal_class: name or number of the normal class; default: class 0.
         data_dir: folder with `<dataset>/<version>` as TensorFlow Datasets prepares it.
 
     Returns:
@@ -115,10 +115,10 @@ def load_images(
         class numbers.
 
     Raises:
-        ValueError: unknown image set or class.
-        FileNotFoundError: `data_dir` does not hold the prepared set.
-        ConnectionError: the download failed.
-        ImportError: TensorFlow Datasets does not import.
+        ValueError: if the image set or the class is unknown.
+        FileNotFoundError: if `data_dir` does not contain the prepared set.
+        ConnectionError: if the download fails.
+        ImportError: if TensorFlow Datasets cannot be imported.
 
     Example:
         >>> # load_images("cifar10", "automobile").x.shape == (60000, 32, 32, 3)
@@ -156,9 +156,9 @@ def _read(dataset: str, data_dir: str | os.PathLike | None, folder: str | None):
     builder = tfds.builder(dataset, data_dir=folder)
     if data_dir is not None and not builder.is_prepared():
         raise FileNotFoundError(
-            f"{Path(data_dir)} does not hold {dataset} as TensorFlow Datasets prepares it; "
-            f"expected {builder.data_path}. Name another folder, or none: the set is then "
-            f"downloaded ({_SETS[dataset].home})."
+            f"{Path(data_dir)} does not contain {dataset} as TensorFlow Datasets prepares it; "
+            f"expected {builder.data_path}. Choose another folder, or none, to download the set "
+            f"({_SETS[dataset].home})."
         )
     try:
         if not builder.is_prepared():
@@ -167,9 +167,9 @@ def _read(dataset: str, data_dir: str | os.PathLike | None, folder: str | None):
         builder.download_and_prepare()
     except (OSError, tfds.download.DownloadError) as error:
         raise ConnectionError(
-            f"{dataset} could not be downloaded: {error}. Prepare it on a machine with internet "
-            f"(tfds build {dataset}), copy the folder, and pass it with --data-dir or "
-            "TFDS_DATA_DIR."
+            f"{dataset} could not be downloaded: {error}. Prepare it on a machine with "
+            f"internet access (tfds build {dataset}), copy the folder here, and pass it with "
+            "--data-dir or TFDS_DATA_DIR."
         ) from error
     batch = builder.as_dataset(split=_SETS[dataset].splits, batch_size=-1, shuffle_files=False)
     images, labels = batch["image"].numpy(), np.asarray(batch["label"].numpy(), np.int64)

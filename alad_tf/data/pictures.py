@@ -109,7 +109,7 @@ class Mode:
         from PIL import Image, ImageOps
 
         if image.getexif().get(0x0112, 1) != 1:
-            seen["rotated as their EXIF data say"] += 1
+            seen["rotated according to their EXIF data"] += 1
         image = ImageOps.exif_transpose(image)
         if image.mode in DEEP:
             values, white = _deep(path, image), 2**self.depth - 1
@@ -128,7 +128,7 @@ class Mode:
         if image.has_transparency_data:
             image = image.convert("RGBA")
             if image.getextrema()[3][0] < 255:
-                seen["transparent, put on white"] += 1
+                seen["transparent, blended with white"] += 1
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             image = image.convert("RGB")
         if in_colour and self.channels == 1:
@@ -166,8 +166,8 @@ def _opened(path):
         if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise
         raise ValueError(
-            f"{path} cannot be read as an image ({type(error).__name__}: {error}). Replace it, or "
-            "leave out such images with --skip-damaged."
+            f"{path} cannot be read as an image ({type(error).__name__}: {error}). Replace "
+            "it, or skip such images with --skip-damaged."
         ) from error
 
 
@@ -182,8 +182,8 @@ def _require_decent(path, image):
     # a phone's JPEG may bring a preview as its second frame
     if frames > 1 and image.format != "MPO":
         raise ValueError(
-            f"{path} has {frames} frames or pages; expected one image. Save each in a file of its "
-            "own."
+            f"{path} has {frames} frames or pages; expected a single image. Save each in a "
+            "file of its own."
         )
 
 

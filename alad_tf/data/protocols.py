@@ -19,17 +19,17 @@ def _no_rows() -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Row numbers of one protocol split, and the rule that turns test scores into verdicts.
+    """The row numbers of a protocol split, and the rule that turns test scores into verdicts.
 
     Args:
-        train: `(n,)` int64 row numbers to train on.
-        test: `(m,)` int64 row numbers to test on.
+        train: `(n,)` int64, the row numbers to train on.
+        test: `(m,)` int64, the row numbers to test on.
         threshold_rule: str, the rule in words, for reports.
-        top_fraction: float, share (0 to 1) of the test rows, highest scores first, called anomalous
-            for precision, recall and F1.
-        seed: int that the split was drawn with.
-        validation: `(v,)` int64 row numbers held out of training, for
-            model selection or a threshold; empty in the paper's tabular protocols.
+        top_fraction: float from 0 to 1, the share of test rows with the highest scores that is
+            flagged for precision, recall and F1.
+        seed: int, the seed of the split.
+        validation: `(v,)` int64, the row numbers held out of training for model selection or a
+            threshold; empty in the paper's protocols for tables.
 
     Example:
         >>> split = kdd99_split(np.arange(100) % 5 == 0, seed=1)
@@ -48,36 +48,37 @@ class Split:
 
     @property
     def flagged(self) -> int:
-        """Number of test rows called anomalous: `top_fraction` of them, to the nearest row."""
+        """The number of flagged test rows: `top_fraction` of them, rounded."""
         return round(self.top_fraction * len(self.test))
 
 
 def kdd99_split(
     is_anomaly: np.ndarray, seed: int = 42, contaminated: bool = False, swap_halves: bool = False
 ) -> Split:
-    """KDD99: half of the rows train, attacks only; the top 20% of the test scores are anomalous.
+    """KDD99: train on the attacks in one half of the rows; flag the top 20% of the test scores.
 
-    "normal." connections are the anomalies, as they are the minority. The paper flags 20% of the
-    test rows and reports precision 0.9427 beside recall 0.9577 (Table II). Precision / recall is
-    (true anomalies) / (flagged rows), so that the test half must hold 0.984 * 20% = 19.7%
-    anomalies: exactly what one half of the 10% set holds when its anomalies are down-sampled
-    towards 20% of the test rows and there are slightly too few of them.
+    "normal." connections are the anomalies, since they are the minority. The paper flags 20% of the
+    test rows and reports precision 0.9427 and recall 0.9577 (Table II). Precision / recall is (true
+    anomalies) / (flagged rows), so the test half must contain 0.984 * 20% = 19.7% anomalies:
+    exactly as many as one half of the 10% set has when its anomalies are down-sampled towards 20%
+    of the test rows and there are slightly too few of them.
 
-    The halves are those of the authors' released code: `DataFrame.sample(frac=0.5,
-    random_state=42)` trains. One row tells them apart: an attack of 693,375,640 src_bytes, 135
-    times those of any other, is a test row.
+    The halves are those of the authors' released code, which trains on `DataFrame.sample(frac=0.5,
+    random_state=42)`. One row distinguishes them: an attack with 693,375,640 src_bytes, 135 times
+    as many as any other, is a test row.
 
     Args:
         is_anomaly: `(N,)` bool, in file order.
         seed: seed of the permutation that halves the table.
-        contaminated: keep the anomalies of the training half (paper: removed).
-        swap_halves: train on the other half.
+        contaminated: bool, whether to keep the anomalies of the training half (paper: removed).
+        swap_halves: bool, whether to train on the other half.
 
     Returns:
-        Split with `floor(N/2)` training rows less the anomalies, and the other half to test on.
+        Split with `floor(N/2)` training rows minus the anomalies, and the other half as test rows.
 
     Raises:
-        ValueError: no rows, not one flag a row, or a half that lacks normal or anomalous rows.
+        ValueError: if there are no rows or not one flag per row, or a half has no normal or no
+            anomalous rows.
 
     Example:
         >>> flags = np.arange(100) % 5 == 0
@@ -98,7 +99,7 @@ def kdd99_split(
 def arrhythmia_split(
     is_anomaly: np.ndarray, seed: int = 42, contaminated: bool = False, swap_halves: bool = False
 ) -> Split:
-    """Arrhythmia: half of the rows train; the top 15% of the test scores are anomalous.
+    """Arrhythmia: train on one half of the rows; flag the top 15% of the test scores.
 
     The rows are those of `sklearn.model_selection.train_test_split(test_size=0.5,
     random_state=seed)`. At seed 42 the test half has 226 rows with 32 anomalies and 34 rows are
@@ -108,15 +109,17 @@ def arrhythmia_split(
     Args:
         is_anomaly: `(N,)` bool, in file order.
         seed: seed of the permutation that halves the table.
-        contaminated: keep the anomalies of the training half. The paper's section V-A reads as a
-            clean training set, its results are as well explained by a contaminated one.
-        swap_halves: train on the other half.
+        contaminated: bool, whether to keep the anomalies of the training half. The paper's section
+            V-A describes a clean training set; its results are equally well explained by a
+            contaminated one.
+        swap_halves: bool, whether to train on the other half.
 
     Returns:
-        Split with `floor(N/2)` training rows less the anomalies, and `ceil(N/2)` test rows.
+        Split with `floor(N/2)` training rows minus the anomalies, and `ceil(N/2)` test rows.
 
     Raises:
-        ValueError: no rows, not one flag a row, or a half that lacks normal or anomalous rows.
+        ValueError: if there are no rows or not one flag per row, or a half has no normal or no
+            anomalous rows.
 
     Example:
         >>> flags = np.arange(452) % 7 == 0
@@ -133,10 +136,10 @@ def arrhythmia_split(
 
 
 def breast_cancer_split(is_anomaly: np.ndarray, seed: int = 42) -> Split:
-    """Breast cancer (not in the paper): half of the benign rows fit, all other rows test.
+    """Breast cancer (not in the paper): fit to half of the benign rows, test on all others.
 
-    A small set that needs no download, for demonstrations. Of the fitting half, four fifths train
-    and one fifth is held out for a threshold. As many test rows are called anomalous as there are
+    A small set for demonstrations that needs no download. Of the half, four fifths are training
+    rows and one fifth is held out for a threshold. As many test rows are flagged as there are
     malignant ones, so that precision equals recall.
 
     Args:
@@ -144,10 +147,11 @@ def breast_cancer_split(is_anomaly: np.ndarray, seed: int = 42) -> Split:
         seed: seed of the permutation of the benign rows.
 
     Returns:
-        Split whose training and validation rows are `floor(benign / 2)` together.
+        Split with `floor(benign / 2)` training and validation rows in all.
 
     Raises:
-        ValueError: no rows, not one flag a row, or a part that lacks normal or anomalous rows.
+        ValueError: if there are no rows or not one flag per row, or a part has no normal or no
+            anomalous rows.
 
     Example:
         >>> split = breast_cancer_split(np.arange(24) < 4, seed=0)
@@ -167,23 +171,25 @@ def breast_cancer_split(is_anomaly: np.ndarray, seed: int = 42) -> Split:
 
 
 def one_class_split(is_anomaly: np.ndarray, seed: int = 42, contaminated: bool = False) -> Split:
-    """CIFAR-10, SVHN, digits: 80% train, a quarter of them validate, both on the normal class.
+    """Image sets: 60% to train and 20% to validate, normal class only, and 20% to test.
 
-    The pool is the whole official set, training and test images. A permutation's first fifth
-    tests, in full; a quarter of the rest is held out for validation, and what is left trains. The
-    paper compares areas under ROC curves, which need no threshold. For precision, recall and F1 as
-    many test rows are called anomalous as there are anomalies among them.
+    The pool is the whole official set, training and test images. The first fifth of a permutation
+    is the test part, with all classes. A quarter of the rest is held out for validation, and the
+    remainder is for training. The paper compares areas under ROC curves, which need no threshold.
+    For precision, recall and F1, as many test rows are flagged as there are anomalies among them.
 
     Args:
-        is_anomaly: `(N,)` bool, True outside of the normal class.
+        is_anomaly: `(N,)` bool, True outside the normal class.
         seed: seed of the permutation.
-        contaminated: keep the other classes in the training rows (not in the validation rows).
+        contaminated: bool, whether to keep the other classes in the training rows (not in the
+            validation rows).
 
     Returns:
         Split with `floor(N / 5)` test rows.
 
     Raises:
-        ValueError: no rows, not one flag a row, or a part that lacks normal or anomalous rows.
+        ValueError: if there are no rows or not one flag per row, or a part has no normal or no
+            anomalous rows.
 
     Example:
         >>> split = one_class_split(np.arange(100) % 10 != 0, seed=0)
@@ -226,16 +232,16 @@ def split(
         dataset: "kdd99", "arrhythmia", "breast_cancer", "cifar10", "digits" or "svhn_cropped".
         is_anomaly: `(N,)` bool, in file order.
         seed: seed of the permutation.
-        contaminated: keep the anomalies of the training rows.
-        swap_halves: train on the other half; for "kdd99" and "arrhythmia", which are halved.
+        contaminated: bool, whether to keep the anomalies of the training rows.
+        swap_halves: bool, whether to train on the other half; only for "kdd99" and "arrhythmia".
 
     Returns:
-        Split.
+        `Split`.
 
     Raises:
-        ValueError: unknown data set (the closest names are offered), rows that the protocol cannot
-            split, `contaminated` for "breast_cancer", whose protocol trains on benign rows only, or
-            `swap_halves` for a set that is not halved.
+        ValueError: if the data set is unknown (the message offers the closest names), the protocol
+            cannot split the rows, `contaminated` is set for "breast_cancer", whose protocol trains
+            on benign rows only, or `swap_halves` for a set that is not halved.
 
     Example:
         >>> split("kdd99", np.arange(100) % 5 == 0).top_fraction
@@ -253,8 +259,8 @@ def split(
     if dataset == "breast_cancer":
         if contaminated:
             raise ValueError(
-                "received contaminated=True for 'breast_cancer', whose protocol trains on benign "
-                "rows only; expected contaminated=False."
+                "received contaminated=True for 'breast_cancer', whose protocol trains on "
+                "benign rows only. Leave it out."
             )
         return breast_cancer_split(is_anomaly, seed)
     if dataset in _HALVED:
@@ -266,20 +272,20 @@ def _flags(is_anomaly: np.ndarray) -> np.ndarray:
     flags = np.asarray(is_anomaly)
     if flags.ndim != 1 or flags.size == 0:
         raise ValueError(
-            f"is_anomaly has shape {flags.shape}; expected (N,) with one flag per row, N >= 1."
+            f"received is_anomaly of shape {flags.shape}; expected (N,), one flag per row, N >= 1."
         )
     if flags.dtype != bool:
         if not np.isin(flags, (0, 1)).all():
             raise ValueError(
-                f"is_anomaly has dtype {flags.dtype} and other values than 0 and 1; expected bool: "
-                "compare your labels with the anomalous class first."
+                f"received is_anomaly of dtype {flags.dtype} with values other than 0 and 1; "
+                "expected bool. Compare your labels with the anomalous class first."
             )
         flags = flags.astype(bool)
     for kind, count in (("normal", np.sum(~flags)), ("anomalous", np.sum(flags))):
         if count == 0:
             raise ValueError(
-                f"none of the {len(flags)} rows is {kind}; expected both normal (False) and "
-                "anomalous (True) rows. Check which label means anomaly."
+                f"received {len(flags)} rows, none of them {kind}; expected both normal "
+                "(False) and anomalous (True) rows. Check which label means anomaly."
             )
     return flags
 

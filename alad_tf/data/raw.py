@@ -49,11 +49,11 @@ PORTS = {"http": 80, "https": 443}
 def read_kdd99(
     path: str | os.PathLike, expected_rows: int | None = KDD99_ROWS
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Reads the KDD Cup 1999 10% set (`kddcup.data_10_percent.gz`).
+    """Read the KDD Cup 1999 10% set (`kddcup.data_10_percent.gz`).
 
     Args:
-        path: the gzip-compressed file; 42 comma-separated fields a row, no header.
-        expected_rows: rows that a whole file has; None accepts any number.
+        path: str or Path of the gzip-compressed file; 42 comma-separated fields per row, no header.
+        expected_rows: int, the number of rows of a complete file; None accepts any number.
 
     Returns:
         `(columns, labels)`: the 41 named columns in file order, each `(N,)`: text for the 7
@@ -61,8 +61,9 @@ def read_kdd99(
         for the 34 continuous ones; and the `(N,)` text labels, such as "normal." or "smurf.".
 
     Raises:
-        FileNotFoundError: no file at `path`.
-        ValueError: not gzip, cut off, wrong number of fields or rows, or a field that is no number.
+        FileNotFoundError: if there is no file at `path`.
+        ValueError: if the file is not gzip, is cut off, or has a wrong number of fields or rows or
+            a field that is not a number.
 
     Example:
         >>> import tempfile
@@ -116,22 +117,23 @@ def read_kdd99(
 def read_arrhythmia(
     path: str | os.PathLike, expected_rows: int | None = ARRHYTHMIA_ROWS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the UCI Arrhythmia set (`arrhythmia.data`), without its five incomplete attributes.
+    """Read the UCI Arrhythmia set (`arrhythmia.data`) without its five incomplete attributes.
 
     The file has 279 attributes; the paper's Table I has 274 features: those left when the five
     attributes with missing values ("?", 0-based columns 10 to 14) are dropped.
 
     Args:
-        path: the comma-separated file; 279 attributes and the class in each row, no header.
-        expected_rows: rows that a whole file has; None accepts any number.
+        path: str or Path of the comma-separated file; 279 attributes and the class in each row, no
+            header.
+        expected_rows: int, the number of rows of a complete file; None accepts any number.
 
     Returns:
         `(x, classes)`: `(N, 274)` float32 features and `(N,)` int64 classes from 1 to 16.
 
     Raises:
-        FileNotFoundError: no file at `path`.
-        ValueError: wrong number of fields or rows, a field that is no number, a missing value
-            outside of the five columns, or a class outside of 1..16.
+        FileNotFoundError: if there is no file at `path`.
+        ValueError: if the number of fields or rows is wrong, a field is not a number, a value is
+            missing outside the five columns, or a class is not from 1 to 16.
 
     Example:
         >>> import tempfile
@@ -161,8 +163,9 @@ def read_arrhythmia(
     missing = np.argwhere(np.isnan(complete))
     if missing.size:
         raise ValueError(
-            f"{path}: row {missing[0][0]} has a missing or cut-off field outside of columns 10 to "
-            f"14 ({len(missing)} in all); expected '?' in these five columns only; {remedy}."
+            f"{path}: row {missing[0][0]} has a missing or cut-off field outside columns 10 "
+            f"to 14 ({len(missing)} in all); expected '?' in these five columns only; "
+            f"{remedy}."
         )
     _check_rows(path, len(table), expected_rows, remedy)
     classes = complete[:, -1]
@@ -191,9 +194,9 @@ def manual_or_download(dl_manager, file_name: str, url: str) -> os.PathLike:
         return dl_manager.download(url)
     except Exception as error:  # TFDS, requests and the system each have their own kinds
         raise ConnectionError(
-            f"could not download {url}: {type(error).__name__}: {error}. Put the file {file_name} "
-            f"into {manual} by hand and try again, or keep it in a folder of your own and load "
-            "with that folder as data_dir."
+            f"could not download {url}: {type(error).__name__}: {error}. Download the file "
+            f"{file_name} yourself into {manual} and try again, or into a folder of your own "
+            "and pass that as data_dir."
         ) from error
 
 
@@ -247,6 +250,6 @@ def no_tfds_error(what, error, otherwise=""):
     if "protobuf" in reason.lower():  # tensorflow-metadata does not say which protobuf it needs
         remedy = "use an older tensorflow-metadata: pip install 'tensorflow-metadata<1.18'"
     return ImportError(
-        f"{what} needs TensorFlow Datasets, which does not import ({reason}). To help, "
-        f"{remedy}{otherwise}."
+        f"{what} needs TensorFlow Datasets, which cannot be imported ({reason}). To fix "
+        f"this, {remedy}{otherwise}."
     )

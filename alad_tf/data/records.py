@@ -12,16 +12,16 @@ RawTable = np.ndarray | Mapping[str, np.ndarray]
 
 
 def rows(x: RawTable) -> int:
-    """Number of rows of a raw table.
+    """The number of rows of a raw table.
 
     Args:
         x: `(N, ...)` array, or a mapping from column names to `(N,)` arrays.
 
     Returns:
-        N.
+        int, N.
 
     Raises:
-        ValueError: a mapping without columns, or with columns of different lengths.
+        ValueError: if a mapping has no columns, or columns of different lengths.
 
     Example:
         >>> rows({"a": np.zeros(3), "b": np.ones(3)})
@@ -31,7 +31,7 @@ def rows(x: RawTable) -> int:
         return len(x)
     lengths = {name: len(column) for name, column in x.items()}
     if not lengths:
-        raise ValueError("received a table without columns; expected at least one named column.")
+        raise ValueError("received a table without columns; expected at least one.")
     if len(set(lengths.values())) > 1:
         raise ValueError(
             f"the columns differ in length: {lengths}; expected one value per row in each column."
@@ -40,17 +40,17 @@ def rows(x: RawTable) -> int:
 
 
 def take(x: RawTable, indices: np.ndarray) -> RawTable:
-    """Rows of a raw table, in the order of `indices`.
+    """Some rows of a raw table, in the order of `indices`.
 
     Args:
         x: `(N, ...)` array, or a mapping from column names to `(N,)` arrays.
         indices: `(M,)` row numbers (int) or an `(N,)` bool mask.
 
     Returns:
-        The same kind of table with M rows (a dict for a mapping).
+        the same kind of table with M rows (a dict for a mapping).
 
     Raises:
-        IndexError: an index outside of the table.
+        IndexError: if an index is outside the table.
 
     Example:
         >>> take({"a": np.array([1, 2, 3])}, np.array([2, 0]))
@@ -63,16 +63,16 @@ def take(x: RawTable, indices: np.ndarray) -> RawTable:
 
 @dataclass(frozen=True, eq=False)
 class Records:
-    """A data set as it came out of its file: raw rows, in file order.
+    """A data set as in its file: raw rows, in file order.
 
     Args:
-        name: data set name, e.g. `"kdd99"`.
+        name: str, the data set's name, such as "kdd99".
         x: `(N, d)` float32 array, or a dict of raw columns, each `(N,)` text or float32.
-        is_anomaly: `(N,)` bool, True for the rows that a detector should find.
-        labels: `(N,)` the file's own classes, e.g. attack types; None where it has none.
+        is_anomaly: `(N,)` bool, True for the rows that a detector should flag.
+        labels: `(N,)` array, the file's own classes, such as attack types; None if it has none.
 
     Raises:
-        ValueError: `x`, `is_anomaly` and `labels` do not have the same number of rows.
+        ValueError: if `x`, `is_anomaly` and `labels` do not have the same number of rows.
 
     Example:
         >>> records = Records("toy", np.eye(3, dtype="float32"), np.array([False, False, True]))
@@ -104,10 +104,10 @@ class Records:
             indices: `(M,)` row numbers (int) or an `(N,)` bool mask.
 
         Returns:
-            New Records with M rows.
+            new `Records` with M rows.
 
         Raises:
-            IndexError: an index outside of the records.
+            IndexError: if an index is outside the records.
         """
         labels = None if self.labels is None else self.labels[indices]
         return Records(self.name, take(self.x, indices), self.is_anomaly[indices], labels)

@@ -72,38 +72,38 @@ def load(
     data_dir: str | os.PathLike | None = None,
     normal_class: int | str | None = None,
 ) -> Records:
-    """Loads a data set as raw records, in file order.
+    """Load a data set as raw records, in file order.
 
-    "kdd99" and "arrhythmia" are looked for in `data_dir`, else in the folder that the environment
-    variable `ALAD_DATA_DIR` names, else in TensorFlow Datasets' folder (`TFDS_DATA_DIR`, by default
+    "kdd99" and "arrhythmia" are read from `data_dir`, or else from the folder in the environment
+    variable `ALAD_DATA_DIR`, or else from TensorFlow Datasets' folder (`TFDS_DATA_DIR`, by default
     `~/tensorflow_datasets`), where they are prepared from its manual-download folder or downloaded
-    if need be (for "kdd99" a few minutes, once). A folder that is named must hold the data: there
-    is no silent download.
+    if necessary (for "kdd99" a few minutes, once). If you choose a folder, it must contain the
+    data: nothing is downloaded instead.
 
     - "kdd99": 494,021 rows of 41 named columns; anomalies are the 97,278 "normal." connections.
     - "arrhythmia": 452 rows of 274 features; anomalies are the 66 of classes 3, 4, 5, 7, 8, 9, 14
       and 15, the smallest classes.
     - "breast_cancer": 569 rows of 30 features, bundled with scikit-learn (`data_dir` is not used);
       anomalies are the 212 malignant ones.
-    - "cifar10", "digits", "svhn_cropped": uint8 images, anomalous outside of `normal_class`; see
-      `load_images`, which also says where they are looked for. "digits" is bundled with
-      scikit-learn.
+    - "cifar10", "digits", "svhn_cropped": uint8 images, anomalous outside `normal_class`; see
+      `load_images`, also for where they are read from. "digits" is part of scikit-learn.
 
     Args:
         dataset: one of the above.
-        data_dir: folder that holds `kddcup.data_10_percent.gz` or `arrhythmia.data`, or the set as
-            TFDS prepared it (`kddcup99_10percent/1.0.0`, `uci_arrhythmia/1.0.0`).
-        normal_class: of an image set, the name or number of the normal class; default class 0.
+        data_dir: str or Path of the folder with `kddcup.data_10_percent.gz` or `arrhythmia.data`,
+            or with the set as TFDS prepares it (`kddcup99_10percent/1.0.0`,
+            `uci_arrhythmia/1.0.0`).
+        normal_class: name or number of the normal class, for image sets; default: class 0.
 
     Returns:
-        Records with float32 `(N, d)` features, named columns for "kdd99", or uint8 images.
+        `Records` with float32 `(N, d)` features, named columns for "kdd99", or uint8 images.
 
     Raises:
-        ValueError: unknown data set (the closest names are offered), a damaged file, or a normal
-            class for a table.
-        FileNotFoundError: the named folder holds neither the raw file nor the prepared set.
-        ConnectionError: the download failed; the message says where to put the file by hand.
-        ImportError: TensorFlow Datasets is needed and not installed.
+        ValueError: if the data set is unknown (the message offers the closest names), the file is
+            damaged, or a normal class is chosen for a table.
+        FileNotFoundError: if the chosen folder has neither the raw file nor the prepared set.
+        ConnectionError: if the download fails; the message says where to put the file instead.
+        ImportError: if TensorFlow Datasets is needed but not installed.
 
     Example:
         >>> records = load("breast_cancer")
@@ -117,7 +117,7 @@ def load(
     if normal_class is not None:
         raise ValueError(
             f"received normal_class={normal_class!r} for {dataset!r}; only the image sets "
-            f"{IMAGE_DATASETS} have one to choose. Leave it out."
+            f"{IMAGE_DATASETS} have a normal class to choose. Leave it out."
         )
     if dataset == "breast_cancer":
         return _breast_cancer()
@@ -149,11 +149,11 @@ def _from_folder(source: _Source, folder: Path, otherwise: str) -> Records:
         builder = _builder(source, folder)
         if builder.is_prepared():
             return _read_prepared(source, builder)
-    received = "holds neither" if folder.is_dir() else "does not exist; expected there"
+    received = "contains neither" if folder.is_dir() else "does not exist; expected there"
     expected = f"the file {source.file} {'nor' if folder.is_dir() else 'or'} the prepared"
     raise FileNotFoundError(
-        f"{folder} {received} {expected} TensorFlow Datasets folder {source.builder}. Put the file "
-        f"there ({source.url}), or {otherwise} to download it."
+        f"{folder} {received} {expected} TensorFlow Datasets folder {source.builder}. Put "
+        f"the file there ({source.url}), or {otherwise} to download it."
     )
 
 

@@ -1,4 +1,4 @@
-"""Anyone's rows from files: CSV, Parquet, NumPy arrays, and folders of images, batch by batch."""
+"""Rows from users' files: CSV, Parquet, NumPy arrays, and folders of images, batch by batch."""
 
 from collections import Counter
 from pathlib import Path
@@ -65,7 +65,7 @@ def read_batches(
     """
     path, options, note = Path(path), options or ReadOptions(), note or (lambda line: None)
     if not path.exists():
-        raise FileNotFoundError(f"No file or folder {path.resolve()}.")
+        raise FileNotFoundError(f"There is no file or folder {path.resolve()}. Check the path.")
     if path.is_dir():
         mode = channels and Mode(channels, depth or 16)
         source = _images(path, size, mode, max(batch // 100, 1), skip, options, note, ignored)
@@ -81,7 +81,7 @@ def read_batches(
         empty = False
         yield ids, rows
     if empty:
-        raise ValueError(f"{path} has no rows.")
+        raise ValueError(f"{path} has no rows; expected at least one.")
 
 
 def read_all(path, size=None, channels=None, text=(), **more):
@@ -159,7 +159,9 @@ def _delimited(path, kind, kinds, batch, skip, options, note):
 def _binary(path, kind, text, batch, skip):
     """The parts of a Parquet file or an array."""
     if text and kind != ".parquet":
-        raise ValueError(f"received the column {text[0]!r}, but those of {path} have no names.")
+        raise ValueError(
+            f"received the column name {text[0]!r}, but the columns of {path} have no names."
+        )
     with _damage(path):
         if kind == ".parquet":
             import pyarrow.parquet
@@ -237,7 +239,7 @@ def _only_array(path, arrays):
     names = list(arrays)
     if len(names) != 1 and "X" not in names:
         raise ValueError(
-            f"{path} has the arrays {names}; expected a single one, or one called 'X'."
+            f"{path} has the arrays {names}; expected a single array, or one called 'X'."
         )
     return arrays["X" if "X" in names else names[0]]
 
@@ -261,7 +263,7 @@ def _images(folder, size, mode, batch, skip, options, note, ignored=()):
     if options.skip_damaged:
         paths, errors = readable(paths)
         if errors:
-            note(f"{folder}: left out {len(errors)} unreadable images; {errors[0]}")
+            note(f"{folder}: skipped {len(errors)} unreadable images; {errors[0]}")
         if not paths:
             raise ValueError(f"{folder} contains no readable image; {errors[0]}")
     mode = mode or Mode.of(paths)
@@ -274,8 +276,8 @@ def _images(folder, size, mode, batch, skip, options, note, ignored=()):
             if image.shape != first[1]:
                 raise ValueError(
                     f"{path} is an image of {image.shape[0]} x {image.shape[1]} pixels, but "
-                    f"{first[0]} has {first[1][0]} x {first[1][1]}. Pass one size for all, such "
-                    "as 64x64, to resize them."
+                    f"{first[0]} has {first[1][0]} x {first[1][1]}. Pass a size, such as "
+                    "64x64, to resize all of them."
                 )
             pixels.append(image)
         yield [str(path.relative_to(folder)) for path in some], np.stack(pixels)

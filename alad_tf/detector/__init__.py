@@ -1,4 +1,4 @@
-"""Detectors: `ALADDetector` for anyone's data, `Detector`, and what they are made of."""
+"""Detectors: `ALADDetector` for your own data, `Detector`, and their parts."""
 
 from alad_tf import lazily
 

@@ -135,9 +135,10 @@ def imagenet():
     # Keras raises a plain Exception for a failed download
     except Exception as error:
         raise ConnectionError(
-            f"features='imagenet' needs weights that are not here and could not be downloaded "
-            f"({error}). Put {HOME}{FILE} at {place}; or pass a keras.Model of your own, or "
-            "features='pixels', which needs none but trains for long."
+            "features='imagenet' needs weights that are not in Keras's cache and could not "
+            f"be downloaded ({error}). Save {HOME}{FILE} as {place}; or pass a keras.Model "
+            "of your own, or features='pixels', which needs no weights but takes long to "
+            "train."
         ) from error
 
 
@@ -155,9 +156,9 @@ def _with_sides(model):
         inputs = None
     if not inputs or len(inputs) != 1 or len(inputs[0].shape) != 4:
         raise ValueError(
-            f"received features={model.name!r}, a {type(model).__name__}; expected a functional or "
-            "Sequential model of one input (N, height, width, channels). Cut another kind with "
-            "keras.Model(inputs, outputs)."
+            f"received features={model.name!r}, a {type(model).__name__}; expected a "
+            "functional or Sequential model with one input (N, height, width, channels). "
+            "Make one with keras.Model(inputs, outputs)."
         )
     _, height, width, channels = inputs[0].shape
     if channels not in (1, 3):
@@ -191,9 +192,10 @@ def _maps(model):
     usable = [stride for stride in usable if stride <= COARSEST] or usable[:1]
     if not usable:
         raise ValueError(
-            f"received features={model.name!r}, none of whose layers gives a map of at least "
-            f"{FEWEST_SIDE} x {FEWEST_SIDE} positions that is smaller than its input, "
-            f"{height} x {width}. Choose outputs with keras.Model(inputs, outputs)."
+            f"received features={model.name!r}, but none of its layers returns a map that "
+            f"has at least {FEWEST_SIDE} x {FEWEST_SIDE} positions and is smaller than its "
+            f"input, {height} x {width}. Choose the outputs yourself with "
+            "keras.Model(inputs, outputs)."
         )
     coarse, fine = usable[-1], usable[-2] if len(usable) > 1 else usable[-1]
     return [found[fine], found[coarse], found[max(found)]]
@@ -222,8 +224,8 @@ def _kept(inputs, outputs):
     fine, coarse = (one.shape[1:3] for one in outputs[:2])
     if any(f % c for f, c in zip(fine, coarse, strict=True)):
         raise ValueError(
-            f"received maps of {fine} and {coarse} positions; expected the sides of one to be "
-            "multiples of the other's."
+            f"received maps of {fine} and {coarse} positions; expected the sides of the "
+            "larger to be multiples of the smaller one's."
         )
     network = keras.Model(inputs, list(outputs), name="backbone")
     try:
@@ -232,10 +234,14 @@ def _kept(inputs, outputs):
         twin.network.set_weights(network.get_weights())
     except Exception as error:
         raise ValueError(
-            f"The network of features cannot be saved and read again ({error}). Register its own "
-            "layers with keras.saving.register_keras_serializable, and replace Lambda layers."
+            f"The network in `features` cannot be saved and loaded again ({error}). Register "
+            "custom layers with keras.saving.register_keras_serializable, and replace "
+            "Lambda layers."
         ) from error
     for weights in twin.network.get_weights():
         if not np.isfinite(weights).all():
-            raise ValueError("The network of features holds weights that are not finite.")
+            raise ValueError(
+                "The network in `features` has weights that are NaN or infinite. Train it "
+                "again, or pass another one."
+            )
     return twin

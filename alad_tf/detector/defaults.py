@@ -1,4 +1,4 @@
-"""What ALAD looks like for anyone's data: networks and hyper-parameters from shape and length."""
+"""The default networks and hyper-parameters of `ALADDetector`, from the data's shape and length."""
 
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -93,11 +93,14 @@ def rules_for(
         _check_widths(hidden, image)
     for name, value in {**sizes, "learning_rate": learning_rate}.items():
         if value is not None and not value > 0:
-            raise ValueError(f"{name} must be positive; received {value}.")
+            raise ValueError(f"received {name}={value}; expected a positive number.")
     if batch_size is None:
         batch_size = min(IMAGE_BATCH if image else BATCH, 2 ** (rows.bit_length() - 1))
     if batch_size > rows:
-        raise ValueError(f"batch_size is {batch_size}, but only {rows} rows train. Lower it.")
+        raise ValueError(
+            f"received batch_size={batch_size} for {rows} training rows; expected at most that "
+            "many. Lower it."
+        )
     if steps is None:
         least, epochs, most = (
             (FEWEST_STEPS, EPOCHS, MOST_STEPS)
@@ -154,8 +157,9 @@ def image_networks(x_shape, latent_dim, filters):
         height, width, halvings = height // 2, width // 2, halvings + 1
     if not halvings:
         raise ValueError(
-            f"received images of {x_shape[0]} x {x_shape[1]} pixels; the networks halve the sides, "
-            "so both must be even and at least 8. Resize them, to a multiple of 8 or 16 at best."
+            f"received images of {x_shape[0]} x {x_shape[1]} pixels; the networks halve the "
+            "sides, so both must be even and at least 8. Resize the images, preferably to a "
+            "multiple of 8 or 16."
         )
     widths = [filters * 2**i for i in range(halvings)]
     top = widths[-1]

@@ -1,4 +1,4 @@
-"""The one fitted artefact: preprocessing, scorer and threshold, saved and loaded together.
+"""The fitted artefact: preprocessing, scorer and threshold, saved and loaded together.
 
 A detector of an `ALAD` also gives its model back, to go on training.
 """
@@ -46,23 +46,23 @@ def judged(scores, x):
 class Detector:
     """Raw records in, anomaly scores and verdicts out.
 
-    A record's p-value and verdict depend on the record alone, and so do the bits of its scores. A
-    single record is scored by a program of its own; there its scores may differ by rounding from
-    those that it has among others.
+    A record's scores, p-value and verdict depend on that record alone, not on the batch that it is
+    in. Scores are bit-identical in every batch, except that a single record is scored by its own
+    program, whose scores may differ by rounding.
 
-    A finite record has finite scores. One that is too extreme to be scored, or lacks a value in a
-    column that had none missing in training, has the largest float32 number as its score: it is
-    flagged.
+    Scores are always finite. A record with a number too extreme to be scored, or with a missing
+    value in a column that had none in training, is flagged: its score is the largest float32
+    number.
 
     Args:
         preprocessor: a fitted preprocessor of `alad_tf.preprocess`.
         scorer: `Scorer`, or a baseline of `alad_tf.baselines`.
-        score: str, the score that decides: "features" (the paper's A(x)), "l1", "l2", "logits"; a
-            baseline has others. Default: the scorer's own.
-        threshold: `alad_tf.detector.threshold.Threshold` of that score; None until it is set.
-        metadata: JSON-able dict, kept with the detector (entry, seed, metrics).
-        training: dict, what `model` is built again from: "model" and "compile", the configs of the
-            `ALAD` that the scorer came from, and its "spectral_vectors"; None if not known.
+        score: str, the score that thresholds, p-values and verdicts use: "features" (the paper's
+            A(x)), "l1", "l2", "logits"; a baseline has others. Default: the scorer's own.
+        threshold: `alad_tf.detector.threshold.Threshold` for that score; None until it is set.
+        metadata: dict that JSON can represent, saved with the detector (entry, seed, metrics).
+        training: dict that `model` is rebuilt from: "model" and "compile", the configs of the
+            `ALAD` that the scorer came from, and its "spectral_vectors"; None if unknown.
 
     Raises:
         ValueError: an unknown score name.
@@ -110,10 +110,11 @@ class Detector:
     @classmethod
     @own_settings
     def from_model(cls, preprocessor, model, **kwargs):
-        """A detector of a compiled, trained `ALAD`, or of a fitted baseline.
+        """Make a detector from a compiled, trained `ALAD` or a fitted baseline.
 
         Args:
-            preprocessor: the fitted one of `alad_tf.preprocess` that the model was trained behind.
+            preprocessor: the fitted preprocessor of `alad_tf.preprocess` whose output the model was
+                trained on.
             model: a compiled `ALAD`, or a baseline of `alad_tf.baselines`.
             **kwargs: the other arguments of `Detector`.
 
@@ -125,18 +126,19 @@ class Detector:
         return cls(preprocessor, Scorer.from_alad(model), training=training_config(model), **kwargs)
 
     def scores(self, x):
-        """The four scores of raw records.
+        """All scores of raw records.
 
         Args:
-            x: what the preprocessor takes: float array (N, d), or a dict / DataFrame of columns.
+            x: what the preprocessor takes: float array (N, d), a dict or DataFrame of columns, or
+                images.
 
         Returns:
             dict of float32 arrays (N,): "features", "l1", "l2", "logits", or a baseline's; higher
             is more anomalous.
 
         Raises:
-            ValueError: a missing column, a wrong width, no rows, infinity; NaN where the
-                preprocessing takes none.
+            ValueError: if a column is missing, the number of columns is wrong, there are no rows, a
+                number is infinite, or one is NaN and the preprocessing takes no missing values.
         """
         if Single.takes(self.scorer) and is_one(x):
             found = self._scores_of_one(x)
@@ -145,13 +147,13 @@ class Detector:
         return self.scores_in_blocks(x)
 
     def scores_in_blocks(self, x):
-        """As `scores`; a single record's are to the bit what they are among others.
+        """As `scores`, but bit-identical even for a single record.
 
         Args:
             x: as for `scores`.
 
         Returns:
-            dict of float32 arrays (N,), as `scores` has them.
+            dict of float32 arrays (N,), as from `scores`.
 
         Raises:
             ValueError: as for `scores`.
@@ -185,10 +187,10 @@ class Detector:
         """The scores of preprocessed samples.
 
         Args:
-            x: float32 array (N, ...), what the preprocessor's `transform` gave.
+            x: float32 array (N, ...), the result of the preprocessor's `transform`.
 
         Returns:
-            dict of float32 arrays (N,), as `scores` has them.
+            dict of float32 arrays (N,), as from `scores`.
 
         Example:
             >>> import zoo
@@ -199,7 +201,7 @@ class Detector:
         return judged(self.scorer.scores(x), x)
 
     def anomaly_score(self, x):
-        """The deciding score of raw records.
+        """The score that decides, of raw records.
 
         Args:
             x: as for `scores`.
@@ -211,7 +213,7 @@ class Detector:
 
     @own_settings
     def reconstruct(self, x):
-        """The reconstruction x' = G(E(x)) of raw records, or what a baseline takes for it.
+        """The reconstruction x' = G(E(x)) of raw records, or a baseline's own reconstruction.
 
         Args:
             x: as for `scores`.
@@ -220,10 +222,13 @@ class Detector:
             tables: float32 (N, d) in preprocessed space; images: uint8 (N, H, W, C).
 
         Raises:
-            ValueError: a method that reconstructs nothing.
+            ValueError: if the method has no reconstructions.
         """
         if not self.reconstructs:
-            raise ValueError(f"{self.scorer.method} reconstructs nothing; it only scores.")
+            raise ValueError(
+                f"{self.scorer.method} has no reconstructions, only scores. `reconstructs` says "
+                "whether a detector has them."
+            )
         reconstruction = self.scorer.reconstruct(self.preprocessor.transform(x))
         return self.preprocessor.inverse(reconstruction)
 
@@ -233,10 +238,10 @@ class Detector:
         return getattr(self.scorer, "reconstructs", hasattr(self.scorer, "reconstruct"))
 
     def set_threshold(self, threshold):
-        """Set the threshold from which records are flagged.
+        """Set the threshold; records that score at least as high are flagged.
 
         Args:
-            threshold: `alad_tf.detector.threshold.Threshold`, of the deciding score.
+            threshold: `alad_tf.detector.threshold.Threshold` for the score that decides.
 
         Returns:
             the detector.
@@ -246,12 +251,12 @@ class Detector:
 
     @property
     def threshold_rule(self):
-        """The rule that set the threshold: str, "none" without one."""
+        """How the threshold was set: str; "none" if there is no threshold."""
         return "none" if self.threshold is None else self.threshold.rule
 
     @property
     def reference(self):
-        """Sorted scores of calibration rows, for `p_value`: float32 array (n,)."""
+        """Sorted scores of the calibration rows, for `p_value`: float32 array (n,)."""
         return np.zeros(0, "float32") if self.threshold is None else self.threshold.reference
 
     def p_value(self, x):
@@ -264,17 +269,17 @@ class Detector:
             float64 array (N,), in (0, 1].
 
         Raises:
-            ValueError: no threshold yet, or one that was not set from calibration rows.
+            ValueError: if there is no threshold, or it was not set from calibration rows.
 
         Source: `alad_tf.detector.threshold.Threshold.p_values`.
         """
         return self.p_values_of(self.anomaly_score(x))
 
     def p_values_of(self, scores):
-        """The p-values of scores; errors as for `p_value`.
+        """The p-values of scores. Raises what `p_value` raises.
 
         Args:
-            scores: float array (N,), what `anomaly_score` gave.
+            scores: float array (N,), as from `anomaly_score`.
 
         Returns:
             float64 array (N,), in (0, 1].
@@ -291,18 +296,19 @@ class Detector:
             bool array (N,).
 
         Raises:
-            ValueError: the detector has no threshold yet.
+            ValueError: if the detector has no threshold.
         """
         return self._required_threshold().flags(self.anomaly_score(x))
 
     def column_table(self):
-        """What was decided for each column of a table when the preprocessing was fitted.
+        """How each column of a table is treated, as decided when the preprocessing was fitted.
 
         Returns:
-            `pandas.DataFrame`, as `alad_tf.preprocess.MixedPreprocessor.column_table` has it.
+            `pandas.DataFrame`, as from `alad_tf.preprocess.MixedPreprocessor.column_table`.
 
         Raises:
-            AttributeError: preprocessing that decides nothing: of images, or of the zoo's tables.
+            AttributeError: if the preprocessing decides nothing: for images, and for the zoo's
+                tables.
 
         Example:
             >>> from alad_tf import ALADDetector
@@ -316,8 +322,8 @@ class Detector:
         if self.threshold is None:
             raise ValueError(
                 "This detector has no threshold. Set one from held-out normal records: "
-                "detector.set_threshold(by_false_alarms(detector.anomaly_score(held_out), 0.01)), "
-                "by_false_alarms from alad_tf.detector.threshold."
+                "detector.set_threshold(by_false_alarms(detector.anomaly_score(held_out), "
+                "0.01)), with by_false_alarms from alad_tf.detector."
             )
         return self.threshold
 
@@ -325,21 +331,21 @@ class Detector:
     def explain(self, x, score=None, steps=32):
         """Reasons for the scores of raw records, and expected values.
 
-        By integrated gradients; the combined score of a table by what it falls by as suspicious
-        columns get their expected values.
+        Scores are explained by integrated gradients; the combined score of a table by how far it
+        falls when suspicious columns get their expected values.
 
         Args:
             x: as for `scores`.
-            score: str, the score to explain; default the deciding one.
-            steps: int, points at which the gradient is taken, where there is one.
+            score: str, the score to explain; default: the one that decides.
+            steps: int, the number of points at which the gradient is taken, where there is one.
 
         Returns:
             `alad_tf.detector.explain.Explanation`: attributions by column or pixel, observed and
             expected values.
 
         Raises:
-            ValueError: an unknown score, a method without gradients (explained are alad, dsebm and
-                dagmm), fewer than one step, or records that the preprocessor refuses.
+            ValueError: if the score is unknown, the method has no gradients (alad, dsebm and dagmm
+                have), there is less than one step, or the preprocessor refuses the records.
 
         Source: `alad_tf.detector.explain.explain`.
         """
@@ -355,17 +361,17 @@ class Detector:
     def model(self):
         """The compiled `ALAD` behind the scorer, for fine-tuning.
 
-        E, G and D_xx are the scorer's: the averaged weights, normalised. D_xz and D_zz, which no
-        score needs and no detector stores, start afresh from the seed. Train it on preprocessed
-        rows, then hand it to `adopt`.
+        E, G and D_xx have the scorer's weights: averaged and normalised. D_xz and D_zz, which no
+        score needs and no detector stores, are initialised again from the seed. Train the model on
+        preprocessed rows, then pass it to `adopt`.
 
         Raises:
-            ValueError: a detector that does not say what it was trained from.
+            ValueError: if the detector does not contain what its model is rebuilt from.
         """
         if self._model is None:
             if self.training is None:
                 raise ValueError(
-                    "This detector has a scorer but no model to train. Build it with "
+                    "This detector has a scorer but no model to train. Make one that has: "
                     "Detector.from_model(preprocessor, model)."
                 )
             model = ALAD.from_config(self.training["model"])
@@ -376,7 +382,7 @@ class Detector:
 
     @own_settings
     def adopt(self, model):
-        """Use a trained model's averaged weights for scoring; the threshold is dropped.
+        """Score with a trained model's averaged weights from now on; the threshold is removed.
 
         Args:
             model: a compiled `ALAD` for the same preprocessing, such as `self.model`.
@@ -385,7 +391,7 @@ class Detector:
             the detector.
 
         Raises:
-            ValueError: a model for samples of another shape.
+            ValueError: if the model takes samples of another shape.
 
         Example:
             >>> import zoo
@@ -396,8 +402,9 @@ class Detector:
         """
         if model.x_shape != self.preprocessor.output_shape:
             raise ValueError(
-                f"The model takes samples of shape {model.x_shape}; this detector's preprocessing "
-                f"gives {self.preprocessor.output_shape}."
+                f"received a model for samples of shape {model.x_shape}; expected "
+                f"{self.preprocessor.output_shape}, the shape that this detector's "
+                "preprocessing returns."
             )
         self.scorer, self._model = Scorer.from_alad(model), model
         self.training = training_config(model)
@@ -406,22 +413,22 @@ class Detector:
 
     @own_settings
     def save(self, folder, dtype="float32"):
-        """Write the detector, config.json and the scorer's weights, whole or not at all.
+        """Save the detector, completely or not at all: config.json and the scorer's weights.
 
-        The folder holds what scoring needs: the detector of an `ALADDetector` contains up to 4,096
-        of its training rows (see its `keep_rows`), a one-class SVM's its support vectors, which are
-        training rows as well; those of the paper's models contain none.
+        The folder contains what scoring needs. For an `ALADDetector` this includes up to 4,096 of
+        its training rows (see its `keep_rows`), for a one-class SVM the support vectors, which are
+        training rows as well. Detectors of the paper's models contain no training rows.
 
         Args:
-            folder: str or Path; an old detector there is replaced.
-            dtype: "float32"; or "float16" or "int8", which round large weights, to half or
-                a quarter of the size.
+            folder: str or Path; an existing detector there is replaced.
+            dtype: "float32"; or "float16" or "int8", which round large weights to a half or a
+                quarter of the size.
 
         Returns:
             Path of the folder.
 
         Raises:
-            ValueError: an unknown dtype, or weights beyond its range.
+            ValueError: if the dtype is unknown, or a weight is beyond its range.
         """
         return write_scorer(
             folder,
@@ -438,16 +445,16 @@ class Detector:
 
     @own_settings
     def export(self, directory, name=None, version=1, kind="saved_model"):
-        """Write a model that takes raw records and needs nothing of this package.
+        """Export a model that takes raw records and does not need this package.
 
-        An export contains what a saved detector does, training rows included: see `save`.
+        An export contains what a saved detector contains, including training rows: see `save`.
 
         Args:
             directory: str or Path; the export is `directory/name/version`, as TensorFlow Serving
-                expects it. An old export of that version is replaced.
-            name: str, the model's name; default the entry's, or "detector".
+                expects it. An existing export of that version is replaced.
+            name: str, the model's name; default: the entry's, or "detector".
             version: int, at least 1.
-            kind: "saved_model", or "onnx" or "tflite" for runtimes without TensorFlow; those need
+            kind: "saved_model"; or "onnx" or "tflite" for runtimes without TensorFlow, which need
                 the extra of that name.
 
         Returns:
@@ -455,8 +462,7 @@ class Detector:
 
         Raises:
             ValueError, FileExistsError, RuntimeError: see `alad_tf.export.saved_model.export`,
-                which says what the signatures take and give, and
-                `alad_tf.export.portable.export_portable`.
+                which describes the signatures, and `alad_tf.export.portable.export_portable`.
 
         Example:
             >>> # folder = detector.export("served", "orders")
@@ -469,17 +475,17 @@ class Detector:
     @classmethod
     @own_settings
     def load(cls, folder):
-        """Read a saved detector.
+        """Load a saved detector.
 
         Args:
             folder: str or Path that `save` wrote.
 
         Returns:
-            `Detector`, with the scores it had when it was saved.
+            `Detector`, with the same scores as when it was saved.
 
         Raises:
-            FileNotFoundError: the folder holds no detector.
-            ValueError: a damaged file, or one of another format.
+            FileNotFoundError: if there is no detector in the folder.
+            ValueError: if a file is damaged or has another format.
         """
         config = read_config(folder, "detector")
         threshold, method = None, config.get("method", Scorer.method)
@@ -494,8 +500,8 @@ class Detector:
         with blaming(Path(folder) / CONFIG, "describe a detector"):
             if tuple(scorer.x_shape) != tuple(preprocessor.output_shape):
                 raise ValueError(
-                    f"its preprocessing makes samples of shape {preprocessor.output_shape}, its "
-                    f"scorer takes {scorer.x_shape}"
+                    "its preprocessing returns samples of shape "
+                    f"{preprocessor.output_shape}, but its scorer takes {scorer.x_shape}"
                 )
             return cls(
                 preprocessor,

@@ -1,4 +1,4 @@
-"""The scorer of a detector for anyone's data: members' scores, and nearness to training rows."""
+"""The scorer of `ALADDetector`: the members' scores, and distances to training rows."""
 
 import copy
 import json
@@ -30,7 +30,7 @@ WIDE = {"x": 1 / 3, "ranks": 2 / 3}
 WITHOUT_ROWS = {"mean": 0.3, "relations": 0.3, "tails": 0.3, "l2": 0.1}
 WIDE_WITHOUT_ROWS = {"mean": 0.5, "tails": 0.4, "l2": 0.1}
 IMAGES = dict.fromkeys(LEARNT, 1 / 3)
-NEIGHBOURS, LOCAL = 3, 1 / 3  # of tables
+NEIGHBOURS, LOCAL = 3, 0.4  # of tables
 CONTAMINATED = {"neighbours": 10, "reach": 1.0}  # of tables with anomalies among the rows
 SAME = 1e-4  # rows that are nearer are one row, but for rounding
 
@@ -145,50 +145,54 @@ def _search(x, reference, count, skip_self, k, others, but=None):
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class Ensemble(ScoringModel):
-    """Members of one architecture that answer as one scorer.
+    """Several members of one architecture as one scorer.
 
     The reconstruction x' is the members' mean. "l1" and "l2" are the norms of x - x'; "features"
-    and "logits" are the means of what the members' D_xx give for it: with one member, the paper's
-    scores. "combined" is made of standardised log-distances,
+    and "logits" are averages over the members' D_xx. With one member, these are the paper's scores.
+    "combined" is computed from standardised log-distances,
 
         t(s) = max((log(s + floor) - a log(s' + floor) - center) / spread, -3),
 
     with center and spread over the training rows (a row is not its own neighbour there). A typical
-    normal row has 0; one unit is about a standard deviation. For nearness, s is the mean distance
-    to the 3 nearest training rows, s' the mean of these rows' own such distances, and a = 1/3: rows
-    of a thin cluster may lie farther apart. A training row is not its own neighbour, neither there
-    nor when it is scored. For tables the distances and their weights are
+    normal row has 0; one unit is about a standard deviation. For neighbours' distances, s is the
+    mean distance to the 3 nearest training rows, s' the mean of these rows' own such distances, and
+    a = 2/5, since rows of a sparse cluster may lie farther apart. A training row is not its own
+    neighbour, neither there nor when it is scored. For tables the distances and their weights are
 
-    - nearness in x, 4/9;
-    - nearness in the columns' normal scores (`alad_tf.detector.spaces`), 2/9;
-    - nearness in these scores, decorrelated, 2/9: what breaks a relation between columns is far;
-    - the columns' tail probabilities, 1/9.
+    - distances to neighbours in x, 1/2;
+    - distances to neighbours in the columns' normal scores (`alad_tf.detector.spaces`), 1/5;
+    - the same in decorrelated normal scores, 1/5: a row that breaks a relation between columns is
+      far from all others;
+    - the columns' tail probabilities, 1/10.
 
-    If the rows that train are said to contain anomalies, 10 neighbours count instead of 3, and each
-    as at least as far as its own neighbours are from it.
+    The score is the logarithm of the weighted mean of exp(t), so that a row that stands out in one
+    of these distances stands out.
 
-    Of more columns than rows, nearness in x has 1/3, and nearness in ranks 2/3, and the score is
-    the weighted mean of t itself. The networks have no part in it: on tables they made the ranking
-    no better. For images it is the mean of t for ||x - x'||_2 and for nearness in the members'
-    codes E(x) and features f_xx(x, x), with 5 neighbours and a = 0.
+    If the training rows are known to contain anomalies, 10 neighbours count instead of 3, and none
+    counts as nearer than its own neighbours are to it.
 
-    Nearness needs training rows, and so up to 4,096 of them are part of the scorer, its files and
-    its exports. `keep` says what is kept instead: "centroids", the centres of k-means clusters of
-    five rows at least (up to 256 clusters, one for twenty rows), with a = 0; or "none", only the
-    rows' mean, and 16 quantiles of each column: then the distance from the mean, the same in
-    decorrelated normal scores, and the tails have 0.3 each, and ||x - x'||_2 has 0.1. For images it
-    has all.
+    With more columns than rows, the weights are 1/3 for x and 2/3 for ranks, and the score is the
+    weighted mean of t itself. Tables use no networks, which did not improve the ranking. For
+    images, the score is the mean of t for ||x - x'||_2 and for the distances to neighbours in the
+    members' codes E(x) and features f_xx(x, x), with 5 neighbours and a = 0.
+
+    Distances to neighbours need training rows, so up to 4,096 of them are part of the scorer, its
+    files and its exports. `keep` replaces them: by "centroids", the centres of k-means clusters of
+    at least five rows (up to 256 clusters, one for twenty rows), with a = 0; or, with "none", by
+    only the rows' mean and 16 quantiles of each column. Then the distance from the mean, the same
+    in decorrelated normal scores, and the tails have 0.3 each, and ||x - x'||_2 has 0.1; for images
+    ||x - x'||_2 has all the weight.
 
     Args:
         scorer: dict, the members' `Scorer.architecture()`.
         members: int.
-        rows: int, training rows (or centres) that are kept for the distances.
+        rows: int, the number of training rows (or centres) that are kept for the distances.
         keep: "rows", "centroids" or "none".
-        block: int, rows that are computed together; default as for `Scorer`.
-        combination: dict of `combination_for`; None for that of earlier versions.
+        block: int, the number of rows that are computed together; default: as for `Scorer`.
+        combination: dict from `combination_for`; None for that of earlier versions.
 
     Raises:
-        ValueError: from `scores`, samples of another shape or none at all.
+        ValueError: from `scores`, if samples have another shape or there are none.
 
     Example:
         >>> from alad_tf.model.specs import dense
@@ -204,7 +208,7 @@ class Ensemble(ScoringModel):
         >>> ensemble.program_key() == Ensemble.of(members, x + 1).program_key()
         True
 
-    Source: ALAD, Algorithm 1, for the scores; the combination is this project's.
+    Source: ALAD, Algorithm 1, for the scores; the combined score is this project's.
     """
 
     method = "alad_ensemble"
@@ -218,7 +222,7 @@ class Ensemble(ScoringModel):
     ):
         super().__init__(**kwargs)
         if keep not in KEEPS:
-            raise ValueError(f"keep is {keep!r}; expected one of {KEEPS}.")
+            raise ValueError(f"received keep={keep!r}; expected one of {KEEPS}.")
         self.keep = keep
         self.members = [Scorer(**scorer, name=f"member_{k}") for k in range(int(members))]
         first = self.members[0]
@@ -239,7 +243,9 @@ class Ensemble(ScoringModel):
         self.soft = bool(combination.get("soft", False))
         unknown = [n for n in self.weights_of if n not in (*LEARNT, *NEARNESS, "mean", "tails")]
         if unknown or not 1 <= self.neighbours <= MOST_ROWS:
-            raise ValueError(f"received the combination {combination}; unknown {unknown}.")
+            raise ValueError(
+                f"received the combination {combination}, with unknown keys {unknown}."
+            )
         frozen = {"trainable": False, "initializer": "zeros"}
         places = capacity(int(rows), self.neighbours)  # rows, then zeros: `save_own_variables`
         self.rows = self.add_weight(name="rows", shape=(places, *self.x_shape), **frozen)
@@ -286,25 +292,25 @@ class Ensemble(ScoringModel):
 
     @classmethod
     def of(cls, scorers, x, seed=0, keep="rows", combination=None):
-        """An ensemble of trained scorers.
+        """Make an ensemble of trained scorers.
 
         Args:
             scorers: sequence of `Scorer`s of one architecture.
             x: float32 array (N, *x_shape), the preprocessed training rows; up to 4,096 of them are
                 kept, fewer if they are wide.
-            seed: int, of their choice.
-            keep: "rows"; or "centroids" or "none", which keep no training row.
-            combination: dict of the form of `combination_for`, which has the default.
+            seed: int, for choosing them.
+            keep: "rows"; or "centroids" or "none", which keep no training rows.
+            combination: dict as from `combination_for`, which returns the default.
 
         Returns:
             `Ensemble`.
 
         Raises:
-            ValueError: scorers of several architectures.
+            ValueError: if the scorers have several architectures.
         """
         architectures = [scorer.architecture() for scorer in scorers]
         if any(other != architectures[0] for other in architectures):
-            raise ValueError("The members of an ensemble have one architecture; received several.")
+            raise ValueError("received members of several architectures; expected only one.")
         combination = combination or combination_for(x.shape[1:], len(x), keep)
         derived = [name for name in combination["weights"] if name in NEARNESS]
         learning = scorers if networks_count(combination["weights"]) else []
@@ -342,22 +348,22 @@ class Ensemble(ScoringModel):
 
     @classmethod
     def cross_scores(cls, scorers, x, seed=0, keep="rows", folds=FOLDS):
-        """The combined score of training rows by what the others make of them, without networks.
+        """Cross-calibrated combined scores of training rows, without networks.
 
-        The rows are divided into folds. Those of a fold are scored by an ensemble of the rest: its
-        kept rows, quantiles, relations and spreads come from rows that are not in question. So the
-        scores are like those of new rows, but for the few rows that the rest lacks, and nothing
-        need be held out to set a threshold.
+        The rows are divided into folds. Each fold is scored by an ensemble of the others, whose
+        kept rows, quantiles, relations and spreads do not depend on the fold. So the scores are
+        like those of new rows, except that each ensemble has a few rows less, and no rows have to
+        be held out to set a threshold.
 
         Args:
             scorers, x, seed, keep: as for `of`; at least two rows.
-            folds: int.
+            folds: int, the number of folds.
 
         Returns:
             float32 array (N,), in the order of `x`.
 
         Raises:
-            ValueError: networks have a part in the score; they would know all of the rows.
+            ValueError: if the score uses networks, which have seen all of the rows.
 
         Example:
             >>> from alad_tf.model.specs import dense
@@ -375,7 +381,8 @@ class Ensemble(ScoringModel):
         combination = combination_for(x.shape[1:], len(x), keep)
         if networks_count(combination["weights"]):
             raise ValueError(
-                "Cross-calibration is for scores without networks; hold rows out instead."
+                "Cross-calibration does not work for scores that use networks, which have "
+                "seen all of the rows. Hold rows out instead."
             )
         ensemble = None
         for fold in np.array_split(order, min(folds, len(x))):
@@ -400,11 +407,11 @@ class Ensemble(ScoringModel):
             self.related.assign(spaces.fit_relations(np.concatenate(scores)))
 
     def calibrate(self, x=None):
-        """Learn the kept rows' codes, and floors, centers and spreads.
+        """Compute the kept rows' codes, and floors, centers and spreads.
 
         Args:
-            x: float32 array (N, *x_shape), the training rows that distances are learnt from;
-                default those that are kept, of which none is its own neighbour.
+            x: float32 array (N, *x_shape), training rows whose distances are standardised; default:
+                the kept rows, none of which is its own neighbour.
         """
         kept = self.rows.value[: self._config["rows"]]
         for member, codes in zip(self._learning, self.codes, strict=True):
@@ -448,7 +455,7 @@ class Ensemble(ScoringModel):
         return {**self.compare(x, reconstruction), "reconstruction": reconstruction}
 
     def compare(self, x, reconstruction):
-        """The scores of samples beside given reconstructions.
+        """The scores of samples for the given reconstructions.
 
         Args:
             x: float32 tensor (B, *x_shape), preprocessed samples.
@@ -480,9 +487,9 @@ class Ensemble(ScoringModel):
             x: float32 array (N, *x_shape).
 
         Returns:
-            int32 array (N,), numbers of kept rows; -1 for samples that are none of them, and for
-            all where a training row is its own neighbour when it is scored: in detectors of
-            earlier versions, and of images.
+            int32 array (N,), numbers of kept rows; -1 for samples that are not among them. All are
+            -1 where a training row is its own neighbour when it is scored: in detectors of earlier
+            versions, and for images.
 
         Example:
             >>> from alad_tf.model.specs import dense
@@ -503,13 +510,13 @@ class Ensemble(ScoringModel):
         return found
 
     def combined(self, x, but=None):
-        """The combined score of a table's samples where networks have no part, without a program.
+        """The combined score of a table's samples, for scores that use no networks; not compiled.
 
         Args:
             x: float32 array (N, *x_shape).
-            but: int array (N,), for each sample a kept row that does not count, -1 for none: what
-                `own_rows` gave for the records that the samples are versions of. A training row is
-                no neighbour of its changed version, either. None: all rows count.
+            but: int array (N,), for each sample a kept row that does not count, -1 for none: the
+                result of `own_rows` for the records of which the samples are versions. A training
+                row is not a neighbour of its changed version, either. None: all rows count.
 
         Returns:
             float32 array (N,).
@@ -531,7 +538,7 @@ class Ensemble(ScoringModel):
         return scores
 
     def parts(self, x, reconstruction, but=None):
-        """What "combined" is made of: the standardised log-distances t.
+        """The standardised log-distances t, from which "combined" is computed.
 
         Args:
             x: float32 tensor (B, *x_shape), preprocessed samples.
@@ -557,11 +564,11 @@ class Ensemble(ScoringModel):
         return tf.reduce_mean(tf.maximum((logs - center) / spread, LOWEST), 0)
 
     def generate(self, count, seed=0):
-        """G(z) of z ~ N(0, 1), each member's for its share of them.
+        """Samples G(z) with z ~ N(0, 1), in equal shares from the members.
 
         Args:
-            count: int.
-            seed: int, of z.
+            count: int, the number of samples.
+            seed: int, the seed of z.
 
         Returns:
             float32 array (count, *x_shape), in preprocessed space.
@@ -695,20 +702,20 @@ class Ensemble(ScoringModel):
 
     @property
     def contains(self):
-        """What of the training rows is in the scorer, its files and its exports: str."""
+        """What the scorer, its files and its exports contain of the training rows: str."""
         rows = self._config["rows"]
         if self.keep == "rows":
             return f"{rows:,} of the training rows"
         if self.keep == "centroids":
-            return f"no training rows, but {rows:,} centres of clusters of them"
+            return f"no training rows, but the centres of {rows:,} clusters of them"
         more = "" if self.knots is None else f", and {spaces.KNOTS} quantiles of each column"
         return f"no training rows, but their mean{more}"
 
     def program_key(self):
-        """What the program of a scorer is kept under: ensembles of one architecture share it.
+        """The key of the compiled program, which ensembles of one architecture share.
 
         Returns:
-            tuple of two str: the method and the architecture, with places for the count of rows.
+            tuple of two str: the method, and the architecture with the capacity for kept rows.
         """
         config = {**self._config, "rows": self.rows.shape[0]}
         return self.method, json.dumps(config, sort_keys=True)
@@ -721,10 +728,10 @@ class Ensemble(ScoringModel):
         return [(self.rows, True), *((variable, True) for variable in codes), *fixed]
 
     def save_own_variables(self, store):
-        """Keras's hook: files hold the kept rows alone, without what fills their places.
+        """Keras's hook: files contain the kept rows only, without padding.
 
         Args:
-            store: dict of arrays by number, or what `h5py` has for it; changed in place.
+            store: dict of arrays by number, or `h5py`'s equivalent; changed in place.
         """
         for index, (variable, of_rows) in enumerate(self._kept_variables()):
             value = variable.numpy()
@@ -734,10 +741,10 @@ class Ensemble(ScoringModel):
         """Keras's hook, the inverse of `save_own_variables`.
 
         Args:
-            store: dict of arrays by number, or what `h5py` has for it.
+            store: dict of arrays by number, or `h5py`'s equivalent.
 
         Raises:
-            ValueError: arrays of another ensemble.
+            ValueError: if the arrays are another ensemble's.
         """
         variables, rows = self._kept_variables(), self._config["rows"]
         if len(store.keys()) != len(variables):

@@ -55,90 +55,93 @@ KEEP = {True: "rows", False: "none", "centroids": "centroids"}
 
 
 class ALADDetector(OutlierMixin, BaseEstimator):
-    """Finds rows or images that are unlike those it was fitted on.
+    """Find rows or images that are unlike those it was fitted on.
 
-    It learns from the rows of `fit`, most of which should be normal. On tables the networks add
-    nothing to the default score, which is made of distances to the rows, and train briefly: for the
-    paper's scores, and for reconstructions. On images all of the score is theirs.
+    `fit` takes rows of which most should be normal. On tables the default score uses distances to
+    these rows, not the networks, which only train briefly for the paper's scores and for
+    reconstructions. On images the score comes from the networks.
 
-    The threshold comes from scores of normal rows that did not shape them. For the default score of
-    a table, each fifth of the rows is scored by what the other four fifths make of it, so that all
-    rows count (`alad_tf.detector.ensemble.Ensemble.cross_scores`). Where networks decide, some rows
-    are held out of training instead: a fifth of fewer than 1,000, a third of more, at most 2,000.
-    From 6,096 rows on, 2,000 are held out of tables, too, since no more than 4,096 are kept.
+    The threshold is set by calibration rows: normal rows that were not used to fit what scores
+    them. For the default score of a table this is cross-calibration: each fifth of the rows is
+    scored by a fit to the other four fifths, so that no row is lost
+    (`alad_tf.detector.ensemble.Ensemble.cross_scores`). For scores of networks, some rows are held
+    out of training instead: a fifth of fewer than 1,000 rows, a third of more, but at most 2,000.
+    Tables of 6,096 rows or more hold out 2,000, too, since no more than 4,096 are kept.
 
-    Columns may be numbers, bools, text, categories, dates or durations, with missing values; images
-    are uint8 of any size whose sides can be halved.
+    Columns may be numbers, bools, text, categories, dates or durations, and may have missing
+    values. Images are uint8, with even sides of at least 8 pixels.
 
     A record is flagged, with the largest float32 number as its score and the smallest possible
-    p-value, if it lacks a value in a column that had none missing in `fit`, or if a number is too
-    extreme to be scored.
+    p-value, if it has a missing value in a column that had none in `fit`, or a number too extreme
+    to be scored.
 
     Signs: `anomaly_score` is the paper's, higher is more anomalous. As in scikit-learn,
-    `score_samples` is its negative, and `decision_function` is negative for what `predict` calls
-    -1.
+    `score_samples` is its negative, and `decision_function` is negative where `predict` returns -1.
 
     Args:
         score_name: str, the score that decides: "combined" (see
-            `alad_tf.detector.ensemble.Ensemble`), or the paper's "features", "l1", "l2", "logits"
-            by themselves. (`score` is the name of a method in scikit-learn.)
-        n_members: int, the number of ALADs with different seeds, whose scores are averaged.
-            Default 3, or 1 where no network has a part in the score: "combined", of tables.
-        contamination: "auto", or float in (0, 0.5], the share of the training rows that are
-            anomalies: so many are flagged, there are no p-values, and the combined score of a table
-            allows for anomalies among the rows it measures distances to.
-        false_alarms: float in (0, 1), with "auto": the share of normal rows that may be flagged.
-            Default 0.01, or 1 / (calibration rows + 1) if that is more.
-        calibration: float in (0, 1), hold this share of the rows out for the threshold, instead of
-            the rule above.
-        scaling: "standard", "minmax" or "none", for columns of numbers.
-        missing: "flag" or "refuse": whether a missing value in a column that had none in `fit`
-            flags its record, or is a ValueError.
+            `alad_tf.detector.ensemble.Ensemble`), or one of the paper's, "features", "l1", "l2" or
+            "logits". (In scikit-learn `score` is a method.)
+        n_members: int, the number of ALADs with different seeds whose scores are averaged. Default:
+            3, or 1 for the "combined" score of tables, which uses no network.
+        contamination: "auto"; or float in (0, 0.5], the share of anomalies among the training rows.
+            Then that share of them is flagged, there are no p-values, and the combined score of a
+            table allows for anomalies among the rows that it measures distances to.
+        false_alarms: float in (0, 1), the false-alarm rate: the share of normal rows that may be
+            flagged. Used if `contamination` is "auto". Default: 0.01, or 1 / (calibration rows + 1)
+            if that is higher.
+        calibration: float in (0, 1), the share of the rows to hold out as calibration rows.
+            Default: the rule above.
+        scaling: "standard", "minmax" or "none", for numeric columns.
+        missing: what a missing value does in a column that had none in `fit`: "flag" its record, or
+            "refuse" the input with a ValueError.
         keep_rows: bool or "centroids", what the fitted detector, its files and its exports contain
-            of the training rows: True, up to 4,096 of them, for the distances in the score;
-            False, none, and then "combined" has no distances to neighbours; "centroids", up to
-            256 centres of k-means clusters. See `alad_tf.detector.ensemble.Ensemble`.
-            With a network of `features`, rows are features of positions and whole images.
-        columns: dict or None, kinds of columns by name (or number, where they have no names) that
-            are not to be decided by the data: "number", "category", "date", "duration", "hash" or
-            "ignore"; see `alad_tf.preprocess.MixedPreprocessor`. `columns_` shows what came of it.
-        hidden: int, units of a hidden layer (filters, for images), or for tables a sequence of
-            them, one a layer: (128, 64).
-        latent_dim, batch_size, steps, learning_rate: as hidden, instead of the rules of
-            `alad_tf.detector.defaults.rules_for`, which depend on the data's shape and length
-            alone.
-        warm_start: bool, `fit` trains the members for `steps` more instead of new ones.
-        random_state: int, `numpy.random.RandomState` or None: of weights, noise, shuffling and of
-            the choice of calibration rows.
+            of the training rows. True: up to 4,096 of them, for the distances in the score. False:
+            none; "combined" then uses no distances to neighbours. "centroids": up to 256 centres of
+            k-means clusters. See `alad_tf.detector.ensemble.Ensemble`. If `features` is a network,
+            rows are the features of positions and of whole images.
+        columns: dict or None, the kinds of columns by name (or by number, if they have no names):
+            "number", "category", "date", "duration", "hash" or "ignore"; see
+            `alad_tf.preprocess.MixedPreprocessor`. Other columns' kinds are inferred from the data.
+            `columns_` shows the result.
+        hidden: int, units of each hidden layer (filters, for images); or, for tables, a sequence
+            with the units of each layer, such as (128, 64). Default: see `latent_dim`.
+        latent_dim, batch_size, steps, learning_rate: numbers. Default, as for `hidden`: the rules
+            of `alad_tf.detector.defaults.rules_for`, which depend only on the data's shape and
+            length.
+        warm_start: bool, whether `fit` trains the existing members for `steps` more steps instead
+            of starting again.
+        random_state: int, `numpy.random.RandomState` or None, the seed of weights, noise, shuffling
+            and the choice of calibration rows.
         checkpoint: str or None, a folder for checkpoints: if the process is killed, the same `fit`
-            continues from there. It may be removed afterwards.
-        verbose: bool, show the progress on standard error.
-        features: of images, what is looked at. None or "pixels": the pixels themselves, by ALADs
-            that learn from nothing. "imagenet": features of EfficientNetV2-B0, whose weights Keras
-            downloads once (24 MB); or of a `keras.Model` of your own, functional or Sequential,
-            which is given float32 images from 0 to 255. Then images are uint8 of any sizes and
-            resized, `explain` gives heat maps, and "combined" is made of distances between features
-            (see `alad_tf.detector.patches.PatchScorer`): nothing is trained unless `n_members` or
-            another `score_name` asks for ALADs on features. For tables, None.
-        feature_options: dict or None, what may be chosen of a network's features: "layers",
-            "neighbourhood", "rows", "weights" and "keep_aspect", see
-            `alad_tf.detector.patches.FeatureOptions`.
+            continues from there. The folder can be deleted afterwards.
+        verbose: bool, whether to show progress on standard error.
+        features: for images, what scores are computed from. None or "pixels": the pixels, by ALADs
+            trained from scratch. "imagenet": the features of EfficientNetV2-B0, whose weights Keras
+            downloads once (24 MB). A `keras.Model`: the features of your own network, functional or
+            Sequential, which takes float32 images from 0 to 255. With features, images are uint8 of
+            any size and are resized, `explain` returns heat maps, and "combined" uses distances
+            between features (see `alad_tf.detector.patches.PatchScorer`). Nothing is trained unless
+            `n_members` or another `score_name` asks for ALADs on features. For tables: None.
+        feature_options: dict or None, options of a network's features: "layers", "neighbourhood",
+            "rows", "weights" and "keep_aspect"; see `alad_tf.detector.patches.FeatureOptions`.
 
     Attributes:
-        detector_: `alad_tf.Detector`, what `save` writes: preprocessing, scorer and threshold.
-        rules_: `alad_tf.detector.defaults.Rules`, what was chosen; not there after `load`.
-        offset_: float, `decision_function` is `score_samples` minus this.
-        n_iter_: int, training steps of a member.
-        history_: dict of lists, as Keras's: "step" and the losses of each block of 100 training
-            steps, on average over the members; not there after `load`.
-        n_features_in_: int, columns (or values of an image).
-        feature_names_in_: object array, names of the columns, if they had any.
-        columns_: `pandas.DataFrame`, of tables: for each column its "kind", how many "features" it
-            became, and the "reason".
+        detector_: `alad_tf.Detector`, which `save` writes: preprocessing, scorer and threshold.
+        rules_: `alad_tf.detector.defaults.Rules`, the networks and hyper-parameters that were
+            chosen; absent after `load`.
+        offset_: float; `decision_function` is `score_samples` minus this.
+        n_iter_: int, the number of training steps of a member.
+        history_: dict of lists, as in Keras: "step" and the losses of each block of 100 training
+            steps, averaged over the members; absent after `load`.
+        n_features_in_: int, the number of columns (or of values of an image).
+        feature_names_in_: object array, the names of the columns, if they have names.
+        columns_: `pandas.DataFrame`, for tables only: for each "column" its "kind", the number of
+            "features" it becomes, and the "reason".
 
     Raises:
-        ValueError: from `fit`, rows or arguments that it cannot take, before any training.
-        FloatingPointError: from `fit`, a training that diverged.
+        ValueError: from `fit`, before any training, if it cannot use the rows or the arguments.
+        FloatingPointError: from `fit`, if the training diverges.
 
     Example:
         >>> rows = np.random.default_rng(0).normal(size=(300, 4))
@@ -157,7 +160,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         >>> bool((loaded.p_value(new) == detector.p_value(new)).all())
         True
 
-    Source: ALAD, Algorithm 1; the rules, the combination and the thresholds are this project's.
+    Source: ALAD, Algorithm 1; the default hyper-parameters, the combined score and the thresholds
+    are this project's.
     """
 
     def __init__(
@@ -238,20 +242,19 @@ class ALADDetector(OutlierMixin, BaseEstimator):
                 `alad_tf.detector.validation.check_records`. At least two rows. A
                 `tf.data.Dataset` of them is read into memory.
             y: ignored, None.
-            validation_data: rows like X that do not train: `(X_val, y_val)` with labels (see
-                `alad_tf.detector.validation.anomaly_labels`) sets the threshold of the best F1;
-                normal rows alone, `X_val` or `(X_val, None)`, replace the rows that would be held
-                out.
+            validation_data: rows like X that are not trained on. With labels, `(X_val, y_val)` (see
+                `alad_tf.detector.validation.anomaly_labels`), they set the threshold with the best
+                F1. Normal rows alone, `X_val` or `(X_val, None)`, are the calibration rows, and
+                none are held out.
             callbacks: sequence of `keras.callbacks.Callback`; see
-                `alad_tf.detector.history.History`. What is one epoch to them is 100 training
-                steps.
+                `alad_tf.detector.history.History`. For them, an epoch is 100 training steps.
 
         Returns:
             the estimator.
 
         Raises:
-            ValueError: rows, labels or arguments that it cannot take.
-            FloatingPointError: a training that diverged.
+            ValueError: if it cannot use the rows, labels or arguments.
+            FloatingPointError: if the training diverges.
         """
         self._validate_params()
         history = History(callbacks)
@@ -300,7 +303,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         if held_out is not None:
             preprocessor.check(held_out)  # before the training, not after it
         if not x_train[0].size:
-            raise ValueError("All columns are empty; expected at least one value.")
+            raise ValueError(
+                "All columns are empty; expected at least one value. Check how the data was read."
+            )
         self.rules_ = self._rules_for(x_train)
         models = (
             self._models if warm else self.rules_.build_members(self._members(len(x_train)), seed)
@@ -385,12 +390,12 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
         Args:
             X: N rows or images, as for `fit`.
-            as_frame: bool, return a frame, with what follows from the deciding score.
+            as_frame: bool, whether to return a DataFrame, with p-values and verdicts.
 
         Returns:
-            dict of float32 arrays (N,) by name, higher is more anomalous. Or a `pandas.DataFrame`
-            of them with "p_value" (float64, if there are calibration rows) and "is_anomaly"
-            (bool) beside them; its index is that of X, if X is a frame of pandas.
+            dict of float32 arrays (N,) by name, higher is more anomalous. With `as_frame`, a
+            `pandas.DataFrame` of these columns, "p_value" (float64, if there are calibration rows)
+            and "is_anomaly" (bool); it has the index of X, if X is a pandas DataFrame.
 
         Example:
             >>> rows = np.random.default_rng(0).normal(size=(100, 3))
@@ -409,7 +414,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         return frame.assign(is_anomaly=detector.threshold.flags(deciding))
 
     def anomaly_score(self, X):
-        """The deciding score.
+        """The score that decides, `score_name`.
 
         Args:
             X: N rows or images, as for `fit`.
@@ -440,25 +445,25 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             X: N rows or images, as for `fit`.
 
         Returns:
-            float64 array (N,), negative for what is flagged.
+            float64 array (N,), negative for flagged rows.
         """
         return self.score_samples(X) - self.offset_
 
     def predict(self, X):
-        """Verdicts, in scikit-learn's numbers.
+        """Verdicts, as numbers in scikit-learn's convention.
 
         Args:
             X: N rows or images, as for `fit`.
 
         Returns:
-            int array (N,), -1 for what is flagged, 1 for the rest.
+            int array (N,): -1 for flagged rows, 1 for the others.
         """
         return np.where(self._fitted().predict(self._checked(X, ordered=True)), -1, 1)
 
     def p_value(self, X):
         """The probability that a normal row scores at least as high.
 
-        With `false_alarms` a, `predict` is -1 where the p-value is at most a.
+        With `false_alarms=a`, `predict` is -1 where the p-value is at most a.
 
         Args:
             X: N rows or images, as for `fit`.
@@ -467,25 +472,26 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             float64 array (N,), in (0, 1].
 
         Raises:
-            ValueError: `contamination` set the threshold, without calibration rows.
+            ValueError: if `contamination` set the threshold, so that there are no calibration rows.
 
         Source: `alad_tf.detector.threshold.Threshold.p_values`.
         """
         return self._fitted().p_value(self._checked(X))
 
     def set_threshold(self, threshold):
-        """Flag what scores at least so high: `predict`, `offset_`, `save` and exports follow.
+        """Flag rows that score at least this high: in `predict`, saved files and exports, too.
 
         Args:
-            threshold: float, of the deciding score; or an `alad_tf.detector.threshold.Threshold`,
-                such as `by_false_alarms` and `by_labels` make, which says where it is from. If it
-                brings no scores of normal rows, p-values stay as `fit` calibrated them.
+            threshold: float, for the score that decides; or an
+                `alad_tf.detector.threshold.Threshold`, as from `by_false_alarms` or `by_labels`,
+                which also says how it was chosen. If it has no scores of calibration rows, p-values
+                stay as `fit` calibrated them.
 
         Returns:
             the estimator.
 
         Raises:
-            ValueError: a threshold that is not a number.
+            ValueError: if the threshold is not a number.
 
         Example:
             >>> rows = np.random.default_rng(0).normal(size=(100, 3))
@@ -506,14 +512,14 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
         Args:
             n: int, how many.
-            random_state: int, of z.
+            random_state: int, the seed of z.
 
         Returns:
-            as `reconstruct`: tables: dict of columns (n,) by name, numbers in their unit; images:
-            uint8 (n, H, W, C).
+            as for `reconstruct`. Tables: dict of columns (n,) by name, numbers in the columns' own
+            units; images: uint8 (n, H, W, C).
 
         Raises:
-            ValueError: n is not positive.
+            ValueError: if n is not positive.
 
         Example:
             >>> rows = np.random.default_rng(0).normal(size=(100, 3))
@@ -523,22 +529,25 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         Source: ALAD, Section IV, G.
         """
         if n < 1:
-            raise ValueError(f"n must be at least 1; received {n}.")
+            raise ValueError(f"received n={n}; expected at least 1.")
         detector = self._fitted()
         if not detector.reconstructs:
-            raise ValueError("G generates features of positions here, not images.")
+            raise ValueError(
+                "A detector with a network in `features` has no images to generate: its G "
+                "generates features of positions. Fit it with features='pixels' instead."
+            )
         x = detector.scorer.generate(int(n), int(random_state))
         x = detector.preprocessor.inverse(x)
         return x if x.ndim == 4 else detector.preprocessor.decode(x)
 
     def reconstruct(self, X):
-        """Reconstructions: what the members consider the normal form of rows or images.
+        """Reconstructions G(E(x)) of rows or images, averaged over the members.
 
         Args:
             X: N rows or images, as for `fit`.
 
         Returns:
-            tables: dict of columns (N,) by name, numbers in their unit; images: uint8
+            tables: dict of columns (N,) by name, numbers in the columns' own units; images: uint8
             (N, H, W, C).
         """
         detector, x = self._fitted(), self._checked(X)
@@ -550,9 +559,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
         Args:
             X: N rows or images, as for `fit`.
-            score: str, the score to explain; default the deciding one.
-            steps: int, points at which the gradient is taken, where there is one: not for the
-                combined score of tables.
+            score: str, the score to explain; default: the one that decides.
+            steps: int, the number of points at which the gradient is taken; unused for the combined
+                score of tables, which has none.
 
         Returns:
             `alad_tf.detector.explain.Explanation`.
@@ -561,7 +570,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
     @property
     def columns_(self):
-        """What was decided for each column: see `MixedPreprocessor.column_table`."""
+        """How each column is treated: see `MixedPreprocessor.column_table`."""
         return self._fitted().column_table()
 
     def _checked(self, X, ordered=False, reset=False):
@@ -578,14 +587,14 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         return tags
 
     def save(self, folder):
-        """Write the fitted detector, whole or not at all; no file is a pickle.
+        """Save the fitted detector, completely or not at all; no file is a pickle.
 
-        The folder contains up to 4,096 of the training rows, for the distances in the score;
-        `keep_rows` changes that.
+        The folder contains up to 4,096 of the training rows, for the distances in the score, unless
+        `keep_rows` says otherwise.
 
         Args:
-            folder: str or Path; an old detector there is replaced. `alad_tf.Detector.load` reads
-                it, too.
+            folder: str or Path; an existing detector there is replaced. `alad_tf.Detector.load` can
+                load it, too.
 
         Returns:
             Path of the folder.
@@ -594,10 +603,10 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
     @classmethod
     def load(cls, folder):
-        """Read a detector that `save` wrote: equal scores, p-values and verdicts.
+        """Load a detector that `save` wrote; scores, p-values and verdicts are the same.
 
-        The discriminators that no score needs are not kept: with `warm_start`, a loaded detector's
-        first `fit` starts afresh.
+        D_xz and D_zz, which no score needs, are not saved. So with `warm_start`, the first `fit` of
+        a loaded detector trains new members.
 
         Args:
             folder: str or Path that `save` wrote.
@@ -606,14 +615,14 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             the fitted estimator.
 
         Raises:
-            FileNotFoundError, ValueError: no detector there, a damaged one, or one that no
-                `ALADDetector` wrote.
+            FileNotFoundError: if there is no detector in the folder.
+            ValueError: if it is damaged, or if no `ALADDetector` wrote it.
         """
         detector = Detector.load(folder)
         kept = detector.metadata.get("estimator")
         if kept is None:
             raise ValueError(
-                f"{folder} holds a detector that no ALADDetector wrote. Read it with "
+                f"The detector in {folder} was not saved by an ALADDetector. Load it with "
                 "alad_tf.Detector.load."
             )
         parameters = dict(kept["parameters"])
@@ -628,18 +637,19 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         return estimator
 
     def export(self, directory, name=None, version=1, kind="saved_model"):
-        """Write a SavedModel that takes raw rows; errors as for `alad_tf.Detector.export`.
+        """Export a model that takes raw rows. Raises what `alad_tf.Detector.export` raises.
 
-        Like the folder of `save`, it contains up to 4,096 of the training rows; see `keep_rows`.
+        Like a saved detector, it contains up to 4,096 of the training rows; see `keep_rows`.
 
         Args:
             directory: str or Path; the export is `directory/name/version`.
-            name: str, the model's name; default "detector".
+            name: str, the model's name; default: "detector".
             version: int, at least 1.
-            kind: str, "saved_model", or "onnx" or "tflite" for one file (extras of these names).
+            kind: str, "saved_model"; or "onnx" or "tflite" for a single file, which need the extra
+                of that name.
 
         Returns:
-            Path of the export's folder.
+            Path of the export: a SavedModel's folder, or the file.
 
         Example:
             >>> # ALADDetector().fit(table).export("served", name="orders")

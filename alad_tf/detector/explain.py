@@ -22,25 +22,25 @@ MOST_TRIED = 64  # columns of a record at a time: those that are farthest from w
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What made the scores of N records.
+    """The reasons for the scores of N records.
 
     Attributes:
         score: str, the score that is explained.
         scores: float32 array (N,).
-        baseline: float32 array (N,), what the scores are without these reasons. A row's
-            attributions add up to its score less this. Of the combined score of a table: the score
-            once the suspicious columns hold their expected values. Of other scores: that of x'
-            beside x', which is 0 for ALAD's features, l1 and l2.
-        reconstruction: what the detector's `reconstruct` gives; None of features of images.
+        baseline: float32 array (N,), the scores without these reasons: a row's attributions add up
+            to its score minus its baseline. For the combined score of a table, the score once the
+            suspicious columns have their expected values. For other scores, the score of x' with
+            itself as reconstruction, which is 0 for ALAD's features, l1 and l2.
+        reconstruction: the result of the detector's `reconstruct`; None for features of images.
         columns: tuple of str, the table's columns; empty for images.
-        attributions: float32 array, (N, columns) or (N, H, W). Of features of images, heat maps:
-            how far a position is, where 1 is typical of training images; they add up to nothing.
-            Of images of several sizes, an object array of maps (H, W).
-        observed, expected: dicts of arrays (N,) by column: the record's values, and what normal
-            rows lead to expect there, always a value of the training rows' range (see
+        attributions: float32 array, (N, columns) or (N, H, W). For features of images, heat maps of
+            distances, where 1 is typical of training images; these do not add up to the score. For
+            images of several sizes, an object array of maps (H, W).
+        observed, expected: dicts of arrays (N,) by column: the record's values, and values that a
+            normal row would have there, always within the training rows' range (see
             `alad_tf.detector.expected.expected_of`); empty for images.
-        notes: dict of text arrays (N,) by column, what makes a value news by itself, such as
-            "category never seen"; else empty.
+        notes: dict of text arrays (N,) by column, why a value is unusual by itself, such as
+            "category never seen", or empty text.
 
     Example:
         >>> two = np.ones(2, "float32")
@@ -87,18 +87,20 @@ class Explanation:
 
         Args:
             row: int, the record's number.
-            count: int, how many columns at most; those that add nothing are left out.
+            count: int, the largest number of columns; those that add nothing are left out.
 
         Returns:
-            list of dicts, the largest first: "column", "attribution", "observed", "expected", and
-            "note", of `notes`.
+            list of dicts, the largest attribution first: "column", "attribution", "observed",
+            "expected" and "note", from `notes`.
 
         Raises:
-            ValueError: images, which have no columns.
-            IndexError: no such record.
+            ValueError: for images, which have no columns.
+            IndexError: if there is no such record.
         """
         if not self.columns:
-            raise ValueError("Images have no columns; see `attributions`, one number per pixel.")
+            raise ValueError(
+                "Images have no columns. Use `attributions`, which has one number per pixel."
+            )
         order = np.argsort(-self.attributions[row], kind="stable")
         order = order[self.attributions[row, order] != 0][:count]
         notes = {name: values[row] for name, values in self.notes.items()}
@@ -115,16 +117,16 @@ class Explanation:
 
 
 def explain(detector, x, score=None, steps=STEPS):
-    """Attributes scores to the columns or pixels of their records.
+    """Attribute scores to the columns or pixels of their records.
 
-    The combined score of a table is shared out by what it falls by as columns get their expected
-    values: first the column that lowers it most, then the next one, in view of the first, up to
-    five, until the score is an ordinary one. Columns that need no change add 0.
+    The combined score of a table is attributed by how far it falls when columns get their expected
+    values: first the column that lowers it most, then the next one, given the first, and so on up
+    to five, until the score is ordinary. Columns that need no change add 0.
 
-    Other scores, and those of images, by integrated gradients. The path goes straight from the
-    reconstruction x', the networks' normal form of x, to x. ALAD's x' is held meanwhile: of the
-    features score ||f(x, x) - f(x, x')||_1 the path starts at 0. One-hot columns are summed over
-    their block, pixels over their colours. `Detector.explain` says what it takes and returns.
+    Other scores, and those of images, are attributed by integrated gradients. The path is the
+    straight line from the reconstruction x' to x. ALAD's x' is held constant, so that the features
+    score ||f(x, x) - f(x, x')||_1 starts at 0. One-hot columns are summed over their block, pixels
+    over their colours. Arguments and result are those of `Detector.explain`.
 
     Source: Sundararajan, Taly and Yan, "Axiomatic attribution for deep networks", ICML 2017, for
     the integral; the paper itself gives no reasons.
@@ -133,11 +135,11 @@ def explain(detector, x, score=None, steps=STEPS):
     score = check_score(score or detector.score, scorer.score_names)
     if not getattr(scorer, "explainable", False):
         raise ValueError(
-            f"{scorer.method} cannot be explained, as it has no gradient from a reconstruction. "
-            "Supported: alad, dsebm, dagmm."
+            f"Scores of {scorer.method} cannot be explained, since it has no reconstruction "
+            "to take a gradient from. Methods that can: alad, dsebm, dagmm."
         )
     if steps < 1:
-        raise ValueError(f"steps must be at least 1; received {steps}.")
+        raise ValueError(f"received steps={steps}; expected at least 1.")
     preprocessed = preprocessor.transform(x)
     x_reconstructed = scorer.reconstruct(preprocessed)
     groups = preprocessor.groups

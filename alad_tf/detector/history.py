@@ -1,4 +1,4 @@
-"""What a training of members reports: losses by block of steps, to Keras's callbacks."""
+"""The losses of members by block of steps, for Keras's callbacks."""
 
 import keras
 import numpy as np

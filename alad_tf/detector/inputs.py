@@ -24,14 +24,16 @@ def _of_dataset(dataset):
     """All elements: an array of rows or images, or a dict of columns."""
     if isinstance(dataset.element_spec, tuple):
         raise ValueError(
-            f"received a Dataset of tuples of {len(dataset.element_spec)}; expected rows alone, "
-            "without labels: dataset.map(lambda x, y: x)."
+            f"received a Dataset whose elements are tuples of {len(dataset.element_spec)}; "
+            "expected rows alone. Drop the labels: dataset.map(lambda x, y: x)."
         )
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise ValueError("received a Dataset without end; expected a finite one: take(n).")
+        raise ValueError(
+            "received an infinite Dataset; expected a finite one. Limit it with dataset.take(n)."
+        )
     parts = list(dataset.as_numpy_iterator())
     if not parts:
-        raise ValueError("received a Dataset without elements; expected at least one row.")
+        raise ValueError("received an empty Dataset; expected at least one row.")
     if isinstance(parts[0], dict):
         columns = {name: [np.atleast_1d(part[name]) for part in parts] for name in parts[0]}
         return {name: _text(np.concatenate(some)) for name, some in columns.items()}

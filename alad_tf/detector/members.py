@@ -15,29 +15,29 @@ from alad_tf.engine.state_file import StateFile, identity_of
 def train_members(models, x, batch_size, steps, report=None, checkpoint=None, history=None):
     """Train compiled models of one architecture, each from its own seed, on the same rows.
 
-    What `ALAD.fit` does with each of them, by the same program, but in chunks of steps that do not
-    end with an epoch. Members train side by side, a core each.
+    Each is trained as by `ALAD.fit`, with the same program, but in chunks of steps that do not end
+    with an epoch. Members train in parallel, on a core each.
 
     Args:
-        models: sequence of compiled `ALAD`s that differ in nothing but their seeds; changed in
-            place. A model that has trained before goes on where it stopped.
+        models: sequence of compiled `ALAD`s that differ only in their seeds; changed in place. A
+            model that was trained before continues where it stopped.
         x: float32 array (N, *x_shape), preprocessed normal rows.
         batch_size: int, at most N.
         steps: int, training steps of each member.
-        report: function of the steps that were done since the last report (all members counted),
-            called from several threads; None for none.
-        checkpoint: str or Path of a folder that the members' states are written to every half a
-            minute; the same call after a kill goes on from there, and ends with the weights of an
-            unbroken one. None keeps nothing.
-        history: `alad_tf.detector.history.History` that has begun, which calls callbacks and keeps
-            the losses of each block of steps; None for none.
+        report: function of the number of steps done since its last call, over all members; called
+            from several threads. None for none.
+        checkpoint: str or Path of a folder to which the members' states are written every half
+            minute. If the process is killed, the same call continues from there and ends with the
+            same weights as without interruption. None: no checkpoints.
+        history: `alad_tf.detector.history.History` on which `begin` was called: it calls callbacks
+            and stores the losses of each block of steps. None for none.
 
     Returns:
-        list of dicts, for each member its losses' means over these steps.
+        list of dicts, each member's losses, averaged over these steps.
 
     Raises:
-        ValueError: models of several architectures, or rows that do not fit them.
-        FloatingPointError: a loss that is not finite.
+        ValueError: if the models have several architectures, or the rows do not fit them.
+        FloatingPointError: if a loss is not finite.
 
     Example:
         >>> import numpy as np
@@ -47,13 +47,13 @@ def train_members(models, x, batch_size, steps, report=None, checkpoint=None, hi
         >>> [sorted(losses)[0] for losses in train_members(models, x, 32, steps=2)]
         ['D_xx', 'D_xx']
 
-    Source: the paper trains one model; members are its runs of several seeds.
+    Source: the paper trains one model; members are runs with several seeds.
     """
     keys = {model.training_key() for model in models}
     if len(keys) != 1:
         raise ValueError(
-            f"Members of an ensemble differ in their seeds alone; received {len(models)} models of "
-            f"{len(keys)} architectures."
+            f"received {len(models)} models of {len(keys)} architectures; expected members "
+            "that differ only in their seeds."
         )
     whole = "" if checkpoint is None else identity_of(*keys, batch_size, steps, x)
     stop, history = threading.Event(), history or History().begin(models, steps)
@@ -107,8 +107,9 @@ def train_members(models, x, batch_size, steps, report=None, checkpoint=None, hi
     for model, found in zip(models, losses, strict=True):
         if not math.isfinite(found["loss"]):
             raise FloatingPointError(
-                f"The loss of the member with seed {model.seed} is {found['loss']}. Lower the "
-                "learning rate, or look for columns with extreme values."
+                f"Training diverged: the loss of the member with seed {model.seed} is "
+                f"{found['loss']}. Lower the learning rate, or look for columns with extreme "
+                "values."
             )
     return losses
 

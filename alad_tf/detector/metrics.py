@@ -14,11 +14,11 @@ def top_fraction_threshold(scores, fraction):
     """
     scores = np.asarray(scores, "float64")
     if not 0 < fraction < 1:
-        raise ValueError(f"fraction must be in (0, 1); received {fraction}.")
+        raise ValueError(f"received fraction={fraction}; expected a number between 0 and 1.")
     if scores.ndim != 1 or len(scores) == 0 or not np.isfinite(scores).all():
         raise ValueError(
-            f"scores must be a finite vector with at least one element; received shape "
-            f"{scores.shape} with {int((~np.isfinite(scores)).sum())} values not finite."
+            f"received scores of shape {scores.shape}, {int((~np.isfinite(scores)).sum())} "
+            "of them NaN or infinite; expected a vector of at least one finite number."
         )
     return float(np.quantile(scores, 1 - fraction))
 
@@ -29,12 +29,13 @@ def metrics(scores, is_anomaly, top_fraction):
     is_anomaly = np.asarray(is_anomaly, bool)
     if scores.shape != is_anomaly.shape:
         raise ValueError(
-            f"One label per score is needed; received {scores.shape} and {is_anomaly.shape}."
+            f"received scores of shape {scores.shape} and labels of shape "
+            f"{is_anomaly.shape}; expected one label for each score."
         )
     if is_anomaly.all() or not is_anomaly.any():
         raise ValueError(
-            f"Metrics need normal and anomalous samples; received {int(is_anomaly.sum())} "
-            f"anomalies among {len(is_anomaly)}."
+            f"received {int(is_anomaly.sum())} anomalies among {len(is_anomaly)} samples; "
+            "metrics need both normal samples and anomalies."
         )
     flagged = scores >= top_fraction_threshold(scores, top_fraction)
     hits = int((flagged & is_anomaly).sum())
@@ -49,20 +50,20 @@ def metrics(scores, is_anomaly, top_fraction):
 
 
 def evaluate(scores, is_anomaly, top_fraction):
-    """Metrics of several scores by the paper's protocol; the anomaly is the positive class.
+    """Metrics of several scores by the paper's protocol; anomalies are the positive class.
 
     Args:
         scores: dict of float arrays (N,) by score name, higher is more anomalous.
-        is_anomaly: bool array (N,), with both classes.
-        top_fraction: float in (0, 1), the share of samples that is called anomalous.
+        is_anomaly: bool array (N,), with both normal samples and anomalies.
+        top_fraction: float in (0, 1), the share of samples that is flagged.
 
     Returns:
-        dict by score name of dicts of floats in [0, 1]: precision, recall, f1 at the top fraction;
-        auroc and auprc (average precision), which need no threshold.
+        dict by score name of dicts of floats in [0, 1]: "precision", "recall" and "f1" at the top
+        fraction; "auroc" and "auprc" (average precision), which need no threshold.
 
     Raises:
-        ValueError: lengths differ, one class is missing, scores that are not finite, or a fraction
-            outside (0, 1).
+        ValueError: if lengths differ, one class is missing, scores are not finite, or the fraction
+            is outside (0, 1).
 
     Example:
         >>> evaluate({"l1": [0.1, 0.2, 0.3, 0.9]}, [False, False, False, True], 0.25)["l1"]["f1"]
@@ -85,7 +86,7 @@ def summarize(runs, score="features"):
         seed.
     """
     if not runs:
-        raise ValueError("There is nothing to summarize: received no runs.")
+        raise ValueError("received no runs; expected at least one.")
     table = {}
     for name in METRICS:
         values = [run["metrics"][score][name] for run in runs]

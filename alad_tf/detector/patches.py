@@ -183,7 +183,7 @@ class PatchScorer(ScoringModel):
     ):
         super().__init__(**kwargs)
         if keep not in KEEPS:
-            raise ValueError(f"keep is {keep!r}; expected one of {KEEPS}.")
+            raise ValueError(f"received keep={keep!r}; expected one of {KEEPS}.")
         require_weights(weights)
         self.keep = keep
         found = backbone_of(backbone)

@@ -27,19 +27,22 @@ def check_records_of_pictures(estimator, x, reset):
     """Pictures of any sizes, checked: uint8 (N, H, W, C), or an object array of pictures."""
     x = require_pictures(x, estimator.features)
     if reset and len(x) < 2:
-        raise ValueError(f"received {len(x)} image(s); expected 2 at least.")
+        raise ValueError(f"received {len(x)} image(s); expected at least 2.")
     return x
 
 
 def require_pictures(x, features):
     """Pictures as `check_pictures` returns them; ValueError for a table."""
     if hasattr(x, "columns") or isinstance(x, dict):
-        name = getattr(features, "name", features)
         raise ValueError(
-            f"received features={name!r} and a table; features are of pictures. Leave the "
-            "argument out."
+            f"received features={_named(features)} and a table; `features` is for images. Leave it "
+            "out."
         )
     return check_pictures(x)
+
+
+def _named(features):
+    return repr(getattr(features, "name", features))
 
 
 def fit_pictures(estimator, train, seed, keep, history):
@@ -49,13 +52,13 @@ def fit_pictures(estimator, train, seed, keep, history):
     """
     if estimator.warm_start:
         raise ValueError(
-            "received warm_start=True with features: nothing is trained that could be trained "
-            "further. Leave one out."
+            f"received warm_start=True with features={_named(estimator.features)}, which "
+            "cannot be combined. Leave one of them out."
         )
     if history.callbacks and not _members(estimator):
         raise ValueError(
-            "received callbacks, but the default score of features trains nothing that they could "
-            "follow. Leave them out, or train an ALAD beside it with n_members=1."
+            "received callbacks, but the default score of features needs no training. Leave "
+            "them out, or set n_members=1 to train an ALAD as well."
         )
     options = FeatureOptions.of(estimator.feature_options)
     backbone = backbone_for(estimator.features, options.layers)
@@ -96,8 +99,7 @@ def explain_pictures(detector, x, score=None):
     """
     if (score or COMBINED) != COMBINED:
         raise ValueError(
-            f"received score={score!r}; heat maps are of positions' distances, of which "
-            f"{COMBINED!r} is made. Leave it out."
+            f"received score={score!r}; heat maps exist only for {COMBINED!r}. Leave `score` out."
         )
     x = detector.preprocessor.check(x)
     found = [detector.scorer.heat_maps(part) for part in detector.preprocessor.parts(x)]

@@ -7,17 +7,17 @@ LIMIT = 0.3  # of the false-positive rate, up to which the field integrates
 
 
 def pixel_auroc(maps, masks):
-    """The AUROC of all pixels of all pictures, the defective ones being the positive class.
+    """The AUROC over all pixels of all images; defective pixels are the positive class.
 
     Args:
         maps: float array (N, H, W), or N maps (H, W) of several sizes; higher is more anomalous.
-        masks: bool or integer arrays of the same shapes; nonzero where a picture is defective.
+        masks: bool or integer arrays of the same shapes; nonzero where an image is defective.
 
     Returns:
         float in [0, 1].
 
     Raises:
-        ValueError: shapes that differ, scores that are not finite, or pixels of one class only.
+        ValueError: if shapes differ, scores are not finite, or all pixels are of one class.
 
     Example:
         >>> pixel_auroc([[[0.1, 0.2], [0.3, 0.9]]], [[[0, 0], [0, 1]]])
@@ -31,20 +31,20 @@ def pixel_auroc(maps, masks):
 def aupro(maps, masks, limit=LIMIT):
     """The area under the curve of per-region overlap, up to a false-positive rate, over that rate.
 
-    A region is a connected component of a mask, corners included. At a threshold, its overlap is
-    the share of its pixels that reach it, and all regions count alike, however large they are. The
-    false-positive rate is that of the pixels outside of all regions. The curve is linear between
-    thresholds.
+    A region is a connected component of a mask, corners included. Its overlap at a threshold is the
+    share of its pixels that reach the threshold. All regions have the same weight, whatever their
+    size. The false-positive rate is that of the pixels outside all regions. The curve is linear
+    between thresholds.
 
     Args:
         maps, masks: as for `pixel_auroc`.
-        limit: float in (0, 1], of the false-positive rate.
+        limit: float in (0, 1], the highest false-positive rate.
 
     Returns:
-        float in [0, 1]; 1 if all regions are above all other pixels.
+        float in [0, 1]; 1 if all pixels of regions score higher than all other pixels.
 
     Raises:
-        ValueError: as for `pixel_auroc`, or a limit outside (0, 1].
+        ValueError: as for `pixel_auroc`, or if the limit is outside (0, 1].
 
     Example:
         >>> aupro([[[0.1, 0.2, 0.9], [0.3, 0.1, 0.8]]], [[[0, 0, 1], [0, 0, 1]]])
@@ -56,7 +56,7 @@ def aupro(maps, masks, limit=LIMIT):
     from scipy.ndimage import label
 
     if not 0 < limit <= 1:
-        raise ValueError(f"limit is {limit}; expected more than 0 and at most 1.")
+        raise ValueError(f"received limit={limit}; expected a number above 0 and at most 1.")
     maps, masks = _checked(maps, masks)
     inside, regions = [], 0
     for mask in masks:
@@ -87,15 +87,16 @@ def _checked(maps, masks):
     shapes = [[one.shape for one in some] for some in (maps, masks)]
     if shapes[0] != shapes[1] or any(len(shape) != 2 for shape in shapes[0]):
         raise ValueError(
-            f"received maps of shapes {shapes[0][:3]} and masks of {shapes[1][:3]}; expected one "
-            "mask (H, W) for each map, of its shape."
+            f"received maps of shapes {shapes[0][:3]} and masks of shapes {shapes[1][:3]}; "
+            "expected one mask for each map, of the same shape (H, W)."
         )
     if not all(np.isfinite(one).all() for one in maps):
-        raise ValueError("Heat maps must be finite.")
+        raise ValueError("received heat maps with NaN or infinite values; expected finite numbers.")
     defective = sum(int(one.sum()) for one in masks)
     pixels = sum(one.size for one in masks)
     if not 0 < defective < pixels:
         raise ValueError(
-            f"{defective:,} of {pixels:,} pixels are defective; expected some, and not all."
+            f"received masks with {defective:,} of {pixels:,} pixels defective; expected some, but "
+            "not all."
         )
     return maps, masks

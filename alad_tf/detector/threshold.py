@@ -1,4 +1,4 @@
-"""Thresholds with a meaning, and p-values: from a share, from calibration rows, from labels."""
+"""Thresholds and p-values: from a share of anomalies, from calibration rows, from labels."""
 
 import math
 
@@ -16,11 +16,12 @@ class Threshold(float):
     Args:
         value: float, rounded to float32, so that it compares the same in an exported graph.
         rule: str, how it was chosen.
-        reference: float array (n,), scores of calibration rows in ascending order, which p-values
-            are counted from: normal rows that did not shape the scores. Empty if there were none.
+        reference: float array (n,), scores of calibration rows in ascending order, from which
+            p-values are computed: normal rows that were not used to fit what scores them. Empty if
+            there are none.
 
     Raises:
-        ValueError: a value that is NaN, or a reference that holds NaN or is not sorted.
+        ValueError: if the value is NaN, or the reference contains NaN or is not sorted.
 
     Example:
         >>> threshold = by_false_alarms(np.arange(99.0), 0.05)
@@ -40,8 +41,9 @@ class Threshold(float):
         threshold.reference = np.asarray(reference, "float32")
         if threshold != threshold or not (np.diff(threshold.reference) >= 0).all():
             raise ValueError(
-                f"received the threshold {float(value)} with {len(threshold.reference)} reference "
-                "scores; expected a number, and scores in ascending order without NaN."
+                f"received the threshold {float(value)} with {len(threshold.reference)} "
+                "calibration scores; expected a number, and scores in ascending order "
+                "without NaN."
             )
         return threshold
 
@@ -54,7 +56,7 @@ class Threshold(float):
         return float(self)
 
     def flags(self, scores):
-        """Whether scores are anomalous; one that is NaN is.
+        """Whether scores are anomalous; NaN is.
 
         Args:
             scores: float array of any shape, or float32 tensor.
@@ -70,9 +72,10 @@ class Threshold(float):
         """The probability that a normal row scores at least as high.
 
         p = (1 + calibration scores that are at least as high) / (n + 1). For a normal row that is
-        exchangeable with the calibration rows, P(p <= a) <= a for every a, whatever the score's
-        distribution and however few rows there are. Of cross-calibrated scores this holds nearly:
-        a row and its fold were scored by a little fewer rows than a new one is.
+        exchangeable with the calibration rows, P(p <= a) <= a for every a, whatever the
+        distribution of the scores and however few rows there are. For cross-calibrated scores this
+        holds approximately, because each fold is scored by a fit to slightly fewer rows than new
+        rows are.
 
         Args:
             scores: float array (N,).
@@ -81,25 +84,25 @@ class Threshold(float):
             float64 array (N,), in [1 / (n + 1), 1].
 
         Raises:
-            ValueError: the threshold was not set from calibration rows.
+            ValueError: if the threshold was not set from calibration rows.
 
         Source: Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005; Bates et
         al., "Testing for outliers with conformal p-values", Annals of Statistics 2023.
         """
         if not len(self.reference):
             raise ValueError(
-                f"p-values need scores of calibration rows; this threshold {self.rule}. Set it "
-                "by a false-alarm budget."
+                "There are no p-values without calibration rows, and this threshold has "
+                f"none: it {self.rule}. Set one with by_false_alarms."
             )
         below = np.searchsorted(self.reference, np.asarray(scores, "float32"), side="left")
         return (1 + len(self.reference) - below) / (len(self.reference) + 1)
 
 
 def by_contamination(scores, fraction):
-    """Flag the `fraction` of highest scores, such as the training rows': the share is assumed.
+    """Flag the `fraction` of rows with the highest scores, an assumed share of anomalies.
 
-    Of scores that tie at the threshold all are flagged or none, so that no more than the fraction
-    are.
+    Scores that tie at the threshold are all flagged or all not flagged, so that at most the
+    fraction is.
 
     Args:
         scores: float array (n,).
@@ -109,7 +112,7 @@ def by_contamination(scores, fraction):
         `Threshold`, without p-values.
 
     Raises:
-        ValueError: a fraction outside (0, 1), no scores, or scores that are not finite.
+        ValueError: if the fraction is outside (0, 1), or scores are missing or not finite.
 
     Example:
         >>> by_contamination([0.0, 1.0, 2.0, 3.0, 4.0], 0.4).flags([2.0, 3.0, 4.0]).tolist()
@@ -127,18 +130,19 @@ def by_contamination(scores, fraction):
 
 
 def by_false_alarms(scores, budget, seed=0):
-    """Flag rows whose conformal p-value is at most `budget`: so many false alarms on average.
+    """Flag rows whose conformal p-value is at most `budget`, a false-alarm rate.
 
     Args:
-        scores: float array (n,) of calibration rows: normal ones that did not shape the scores.
+        scores: float array (n,), the scores of calibration rows: normal rows that were not used to
+            fit what scores them.
         budget: float in (0, 1), the share of normal rows that may be flagged.
-        seed: int, of the part that is kept where there are more than `KEPT`.
+        seed: int, for choosing the scores that are kept if there are more than `KEPT`.
 
     Returns:
         `Threshold` with p-values; `flags(s)` is `p_values(s) <= budget`.
 
     Raises:
-        ValueError: a budget outside (0, 1), scores that are not finite, or too few of them; see
+        ValueError: if the budget is outside (0, 1), or scores are not finite or too few; see
             `require_enough`.
 
     Example:
@@ -167,11 +171,14 @@ def by_false_alarms(scores, budget, seed=0):
 def require_enough(rows, budget):
     """Refuse a false-alarm budget outside (0, 1), or one that so many rows cannot tell."""
     if not 0 < budget < 1:
-        raise ValueError(f"A false-alarm budget must be in (0, 1); received {budget}.")
+        raise ValueError(
+            f"received a false-alarm rate of {budget}; expected a number between 0 and 1, such "
+            "as 0.01."
+        )
     if rows < _fewest(budget):
         raise ValueError(
-            f"A false-alarm budget of {budget:g} needs at least {_fewest(budget)} "
-            f"calibration rows; received {rows}. Bring more, or allow more alarms."
+            f"received {rows} calibration rows for a false-alarm rate of {budget:g}; expected at "
+            f"least {_fewest(budget)}. Use more rows, or allow a higher rate."
         )
 
 
@@ -179,8 +186,9 @@ def require_both(is_anomaly):
     """Refuse labels of one kind alone."""
     if is_anomaly.all() or not is_anomaly.any():
         raise ValueError(
-            f"Labelled rows of both kinds are needed; received {is_anomaly.size} labels, "
-            f"{int(is_anomaly.sum())} of them anomalous. If all rows are normal, pass no labels."
+            f"received {is_anomaly.size} labels, {int(is_anomaly.sum())} of them anomalous; "
+            "expected both normal rows and anomalies. If all rows are normal, pass no "
+            "labels."
         )
 
 
@@ -189,13 +197,13 @@ def by_labels(scores, is_anomaly):
 
     Args:
         scores: float array (n,).
-        is_anomaly: bool array (n,), both classes.
+        is_anomaly: bool array (n,), with both normal rows and anomalies.
 
     Returns:
-        `Threshold`; its p-values are counted from the normal ones among the rows.
+        `Threshold`; its p-values come from the normal rows.
 
     Raises:
-        ValueError: lengths that differ, one class alone, or scores that are not finite.
+        ValueError: if lengths differ, one class is missing, or scores are not finite.
 
     Example:
         >>> by_labels([0.1, 0.2, 0.8, 0.9], [False, False, True, True]).value > 0.2
@@ -206,8 +214,8 @@ def by_labels(scores, is_anomaly):
     scores, is_anomaly = _finite(scores), np.asarray(is_anomaly, bool)
     if scores.shape != is_anomaly.shape:
         raise ValueError(
-            f"One label per score is needed; received {len(scores)} scores and {is_anomaly.size} "
-            "labels."
+            f"received {len(scores)} scores and {is_anomaly.size} labels; expected one label "
+            "for each score."
         )
     require_both(is_anomaly)
     order = np.argsort(-scores, kind="stable")
@@ -238,7 +246,7 @@ def _finite(scores):
     scores = np.asarray(scores, "float32")
     if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
         raise ValueError(
-            f"Scores must be a finite vector with at least one element; received shape "
-            f"{scores.shape} with {int((~np.isfinite(scores)).sum())} values not finite."
+            f"received scores of shape {scores.shape}, {int((~np.isfinite(scores)).sum())} "
+            "of them NaN or infinite; expected a vector of at least one finite number."
         )
     return scores

@@ -40,7 +40,10 @@ def corrupt(x, generator, share=SHARE):
     2021, for images.
     """
     if len(x) < 2:
-        raise ValueError(f"Corruptions take parts of other samples; received {len(x)} of them.")
+        raise ValueError(
+            f"received {len(x)} sample(s) to corrupt; expected at least 2, since parts are "
+            "swapped between them."
+        )
     count = len(x)
     others = (np.arange(count) + generator.integers(1, count, count)) % count
     corrupted = np.array(x, "float32")
@@ -76,7 +79,7 @@ class TuningData:
     def split(cls, x, seed):
         """Holds out a fifth of N >= 10 preprocessed normal samples (N, ...), and corrupts them."""
         if len(x) < 10:
-            raise ValueError(f"A search needs at least ten rows; received {len(x)}.")
+            raise ValueError(f"received {len(x)} rows to tune on; expected at least ten.")
         generator = np.random.default_rng(seed)
         order, held_out = generator.permutation(len(x)), round(HELD_OUT * len(x))
         normal = np.asarray(x[np.sort(order[:held_out])], "float32")
@@ -119,9 +122,9 @@ def score_to_tune(x_shape, score_name=None):
         return "features" if table else COMBINED
     if table and score_name == COMBINED:
         raise ValueError(
-            "received the score 'combined' for a table, where it is made of distances to the "
-            "rows: no setting of the networks changes it. Tune 'features', 'l1', 'l2' or 'logits', "
-            "or fit without tuning."
+            "received the score 'combined' for a table, where it uses distances to the rows "
+            "and no network, so that there is nothing to tune. Tune 'features', 'l1', 'l2' "
+            "or 'logits', or fit without tuning."
         )
     return score_name
 
@@ -209,7 +212,7 @@ def search(data, folder, trials=20, score_name=None, seed=0, report=None):
         >>> # ALADDetector(**best).fit(rows)
     """
     if trials < 1:
-        raise ValueError(f"trials must be at least 1; received {trials}.")
+        raise ValueError(f"received trials={trials}; expected at least 1.")
     hypermodel = data.hypermodel(score_name, seed)
     name = f"trials_{data.identity(hypermodel.score_name, seed)[:16]}"
     make = functools.partial(

@@ -136,14 +136,14 @@ def _images(estimator, x, reset):
         x = x[..., None]
     count, *shape = x.shape
     if not count or (reset and count < 2):
-        raise ValueError(f"received {count} image(s); expected {2 if reset else 1} at least.")
+        raise ValueError(f"received {count} image(s); expected at least {2 if reset else 1}.")
     if x.dtype != np.uint8:
         whole = x.dtype.kind in "iuf" and np.isfinite(x).all() and not np.any(x % 1)
         if not whole or x.min() < 0 or x.max() > 255:
             raise ValueError(
-                f"received images of {x.dtype}, expected uint8, or whole numbers from 0 to 255. "
-                "The detector scales by itself: undo your own scaling, round, and cast with "
-                "x.astype('uint8')."
+                f"received images of type {x.dtype}; expected uint8, or whole numbers from 0 "
+                "to 255. The detector scales images itself: undo your own scaling, round, "
+                "and cast with x.astype('uint8')."
             )
         x = x.astype(np.uint8)
     width = int(np.prod(shape))
@@ -173,8 +173,8 @@ def anomaly_labels(y, rows):
     values = set(np.unique(y).tolist())
     if y.shape != (rows,) or not (values <= {0, 1} or values <= {-1, 1}):
         raise ValueError(
-            f"received labels of shape {y.shape} with the values {sorted(values)[:5]} for {rows} "
-            "rows; expected one for each: True or 1 for an anomaly and 0 for a normal row, or -1 "
-            "and 1 as scikit-learn has them."
+            f"received labels of shape {y.shape} with the values {sorted(values)[:5]} for "
+            f"{rows} rows; expected one label for each row: 1 (or True) for anomalies and 0 "
+            "for normal rows, or -1 for anomalies and 1 for normal rows, as in scikit-learn."
         )
     return y == -1 if -1 in values else y.astype(bool)

@@ -22,8 +22,8 @@ WEIGHTS, STATE = "model.weights.h5", "state.json"
 # paper: "Patience 10"; the authors' code stops by it and restores nothing
 RULES = {
     "fixed": "train all epochs",
-    "last": "stop when the validation score stalls, keep the last weights",
-    "best": "stop when the validation score stalls, restore the weights of its best epoch",
+    "last": "stop when the validation score stalls, and keep the last weights",
+    "best": "stop when the validation score stalls, and restore the weights of the best epoch",
 }
 MONITOR = "val_score"
 
@@ -126,7 +126,7 @@ class Checkpoint(keras.callbacks.Callback):
         verify(newest)
         state = read_json(newest / STATE)
         if not {"identity", "history", "wall_s", "epoch"} <= set(state):
-            raise ValueError(f"{newest / STATE} holds {sorted(state)}")
+            raise ValueError(f"{newest / STATE} contains {sorted(state)}")
         different = {
             key: (state["identity"].get(key), value)
             for key, value in self.identity.items()
@@ -137,8 +137,8 @@ class Checkpoint(keras.callbacks.Callback):
                 f"{k}: saved {old!r}, now {new!r}" for k, (old, new) in different.items()
             )
             raise _OfAnotherRun(
-                f"The checkpoint {newest} belongs to another run ({differences}). Resume with "
-                "that run's settings, or choose another --out."
+                f"The checkpoint {newest} belongs to a run with other settings "
+                f"({differences}). Resume with those settings, or choose another --out."
             )
         return state
 
@@ -181,8 +181,9 @@ def _divergence(epoch, what, checkpoint):
     newest = checkpoint.newest if checkpoint is not None else None
     kept = f"The last good checkpoint is {newest}." if newest else "No checkpoint was saved yet."
     return (
-        f"Training diverged in epoch {epoch + 1}: {what}. {kept} Lower the learning rate, or scale "
-        "the features (extreme values are the usual cause), and train again."
+        f"Training diverged in epoch {epoch + 1}: {what}. {kept} Extreme values in the data "
+        "are the usual cause. Lower the learning rate or scale the features, and train "
+        "again."
     )
 
 
@@ -215,8 +216,9 @@ class Stopping(keras.callbacks.Callback):
         """Raise ValueError if the rule needs validation rows and there are none."""
         if self.rule != "fixed" and not validation:
             raise ValueError(
-                f"stopping={self.rule!r} needs held-out normal rows, and there are none. Use "
-                "stopping='fixed', or a data set whose protocol has validation rows."
+                f"received stopping={self.rule!r}, which needs validation rows, but there "
+                "are none. Use stopping='fixed', or a data set whose protocol has "
+                "validation rows."
             )
 
     def stalled(self, history):

@@ -76,13 +76,13 @@ def make_strategy(name):
         ValueError: another name, or no TF_CONFIG for several workers.
     """
     if name not in STRATEGIES:
-        raise ValueError(f"Unknown strategy {name!r}; expected one of {STRATEGIES}.")
+        raise ValueError(f"received the strategy {name!r}; expected one of {STRATEGIES}.")
     if name == "multiworker":
         if not os.environ.get("TF_CONFIG"):
             raise ValueError(
-                "The strategy 'multiworker' needs TF_CONFIG in every worker's environment: "
-                '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, '
-                '"task": {"type": "worker", "index": 0}}.'
+                "The strategy 'multiworker' needs TF_CONFIG in every worker's environment, "
+                'such as {"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": '
+                '{"type": "worker", "index": 0}}.'
             )
         return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_logical_devices("GPU")
@@ -98,16 +98,19 @@ def worker_index():
 def require_shareable(strategy, x, batch_size):
     """Raise ValueError unless batches of the array x can be shared among a strategy's replicas."""
     if tf.distribute.has_strategy():
-        raise ValueError("Build the model in the strategy's scope, and call `fit` outside of it.")
+        raise ValueError(
+            "fit was called inside the scope of a strategy. Build the model inside the scope, "
+            "and call fit outside it."
+        )
     if not hasattr(x, "shape"):
         raise ValueError(
-            f"Replicas share the batches of an array of all rows; received {type(x).__name__}."
+            f"received {type(x).__name__}; training on several devices takes an array of all rows."
         )
     shares = strategy.num_replicas_in_sync
     if batch_size % shares:
         raise ValueError(
-            f"A batch of {batch_size} rows cannot be shared equally among {shares} replicas. Take "
-            "fewer devices, or another batch size."
+            f"received batch_size={batch_size}, which cannot be divided equally among "
+            f"{shares} replicas. Use fewer devices, or another batch size."
         )
 
 

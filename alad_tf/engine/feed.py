@@ -38,19 +38,20 @@ class Batches:
         x = np.asarray(x, "float32")
         if x.ndim < 2 or len(x) == 0:
             raise ValueError(
-                f"Training data must have shape (N, ...) with N > 0; received {x.shape}. "
+                f"received training data of shape {x.shape}; expected (N, ...) with N > 0. "
                 "Pass the preprocessed normal samples."
             )
         if not 1 <= batch_size <= len(x):
             raise ValueError(
-                f"batch_size must be between 1 and the number of training rows; received "
-                f"batch_size={batch_size} and {len(x)} rows. Lower it or add rows."
+                f"received batch_size={batch_size} for {len(x)} training rows; expected a "
+                "number from 1 to that. Lower it, or add rows."
             )
         finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)
         if not finite.all():
             raise ValueError(
-                f"Training data must be finite; {int((~finite).sum())} of {len(x)} rows hold NaN "
-                f"or infinity, the first at row {int(np.argmin(finite))}. Impute or drop them."
+                f"received training data with NaN or infinity in {int((~finite).sum())} of "
+                f"{len(x)} rows, first in row {int(np.argmin(finite))}; expected finite "
+                "numbers. Fill in or drop these rows."
             )
         self.batch_size, self.seed = int(batch_size), int(seed)
         self.steps = len(x) // self.batch_size
@@ -118,13 +119,11 @@ class Batches:
     def check(self, shape, orders):
         """Raise ValueError unless samples have `shape` (no batch axis) and there are `orders`."""
         if self.orders != orders:
-            raise ValueError(
-                f"The model takes {orders} batches a step; received a feed of {self.orders}."
-            )
+            raise ValueError(f"received {self.orders} batches per step; the model takes {orders}.")
         if tuple(self.sample_shape) != tuple(shape):
             raise ValueError(
-                f"The model takes samples of shape {tuple(shape)}; received samples of shape "
-                f"{tuple(self.sample_shape)}. Preprocess the data, or build the model for it."
+                f"received samples of shape {tuple(self.sample_shape)}; the model takes "
+                f"{tuple(shape)}. Preprocess the data, or build the model for its shape."
             )
 
 

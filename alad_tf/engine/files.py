@@ -95,28 +95,30 @@ def check_place(path, known=None):
         >>> check_place(folder)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        FileExistsError: /... holds files that this program did not write there: thesis.txt. ...
+        FileExistsError: /... contains files that this program did not write: thesis.txt. ...
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_dir():
-        raise FileExistsError(f"{path} is a file; expected a folder's name. Choose another name.")
+        raise FileExistsError(f"{path} is a file; expected a folder. Choose another name.")
     place = path
     while not place.exists():
         place = place.parent
     if not place.is_dir():
-        raise FileExistsError(f"{place} is a file, so {path} cannot be made. Choose another name.")
+        raise FileExistsError(
+            f"{place} is a file, so {path} cannot be created. Choose another name."
+        )
     if not os.access(place, os.W_OK | os.X_OK):
         raise PermissionError(
-            errno.EACCES, "You may not write here. Choose another folder", str(place)
+            errno.EACCES, "This folder is not writable. Choose another one", str(place)
         )
     if path.exists():
         others = _undisturbed(path, lambda: _others(path, known)) or ()
         if others:
             more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
             raise FileExistsError(
-                f"{path} holds files that this program did not write there: "
-                f"{', '.join(sorted(others)[:NAMED])}{more}. Nothing was changed. Choose another "
-                "folder, or move these files away first."
+                f"{path} contains files that this program did not write: "
+                f"{', '.join(sorted(others)[:NAMED])}{more}. Nothing was changed. Choose "
+                "another folder, or move these files away first."
             )
 
 
@@ -181,7 +183,7 @@ def check_adding(folder, pattern):
     """
     folder = Path(os.path.realpath(folder))
     if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file; expected a folder's name. Choose another name.")
+        raise FileExistsError(f"{folder} is a file; expected a folder. Choose another name.")
     accepted = read_manifest(folder)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if not re.fullmatch(pattern, path.name):
@@ -255,7 +257,9 @@ def read_manifest(folder):
         return {}
     listed = read_json(path)
     if not isinstance(listed, dict) or not all(isinstance(v, str) for v in listed.values()):
-        raise ValueError(f"{path} does not list files with their sha256. Was it edited?")
+        raise ValueError(
+            f"{path} does not list files with their SHA-256. Was it edited? Write the folder again."
+        )
     return listed
 
 
@@ -289,8 +293,8 @@ def verify(folder, pattern=".*"):
     wrong = _undisturbed(folder, look)
     if wrong:
         raise ValueError(
-            f"{folder} is damaged: {wrong}. Copy or write it again; what was changed on purpose is "
-            "loaded, changed and saved with this package."
+            f"{folder} is damaged: {wrong}. Copy or write it again. To change it on purpose, "
+            "load, change and save it with this package."
         )
 
 
@@ -401,7 +405,9 @@ def read_json(path):
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=refuse)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error}). Was it cut or edited?") from error
+        raise ValueError(
+            f"{path} is not valid JSON ({error}). Was it cut off or edited? Copy or write it again."
+        ) from error
 
 
 def read_record(path, keys):
@@ -414,7 +420,9 @@ def read_record(path, keys):
     record = read_json(path)
     missing = [key for key in keys if not isinstance(record, dict) or key not in record]
     if missing:
-        raise ValueError(f"{path} has no {missing[0]!r}. Was it cut or edited? Write it again.")
+        raise ValueError(
+            f"{path} has no {missing[0]!r}. Was it cut off or edited? Copy or write it again."
+        )
     return record
 
 
@@ -429,7 +437,7 @@ def set_aside(path, reason):
     if aside.is_dir():
         shutil.rmtree(aside)
     os.replace(path, aside)
-    text = f"{path} is damaged ({reason}). It was renamed to {aside.name}; work continues without"
+    text = f"{path} is damaged ({reason}). It was renamed to {aside.name}; continuing without"
     warnings.warn(f"{text} it.", stacklevel=3)
 
 

@@ -57,7 +57,8 @@ def normalise_batch(layer, inputs):
     channels = inputs.shape[-1]
     if inputs.shape.num_elements() is None:
         raise ValueError(
-            f"Batch statistics need a static shape; received {inputs.shape}. Use whole batches."
+            f"received a batch of shape {inputs.shape}; batch statistics need a static "
+            "shape. Use complete batches."
         )
     rows = tf.cast(tf.reshape(inputs, (-1, channels)), layer.variable_dtype)  # (N, C)
     outputs, mean, variance = _normalise(

@@ -142,8 +142,9 @@ def require_room():
     if used + MAPPINGS > limit:
         raise MemoryError(
             f"This process has compiled so many programs that {used:,} of {limit:,} memory "
-            "mappings are used, and TensorFlow frees none. Continue in a new process (a search "
-            "resumes where it stopped), or raise the limit: sysctl -w vm.max_map_count=1000000."
+            "mappings are in use, which TensorFlow does not release. Continue in a new process (a "
+            "search resumes where it stopped), or raise the limit: sysctl -w "
+            "vm.max_map_count=1000000."
         )
 
 
@@ -215,11 +216,11 @@ class InBlocks:
         self._programs, self._staging = {}, Staging()
 
     def scores(self, x):
-        """Score an array. A row's scores depend on the row alone: same bits in any company.
+        """Score an array. The scores of a row depend on that row alone, bit for bit.
 
-        Every row goes through one program, in blocks of one size; the last one is filled with
-        zeros. Sums are thus taken in one order, whatever the size of the request. Large requests
-        are shared out among threads, one a core.
+        All rows go through the same program, in blocks of equal size; the last one is filled with
+        zeros. Sums are therefore taken in the same order, whatever the size of the request. Large
+        requests are divided among threads, one per core.
 
         Args:
             x: float array (N, *x_shape), preprocessed, finite.
@@ -228,25 +229,25 @@ class InBlocks:
             dict of float32 arrays (N,) by score name.
 
         Raises:
-            ValueError: no rows, another shape, or values that are not finite.
+            ValueError: if there are no rows, the shape differs, or values are not finite.
         """
         table = self._run("scores", x)  # (N, number of scores)
         names = self.score_names
         return {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(names)}
 
     def reconstruct(self, x):
-        """The reconstructions (N, *x_shape) of an array; errors as for `scores`."""
+        """The reconstructions (N, *x_shape) of an array. Raises what `scores` raises."""
         return self._run("reconstruction", x)
 
     def alone(self, x):
-        """The scores of one sample, for a graph that takes single records: a block of one.
+        """The scores of a single sample, as a block of one, for graphs that take single records.
 
         Args:
             x: float32 tensor (1, *x_shape), preprocessed.
 
         Returns:
             float32 tensor (1, number of scores), in the order of `score_names`. Sums are taken in
-            another order than in a full block: last bits may differ from those of `scores`.
+            another order than in a full block, so the last bits may differ from those of `scores`.
         """
 
         def of_one(x):
@@ -268,16 +269,16 @@ class InBlocks:
         return None
 
     def compare(self, x, reconstruction):
-        """Scores of samples beside other reconstructions; here: whatever they are."""
+        """Scores of samples for other reconstructions; here: for any."""
         return self(x)
 
     def gradient_of(self, score):
-        """A function of samples and reconstructions: one of the scores, and its gradients.
+        """A function of samples and reconstructions that returns a score and its gradients.
 
         Returns:
-            a `tf.function`, the same one at every call: of float32 tensors (B, *x_shape) twice,
-            returning (B,) and (B, *x_shape), the gradients by the samples where the reconstructions
-            stay as they are.
+            a `tf.function`, the same one at every call, of two float32 tensors (B, *x_shape). It
+            returns the scores (B,) and their gradients (B, *x_shape) with respect to the samples,
+            with the reconstructions held constant.
         """
 
         def gradient(x, reconstruction):
@@ -362,7 +363,7 @@ def check_samples(x, x_shape):
     if x.shape[1:] != tuple(x_shape) or len(x) == 0:
         raise ValueError(
             f"The scorer takes (N, {', '.join(map(str, x_shape))}) with N > 0; received "
-            f"{x.shape}. Preprocess the raw records first, or use the detector."
+            f"{x.shape}. Preprocess raw records first, or use a Detector."
         )
     return x
 
@@ -372,6 +373,7 @@ def check_finite(x):
     bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
     if bad.any():
         raise ValueError(
-            f"Samples must be finite; {int(bad.sum())} of {len(x)} rows hold NaN or infinity, the "
-            f"first at row {int(np.argmax(bad))}. Impute or drop them."
+            f"received samples with NaN or infinity in {int(bad.sum())} of {len(x)} rows, "
+            f"first in row {int(np.argmax(bad))}; expected finite numbers. Fill in or drop "
+            "these rows."
         )

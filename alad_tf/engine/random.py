@@ -14,7 +14,7 @@ def derive_seed(*path):
         True
     """
     if any(not 0 <= part < 2**32 for part in path):
-        raise ValueError(f"Seeds must be in [0, 2**32); received {path}.")
+        raise ValueError(f"received the seed {path}; expected whole numbers from 0 to 2**32 - 1.")
     # The length goes in because SeedSequence pads with zeros: (5, 2) and (5, 2, 0) are one to it.
     return int(np.random.SeedSequence((len(path), *path)).generate_state(1)[0] >> 1)
 

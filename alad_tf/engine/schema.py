@@ -57,7 +57,7 @@ class Scorer(_Part):
     @classmethod
     def _fits(cls, shape):
         if shape and math.prod(shape) > MOST_VALUES:
-            raise ValueError(f"a sample may have {MOST_VALUES:,} values at most")
+            raise ValueError(f"a sample may have at most {MOST_VALUES:,} values")
         return shape
 
     @field_validator("scorer")
@@ -144,6 +144,6 @@ def check_config(config, what, path):
         received = received if len(received) <= 60 else f"{received[:59]}…"
         reason = first["msg"].removeprefix("Value error, ")
         raise ValueError(
-            f"{path} does not describe a {what}: {key}: {reason[:1].lower()}{reason[1:]}; received "
-            f"{received}. It was damaged or edited: copy or save it again."
+            f"{path} does not describe a {what}: {key}: {reason[:1].lower()}{reason[1:]}; "
+            f"received {received}. It is damaged or was edited. Copy or save it again."
         ) from error

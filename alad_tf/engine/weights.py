@@ -91,8 +91,9 @@ def read_config(folder, what):
     path = folder / CONFIG
     if not path.is_file() or not any(folder.glob("scorer.*")):
         raise FileNotFoundError(
-            f"No {what} in {folder.resolve()}: expected {CONFIG} and the scorer's weights. Give "
-            "the folder that `save` wrote; in a run of `alad train` it is named 'detector'."
+            f"There is no {what} in {folder.resolve()}; expected {CONFIG} and the scorer's "
+            "weights. Choose the folder that `save` wrote; in a run of `alad train` it is "
+            "called 'detector'."
         )
     verify(folder, LOADED)
     config = read_json(path)
@@ -130,8 +131,8 @@ def blaming(path, what):
         if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise
         raise ValueError(
-            f"{path} does not {what} ({_first_line(error)}). It is damaged, cut short, or of "
-            "another version: fetch or write it again."
+            f"{path} does not {what} ({_first_line(error)}). It is damaged, cut off, or from "
+            "another version. Copy or write it again."
         ) from error
 
 
@@ -150,7 +151,7 @@ def _at_most(most, path):
         left -= math.prod(value.shape)
         if left < 0:
             raise ValueError(
-                f"its networks need more than {most:,} numbers, which {path.name} does not hold"
+                f"its networks need more than {most:,} numbers, which {path.name} does not contain"
             )
         return then(**options)
 
@@ -170,10 +171,10 @@ def count_numbers(path):
         if isinstance(item, h5py.Dataset):
             stored, claimed = item.id.get_storage_size(), item.size * item.dtype.itemsize
             if item.external or claimed > PACKED * stored:
-                raise ValueError(f"{name} claims {claimed:,} bytes, and {stored:,} are there")
+                raise ValueError(f"{name} claims {claimed:,} bytes, but only {stored:,} are there")
             found.append(item.size)
 
-    with blaming(path, "hold the weights of this architecture"), h5py.File(path) as file:
+    with blaming(path, "contain the weights of this architecture"), h5py.File(path) as file:
         file.visititems(look)
     return sum(found)
 
@@ -195,8 +196,8 @@ def save_weights(model, path):
     if free < size:
         raise OSError(
             errno.ENOSPC,
-            f"No space left: {size:,} bytes are needed, {free:,} are free. Make room and run the "
-            "same command again",
+            f"No space left: {size:,} bytes are needed, {free:,} are free. Free some space "
+            "and run the same command again",
             str(path.parent),
         )
     model.save_weights(path)
@@ -217,7 +218,7 @@ def save_scorer(scorer, path, dtype="float32"):
         ValueError: an unknown dtype, or weights beyond its range.
     """
     if dtype not in DTYPES:
-        raise ValueError(f"dtype is {dtype!r}; expected one of {DTYPES}.")
+        raise ValueError(f"received dtype={dtype!r}; expected one of {DTYPES}.")
     path = Path(path)
     save_weights(scorer, path)
     if dtype == "float32":
@@ -237,11 +238,14 @@ def load_scorer(scorer, path):
         ValueError: the file is damaged, is of another architecture, or holds NaN or infinity.
     """
     count_numbers(path)
-    with blaming(path, "hold the weights of this architecture"), _readable(path) as readable:
+    with blaming(path, "contain the weights of this architecture"), _readable(path) as readable:
         scorer.load_weights(readable)
     for variable in scorer.variables:
         if not np.isfinite(variable.numpy()).all():
-            raise ValueError(f"{path} holds weights that are not finite ({variable.path}).")
+            raise ValueError(
+                f"{path} contains weights that are NaN or infinite ({variable.path}). It is "
+                "damaged: copy or write it again."
+            )
 
 
 def _copy(source, target, write):
@@ -287,7 +291,7 @@ def _write_rounded(dtype, last, name, item, target):
             rounded = values.astype(dtype)
         if not np.isfinite(rounded).all():
             raise ValueError(
-                f"{item.name} holds weights up to {np.abs(values).max():.3g}, beyond {dtype}'s "
+                f"{item.name} has weights up to {np.abs(values).max():.3g}, beyond {dtype}'s "
                 f"{np.finfo(dtype).max:.3g}. Save in float32."
             )
         target.create_dataset(name, data=rounded)

@@ -1,4 +1,4 @@
-"""The paper's experiments: runs, results, tables, figures. No user of the library needs it."""
+"""The paper's experiments: runs, results, tables, figures. Library users do not need it."""
 
 from alad_tf import lazily
 

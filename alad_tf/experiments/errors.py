@@ -70,7 +70,8 @@ def flagged_by_label(scores, labels, train_labels, top_fraction):
     for name, values in scores.items():
         if len(values) != len(labels):
             raise ValueError(
-                f"One label per score is needed; received {len(values)} and {len(labels)}."
+                f"received {len(values)} scores and {len(labels)} labels; expected one label "
+                "for each score."
             )
         flags[name] = np.asarray(values) >= top_fraction_threshold(values, top_fraction)
     table = []

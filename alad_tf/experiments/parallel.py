@@ -46,7 +46,7 @@ def run_jobs(commands, jobs=None, console=None):
     `commands`: `NOT_STARTED` for what could not be started, -n for what signal n ended.
     """
     if jobs is not None and jobs < 1:
-        raise ValueError(f"jobs must be at least 1; received {jobs}.")
+        raise ValueError(f"received jobs={jobs}; expected at least 1.")
     if not commands:
         return []
     console = console or Console(stderr=True)
@@ -169,13 +169,14 @@ def parse_seeds(text):
         found = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part, re.ASCII)
         if not found:
             raise ValueError(
-                f"seeds are numbers and ranges, such as 0,1,2 or 0-9 or 0-2,7; received {text!r}, "
-                f"where {part!r} is neither."
+                f"received the seeds {text!r}, where {part!r} is neither a number nor a "
+                "range; expected something like 0,1,2 or 0-9 or 0-2,7."
             )
         first, last = int(found[1]), int(found[2] or found[1])
         if last < first:
             raise ValueError(
-                f"a range of seeds runs upwards; received {part.strip()!r}. Write {last}-{first}."
+                f"received the range of seeds {part.strip()!r}, which runs downwards. Write "
+                f"{last}-{first}."
             )
         seeds.update(dict.fromkeys(range(first, last + 1)))
     return list(seeds)

@@ -193,7 +193,9 @@ def known(names):
     found = []
     for name in names:
         if name != "all" and name not in EXPERIMENTS:
-            raise ValueError(f"received {name!r}; expected {', '.join(EXPERIMENTS)} or all.")
+            raise ValueError(
+                f"received {name!r}; expected one of {', '.join(EXPERIMENTS)}, or all."
+            )
         found += EXPERIMENTS if name == "all" else [name]
     return list(dict.fromkeys(found))
 
@@ -265,7 +267,10 @@ def _timing(name, entries, results, data_dir, console):
     if measured_by("anogan", results):
         return None
     if importlib.util.find_spec("benchmarks") is None:
-        return "the timing is benchmarks.anogan; run this from a checkout of the project."
+        return (
+            "the times come from benchmarks.anogan, which needs a checkout of the project. Run "
+            "this from one."
+        )
     (code,) = run_jobs({name: [sys.executable, "-m", "benchmarks.anogan"]}, 1, console)
     return f"benchmarks.anogan ended with exit code {code}" if code else None
 
@@ -280,7 +285,10 @@ def _examples(name, entries, results, data_dir, console):
             continue
         folder = run_folder(*keys)
         if not folder.is_dir():
-            return f"no example images, and no run in {folder} to make them from; train it again."
+            return (
+                f"there are no example images, and no run in {folder} to make them from. Train "
+                "it again."
+            )
         evaluate_run(folder, job.entry, data_dir, console, results)
     return None
 

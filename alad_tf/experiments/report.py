@@ -50,8 +50,9 @@ HEADER = [
     "# Results",
     "",
     "Rendered by `alad report` from the JSON files in `results/`, one per training run; do not "
-    "edit by hand. Values are means over seeds ± the sample standard deviation. All runs use the "
-    "same split. Differences are this project's result minus the paper's.",
+    "edit by hand. Values are means over seeds ± the sample standard deviation. All runs of a data "
+    "set use the same split. Differences are this project's result minus the paper's. *Untrained* "
+    "is the same network at initialisation.",
     "",
 ]
 
@@ -114,12 +115,12 @@ def _table_section(entry, variant, frame, results):
             rows.append(["difference", *_values(less, "+.4f")])
     protocol, steps = runs[0]["protocol"], ""
     if runs[0]["steps"]:
-        steps = f"{runs[0]['epochs']} epochs, {runs[0]['steps']:,} steps. "
+        steps = f"{runs[0]['epochs']:,} epochs, {runs[0]['steps']:,} steps. "
     return [
         *_heading(entry, variant),
         *markdown_table(["score", *(TITLES.get(m, m) for m in METRICS)], rows),
         "",
-        f"{plural(len(runs), 'seed')} ({', '.join(str(run['seed']) for run in runs)}); "
+        f"{plural(len(runs), 'seed')} ({_numbers([run['seed'] for run in runs])}); "
         f"{steps}{protocol['train_rows']:,} training rows, "
         f"{protocol['train_anomalies']:,} of them anomalous; {protocol['test_rows']:,} test rows, "
         f"{protocol['test_anomaly_rate']:.2%} anomalous. Flagged: {protocol['threshold_rule']}. "
@@ -233,7 +234,10 @@ def _stopping_section(entry, frame, results):
             )
     if not stops:
         return []
-    rule = f"Epoch at which a patience of {entry.patience} on the mean validation score would stop"
+    rule = (
+        f"Epoch at which a patience of {entry.patience} epochs on the mean validation score would "
+        "have stopped the training"
+    )
     return [f"{rule}: {'; '.join(stops)}.", ""]
 
 
@@ -266,11 +270,19 @@ def _precision(run):
     return run["config"].get("precision", "float32")
 
 
+def _numbers(seeds):
+    """Seeds in words: "0 to 9", or "0, 2, 3" if some between are missing."""
+    seeds = sorted(seeds)
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds))
+
+
 def _wall_time(runs):
     """The wall time of runs in words: "3.0 to 4.5 minutes"."""
-    minutes = sorted(run["wall_s"] / 60 for run in runs)
-    ends = minutes if len(minutes) == 1 else (minutes[0], minutes[-1])
-    return " to ".join(f"{end:.1f}" for end in ends) + " minutes"
+    minutes = [run["wall_s"] / 60 for run in runs]
+    ends = list(dict.fromkeys(f"{end:.1f}" for end in (min(minutes), max(minutes))))
+    return ("under 0.1" if ends == ["0.0"] else " to ".join(ends)) + " minutes"
 
 
 def _machines(runs):

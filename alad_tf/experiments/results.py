@@ -44,7 +44,9 @@ def result_path(folder, entry, variant, seed, kind=""):
 def write_result(folder, result):
     """Write a run's result, a dict with the keys of `FIELDS`; ValueError if it is incomplete."""
     if wrong := _what_is_wrong(result):
-        raise ValueError(f"A result needs the fields {FIELDS}; {wrong}.")
+        raise ValueError(
+            f"received a result that is not complete: {wrong}; expected the fields {FIELDS}."
+        )
     path = result_path(folder, result["entry"], result["variant"], result["seed"])
     scored = [name for name in (SCORED,) if name in result]
     return write_json(path, {name: result[name] for name in (*FIELDS, *scored)})
@@ -53,20 +55,22 @@ def write_result(folder, result):
 def _read_result(path):
     result = read_json(path)
     if wrong := _what_is_wrong(result):
-        raise ValueError(f"{path}: {wrong}. Was it cut or edited? Write it again.")
+        raise ValueError(
+            f"{path} is not a complete result: {wrong}. Was it cut off or edited? Write it again."
+        )
     return result
 
 
 def _what_is_wrong(result):
     """Why this is no run's result; None if it is one."""
     if not isinstance(result, dict):
-        return "received no object"
+        return "it is not an object"
     missing = [name for name in FIELDS if name not in result]
     if missing:
         return f"missing {missing}"
     for name in ("config", "protocol", "metrics", "untrained", "versions", "hardware"):
         if not isinstance(result[name], dict):
-            return f"{name} is no object"
+            return f"{name} is not an object"
     for part in ("metrics", "untrained"):
         for score, values in result[part].items():
             for metric in METRICS:

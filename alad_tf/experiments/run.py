@@ -135,15 +135,18 @@ def _devices(entry, strategy):
     if strategy is None:
         return None, 0
     if entry.method != "alad":
-        raise ValueError(f"A strategy shares ALAD's batches; {entry.name} is {entry.method}.")
+        raise ValueError(
+            f"received --strategy for {entry.name}, whose method is {entry.method}; only ALAD is "
+            "trained on several devices. Leave it out."
+        )
     return make_strategy(strategy), worker_index()
 
 
 def _require_new(folder, resume):
     if not resume and folder.exists() and any(folder.iterdir()):
         raise FileExistsError(
-            f"{folder} already holds a run. Add --resume to continue it, choose another --out, "
-            "or remove it."
+            f"{folder} already contains a run. Add --resume to continue it, choose another "
+            "--out, or remove it."
         )
 
 
@@ -217,8 +220,8 @@ def read_run(folder):
     path = Path(folder) / RUN
     if not path.is_file():
         raise FileNotFoundError(
-            f"No run in {Path(folder).resolve()}: expected {RUN}. Give the folder that "
-            "`alad train` printed."
+            f"There is no run in {Path(folder).resolve()}; expected {RUN} there. Choose a "
+            "folder that `alad train` wrote."
         )
     return read_record(path, ("entry", "settings"))
 

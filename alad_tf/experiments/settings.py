@@ -24,24 +24,26 @@ SPLIT_SEED = 42  # the protocol's split is the same in every run; a run's seed i
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The settings of a run. None means the default of the entry or data set.
+    """The settings of a run; None stands for the default of the entry or data set.
 
     Attributes:
-        seed: int, of weights, noise, dropout and shuffling.
+        seed: int, the seed of weights, noise, dropout and shuffling.
         epochs: int, the maximum number of epochs.
-        contaminated: bool, keep the anomalies of the training half (as the authors' code does on
-            Arrhythmia).
-        swap_halves: bool, swap training and test halves.
-        spectral_norm, latent_discriminator: bools, the ablations of Table V.
+        contaminated: bool, whether to keep the anomalies of the training half (as the authors' code
+            does on Arrhythmia).
+        swap_halves: bool, whether to swap the training and test halves.
+        spectral_norm, latent_discriminator: bools, False for the ablations of Table V.
         scaling: str, "standard", "minmax" or "none" (raw features).
-        normal_class: int or str, number or name of an image set's normal class.
-        pair_axis: str, "height" or "channels": where D_xx joins two images.
+        normal_class: int or str, number or name of the normal class, for image sets.
+        pair_axis: str, "height" or "channels", the axis on which D_xx joins two images.
         stopping: str, one of `alad_tf.engine.callbacks.RULES`.
-        patience: int, epochs without a better validation score before "last" and "best" stop.
-        precision: str, "float32" or "bfloat16", of products: see `alad_tf.engine.kernels`. Like the
-            machine, and like TF32 on a GPU, it makes no other variant; the result's config has it.
-        test_rows: int, so many of the protocol's test rows are scored, the same ones in each run:
-            for methods that take seconds for each.
+        patience: int, the number of epochs without a better validation score after which "last" and
+            "best" stop.
+        precision: str, "float32" or "bfloat16", the precision of products; see
+            `alad_tf.engine.kernels`. Like the machine, and like TF32 on a GPU, it is not part of
+            the variant's name, but the result's config has it.
+        test_rows: int, the number of the protocol's test rows to score, the same ones in each run,
+            for methods that take seconds per row.
 
     Example:
         >>> Settings(contaminated=True, spectral_norm=False).variant
@@ -63,7 +65,7 @@ class Settings:
     test_rows: int | None = None
 
     def resolve(self, entry):
-        """These settings for one entry: the class as a number, what equals the default as None.
+        """These settings for an entry: the class as a number, and None for what equals the default.
 
         Args:
             entry: `Entry`.
@@ -72,7 +74,7 @@ class Settings:
             `Settings`, whose `variant` names what differs from the entry.
 
         Raises:
-            ValueError: an unknown class, axis or rule, or one that the entry's data do not have.
+            ValueError: if a class, axis or rule is unknown, or the entry has no such setting.
 
         Example:
             >>> import zoo
@@ -90,8 +92,8 @@ class Settings:
         for name in ("normal_class", "pair_axis"):
             if not entry.is_image and getattr(self, name) is not None:
                 raise ValueError(
-                    f"received {name}={getattr(self, name)!r} for {entry.name}, whose samples are "
-                    "no images. Leave it out."
+                    f"received {name}={getattr(self, name)!r} for {entry.name}, whose "
+                    "samples are not images. Leave it out."
                 )
         for name, known in _CHOICES.items():
             if getattr(self, name) not in (None, *known):
@@ -99,7 +101,7 @@ class Settings:
         for name in ("patience", "epochs", "test_rows"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1; received {value}.")
+                raise ValueError(f"received {name}={value}; expected at least 1.")
         names = ("stopping", "patience", "epochs", "test_rows")
         own = {name: getattr(entry, name, None) for name in names}
         own |= {"precision": "float32", "scaling": scaling_of(entry)}
@@ -110,7 +112,7 @@ class Settings:
 
     @property
     def variant(self):
-        """Name of what differs from the default, as it stands in paths and results."""
+        """The name of what differs from the default, as used in paths and results."""
         named = [
             (f"class{self.normal_class}", self.normal_class is not None),
             ("contaminated", self.contaminated),
@@ -127,7 +129,7 @@ class Settings:
         return "_".join(name for name, changed in named if changed) or DEFAULT
 
     def config(self, entry):
-        """The hyper-parameters of the run: the entry's, with what these settings change.
+        """The hyper-parameters of the run: the entry's, changed by these settings.
 
         Args:
             entry: `Entry`.
@@ -147,13 +149,13 @@ class Settings:
         return {**entry.hyper_parameters(), **set_here}
 
     def build_options(self, entry):
-        """The arguments of the entry's `build`, besides the seed.
+        """The arguments of the entry's `build`, except the seed.
 
         Args:
-            entry: `Entry` of the zoo, of any method.
+            entry: `Entry`, of any method.
 
         Returns:
-            dict of the model's options, empty for a baseline.
+            dict of the model's options; empty for baselines.
 
         Example:
             >>> import zoo
@@ -209,15 +211,15 @@ def prepare(entry, settings=None, data_dir=None):
 
     Args:
         entry: `Entry`.
-        settings: `Settings`; its normal class, contamination, halves, scaling and number of test
-            rows count here.
-        data_dir: folder of the data, as str or Path; see `alad_tf.data.load`.
+        settings: `Settings`, of which normal class, contamination, halves, scaling and number of
+            test rows are used.
+        data_dir: str or Path, the folder of the data; see `alad_tf.data.load`.
 
     Returns:
         `ProtocolData`.
 
     Raises:
-        FileNotFoundError, ValueError: from loading, splitting and preprocessing.
+        FileNotFoundError, ValueError: if loading, splitting or preprocessing fails.
 
     Example:
         >>> import zoo

@@ -72,12 +72,12 @@ METHODS = [
     if label != "DAGMM" and not end.endswith("0.9")
 ]
 ON_HALVES = (
-    "KDD99's two halves are alike but for one extreme row. The authors' released code trains on "
-    "one of them, with the numbers as they are, and so does the default here. Other half, in "
-    f"[0, 1], is variant {OTHER_RUNS['default']}: it trains on the half that they test, with "
-    "columns scaled. If you want to compare a method with the paper, take the default."
+    "KDD99's two halves are alike except for one extreme row. The default follows the authors' "
+    "released code: their training half, with unscaled numbers. *Other half, in [0, 1]* is the "
+    f"variant `{OTHER_RUNS['default']}`: it trains on their test half, with columns scaled to "
+    "[0, 1]. To compare a method with the paper, use the default."
 )
-AS_IN_THE_ZOO = (DEFAULT, *(f"class{number}" for number in range(CLASSES)))
+DEFAULTS = (DEFAULT, *(f"class{number}" for number in range(CLASSES)))
 # the question, its entry, the variant to compare with, the other one, the metric
 QUESTIONS = (
     (
@@ -89,9 +89,9 @@ QUESTIONS = (
     ),
     ("Arrhythmia: raw features", "arrhythmia_alad", "default", "raw", "f1"),
     ("KDD99: columns in [0, 1]", "kdd99_alad", "default", "minmax", "f1"),
-    ("KDD99: which half trains", "kdd99_alad", "default", "swapped", "f1"),
+    ("KDD99: training half", "kdd99_alad", "default", "swapped", "f1"),
     ("KDD99: other half, in [0, 1]", "kdd99_alad", "default", OTHER_RUNS["default"], "f1"),
-    ("KDD99, no spectral norm: which half", "kdd99_alad", "no_sn", "swapped_no_sn", "f1"),
+    ("KDD99, no spectral norm: training half", "kdd99_alad", "no_sn", "swapped_no_sn", "f1"),
     (
         "KDD99, other half, in [0, 1]: epochs",
         "kdd99_alad",
@@ -100,7 +100,7 @@ QUESTIONS = (
         "f1",
     ),
     (
-        "KDD99, the same, no spectral norm: epochs",
+        "KDD99, other half, in [0, 1], no spectral norm: epochs",
         "kdd99_alad",
         OTHER_RUNS["no_sn"],
         f"{OTHER_RUNS['no_sn']}_epochs25",
@@ -114,11 +114,11 @@ QUESTIONS = (
 )
 
 VARIANTS = (
-    "Variants are named by what they change: `contaminated` keeps anomalies in the training rows, "
-    "`raw` has raw features, `minmax` columns in [0, 1], `swapped` trains on the other half, "
-    "`no_sn` has no spectral normalisation, `epochs25` trains for 25 epochs, `stop_fixed` for all "
-    "100, and `channels` is D_xx's axis. The first row of each question is the variant to compare "
-    "with."
+    "The first row of each question is the variant to compare with. Names state what a variant "
+    "changes: `contaminated` keeps anomalies in the training rows, `raw` has raw features, "
+    "`minmax` has columns in [0, 1], `swapped` trains on the other half, `no_sn` has no spectral "
+    "normalisation, `epochs25` trains for 25 epochs, `stop_fixed` trains for all 100, and "
+    "`channels` concatenates D_xx's images along the channels."
 )
 
 OWN_METHODS = {
@@ -177,10 +177,10 @@ def reproduction(entries, frame):
         cells = compared(entry, frame, paper) or [NOT_RUN, "", "", "", ""]
         rows.append([title, TITLES[metric], _mean_and_spread(paper), *cells])
     note = (
-        f"Agreement: the difference is at most {STANDARD_ERRORS} standard errors. For KDD99 and "
-        "Arrhythmia these come from the spreads over ten seeds, the paper's and ours; for images "
-        "from the spread of the differences by class, with the paper's values read off its bar "
-        "charts. The spreads shown for images are over classes."
+        f"*Agrees*: the difference is at most {STANDARD_ERRORS} standard errors. For KDD99 and "
+        "Arrhythmia, the standard error follows from the spreads over ten seeds, the paper's and "
+        "ours. For images, it follows from the differences by class, with the paper's values read "
+        "off its bar charts; the spreads shown are over classes."
     )
     head = ["data", "metric", "paper", "here", "runs", "difference", "standard error", "verdict"]
     return section("Does this reproduce ALAD?", head, rows, note)
@@ -261,10 +261,10 @@ def table_two(entries, frame):
     head += ["F1 difference", "F1 untrained"]
     note = (
         "The threshold follows the paper's rule, the top 20% (KDD99) and 15% (Arrhythmia) of the "
-        "test scores. The paper quotes its values for OC-SVM, DSEBM and DAGMM from earlier papers, "
-        "and its one row for AnoGAN does not state the weight of the reconstruction. OC-SVM does "
-        "not depend on a seed. Untrained: the same networks at initialisation. Notes on each "
-        "method are below and on its card."
+        "test scores. The paper quotes its values for OC-SVM, DSEBM and DAGMM from earlier papers. "
+        "Its one row for AnoGAN does not state the weight of the reconstruction, here 0.1 or 0.9. "
+        "OC-SVM does not depend on a seed. *Other half, in [0, 1]*: see the note to Table V. *Raw "
+        "features*: not standardised. Notes on each method are with its runs and on its card."
     )
     return section("Table II: KDD99 and Arrhythmia, all methods", head, rows, note)
 
@@ -318,7 +318,7 @@ def table_four(results=RESULTS):
         ours = times.pop("ALAD")
         # the paper's comparison is with the published search; the fastest is ours
         names = dict.fromkeys([max(times, key=times.get), min(times, key=times.get)])
-        searches = (f"{times[k]:,.0f} ms ({k.removeprefix('AnoGAN, ')})" for k in names)
+        searches = (f"{times[k]:,.0f} ms ({_way(k)})" for k in names)
         speed = (f"{times[k] / ours:,.0f}" for k in names)
         cells = [" / ".join(searches), f"{ours:,.2f} ms", " / ".join(speed)]
         rows.append([DATASETS[dataset], found["batch"], *cells, paper])
@@ -332,12 +332,17 @@ def table_four(results=RESULTS):
     return section("Table IV: inference time per batch", head, rows, note)
 
 
+def _way(search):
+    """How AnoGAN's search was run, in words."""
+    return search.removeprefix("AnoGAN, ").replace("a call a step", "one call per step")
+
+
 def table_five(frame):
     """Table V: ablations on KDD99 and Arrhythmia."""
     note = (
-        "DL is D_zz, SN spectral normalisation. In the authors' released code SN has no effect on "
-        "tables (a flag that is not read), so their values with and without it differ by seed "
-        "only. " + ON_HALVES
+        "DL is D_zz, SN is spectral normalisation. In the authors' released code, SN has no effect "
+        "on tables (the flag is not read), so their values with and without it differ only by "
+        "seed. " + ON_HALVES
     )
     title = "Table V: ablations on KDD99 and Arrhythmia"
     return _of_tables(title, "model", frame, ABLATED, TABLE_FIVE, note)
@@ -417,7 +422,7 @@ def open_questions(frame, results=RESULTS):
     rows = []
     for question, entry, *variants, metric in QUESTIONS:
         for name in variants:
-            label = "as in the zoo" if name in AS_IN_THE_ZOO else name
+            label = "default" if name in DEFAULTS else name
             found = select(frame, entry=entry, variant=name, trained=True)
             cells = [NOT_RUN, "", "", ""]
             if len(found):
@@ -439,9 +444,9 @@ def _batch_norm(measured):
     ]
     note = (
         f"`python -m benchmarks.batch_norm`, {measured['entry']}, {measured['variant']}, seed "
-        f"{measured['seed']}, AUROC. The scorer's weights are averages over steps, whereas batch "
-        "norm's moving statistics come from the raw weights. The other rows recompute them with "
-        f"the averaged weights on the {measured['train_rows']:,} training images."
+        f"{measured['seed']}, AUROC. The scorer uses weights averaged over steps, but batch norm's "
+        "moving statistics come from the raw weights. The other rows recompute the statistics with "
+        f"the averaged weights, on the {measured['train_rows']:,} training images."
     )
     return [*markdown_table(["batch norm statistics", *auroc], rows), "", note, ""]
 
@@ -508,20 +513,21 @@ def _adbench_section(measured):
     seconds = runs["seconds"].str["ALADDetector"]
     hardware, slowest = measured["hardware"], runs["set"][seconds.idxmax()]
     return [
-        "## Other tables: sets of ADBench, AUROC",
+        "## ADBench: AUROC on tables and embeddings",
         "",
         *markdown_table(["set", "rows, columns", *auroc], lines),
         "",
         f"`{measured['command']}`, {runs['seed'].nunique()} seeds of split and training "
-        "(mean ± standard deviation; in the rows of means, over seeds). Half of the normal rows "
-        "are for training; the others and all anomalies are test rows. The embeddings are pictures "
-        "of MVTec AD, encoded by a ResNet-18. All methods have their defaults; those of "
+        "(mean ± standard deviation; in the rows of means, over seeds). "
+        "[ADBench](https://arxiv.org/abs/2206.09426) is a public benchmark. Half of the normal "
+        "rows are for training; the others and all anomalies are test rows. The embeddings are "
+        "images of MVTec AD, encoded by a ResNet-18. All methods have their defaults; those of "
         "ALADDetector follow from a table's shape and length (`alad_tf/detector/defaults.py`).",
         "",
         "*Combined* is the default: distances to training rows, relations between columns and "
-        "tail probabilities, without networks. *With networks* it has a tenth of its weight from "
-        f"three of them. {_what_networks_add(auroc)} They are there for the reconstructions and "
-        "the paper's scores, and train briefly.",
+        "tail probabilities, without networks. *With networks* gives a tenth of the weight to "
+        f"three networks. {_what_networks_add(auroc)} By default one network trains briefly, for "
+        "reconstructions and the paper's scores.",
         "",
         f"Fit and scoring took {seconds.max():.0f} s at most ({slowest}; {hardware['cores']} "
         f"cores, {hardware['processor']}).",
@@ -575,11 +581,12 @@ def _combination_section(measured):
         "",
         *markdown_table(["AUROC", *kinds], rows),
         "",
-        f"`{measured['command']}`, seeds {measured['seeds']}, all rows train. A search over "
-        "scaling, number of neighbours and weights of these distances finds the best choice for "
-        "some sets. On the sets it was searched on, its mean is optimistic. The last row is not: "
-        "each set's score is the choice made on all *other* sets. The default was chosen by reason "
-        "first: nearness in several views of the columns, and no view that only helps here.",
+        f"`{measured['command']}`, seeds {measured['seeds'].replace(',', ', ')}, trained on all "
+        "rows. A search over scaling, number of neighbours and weights of these distances finds "
+        "the choice with the best mean. *On these sets* it is optimistic, because the sets that "
+        "made the choice also test it. *On the other sets* it is not: the choice for each set was "
+        "made without it. The default was mainly chosen by reasoning: it uses distances in views "
+        "of the columns that make sense for any table, and none that helps only here.",
         "",
     ]
 
@@ -600,7 +607,7 @@ def _criterion_section(measured):
         *markdown_table([*head, "mean", "best"], rows),
         "",
         f"`{measured['command']}`: {count} random trials on each of {len(measured['trials'])} "
-        "tables, one network each, seed 0; means over tables. Chosen: the trial with the best "
-        "criterion, which is all that the search can see.",
+        "tables, one network each, seed 0; means over tables. *Chosen* is the trial with the best "
+        "criterion; the search sees no anomalies.",
         "",
     ]

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from alad_tf.detector.detector import Detector, judged
 from alad_tf.detector.threshold import LARGEST
+from alad_tf.engine.quiet import without_remarks
 from alad_tf.export.graph import ENCODED_MAP, draws_heat_maps, requests, single_precision
 from alad_tf.preprocess import preprocessor_from_state
 
@@ -183,14 +184,14 @@ def _answers(child, folder, requests_of):
     }
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     # this process may hold all of the GPU's memory
-    environment |= {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment |= {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     with tempfile.TemporaryDirectory() as scratch:
         records, results = f"{scratch}/records.npz", f"{scratch}/results.npz"
         np.savez(records, **arrays)
         command = [sys.executable, "-c", child, str(folder), records, results]
         done = subprocess.run(command, capture_output=True, text=True, cwd=scratch, env=environment)
         if done.returncode:
-            return done.stderr.strip()[-2000:]
+            return without_remarks(done.stderr).strip()[-2000:]
         with np.load(results) as answers:
             return dict(answers)
 

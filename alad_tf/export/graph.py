@@ -23,11 +23,13 @@ def require_exportable(detector):
     preprocessor = detector.preprocessor
     fitted = getattr(preprocessor, "fitted", False)
     if not fitted or preprocessor.output_shape != detector.scorer.x_shape:
-        problem = f"gives {preprocessor.output_shape}" if fitted else "is not fitted"
+        problem = (
+            f"returns samples of shape {preprocessor.output_shape}" if fitted else "is not fitted"
+        )
         raise ValueError(
-            f"received a detector whose {type(preprocessor).__name__} {problem}; its scorer takes "
-            f"{detector.scorer.x_shape}. Fit the preprocessing on the rows that the model trains "
-            "on, then make the detector of both."
+            f"received a detector whose {type(preprocessor).__name__} {problem}; its scorer "
+            f"takes {detector.scorer.x_shape}. Fit the preprocessing on the model's training "
+            "rows, then make a detector of both."
         )
     return preprocessor
 
@@ -37,8 +39,8 @@ def require_place(folder, file):
     check_place(folder, exported_earlier)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / file).is_file():
         raise FileExistsError(
-            f"{folder} holds an export of another format: there is no {file} in it. Choose another "
-            "folder, name or version."
+            f"{folder} contains something other than an export of this format: it has no "
+            f"{file}. Choose another folder, name or version."
         )
 
 

@@ -27,31 +27,31 @@ OPSET, TEXT_OPSET = 18, ("ai.onnx.ml", 3)
 def export_portable(detector, folder, kind):
     """Write a detector as one file for ONNX Runtime or TensorFlow Lite.
 
-    Inputs are those of a SavedModel's `serving_default` (see `alad_tf.export.saved_model.export`),
-    all numbers float32 for TensorFlow Lite, and so are the outputs, but for records that are not
-    finite: they are not refused, they are anomalous. Of features of images there is one output
-    more, `heat_map` float32 (N, H, W), at the images' size. The batch size is free; in TensorFlow
-    Lite the signature runner resizes the inputs by itself.
+    Inputs and outputs are those of a SavedModel's `serving_default` (see
+    `alad_tf.export.saved_model.export`), with these differences: for TensorFlow Lite all numbers
+    are float32, records that are not finite are not refused but flagged, and for features of images
+    there is one more output, `heat_map` float32 (N, H, W), at the size of `images`. The batch size
+    is free; in TensorFlow Lite the signature runner resizes the inputs itself.
 
-    Before it takes its place, a fresh process in which neither this package nor TensorFlow can be
-    imported answers random records; the answers are compared with the detector's.
+    The export is checked before it is put in place: a fresh process, which can import neither this
+    package nor TensorFlow, scores random records, and its answers are compared with the detector's.
 
     Args:
         detector: `alad_tf.Detector`.
-        folder: str or Path; an old export of this kind there is replaced, other files are not.
+        folder: str or Path; an existing export of this kind there is replaced, other files are not.
         kind: "onnx" or "tflite".
 
     Returns:
         Path of the file, `folder/model.onnx` or `folder/model.tflite`. `folder/metadata.json` has
-        what a SavedModel's metadata have.
+        the same metadata as a SavedModel.
 
     Raises:
-        ValueError: an unknown kind; a detector that the converter has no operations for; for
-            TensorFlow Lite, columns whose numbers mean nothing in float32; or see
+        ValueError: if the kind is unknown, the converter has no operations for the detector, or,
+            for TensorFlow Lite, float32 is too coarse for the numbers of a column; and as for
             `alad_tf.export.saved_model.export`.
-        ImportError: the converter or its runtime is not installed; the message names the extra.
-        FileExistsError: the destination holds something else than such an export.
-        RuntimeError: the export's answers are not the detector's; nothing is written.
+        ImportError: if the converter or its runtime is not installed; the message names the extra.
+        FileExistsError: if the folder contains something other than such an export.
+        RuntimeError: if the export's answers differ from the detector's; nothing is written.
 
     Example:
         >>> # path = export_portable(zoo.load("kdd99_alad"), "served/kdd99_alad/1", "onnx")
@@ -72,8 +72,8 @@ def export_portable(detector, folder, kind):
     hashed = list(getattr(preprocessor, "hashed", ()))
     if hashed:
         raise ValueError(
-            f"The column {hashed[0]!r} is hashed, which other runtimes than TensorFlow cannot do. "
-            "Export a SavedModel, or fit again with another kind for it, such as 'category'."
+            f"The column {hashed[0]!r} is hashed, which only TensorFlow can do. Export a "
+            "SavedModel, or fit again with another kind for this column, such as 'category'."
         )
     graph = graph_of(detector)
     function, specs = portable(detector, graph, double=kind != "tflite")
@@ -94,9 +94,9 @@ def _require_single_precision(preprocessor):
     lost = getattr(preprocessor, "lost_in_float32", list)()
     if lost:
         raise ValueError(
-            f"The column {lost[0]!r} holds large numbers that vary little, which float32 rounds "
-            "away, and TensorFlow Lite computes in float32. Export to ONNX or a SavedModel, or fit "
-            "again on the column less a constant."
+            f"The column {lost[0]!r} has large numbers that vary little. TensorFlow Lite "
+            "computes in float32, which would round the differences away. Export to ONNX or "
+            "a SavedModel, or subtract a constant from the column and fit again."
         )
 
 

@@ -1,4 +1,4 @@
-"""Export: a fitted detector as a TensorFlow SavedModel, which needs nothing of this package."""
+"""Export: a fitted detector as a TensorFlow SavedModel, which does not need this package."""
 
 import contextlib
 import re
@@ -26,20 +26,21 @@ WARMUP = "assets.extra/tf_serving_warmup_requests"
 
 
 def export_version(detector, directory, name=None, version=1, kind="saved_model"):
-    """Write an export where TensorFlow Serving looks for it: `directory/name/version`.
+    """Export a detector to where TensorFlow Serving looks for it: `directory/name/version`.
 
     Args:
         detector: `alad_tf.Detector`.
         directory: str or Path; the model's base path is `directory/name`.
-        name: str, the model's name; default the entry's, or "detector".
-        version: int, at least 1. An old export of that version is replaced.
-        kind: "saved_model"; "onnx" or "tflite" write one file, see `alad_tf.export.portable`.
+        name: str, the model's name; default: the entry's, or "detector".
+        version: int, at least 1. An existing export of that version is replaced.
+        kind: "saved_model"; or "onnx" or "tflite" for a single file, see `alad_tf.export.portable`.
 
     Returns:
         Path of the folder, or of the file.
 
     Raises:
-        ValueError: a name or version that TensorFlow Serving cannot have, or an unknown kind.
+        ValueError: if TensorFlow Serving does not allow the name or version, or the kind is
+            unknown.
         ValueError, FileExistsError, RuntimeError: see `export`.
 
     Example:
@@ -56,7 +57,7 @@ def export_version(detector, directory, name=None, version=1, kind="saved_model"
             f"received the model name {name!r}; expected letters, digits, '_', '-' and '.'."
         )
     if int(version) != version or version < 1:
-        raise ValueError(f"received version {version!r}; expected a whole number from 1 on.")
+        raise ValueError(f"received version {version!r}; expected a whole number, at least 1.")
     folder = Path(directory) / name / str(int(version))
     new = [place for place in folder.parents[:2] if not place.exists()]
     try:
@@ -71,51 +72,51 @@ def export_version(detector, directory, name=None, version=1, kind="saved_model"
 
 
 def export(detector, folder):
-    """Write a detector as a SavedModel: raw records in, scores and verdicts out.
+    """Export a detector as a SavedModel: raw records in, scores and verdicts out.
 
     Preprocessing, weights and threshold are inside the graph. The batch size is free. Inputs of
-    every signature: `x` float32 (N, d); or `images` uint8 (N, H, W, C); or, of a table, one (N,)
-    for each column, string for a categorical and float32 for a continuous one, by the column's own
-    name. What TensorFlow takes for no name is replaced ("mean radius": `mean_radius`), and inputs
-    that would be alike get numbers; "columns" in the metadata has both. Categories are text: "1",
-    not 1. Dates are float64, seconds since 1970-01-01 (in UTC, if they have a time zone), durations
-    seconds; "seconds" in the metadata names these columns. Gaps, where the preprocessing takes
-    them, are NaN and "". Records that are not finite otherwise are an InvalidArgumentError.
-    Outputs:
+    every signature: `x` float32 (N, d); or `images` uint8 (N, H, W, C); or, for a table, one (N,)
+    for each column, named like the column: string for categories, float32 for numbers. Characters
+    that TensorFlow does not allow in names are replaced ("mean radius": `mean_radius`), and names
+    that would then be equal get numbers; "columns" in the metadata maps inputs to columns.
+    Categories are text: "1", not 1. Dates are float64, seconds since 1970-01-01 (in UTC, if they
+    have a time zone), and durations are seconds; "seconds" in the metadata lists these columns.
+    Missing values, where the preprocessing allows them, are NaN and "". All other records that are
+    not finite raise an InvalidArgumentError. Outputs:
 
-    - `serving_default`: `score` float32 (N,), the deciding one; `is_anomaly` bool (N,), if the
+    - `serving_default`: `score` float32 (N,), the one that decides; `is_anomaly` bool (N,), if the
       detector has a threshold; `p_value` float32 (N,), if it was set from calibration rows;
     - `scores`: the scorer's, such as `features`, `l1`, `l2`, `logits`, each float32 (N,);
-    - `serialized_examples`: what `serving_default` gives, for `examples`, string (N,): serialized
-      `tf.Example`s with the inputs by name, or with the bytes of a PNG or JPEG as "image";
-    - `encoded_images`, of images: the same for `encoded`, string (N,), such bytes themselves
-      (neither of these two for images of 2 or of more than 4 channels);
+    - `serialized_examples`: the same for `examples`, string (N,): serialized `tf.Example`s with the
+      inputs by name, or with the bytes of a PNG or JPEG as "image";
+    - `encoded_images`, for images: the same for `encoded`, string (N,), the bytes of a PNG or JPEG
+      (neither of these two for images with 2 or more than 4 channels);
     - `reconstruct`: `reconstruction`, tables float32 (N, d) in preprocessed space, images uint8;
-    - `heat_map` and `encoded_heat_map`, of features of images: `heat_map` float32 (N, H, W), of
-      `images` at their size, of `encoded` ones at the size that the network takes.
+    - `heat_map` and `encoded_heat_map`, for features of images: `heat_map` float32 (N, H, W), at
+      the size of `images`, or for `encoded` at the size that the network takes.
 
-    With features of images, `images` are uint8 (N, H, W, C) of any size and of 1 to 4 channels, and
-    `encoded` ones need not be of one size. Encoded images are turned as their EXIF data say, in
-    JPEGs and PNGs.
+    For features of images, `images` are uint8 (N, H, W, C) of any size with 1 to 4 channels, and
+    `encoded` images may differ in size. Encoded JPEGs and PNGs are rotated by their EXIF
+    orientation.
 
-    Before it takes its place, a fresh process without this package loads the export and answers
-    random records with every signature; the answers are compared with the detector's. Both are
-    computed on the CPU, since a GPU rounds float32 products (TF32). They are equal up to rounding:
-    a verdict may differ where the score is within 1e-4 of the threshold.
+    The export is checked before it is put in place: a fresh process without this package loads it
+    and scores random records with every signature, and its answers are compared with the
+    detector's. Both are computed on the CPU, since a GPU rounds float32 products (TF32). They must
+    be equal up to rounding; a verdict may differ if the score is within 1e-4 of the threshold.
 
     Args:
         detector: `alad_tf.Detector`.
-        folder: str or Path; an old export there is replaced, other files are not.
+        folder: str or Path; an existing export there is replaced, other files are not.
 
     Returns:
-        Path of the folder, with the detector's origin, score and threshold in
-        `assets.extra/metadata.json`.
+        Path of the folder; its `assets.extra/metadata.json` has the detector's origin, score and
+        threshold.
 
     Raises:
-        ValueError: preprocessing that is not fitted or does not fit the scorer.
-        FileExistsError: the destination holds something else than an export.
-        OSError: it cannot be written there.
-        RuntimeError: the export's answers are not the detector's; nothing is written.
+        ValueError: if the preprocessing is not fitted, or does not fit the scorer.
+        FileExistsError: if the folder contains something other than an export.
+        OSError: if the folder cannot be written.
+        RuntimeError: if the export's answers differ from the detector's; nothing is written.
 
     Example:
         >>> import tempfile, zoo

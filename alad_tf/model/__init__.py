@@ -1,4 +1,4 @@
-"""The paper's method, and nothing else: read `losses`, `alad`, `networks`, `scores`."""
+"""The paper's method and nothing else. Read `losses`, `alad`, `networks` and `scores`."""
 
 from alad_tf import lazily
 

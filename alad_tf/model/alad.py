@@ -29,13 +29,15 @@ class ALAD(SteppedModel):
         x_shape: tuple of ints, the shape of one preprocessed sample: (121,) or (32, 32, 3).
         latent_dim: int, the length of z ~ N(0, 1).
         pair_axis: int, the axis on which D_xx joins x and x' (-1, or 1 for an image's height).
-        spectral_norm: bool, normalise the hidden layers of E and of the discriminators.
-        latent_discriminator: bool, train D_zz, the third discriminator.
+        spectral_norm: bool, whether to normalise the hidden layers of E and of the discriminators.
+        latent_discriminator: bool, whether to train D_zz, the third discriminator.
         initializer: "glorot_uniform" (tables) or "normal_0.01" (images).
         slope: float, LReLU's negative slope.
-        ema_decay: float in [0, 1), decay of the averaged weights of E, G and D_xx, which score.
+        ema_decay: float in [0, 1), decay of the averaged weights of E, G and D_xx, which compute
+            the scores.
         seed: int; initial weights, noise, dropout and shuffling follow from it and the step count.
-        dtype: Keras dtype policy of the networks, e.g. "mixed_bfloat16"; default the global one.
+        dtype: Keras dtype policy of the networks, such as "mixed_bfloat16"; default: the global
+            one.
 
     Attributes:
         E, G, D_xz, D_xx, D_zz: the networks (D_zz is None without the latent discriminator).
@@ -43,7 +45,7 @@ class ALAD(SteppedModel):
         step: int64 variable, the number of training steps so far.
 
     Raises:
-        ValueError: networks that do not fit the shapes, with both shapes in the message.
+        ValueError: if the networks do not fit the shapes; the message has both.
 
     Example:
         >>> import numpy as np
@@ -88,7 +90,9 @@ class ALAD(SteppedModel):
         super().__init__(dtype=self._policy.variable_dtype, **kwargs)
         missing = sorted(set(NETWORKS) - set(networks))
         if missing:
-            raise ValueError(f"networks must hold the layers of {NETWORKS}; missing {missing}.")
+            raise ValueError(
+                f"received networks without {missing}; expected the layers of {NETWORKS}."
+            )
         self._config = {
             "networks": specs_to_config(networks),
             "x_shape": [int(side) for side in x_shape],
@@ -138,16 +142,16 @@ class ALAD(SteppedModel):
         return (2, batch_size, self.latent_dim)
 
     def train_step(self, data):
-        """A training step: D_xz, D_xx and D_zz on one batch, then G and E together on the other.
+        """One training step: D_xz, D_xx and D_zz on one batch, then G and E together on the other.
 
         Args:
             data: tuple of two float32 tensors (B, *x_shape), from two independently shuffled
                 orders, and of the step's noise, float32 (2, B, latent_dim), drawn if it is missing.
 
         Returns:
-            dict of each network's loss before its update, on average over the epoch so far. G's
-            and E's hold the cycle terms, each in full; the terms of (x, x) and (z, z), which have
-            no gradient into G and E, are those of the discriminators' batch.
+            dict of each network's loss before its update, averaged over the epoch so far. The
+            losses of G and of E both include the cycle terms; the terms of (x, x) and (z, z), which
+            have no gradient with respect to G and E, are those of the discriminators' batch.
 
         Source: ALAD, Section IV; two batches a step as in the authors' released code.
         """

@@ -23,30 +23,30 @@ class SpectralNormalization(keras.layers.Wrapper):
 
         v = normalize(W u),  u <- normalize(W^T v),  sigma = v^T W u,
 
-    where u and v are constants to the gradient, so that d sigma / dW = v u^T. In inference the same
-    iteration runs from the stored u and nothing is stored.
+    where u and v are constants for the gradient, so that d sigma / dW = v u^T. In inference the
+    same iteration starts from the stored u, and its result is not stored.
 
-    Two identities keep it cheap: v^T W u is the length of W^T v, which the iteration has anyway;
-    and x (W / sigma) = (x W) / sigma, so that no normalised kernel is ever made.
+    Two identities keep it cheap: v^T W u is the length of W^T v, which the iteration computes
+    anyway; and x (W / sigma) = (x W) / sigma, so that no normalised kernel is ever formed.
 
-    `keras.layers.SpectralNormalization` is not this: it assigns W / sigma into the variable on
-    every training call and sends no gradient through sigma.
+    `keras.layers.SpectralNormalization` is different: it overwrites the variable with W / sigma in
+    every training call, and has no gradient through sigma.
 
     Args:
-        layer: a `Dense`, `Conv2D` or `Conv2DTranspose` layer without a non-linearity of its own.
-            For the last one the kernel's output axis is the third; it is moved to the end before
+        layer: a `Dense`, `Conv2D` or `Conv2DTranspose` layer without an activation. In
+            `Conv2DTranspose` the kernel's output axis is the third; it is moved to the end before
             flattening.
-        seed: int, seed of u's initial value.
+        seed: int, the seed of u's initial value.
 
     Call arguments:
         inputs: what the wrapped layer takes.
         training: bool; True advances u by one power iteration.
 
     Returns:
-        What the wrapped layer returns.
+        what the wrapped layer returns.
 
     Raises:
-        ValueError: the wrapped layer has no kernel, or a non-linearity.
+        ValueError: if the wrapped layer has no kernel, or has an activation.
 
     Example:
         >>> layer = SpectralNormalization(keras.layers.Dense(3), seed=0)
@@ -79,8 +79,8 @@ class SpectralNormalization(keras.layers.Wrapper):
             )
         if self.layer.activation is not keras.activations.linear:
             raise ValueError(
-                f"SpectralNormalization needs a layer without a non-linearity; {self.layer.name} "
-                f"has {self.layer.activation.__name__!r}. Put it in an Activation layer behind."
+                f"SpectralNormalization needs a layer without an activation; {self.layer.name} has "
+                f"{self.layer.activation.__name__!r}. Move that to an Activation layer after it."
             )
         outputs = self._matrix(self.layer.kernel.value).shape[-1]
         start = np.random.default_rng(self.seed).standard_normal(outputs)
@@ -105,8 +105,8 @@ class SpectralNormalization(keras.layers.Wrapper):
             kernel: float tensor of the wrapped kernel's shape.
 
         Returns:
-            `(sigma, u)`: the scalar estimate, differentiable in `kernel`, and the advanced vector
-            u of shape (outputs,), a constant to the gradient.
+            `(sigma, u)`: the scalar estimate, differentiable in `kernel`, and the new vector u of
+            shape (outputs,), a constant for the gradient.
         """
         matrix = self._matrix(kernel)
         fixed = tf.stop_gradient(matrix)
@@ -116,10 +116,10 @@ class SpectralNormalization(keras.layers.Wrapper):
         return tf.tensordot(u, image, 1), u
 
     def effective_kernel(self, kernel=None):
-        """W / sigma(W) as inference uses it.
+        """W / sigma(W), as used in inference.
 
         Args:
-            kernel: float tensor of the kernel's shape, for example its moving average; default the
+            kernel: float tensor of the kernel's shape, for example its moving average; default: the
                 layer's own kernel.
 
         Returns:
@@ -132,7 +132,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         return self.normalise(lambda kernel: product(self.layer, inputs, kernel), training)
 
     def normalise(self, products, training=False):
-        """What the layer computes of a sum of products with its kernel.
+        """The layer's output for a sum of products with its kernel.
 
         Args:
             products: function of the raw kernel, linear in it: float tensor (..., outputs).
@@ -233,7 +233,7 @@ class SeededDropout(keras.layers.Layer):
     def __init__(self, rate, seed=0, **kwargs):
         super().__init__(**kwargs)
         if not 0 <= rate < 1:
-            raise ValueError(f"Dropout rate must be in [0, 1); received {rate}.")
+            raise ValueError(f"received a dropout rate of {rate}; expected a number in [0, 1).")
         self.rate = float(rate)
         self.seed = int(seed)
 

@@ -17,9 +17,9 @@ import tensorflow as tf
 def cross_entropy(logits, label):
     """Mean sigmoid cross-entropy of logits (B,) against one label, 1 or 0, in nats: a scalar."""
     if label not in (0, 1):
-        raise ValueError(f"label must be 0 or 1; received {label!r}.")
+        raise ValueError(f"received label={label!r}; expected 0 or 1.")
     if logits.shape.rank != 1:
-        raise ValueError(f"logits must have shape (B,); received {tuple(logits.shape)}.")
+        raise ValueError(f"received logits of shape {tuple(logits.shape)}; expected (B,).")
     return tf.reduce_mean(tf.nn.softplus(-logits if label else logits))
 
 
@@ -34,8 +34,8 @@ def discriminator_loss(real, fake):
     """
     if real.shape != fake.shape:
         raise ValueError(
-            f"Logits of real and generated pairs must have one shape; received real "
-            f"{tuple(real.shape)} and generated {tuple(fake.shape)}."
+            f"received logits of shape {tuple(real.shape)} for real pairs and "
+            f"{tuple(fake.shape)} for generated pairs; expected the same shape."
         )
     return cross_entropy(real, 1) + cross_entropy(fake, 0)
 

@@ -148,7 +148,9 @@ def _initializer(name, seed):
         return keras.initializers.GlorotUniform(seed=seed)
     if name == "normal_0.01":
         return keras.initializers.RandomNormal(0.0, 0.01, seed=seed)
-    raise ValueError(f"Unknown initializer {name!r}; expected 'glorot_uniform' or 'normal_0.01'.")
+    raise ValueError(
+        f"received the initializer {name!r}; expected 'glorot_uniform' or 'normal_0.01'."
+    )
 
 
 def _operation(spec, initializer, policy):

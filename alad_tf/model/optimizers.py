@@ -34,7 +34,7 @@ class Optimizers:
     @learning_rate.setter
     def learning_rate(self, value):
         if not float(value) > 0:
-            raise ValueError(f"learning_rate must be positive; received {value}.")
+            raise ValueError(f"received learning_rate={value}; expected a positive number.")
         for optimizer in self._all:
             optimizer.learning_rate = value
 
@@ -53,16 +53,16 @@ def optimizer_settings(optimizer, adam):
         received = [name for name, value in adam.items() if value is not None]
         if received:
             raise ValueError(
-                f"received optimizer and {', '.join(received)}; set them in the optimizer, or "
-                "leave the optimizer out."
+                f"received both optimizer and {', '.join(received)}. Set these in the "
+                "optimizer, or leave the optimizer out."
             )
         if isinstance(optimizer, dict):
             optimizer = keras.optimizers.deserialize(copy.deepcopy(optimizer))
         if not isinstance(optimizer, keras.optimizers.Optimizer):
             raise ValueError(
-                f"received optimizer={optimizer!r}; every network has an optimizer of its own. "
-                "Pass learning_rate, beta_1, beta_2 and epsilon of their Adams, or a Keras "
-                "optimizer that each network gets a copy of, such as "
+                f"received optimizer={optimizer!r}; expected a Keras optimizer, of which "
+                "each network gets a copy, or none. Pass learning_rate, beta_1, beta_2 and "
+                "epsilon for the networks' Adam optimizers, or an optimizer such as "
                 "keras.optimizers.Adam(1e-4, beta_1=0.5)."
             )
         found = keras.optimizers.serialize(optimizer)
@@ -73,7 +73,7 @@ def optimizer_settings(optimizer, adam):
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
         settings["learning_rate"] = keras.optimizers.schedules.serialize(rate)
     elif not isinstance(rate, dict) and not float(settings["learning_rate"]) > 0:
-        raise ValueError(f"learning_rate must be positive; received {rate}.")
+        raise ValueError(f"received learning_rate={rate}; expected a positive number.")
     return {k: v if isinstance(v, dict) else float(v) for k, v in settings.items()}
 
 

@@ -74,15 +74,15 @@ class Scorer(ScoringModel):
 
     Args:
         networks: dict with the layers of "E", "G" and "D_xx".
-        x_shape: tuple of ints, shape of one preprocessed sample.
+        x_shape: tuple of ints, the shape of one preprocessed sample.
         latent_dim: int.
         pair_axis: int, the axis on which D_xx joins x and x'.
         slope: float, LReLU's negative slope.
-        block: int, rows that are computed together; default 256 for tables and 32 for images. The
-            scores' last bits depend on it.
+        block: int, the number of rows that are computed together; default: 256 for tables and 32
+            for images. The last bits of the scores depend on it.
 
     Raises:
-        ValueError: from `scores`, samples of another shape or none at all.
+        ValueError: from `scores`, if samples have another shape or there are none.
 
     Example:
         >>> from alad_tf.model.specs import dense
@@ -136,12 +136,12 @@ class Scorer(ScoringModel):
 
         Args:
             model: an `ALAD`.
-            block: int, rows that are computed together.
+            block: int, the number of rows that are computed together.
 
         Returns:
-            a float32 `Scorer`. Its scores equal `model(x)`'s up to rounding (that of bfloat16 for a
-            model of mixed precision). Sigma of an averaged kernel is one power iteration from the
-            raw kernel's u, as in `model(x)`.
+            a float32 `Scorer`. Its scores equal those of `model(x)` up to rounding (that of
+            bfloat16 for a mixed-precision model). The sigma of an averaged kernel is one power
+            iteration from the raw kernel's u, as in `model(x)`.
 
         Example:
             >>> import zoo
@@ -163,18 +163,18 @@ class Scorer(ScoringModel):
         return scorer
 
     def copy_to(self, model, spectral_vectors):
-        """Make a model's E, G and D_xx, raw and averaged, this scorer's: undo `from_alad`.
+        """Copy this scorer's E, G and D_xx to a model, raw and averaged: undo `from_alad`.
 
-        The kernels stay divided by sigma. With the u that sigma was estimated from, the model
-        estimates 1 for them, and so computes this scorer's function.
+        The kernels stay divided by sigma. With the u from which sigma was estimated, the model
+        estimates 1 for them, and so computes the same function as this scorer.
 
         Args:
             model: an `ALAD` of the same layers; changed in place.
-            spectral_vectors: list of float arrays, what `alad_tf.model.scorer.spectral_vectors`
-                gave of the model that was folded.
+            spectral_vectors: list of float arrays, the result of
+                `alad_tf.model.scorer.spectral_vectors` for the model that was folded.
 
         Raises:
-            ValueError: a model of other layers.
+            ValueError: if the model has other layers.
 
         Example:
             >>> import zoo
@@ -187,8 +187,8 @@ class Scorer(ScoringModel):
         for name in ("E", "G", "D_xx"):
             if config["networks"][name] != self._config["networks"][name]:
                 raise ValueError(
-                    f"The model's {name} has other layers than the scorer's; build it from the "
-                    "architecture that the scorer was made from."
+                    f"received a model whose {name} has other layers than the scorer's. "
+                    "Build it from the architecture from which the scorer was made."
                 )
             network = getattr(model, name)
             for source, target in zip(leaves(getattr(self, name)), leaves(network), strict=True):
@@ -210,7 +210,7 @@ class Scorer(ScoringModel):
         return {**self.compare(x, reconstruction), "reconstruction": reconstruction}
 
     def compare(self, x, reconstruction):
-        """The four scores of samples, given their reconstructions.
+        """The four scores of samples for the given reconstructions.
 
         Args:
             x: float32 tensor (B, *x_shape), preprocessed samples.

@@ -31,8 +31,8 @@ def anomaly_scores(x, reconstruction, real_features, fake_features, fake_logits)
     """
     if x.shape[1:] != reconstruction.shape[1:]:
         raise ValueError(
-            f"A sample and its reconstruction must have one shape; received {tuple(x.shape)} and "
-            f"{tuple(reconstruction.shape)}."
+            f"received samples of shape {tuple(x.shape)} and reconstructions of shape "
+            f"{tuple(reconstruction.shape)}; expected the same shape."
         )
     residual = x - reconstruction
     residual = tf.reshape(residual, (tf.shape(x)[0], -1))  # (B, d)
@@ -47,5 +47,5 @@ def anomaly_scores(x, reconstruction, real_features, fake_features, fake_logits)
 def check_score(score, known=SCORES):
     """A score's name, if it is a known one; otherwise ValueError."""
     if score not in known:
-        raise ValueError(f"Unknown score {score!r}; expected one of {tuple(known)}.")
+        raise ValueError(f"received the score {score!r}; expected one of {tuple(known)}.")
     return score

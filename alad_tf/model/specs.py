@@ -14,8 +14,8 @@ class LayerSpec:
         op: one of "dense", "conv", "conv_transpose", "max_pool", "reshape", "flatten".
         units: int, output units or filters (0 where there are no weights).
         activation: None, "relu", "lrelu" (slope from the entry), "tanh" or "softplus".
-        batch_norm: bool, batch normalisation between the operation and the non-linearity.
-        dropout: float in [0, 1), after the non-linearity.
+        batch_norm: bool, whether to use batch normalisation before the activation.
+        dropout: float in [0, 1), the rate of dropout after the activation.
         kernel: int, side of a square kernel or pool (images only).
         strides: int (images only).
         padding: "same" or "valid" (convolutions only).
@@ -34,13 +34,15 @@ class LayerSpec:
 
     def __post_init__(self):
         if self.op not in OPERATIONS:
-            raise ValueError(f"Unknown operation {self.op!r}; expected one of {OPERATIONS}.")
+            raise ValueError(f"received the operation {self.op!r}; expected one of {OPERATIONS}.")
         if self.activation not in ACTIVATIONS:
             raise ValueError(
-                f"Unknown non-linearity {self.activation!r}; expected one of {ACTIVATIONS}."
+                f"received the activation {self.activation!r}; expected one of {ACTIVATIONS}."
             )
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"Dropout rate must be in [0, 1); received {self.dropout}.")
+            raise ValueError(
+                f"received a dropout rate of {self.dropout}; expected a number in [0, 1)."
+            )
         object.__setattr__(self, "shape", tuple(self.shape))
 
     @property
@@ -62,16 +64,16 @@ def dense(units, activation=None, batch_norm=False, dropout=0.0):
     """A fully connected layer.
 
     Args:
-        units: int, its outputs.
+        units: int, the number of outputs.
         activation: None, "relu", "lrelu", "tanh" or "softplus".
-        batch_norm: bool, batch normalisation between the operation and the non-linearity.
-        dropout: float in [0, 1), after the non-linearity.
+        batch_norm: bool, whether to use batch normalisation before the activation.
+        dropout: float in [0, 1), the rate of dropout after the activation.
 
     Returns:
         `LayerSpec`.
 
     Raises:
-        ValueError: an unknown non-linearity, or a dropout outside [0, 1).
+        ValueError: if the activation is unknown, or the dropout rate is outside [0, 1).
 
     Example:
         >>> dense(64, "lrelu", batch_norm=True, dropout=0.5).units
@@ -86,7 +88,7 @@ def conv(units, kernel, strides, activation=None, batch_norm=False, dropout=0.0,
     """A convolution.
 
     Args:
-        units: int, filters.
+        units: int, the number of filters.
         kernel, strides: ints, the same for height and width.
         activation, batch_norm, dropout: as for `dense`.
         padding: "same" or "valid".
@@ -134,7 +136,7 @@ def max_pool(kernel):
     """Max pooling over adjacent squares.
 
     Args:
-        kernel: int, a square's side.
+        kernel: int, the side of a square.
 
     Returns:
         `LayerSpec`.
@@ -150,7 +152,7 @@ def reshape(*shape):
     """Reshape each example.
 
     Args:
-        *shape: ints, the shape without the batch.
+        *shape: ints, the new shape without the batch.
 
     Returns:
         `LayerSpec`.

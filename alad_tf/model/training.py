@@ -79,16 +79,16 @@ class SteppedModel(keras.Model):
         """Give each network its own Adam; XLA is on unless `jit_compile=False` or ALAD_XLA=0.
 
         Args:
-            learning_rate: float, default 1e-5; or a `keras.optimizers.schedules` schedule of the
-                training steps.
-            beta_1, beta_2, epsilon: floats; default 0.5, 0.999, 1e-8.
+            learning_rate: float, or a schedule of `keras.optimizers.schedules` over the training
+                steps; default: 1e-5.
+            beta_1, beta_2, epsilon: floats; default: 0.5, 0.999 and 1e-8.
             optimizer: a Keras optimizer, such as `keras.optimizers.Adam(1e-4, beta_1=0.5)`, or its
-                config, instead of the four arguments above. Each network gets a copy.
-            **kwargs: `jit_compile` and `run_eagerly` of `keras.Model.compile`. What it calls
-                `steps_per_execution` is ignored: a call takes a chunk of steps anyway.
+                config, to use instead of the four arguments above. Each network gets a copy.
+            **kwargs: `jit_compile` and `run_eagerly` of `keras.Model.compile`. Its
+                `steps_per_execution` is ignored, since each call runs many steps anyway.
 
         Raises:
-            ValueError: a learning rate that is not positive, or an optimizer that is none.
+            ValueError: if the learning rate is not positive, or the optimizer is not one of Keras.
         """
         received = dict(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
         settings = optimizer_settings(optimizer, received)
@@ -106,7 +106,7 @@ class SteppedModel(keras.Model):
 
     @property
     def learning_rate(self):
-        """The learning rate of all networks' optimizers, float; set it at any time."""
+        """The learning rate of all networks' optimizers: float. It can be set at any time."""
         return float(self.optimizer.learning_rate)
 
     @learning_rate.setter
@@ -122,25 +122,25 @@ class SteppedModel(keras.Model):
     def fit(self, x=None, batch_size=32, epochs=1, initial_epoch=0, **kwargs):
         """Train on normal samples.
 
-        A model that was built in the scope of a `tf.distribute` strategy shares every batch among
-        its replicas. The batch is that of one device: its rows, noise and dropout masks are drawn
-        for all of it, batch norm's statistics are those of all of it, and gradients are summed.
-        Losses and weights are those of one replica, up to the order of float32 sums.
+        A model that was built in the scope of a `tf.distribute` strategy divides every batch among
+        its replicas. The result is the same as on a single device, up to the order of float32 sums:
+        rows, noise and dropout masks are drawn for the whole batch, batch norm uses the statistics
+        of the whole batch, and gradients are summed.
 
         Args:
-            x: array or tensor (N, *x_shape), or a `Batches` of as many orders as a step takes, or
-                a `tf.data.Dataset` of as many batches. Every worker takes all rows.
-            batch_size: int, of all replicas; the last incomplete batch of an epoch is skipped.
-            epochs, initial_epoch, **kwargs: as for `keras.Model.fit`. For an exact resume pass the
-                number of epochs that the restored weights had finished.
+            x: array or tensor (N, *x_shape); or `Batches`, or a `tf.data.Dataset`, that yields as
+                many batches as a step takes. Every worker needs all rows.
+            batch_size: int, over all replicas; the last, incomplete batch of an epoch is skipped.
+            epochs, initial_epoch, **kwargs: as for `keras.Model.fit`. To resume exactly, pass as
+                `initial_epoch` the number of epochs that the restored weights were trained for.
 
         Returns:
-            `keras.callbacks.History`. Losses are means over the epoch's steps, taken before the
-            updates.
+            `keras.callbacks.History`. Losses are averaged over the epoch's steps, before each
+            update.
 
         Raises:
-            ValueError: samples of another shape, fewer than a batch, not finite, or a batch that
-                the replicas cannot share equally.
+            ValueError: if samples have another shape, are fewer than a batch, or are not finite, or
+                if a batch cannot be divided equally among the replicas.
         """
         if self._strategy is not None:
             distributed.require_shareable(self._strategy, x, batch_size)
@@ -243,15 +243,15 @@ class SteppedModel(keras.Model):
     # ------------------------------------------------------------------ steps
 
     def train_step(self, data):
-        """One step: a subclass updates its weights, and returns `counted` of its losses.
+        """One training step; a subclass updates its weights and returns `counted` of its losses.
 
         Args:
-            data: tuple of `orders` float32 tensors (B, *x_shape), and of the step's noise, which is
-                drawn if it is missing: `with_noise`.
+            data: tuple of `orders` float32 tensors (B, *x_shape), and of the step's noise, which
+                `with_noise` draws if it is missing.
 
         Returns:
-            dict of float32 scalars, the losses' means over the epoch so far, taken before the
-            updates, by the names that `make_steps` took; "loss" is added, their sum.
+            dict of float32 scalars by the names passed to `make_steps`: the losses before the
+            updates, averaged over the epoch so far; and "loss", their sum.
 
         Example:
             >>> import zoo
@@ -262,10 +262,10 @@ class SteppedModel(keras.Model):
         raise NotImplementedError
 
     def noise_shape(self, batch_size):
-        """Shape of the normal numbers of a step; default: it takes none.
+        """The shape of a step's normal noise; default: a step has none.
 
         Args:
-            batch_size: int, samples of a step's batch.
+            batch_size: int, the number of samples in a step's batch.
 
         Returns:
             tuple of ints, the batch on the second axis.
@@ -394,7 +394,9 @@ class SteppedModel(keras.Model):
             if other == name:
                 return self.ema[start : start + size]
             start += size
-        raise ValueError(f"{name} is not averaged; the averaged networks are {self.ema_networks}.")
+        raise ValueError(
+            f"received {name}, which has no averaged weights; expected one of {self.ema_networks}."
+        )
 
     def call_averaged(self, name, *inputs, **options):
         """Call a network in inference mode with its averaged weights.

@@ -27,15 +27,15 @@ def score_histogram(
     label="anomaly score",
     kinds=("normal", "anomalous"),
 ):
-    """Histograms of the scores of normal and anomalous samples, in per cent, with the threshold.
+    """Histograms of the scores of normal and anomalous samples, in percent, with the threshold.
 
     Args:
         scores: float array (N,).
         is_anomaly: bool array (N,).
         path: str or Path of the PNG.
-        threshold: float, drawn as a line; None for no line.
-        title, label: str, the title and the name of the score on its axis.
-        kinds: tuple of two str, names of the groups that are False and True in `is_anomaly`; an
+        threshold: float, drawn as a line; None for none.
+        title, label: str, the title, and the name of the score on the axis.
+        kinds: tuple of two str, the names of the groups that are False and True in `is_anomaly`; an
             empty group is not drawn.
 
     Returns:
@@ -114,7 +114,8 @@ def loss_curves(history, path, title="", kept_epoch=None):
     ALAD's losses have two panels, for the discriminators and for G and E; a baseline's have one.
 
     Args:
-        history: list of dicts, an epoch's logs each: "D_xz", "G", ..., perhaps "val_score".
+        history: list of dicts, the logs of each epoch: "D_xz", "G", ..., and "val_score" if there
+            is one.
         path: str or Path of the PNG.
         title: str.
         kept_epoch: int, the epoch (from 1) whose weights were kept, drawn as a line.
@@ -123,7 +124,7 @@ def loss_curves(history, path, title="", kept_epoch=None):
         Path of the PNG.
 
     Raises:
-        ValueError: an empty history.
+        ValueError: if the history is empty.
 
     Example:
         >>> import tempfile
@@ -132,7 +133,7 @@ def loss_curves(history, path, title="", kept_epoch=None):
         'loss_curves.png'
     """
     if not history:
-        raise ValueError("The history has no epochs; train for at least one.")
+        raise ValueError("received a history without epochs; train for at least one.")
     games = [name for name in history[0] if name.startswith("D_")]
     panels = [("discriminator losses", games), ("losses of G and E", ["G", "E"])]
     if not games:
@@ -195,12 +196,11 @@ def lines(curves, path, xlabel, ylabel, title=""):
 
 
 def reconstructions(pictures, path, title=""):
-    """Images with their reconstructions below them, in pairs of rows.
+    """Images in rows, with their reconstructions in the row below.
 
     Args:
-        pictures: dict by a row's name, e.g. "normal" and "anomalous", of tuples
-            `(images, reconstructions, captions)`: uint8 (n, H, W, C) twice, C 1 or 3, and n str
-            or None.
+        pictures: dict by the name of a row, such as "normal" and "anomalous", of tuples `(images,
+            reconstructions, captions)`: uint8 (n, H, W, C) twice, C 1 or 3, and n str or None.
         path: str or Path of the PNG.
         title: str.
 

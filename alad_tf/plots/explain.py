@@ -1,4 +1,4 @@
-"""Figures of reasons: bars of columns for a table's record, heat maps for images."""
+"""Figures of reasons: bars by column for a table's record, heat maps for images."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def column_bars(explanation, row, path, count=10, title=""):
 
     Args:
         explanation: `alad_tf.detector.explain.Explanation` of a table.
-        row: int, the record's number.
+        row: int, the number of the record.
         path: str or Path of the PNG.
         count: int, the number of columns, by the absolute value of their contributions.
         title: str; default: the record and its score.
@@ -33,7 +33,7 @@ def column_bars(explanation, row, path, count=10, title=""):
         Path of the PNG.
 
     Raises:
-        ValueError: the explanation is of images.
+        ValueError: if the explanation is of images.
 
     Example:
         >>> import tempfile
@@ -72,7 +72,7 @@ def column_bars(explanation, row, path, count=10, title=""):
 def heat_maps(explanation, images, path, title=""):
     """Images, their reconstructions if there are any, and each pixel's contribution to the score.
 
-    Of features, how far each position is: 1 is a typical position of the training images.
+    For features, how far each position is from those of the training images: 1 is typical.
 
     Args:
         explanation: `alad_tf.detector.explain.Explanation` of the images.
@@ -84,7 +84,7 @@ def heat_maps(explanation, images, path, title=""):
         Path of the PNG.
 
     Raises:
-        ValueError: not one to ten images, or the explanation is of a table.
+        ValueError: if there are not one to ten images, or the explanation is of a table.
 
     Example:
         >>> import tempfile
@@ -97,8 +97,8 @@ def heat_maps(explanation, images, path, title=""):
     maps = explanation.attributions
     if maps.ndim != 3 or not len(images) == len(maps) <= 10:
         raise ValueError(
-            f"Heat maps need one to ten images and their explanation; received "
-            f"attributions of shape {maps.shape} and {len(images)} images."
+            f"received {len(images)} images and attributions of shape {maps.shape}; expected "
+            "one to ten images and their explanation."
         )
     of_features = explanation.reconstruction is None
     lines = 2 if of_features else 3

@@ -1,6 +1,6 @@
 """Preprocessing: Keras layers fitted on the training rows, from raw records to float32.
 
-`SCALINGS` is a tuple of str: how columns of numbers may be scaled.
+`SCALINGS` is a tuple of str, the ways to scale numeric columns.
 
 Example:
     >>> layer = VectorPreprocessor("minmax")

@@ -34,8 +34,8 @@ class Encoding(NamedTuple):
 class Preprocessor(keras.layers.Layer):
     """Base of the preprocessing layers: raw records in, float32 `(N, ...)` out.
 
-    What was fitted is part of the config, so that a config, a `.keras` file and a SavedModel each
-    hold a whole preprocessor.
+    The fitted state is part of the config, so that a config, a `.keras` file and a SavedModel each
+    contain a complete preprocessor.
 
     Args:
         **kwargs: `name` of the layer.
@@ -52,7 +52,7 @@ class Preprocessor(keras.layers.Layer):
 
     @property
     def fitted(self) -> bool:
-        """Whether `fit` ran (or a fitted state was loaded)."""
+        """Whether `fit` was called (or a fitted state loaded)."""
         raise NotImplementedError
 
     @property
@@ -62,7 +62,7 @@ class Preprocessor(keras.layers.Layer):
 
     @property
     def groups(self) -> dict[str, list[int]]:
-        """Which output columns each raw column became; images have no columns."""
+        """The output columns of each raw column; images have no columns."""
         return {}
 
     def build(self, input_shape=None) -> None:
@@ -70,7 +70,7 @@ class Preprocessor(keras.layers.Layer):
         self._require_fitted()
 
     def check(self, x):
-        """Checks raw records.
+        """Check raw records.
 
         Args:
             x: raw records.
@@ -79,7 +79,7 @@ class Preprocessor(keras.layers.Layer):
             the array, or the dict of columns, that `call` takes.
 
         Raises:
-            ValueError: records that it cannot take.
+            ValueError: if it cannot use the records.
 
         Example:
             >>> from alad_tf.preprocess import VectorPreprocessor
@@ -89,22 +89,22 @@ class Preprocessor(keras.layers.Layer):
         raise NotImplementedError
 
     def transform(self, x, batch_size: int = 65536) -> np.ndarray:
-        """Checks raw records and turns them into what the networks take.
+        """Check raw records and convert them to the networks' input.
 
         Args:
             x: raw records, as `check` takes them.
-            batch_size: rows at a time; bounds the memory, has no influence on the result.
+            batch_size: int, rows at a time; limits the memory and does not change the result.
 
         Returns:
             `(N, *output_shape)` float32.
 
         Raises:
-            ValueError: `check` refuses the records, or a batch size below 1.
-            RuntimeError: not fitted.
+            ValueError: if `check` refuses the records, or the batch size is below 1.
+            RuntimeError: if it is not fitted.
         """
         self._require_fitted()
         if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}, expected at least 1.")
+            raise ValueError(f"received batch_size={batch_size}; expected at least 1.")
         x = self.check(x)
         n = rows(x)
         result = np.empty((n, *self.output_shape), np.float32)
@@ -114,14 +114,14 @@ class Preprocessor(keras.layers.Layer):
         return result
 
     def inverse(self, x):
-        """Reconstructions as people look at them.
+        """Reconstructions in a form to look at.
 
         Args:
             x: `(N, *output_shape)` float32, an array or a tensor.
 
         Returns:
-            an array or tensor, as `x` is: of tables `x` itself, in preprocessed space; of images
-            uint8 `(N, height, width, channels)`, rounded, values beyond [-1, 1] clipped.
+            an array or tensor, as `x` is. Tables: `x` itself, in preprocessed space; images: uint8
+            `(N, height, width, channels)`, rounded, with values beyond [-1, 1] clipped.
 
         Example:
             >>> from alad_tf.preprocess import ImagePreprocessor
@@ -131,7 +131,7 @@ class Preprocessor(keras.layers.Layer):
         return x
 
     def raw_columns(self, x) -> dict[str, np.ndarray]:
-        """The columns of raw records that are used; images have none.
+        """The columns of raw records that are used; none for images.
 
         Args:
             x: raw records, as `check` takes them.
@@ -140,7 +140,7 @@ class Preprocessor(keras.layers.Layer):
             dict of `(N,)` arrays by name: text, or float64.
 
         Raises:
-            ValueError: `check` refuses the records.
+            ValueError: if `check` refuses the records.
 
         Example:
             >>> from alad_tf.preprocess import VectorPreprocessor
@@ -150,15 +150,15 @@ class Preprocessor(keras.layers.Layer):
         return {}
 
     def notes(self, x: np.ndarray, observed: dict) -> dict[str, np.ndarray]:
-        """What makes a value news by itself, whatever the others are; images have no such values.
+        """Notes on values that are anomalous by themselves; none for images.
 
         Args:
             x: `(N, output_dim)` float32, preprocessed rows.
-            observed: what `raw_columns` gave for them.
+            observed: dict, the result of `raw_columns` for them.
 
         Returns:
-            dict of `(N,)` text by column, of the columns that hold such a value: "category never
-            seen", "missing, as never before", "too far off", or empty.
+            dict of `(N,)` text by column, for the columns that have such a value: "category never
+            seen", "never missing in training", "too extreme", or empty.
 
         Example:
             >>> from alad_tf.preprocess import MixedPreprocessor
@@ -170,13 +170,14 @@ class Preprocessor(keras.layers.Layer):
         return {}
 
     def decode(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Preprocessed rows as raw columns; images have none.
+        """Preprocessed rows as raw columns; none for images.
 
         Args:
             x: `(N, output_dim)` float32.
 
         Returns:
-            dict of `(N,)` arrays by name: numbers in their unit, the likeliest category.
+            dict of `(N,)` arrays by name: numbers in the columns' own units, and the most likely
+            category.
 
         Example:
             >>> from alad_tf.preprocess import VectorPreprocessor
@@ -187,14 +188,14 @@ class Preprocessor(keras.layers.Layer):
         return {}
 
     def within_range(self, x: np.ndarray) -> np.ndarray:
-        """Preprocessed rows brought into the range of the training rows, as far as it is known.
+        """Preprocessed rows, clipped to the range of the training rows as far as it is known.
 
         Args:
             x: `(N, *output_shape)` float32.
 
         Returns:
-            float32 of the same shape: numbers between the least and the largest that a training
-            row had in that column, and one whole category in each categorical column.
+            float32 of the same shape: numbers between the smallest and the largest of the training
+            rows in that column, and exactly one category in each categorical column.
 
         Example:
             >>> from alad_tf.preprocess import VectorPreprocessor
@@ -205,25 +206,25 @@ class Preprocessor(keras.layers.Layer):
         return x
 
     def state(self) -> dict:
-        """The fitted preprocessor as JSON-able values; numbers survive JSON exactly.
+        """The fitted preprocessor as values that JSON can represent; numbers are preserved exactly.
 
         Raises:
-            RuntimeError: not fitted.
+            RuntimeError: if it is not fitted.
         """
         self._require_fitted()
         return {"kind": self.kind, **self._own_config()}
 
     @classmethod
     def from_state(cls, state: dict):
-        """The preprocessor that `state()` described.
+        """Make a preprocessor from the result of `state()`.
 
         Raises:
-            ValueError: the state of another kind of preprocessor.
+            ValueError: if the state is that of another kind of preprocessor.
         """
         if state.get("kind") != cls.kind:
             raise ValueError(
-                f"received a state of kind {state.get('kind')!r}; {cls.__name__} expected "
-                f"{cls.kind!r}. Use preprocessor_from_state(state) for either."
+                f"received a state of kind {state.get('kind')!r}; {cls.__name__} expects "
+                f"{cls.kind!r}. Use preprocessor_from_state(state), which takes both."
             )
         return cls(**{key: value for key, value in state.items() if key != "kind"})
 
@@ -251,14 +252,14 @@ class Preprocessor(keras.layers.Layer):
         return None
 
     def request(self, records) -> dict[str, np.ndarray]:
-        """Raw records as an export takes them: arrays by input."""
+        """Raw records in the form that an export takes: arrays by input."""
         columns = self.input_columns()
         if columns is None:
             return dict.fromkeys(self.signature(), records)
         return {name: np.asarray(records[column]) for name, column in columns.items()}
 
     def from_request(self, request: dict[str, tf.Tensor]):
-        """A request of an export as `call` takes it.
+        """A request to an export in the form that `call` takes.
 
         Args:
             request: dict of tensors by input.
@@ -282,14 +283,14 @@ class Preprocessor(keras.layers.Layer):
         """Random raw records within the range of the training rows.
 
         Args:
-            count: N; if above 1, a table's last row has categories that nobody has seen, and gaps
+            count: int, N; if above 1, a table's last row has unknown categories, and missing values
                 where the training rows had some.
-            reach: above 1 the rows of a table leave that range in all directions, the last one
-                this many times as far.
+            reach: float; above 1, the rows of a table leave that range in all directions, the last
+                one this many times as far.
 
         Returns:
-            images: uint8 `(N, height, width, channels)`; arrays: `(N, d)`; tables: dict of `(N,)`
-            columns; numbers of the signature's dtypes.
+            Images: uint8 `(N, height, width, channels)`; arrays: `(N, d)`; tables: dict of `(N,)`
+            columns. Numbers have the signature's dtypes.
 
         Example:
             >>> from alad_tf.preprocess import ImagePreprocessor
@@ -302,7 +303,7 @@ class Preprocessor(keras.layers.Layer):
         """The signatures of an export that take records as bytes.
 
         Returns:
-            dict by signature of `Encoding`; empty for images that no picture format holds.
+            dict by signature of `Encoding`; empty for images that no image format can store.
 
         Example:
             >>> from alad_tf.preprocess import ImagePreprocessor
@@ -351,7 +352,7 @@ class Preprocessor(keras.layers.Layer):
     def _require_fitted(self) -> None:
         if not self.fitted:
             raise RuntimeError(
-                f"this {type(self).__name__} is not fitted; call fit with the training rows first."
+                f"This {type(self).__name__} is not fitted. Call fit with the training rows first."
             )
 
 
@@ -388,7 +389,7 @@ class ScalingPreprocessor(Preprocessor):
     def __init__(self, scaling: str, shift=None, scale=None, least=None, most=None, **kwargs):
         super().__init__(**kwargs)
         if scaling not in SCALINGS:
-            raise ValueError(f"unknown scaling {scaling!r}; expected one of {SCALINGS}.")
+            raise ValueError(f"received scaling={scaling!r}; expected one of {SCALINGS}.")
         self.scaling = scaling
         self.shift = self.scale = None
         self.range = None if least is None else np.array([least, most], np.float64)  # (2, d)
@@ -397,7 +398,7 @@ class ScalingPreprocessor(Preprocessor):
 
     @property
     def fitted(self) -> bool:
-        """Whether `fit` ran (or a fitted state was loaded)."""
+        """Whether `fit` was called (or a fitted state loaded)."""
         return self.shift is not None
 
     @property
@@ -422,7 +423,7 @@ class ScalingPreprocessor(Preprocessor):
 
     @property
     def groups(self) -> dict[str, list[int]]:
-        """Which output columns each raw column became: dict of lists of ints."""
+        """The output columns of each raw column: dict of lists of ints."""
         positions, found = itertools.count(), {}
         for column, features in self._blocks():
             found.setdefault(column, []).extend(next(positions) for _ in features)
@@ -437,10 +438,10 @@ class ScalingPreprocessor(Preprocessor):
         for name, places in self.groups.items():
             news = (np.abs(x[:, places]) >= np.float32(FAR)).any(1)
             if news.any():
-                what = "category never seen" if name in self.texts else "too far off"
+                what = "category never seen" if name in self.texts else "too extreme"
                 text = observed[name].dtype.kind not in "biuf"
                 gaps = observed[name] == MISSING if text else np.isnan(observed[name])
-                notes = np.where(gaps, "missing, as never before", what)
+                notes = np.where(gaps, "never missing in training", what)
                 found[name] = np.where(news, notes, "").astype(object)
         return found
 
@@ -561,7 +562,10 @@ class ScalingPreprocessor(Preprocessor):
 
     def _set_scaling(self, shift: np.ndarray, scale: np.ndarray) -> None:
         if shift.ndim != 1 or shift.shape != scale.shape:
-            raise ValueError(f"shift {shift.shape} and scale {scale.shape}: expected equal (d,).")
+            raise ValueError(
+                f"received shift of shape {shift.shape} and scale of shape {scale.shape}; expected "
+                "the same shape (d,)."
+            )
         if not self.fitted:
             frozen = {"shape": shift.shape, "initializer": "zeros", "trainable": False}
             frozen |= {"dtype": "float64", "autocast": False}

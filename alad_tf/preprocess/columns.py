@@ -34,8 +34,8 @@ def finite_numbers(values, what: str) -> np.ndarray:
             if not isinstance(objects[place], numbers.Real):
                 raise ValueError(
                     f"{what} has dtype {array.dtype}, expected numbers; {_where(place)} is "
-                    f"{objects[place]!r}. Encode text as numbers, or declare the column "
-                    "categorical."
+                    f"{objects[place]!r}. Encode text as numbers, or make the column a "
+                    "category."
                 )
     with np.errstate(over="ignore"):  # beyond float64 becomes inf, reported below
         result = array.astype(np.float64)
@@ -69,9 +69,9 @@ def as_text(values, what: str) -> np.ndarray:
         if text is None:
             places = np.flatnonzero([_category(value) is None for value in array])
             raise ValueError(
-                f"{what} has {len(places)} of {len(array)} values that are no category; expected "
-                f"text or finite numbers; first: row {places[0]} is {array[places[0]]!r}. "
-                f"{_advice(array[places[0]])}"
+                f"{what} has {len(places)} of {len(array)} values that are not categories; "
+                f"expected text or finite numbers; first: row {places[0]} is "
+                f"{array[places[0]]!r}. {_advice(array[places[0]])}"
             )
         texts.append(text)
     return np.array(texts, dtype=object)[codes]
@@ -138,8 +138,8 @@ def as_numbers(column, name, decimal=".") -> np.ndarray:
         number = _number(cells[row], decimal)
         if number is None:
             raise ValueError(
-                f"{what} held numbers in the training rows; row {row} is {cells[row]!r}. Correct "
-                "it, or give it as None for a gap."
+                f"{what} is numeric, but row {row} is {cells[row]!r}. Correct it, or replace "
+                "it by None if it is missing."
             )
         found[row] = number
     return found
@@ -210,8 +210,8 @@ def _number(value, decimal=".") -> float | None:
 def _floats(column, name) -> np.ndarray:
     if pd.api.types.is_complex_dtype(column.dtype):
         raise ValueError(
-            f"column {name!r} holds complex numbers ({column.dtype}); expected real ones. Make it "
-            "two columns, the real and the imaginary parts."
+            f"column {name!r} has complex numbers ({column.dtype}); expected real ones. "
+            "Split it into two columns, the real and the imaginary parts."
         )
     if isinstance(column, np.ndarray):
         return column.astype(np.float64)
@@ -239,13 +239,15 @@ def refuse_times(column, what):
                 break
     if kind == "date":
         raise ValueError(
-            f"{what} holds dates{shown}; expected numbers or categories, as fitted. Turn it into "
-            "what matters of it: the hour, the weekday, the seconds since an event."
+            f"{what} has dates{shown}; expected numbers or categories, as in the training "
+            "rows. Convert them to what matters about them, such as the hour, the weekday, "
+            "or the seconds since an event."
         )
     if kind == "duration":
         raise ValueError(
-            f"{what} holds durations or times of day{shown}; expected numbers or categories, as "
-            "fitted. Turn it into numbers: column.dt.total_seconds(), the seconds since midnight."
+            f"{what} has durations or times of day{shown}; expected numbers or categories, "
+            "as in the training rows. Convert durations with column.dt.total_seconds(), and "
+            "times of day to seconds since midnight."
         )
 
 
@@ -266,8 +268,9 @@ def side_by_side(numbers, length) -> np.ndarray:
         bad = np.isinf(block[:, i])
         if bad.any():
             raise ValueError(
-                f"column {name!r} has {int(bad.sum())} of {length} values that are infinite, the "
-                f"first at row {int(np.argmax(bad))}; expected finite numbers, or NaN for gaps."
+                f"column {name!r} has {int(bad.sum())} of {length} values that are infinite, "
+                f"the first in row {int(np.argmax(bad))}; expected finite numbers, or NaN "
+                "for missing values."
             )
     return block
 
@@ -291,8 +294,8 @@ def _advice(value) -> str:
     if _is_gap(value) or isinstance(value, numbers.Real):
         return "Fill in or drop these rows."
     return (
-        f"Turn values of the type {type(value).__name__} into text or numbers, such as by "
-        "column.map(str)."
+        f"Convert values of the type {type(value).__name__} to text or numbers, for example "
+        "with column.map(str)."
     )
 
 

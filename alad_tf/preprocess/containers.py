@@ -68,10 +68,11 @@ class Table:
         foreign = len(missing) == count == len(found) and (unnamed or counted or strangers)
         if self.names and not foreign:
             inside = [name for name in missing if name in self.index]
-            hint = f" {listed(inside)} is in the index: reset_index()." if inside else ""
+            hint = f" {listed(inside)} is in the index; call reset_index()." if inside else ""
             raise ValueError(
                 f"{len(missing)} of {count} columns are missing: {listed(missing)}; received "
-                f"{listed(list(found))}. Add them, under these names.{hint}"
+                f"{listed(list(found))}. Add the missing columns, or rename those that are "
+                f"called otherwise.{hint}"
             )
         if len(found) != count:
             raise ValueError(
@@ -83,7 +84,7 @@ class Table:
         elif not quiet and self.names and not counted:
             _warn(
                 f"X has the feature names {listed(self.names, 3)}, but {who} was fitted with "
-                f"{listed(names, 3)}: the columns are taken by position."
+                f"{listed(names, 3)}: columns are matched by position."
             )
         elif not quiet and not unnamed:
             _warn(WITHOUT_NAMES.format(who))
@@ -122,7 +123,10 @@ def read_table(x) -> Table:
     `(N, d)`, or lists of rows.
     """
     if hasattr(x, "toarray"):
-        raise ValueError(f"received the sparse {describe(x)}; densify it with x.toarray().")
+        raise ValueError(
+            f"received the sparse {describe(x)}; expected a dense array. Convert it with "
+            "x.toarray()."
+        )
     if hasattr(x, "to_pandas"):  # Polars, Arrow
         x = _to_pandas(x)
     if isinstance(x, pd.Series) and len(x) and all(isinstance(name, str) for name in x.index):
@@ -166,7 +170,7 @@ def as_array(x) -> np.ndarray:
             return x.astype(np.float64).filled(np.nan)
         return np.where(np.ma.getmaskarray(x), None, x.data.astype(object))
     if isinstance(x, (Iterator, set, frozenset)):
-        raise ValueError(f"received {describe(x)}; expected a table. Pass list(x), with its rows.")
+        raise ValueError(f"received {describe(x)}; expected a table. Pass its rows: list(x).")
     try:
         array = np.asarray(x)
         if array.dtype.kind in "US" and not hasattr(x, "dtype"):
@@ -175,7 +179,8 @@ def as_array(x) -> np.ndarray:
         if "inhomogeneous" not in str(error):
             raise
         raise ValueError(
-            f"received a {type(x).__name__} with rows of unequal length; expected (N, d)."
+            f"received a {type(x).__name__} with rows of different lengths; expected a table "
+            "of shape (N, d)."
         ) from error
     return array
 
@@ -186,8 +191,8 @@ def _of_records(records) -> dict:
         if set(record) != set(names):
             odd = sorted(map(str, set(record) ^ set(names)))
             raise ValueError(
-                f"row {row} differs from row 0 in the names {listed(odd)}; expected records with "
-                "the same names. Give a gap as None."
+                f"row {row} differs from row 0 in the names {listed(odd)}; expected the same "
+                "names in every record. Use None for missing values."
             )
     return {name: [record[name] for record in records] for name in names}
 
@@ -212,8 +217,8 @@ def _columns(x: Mapping) -> list:
         aligned = pd.DataFrame(series)
         if len(aligned) != count:
             raise ValueError(
-                "the columns are Series with indexes of different labels; expected one index for "
-                "all. Pass their values, or reset_index(drop=True)."
+                "the columns are Series with indexes of different labels; expected the same "
+                "index in all. Call reset_index(drop=True) on them, or pass their values."
             )
         values |= {name: aligned[name] for name in series}
     return list(values.values())
@@ -245,7 +250,9 @@ def _checked(table: Table) -> Table:
     names, width = table.names or (), len(table.columns)
     if len(set(names)) < len(names):
         twice, _ = Counter(names).most_common(1)[0]
-        raise ValueError(f"received two columns of the name {twice!r}; rename one of them.")
+        raise ValueError(
+            f"received two columns named {twice!r}; expected different names. Rename one of them."
+        )
     if not width or not len(table):
         count = len(table) if width else 0
         raise ValueError(

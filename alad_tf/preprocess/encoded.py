@@ -29,7 +29,7 @@ class EncodedImages(Preprocessor):
         self.image_shape = tuple(int(side) for side in image_shape)
         if len(self.image_shape) != 3 or min(self.image_shape) < 1:
             raise ValueError(
-                f"image_shape is {self.image_shape}; expected (height, width, channels)."
+                f"received image_shape={self.image_shape}; expected (height, width, channels)."
             )
 
     @property

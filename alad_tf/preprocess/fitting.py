@@ -27,27 +27,27 @@ _KINDS = {cls.kind: cls for cls in _CLASSES}
 def for_dataset(
     dataset: str, records: Records, train_indices: np.ndarray, scaling: str | None = None
 ) -> Preprocessor:
-    """The preprocessor of a data set, fitted on its training rows.
+    """Fit the preprocessor of a data set on its training rows.
 
     KDD99's vocabularies come from the whole table, since the paper's 121 features do: 87 one-hot
     columns (3 + 66 + 11 + 2 + 2 + 1 + 2) and 34 continuous ones. The paper states no scaling, and
     the authors' released code has none. Here: none for KDD99, standard for the others. Scaling is
-    fitted on the training rows alone. Images have nothing to fit: their pixels always go to
-    [-1, 1].
+    fitted on the training rows only. For images there is nothing to fit: pixels are always scaled
+    to [-1, 1].
 
     Args:
         dataset: one of `alad_tf.data.DATASETS`.
         records: all rows of the data set, raw.
         train_indices: `(n,)` int row numbers of the training rows.
-        scaling: "standard", "minmax" or "none" (the raw numbers); default the data set's own.
+        scaling: "standard", "minmax" or "none" (the raw numbers); default: the data set's own.
 
     Returns:
         ImagePreprocessor for images, TablePreprocessor for named columns (text ones are
         categorical), else VectorPreprocessor.
 
     Raises:
-        ValueError: unknown data set (the closest names are offered), no training rows, or a
-            scaling for images.
+        ValueError: if the data set is unknown (the message offers the closest names), there are no
+            training rows, or scaling is set for images.
 
     Example:
         >>> from alad_tf.data import load, split
@@ -61,8 +61,8 @@ def for_dataset(
     if dataset in IMAGE_DATASETS:
         if scaling is not None:
             raise ValueError(
-                f"received scaling={scaling!r} for {dataset!r}; pixels always go to [-1, 1]. Leave "
-                "it out."
+                f"received scaling={scaling!r} for {dataset!r}; pixels are always scaled to "
+                "[-1, 1]. Leave it out."
             )
         return ImagePreprocessor(records.x.shape[1:])
     if dataset not in _SCALING:
@@ -100,22 +100,25 @@ def for_records(
     """
     if getattr(x, "ndim", 2) == 4:
         if columns:
-            raise ValueError(f"received columns={columns!r} for images, which have none.")
+            raise ValueError(
+                f"received columns={columns!r} for images, which have no columns. Leave it out."
+            )
         return ImagePreprocessor(x.shape[1:])
     return MixedPreprocessor(scaling, missing=missing).fit(x, gaps_from, columns)
 
 
 def preprocessor_from_state(state: dict) -> Preprocessor:
-    """The fitted preprocessor that a `state()` dict describes, of whichever kind.
+    """Make the fitted preprocessor, of any kind, that a `state()` dict describes.
 
     Args:
-        state: what `state()` returned, possibly after a round trip through JSON.
+        state: dict, the result of `state()`, also after a round trip through JSON.
 
     Returns:
         the preprocessor, fitted.
 
     Raises:
-        ValueError: unknown kind, or a state that describes no such preprocessor.
+        ValueError: if the kind is unknown, or the state does not describe a preprocessor of that
+            kind.
 
     Example:
         >>> state = VectorPreprocessor("none").fit([[1.0]]).state()
@@ -128,7 +131,7 @@ def preprocessor_from_state(state: dict) -> Preprocessor:
     try:
         preprocessor = _KINDS[kind].from_state(state)
         if not (preprocessor.fitted and all(preprocessor.output_shape)):
-            raise ValueError("it says nothing of what was fitted")
+            raise ValueError("it has no fitted values")
         for name in ("shift", "scale", "fill"):  # one for each column of numbers
             values = getattr(preprocessor, name, None)
             if values is not None and values.shape != (len(preprocessor.numeric),):
@@ -136,7 +139,7 @@ def preprocessor_from_state(state: dict) -> Preprocessor:
     # a damaged state makes constructors raise whatever they do where they first stumble
     except Exception as error:
         raise ValueError(
-            f"received a state that describes no {kind!r} preprocessor "
-            f"({type(error).__name__}: {error}); expected what `state()` returned."
+            f"received a state that does not describe a {kind!r} preprocessor "
+            f"({type(error).__name__}: {error}); expected the result of `state()`."
         ) from error
     return preprocessor

@@ -13,14 +13,14 @@ from alad_tf.preprocess.encoded import EncodedImages, decoded
 
 @keras.saving.register_keras_serializable(package="alad_tf")
 class ImagePreprocessor(EncodedImages):
-    """Brings uint8 images to [-1, 1]: x / 127.5 - 1. There is nothing to fit.
+    """Scales uint8 images to [-1, 1]: x / 127.5 - 1. There is nothing to fit.
 
     Args:
         image_shape: `(height, width, channels)` of the images.
         **kwargs: `name` of the layer.
 
     Raises:
-        ValueError: not three positive sides.
+        ValueError: if `image_shape` is not three positive numbers.
 
     Example:
         >>> layer = ImagePreprocessor((1, 1, 3))
@@ -36,16 +36,16 @@ class ImagePreprocessor(EncodedImages):
     picture_channels = (1, 3, 4)
 
     def check(self, x) -> np.ndarray:
-        """Checks raw images.
+        """Check raw images.
 
         Args:
             x: `(N, height, width, channels)` uint8, N >= 1.
 
         Returns:
-            The array.
+            the array.
 
         Raises:
-            ValueError: another dtype or shape, or no images.
+            ValueError: if the dtype or shape differs, or there are no images.
         """
         array = np.asarray(x)
         expected = f"(N, {', '.join(map(str, self.image_shape))}) uint8"
@@ -60,7 +60,8 @@ class ImagePreprocessor(EncodedImages):
         if array.dtype != np.uint8:
             raise ValueError(
                 f"received {describe(x)}; expected {expected}, values 0 to 255. The detector "
-                "scales by itself: undo your own scaling, round, and cast with x.astype('uint8')."
+                "scales images itself: undo your own scaling, round, and cast with "
+                "x.astype('uint8')."
             )
         return array
 

@@ -61,14 +61,14 @@ def checked_choices(choices, names=None) -> dict[str, str]:
         return {}
     if not isinstance(choices, Mapping):
         raise ValueError(
-            f"columns is {choices!r}; expected a dict of kinds by column, such as "
+            f"received columns={choices!r}; expected a dict of kinds by column, such as "
             "{'zip': 'category'}."
         )
     found = {str(name): kind for name, kind in choices.items()}
     for name, kind in found.items():
         if kind not in KINDS:
             raise ValueError(
-                f"columns={{{name!r}: {kind!r}}} has an unknown kind; expected one of "
+                f"received columns={{{name!r}: {kind!r}}}; the kind must be one of "
                 f"{', '.join(KINDS)}."
             )
     if names is None:
@@ -78,7 +78,10 @@ def checked_choices(choices, names=None) -> dict[str, str]:
     for name in found:
         if name not in names:
             error = unknown_name_error("column", name, names) if len(names) < 50 else None
-            raise error or ValueError(f"columns has {name!r}; the table has {listed(list(names))}.")
+            raise error or ValueError(
+                f"`columns` has a kind for {name!r}, which is not among the columns: "
+                f"{listed(list(names))}."
+            )
     return found
 
 
@@ -97,8 +100,8 @@ def decide(column, name, chosen=None) -> Decision:
         return Decision(inner or CATEGORY, f"{inner}s" if inner else "a categorical column")
     if pd.api.types.is_complex_dtype(dtype):
         raise ValueError(
-            f"column {name!r} holds complex numbers ({dtype}); expected real ones. Make it "
-            "two columns, the real and the imaginary parts."
+            f"column {name!r} has complex numbers ({dtype}); expected real ones. Split it "
+            "into two columns, the real and the imaginary parts."
         )
     if type_of(dtype):
         return Decision(type_of(dtype), f"{type_of(dtype)}s")
@@ -120,9 +123,10 @@ def _as_chosen(column, name, kind):
         numbers_ = pd.Series(column).astype("float64").abs()
         if numbers_.median() > 1e11:
             raise ValueError(
-                f"column {name!r} is to be a date; numbers are seconds since 1970-01-01, and these "
-                f"are about {numbers_.median():.2g}, beyond the year 5000. Divide them by 1,000 if "
-                "they are milliseconds, or convert them: pandas.to_datetime(column, unit='ms')."
+                f"column {name!r} was chosen to be a date. Numbers are then seconds since "
+                f"1970-01-01, but these are about {numbers_.median():.2g}, beyond the year "
+                "5000. If they are milliseconds, divide them by 1,000, or convert them with "
+                "pandas.to_datetime(column, unit='ms')."
             )
     return Decision(kind, "as chosen", decimal)
 
@@ -199,9 +203,9 @@ def _of_texts(texts, cells, name):
                 f"values look like numbers, but {cells[row]!r} in row {row} cannot be read as one"
             )
         raise ValueError(
-            f"column {name!r}: {good + seen.alike:,} of {seen.cells:,} {said}. Correct it, give it "
-            "as None for a gap, convert the column by pandas.to_numeric, or make it a category: "
-            f"columns={{{name!r}: 'category'}}."
+            f"column {name!r}: {good + seen.alike:,} of {seen.cells:,} {said}. Correct it, "
+            "replace it by None if it is missing, convert the column with "
+            f"pandas.to_numeric, or make it a category: columns={{{name!r}: 'category'}}."
         )
     if kind == OF_NUMBERS and seen.cells:
         seen.mention_rounding(name)
@@ -271,9 +275,9 @@ def _refuse_bad_cells(array, name):
         return
     row = next(i for i, v in enumerate(array) if not _is_gap(v) and not _is_number(type(v)))
     raise ValueError(
-        f"column {name!r}: {len(found):,} of {len(values):,} values are numbers, the others are "
-        f"text; row {row} is {array[row]!r}. Correct it, give it as None for a gap, or make the "
-        f"column a category: columns={{{name!r}: 'category'}}."
+        f"column {name!r}: {len(found):,} of {len(values):,} values are numbers, the others "
+        f"are text; row {row} is {array[row]!r}. Correct it, replace it by None if it is "
+        f"missing, or make the column a category: columns={{{name!r}: 'category'}}."
     )
 
 
@@ -306,4 +310,4 @@ def tells_rows_apart(counts) -> str | None:
     what = "free text" if words >= 3 and blanks > 0.5 else "identifiers"
     if np.mean([OTHER_DATE.match(str(text)) is not None for text in counts.index[:1000]]) > 0.9:
         what = "dates that are not written as 2024-01-31"
-    return f"{what}: {own:,} of {rows:,} rows have a value of their own"
+    return f"{what}: {own:,} of {rows:,} rows have a value that no other row has"

@@ -1,4 +1,4 @@
-"""MixedPreprocessor: anyone's table, columns of all kinds, with gaps, to one vector a row."""
+"""MixedPreprocessor: tables with columns of all kinds and missing values, to one vector a row."""
 
 from __future__ import annotations
 
@@ -49,34 +49,37 @@ HASHED = "(hashed)"  # a reconstruction of it
 
 @keras.saving.register_keras_serializable(package="alad_tf")
 class MixedPreprocessor(ScalingPreprocessor):
-    """Finds out what each column is, fills gaps, encodes and scales.
+    """Infers the kind of each column, fills missing values, encodes and scales.
 
-    What a column is, the training rows decide (see `fit`), and later rows are read as that,
-    whatever their types. `column_table` shows the decisions. Columns are matched by name in any
-    order; what has no names is taken by position, with scikit-learn's warning.
+    The training rows decide the kind of each column (see `fit`), and later rows are read
+    accordingly, whatever their types. `column_table` shows the decisions. Columns are matched by
+    name, in any order; input without names is matched by position, with scikit-learn's warning.
 
-    - "number": numbers and bools, also Decimals, those among objects, and text of which every cell
-      is a number (with a decimal comma, if it cannot be read otherwise) and none a code like 007.
+    - "number": numbers and bools, including Decimals and numbers stored as objects, and text in
+      which every cell is a number (with a decimal comma, if it cannot be read otherwise) and none
+      is a code such as 007.
     - "date": dates and times of any type and resolution, periods (their start), and ISO 8601 text.
-      They are seconds since 1970-01-01, those with a time zone in UTC; plain numbers are such
-      seconds. Exports take them in float64. Features are the seconds, scaled as numbers are, and
-      those of `alad_tf.preprocess.calendar.Calendar`: hour, weekday, time between two columns.
-    - "duration": durations and times of day, also as text, in seconds; then as numbers.
-    - "category": text, intervals and pandas categories of whatever kind.
+      They become seconds since 1970-01-01, in UTC if they have a time zone; plain numbers are taken
+      as such seconds. Exports take them in float64. Features are the seconds, scaled like numbers,
+      and those of `alad_tf.preprocess.calendar.Calendar`: hour, weekday, time between two columns.
+    - "duration": durations and times of day, also as text; they become seconds and are then treated
+      as numbers.
+    - "category": text, intervals and pandas categories of any type.
     - "hash": text in `BUCKETS` buckets, one-hot; for columns with many values that matter.
-    - "ignore": left out. So is text that only tells rows apart, identifiers and free text: more
-      than half of at least 20 rows have a value of their own. A warning names it.
+    - "ignore": left out. Identifiers and free text are left out by default, with a warning: text in
+      which more than half of at least 20 rows have a value that no other row has.
 
-    Numbers are scaled; a gap gets the training rows' median, and a column that has gaps in the
-    training rows gets an indicator, 1 where there is one. A gap in a column that had none is news,
-    in numbers as in text: it counts as a value as far off as can be, or, by `missing`, is refused.
-    Categories become one-hot blocks of their most frequent `MOST_CATEGORIES` values; a gap is a
-    value of its own (so is empty text). An unknown value is news as well, if the column is closed:
-    it has no more values than that in the training rows, and at most `NEW_CATEGORIES` of these rows
-    hold a value that no other row has, which estimates how often normal rows will hold a new one
-    (Good and Turing); of several columns, as many are closed as stay below that together. In other
-    columns it gives zeros. Columns that never vary give 0; a later value c' instead of the constant
-    c gives (c' - c) / max(1, |c|), a later date the days between.
+    Numbers are scaled. A gap (a missing value) gets the training rows' median, and a column that
+    has gaps in the training rows also gets an indicator, 1 where there is one. A gap in a column
+    that had none, of numbers or of text, is treated as an extreme value, or refused, as `missing`
+    says. Categories become one-hot blocks of their most frequent `MOST_CATEGORIES` values; a gap is
+    a value of its own (and so is empty text). A new value is treated as extreme if the column is
+    closed. A column is closed if it has no more values than that in the training rows, and new ones
+    are not to be expected: the share of rows with a value that no other row has, which estimates
+    how often normal rows will have a new one (Good and Turing), is at most `NEW_CATEGORIES`, summed
+    over all closed columns. In other columns a new value gives zeros. Columns that never vary give
+    0; a later value c' instead of the constant c gives (c' - c) / max(1, |c|), a later date the
+    days between.
 
     Args:
         scaling: "standard", "minmax" or "none", for the numbers.
@@ -85,16 +88,16 @@ class MixedPreprocessor(ScalingPreprocessor):
         fill: `(n,)` medians of the numeric columns, likewise.
         gaps: list of bool `(n,)`, which of them have an indicator, likewise.
         shift, scale: `(n,)`, likewise.
-        missing: "flag" or "refuse": what a gap is in a column that had none in the training rows.
-        closed: list of str, the categorical columns in which an unknown value is news, from a
-            state.
+        missing: "flag" or "refuse", what to do with a gap in a column that had none in the training
+            rows.
+        closed: list of str, the closed categorical columns, from a state.
         kinds: dict by column of `alad_tf.preprocess.kinds.Decision` states, likewise.
         calendar: dict, the state of a `Calendar`, likewise.
         hashed: dict of bools by column of kind "hash", whether it had gaps, likewise.
         **kwargs: `name` of the layer.
 
     Raises:
-        ValueError: unknown scaling, or unknown `missing`.
+        ValueError: if `scaling` or `missing` is unknown.
 
     Example:
         >>> table = pd.DataFrame({"size": [1.0, None, 3.0], "kind": ["a", "b", None]})
@@ -126,7 +129,7 @@ class MixedPreprocessor(ScalingPreprocessor):
     ):
         super().__init__(scaling, shift, scale, **kwargs)
         if missing not in NEW_GAPS:
-            raise ValueError(f"unknown missing {missing!r}; expected one of {NEW_GAPS}.")
+            raise ValueError(f"received missing={missing!r}; expected one of {NEW_GAPS}.")
         self.missing = missing
         self.names = None if names is None else [str(name) for name in names]
         self.vocabularies = {k: list(v) for k, v in (vocabularies or {}).items()}
@@ -152,17 +155,17 @@ class MixedPreprocessor(ScalingPreprocessor):
 
     @property
     def ignored(self) -> list[str]:
-        """Names of the columns that are left out; later rows need not have them."""
+        """Names of the columns that are left out, which later rows need not have."""
         return [name for name, one in self.kinds.items() if one.kind == IGNORE]
 
     @property
     def written(self) -> list[str]:
-        """Names of the columns that files may hold as numbers or as text: dates and durations."""
+        """Names of the columns that files may store as numbers or as text: dates and durations."""
         return [name for name, one in self.kinds.items() if one.kind in (DATE, DURATION_)]
 
     @property
     def named(self) -> bool:
-        """Whether it was fitted on named columns, and not on an array of numbers."""
+        """Whether it was fitted on named columns, not on an array of numbers."""
         other = any(one.kind != NUMBER for one in self.kinds.values())
         counted = self.names == [f"x{i}" for i in range(len(self.names))]
         return bool(self.vocabularies) or other or not counted
@@ -188,12 +191,12 @@ class MixedPreprocessor(ScalingPreprocessor):
         return self.kinds.get(name) or Decision(kind, "")
 
     def column_table(self) -> pd.DataFrame:
-        """What was decided for each column.
+        """How each column is treated.
 
         Returns:
-            `pandas.DataFrame` of a row for each column of `fit`, in its order: "column", "kind" (of
-            `alad_tf.preprocess.kinds.KINDS`), "features" (int, how many inputs of the networks and
-            distances it became), "reason" (str, what the decision rests on).
+            `pandas.DataFrame` with a row for each column of `fit`, in that order: "column", "kind"
+            (one of `alad_tf.preprocess.kinds.KINDS`), "features" (int, how many numbers it
+            becomes), "reason" (str, why it is treated like this).
 
         Example:
             >>> layer = MixedPreprocessor().fit({"size": [1.0, None], "kind": ["a", "b"]})
@@ -218,7 +221,7 @@ class MixedPreprocessor(ScalingPreprocessor):
         }
 
     def request(self, records) -> dict[str, np.ndarray]:
-        """Raw records as an export takes them: dates and durations are seconds.
+        """Raw records in the form that an export takes: dates and durations are seconds.
 
         Args:
             records: dict or DataFrame of columns (N,).
@@ -249,10 +252,10 @@ class MixedPreprocessor(ScalingPreprocessor):
         return [tf.float64 if name in self.calendar.dates else dtype for name, dtype in found]
 
     def lost_in_float32(self) -> list[str]:
-        """The columns that float32 would round by a hundredth of what they vary by.
+        """The columns that float32 would round by a hundredth of their spread.
 
         Returns:
-            list of str, those of numbers and those of dates, for the time between two of them.
+            list of str: columns of numbers, and columns of dates, for the time between two of them.
 
         Example:
             >>> MixedPreprocessor().fit({"x": [1e9, 1e9 + 1]}).lost_in_float32()
@@ -286,31 +289,35 @@ class MixedPreprocessor(ScalingPreprocessor):
         return self._dated({name: found[name] for name in self.names if name in found})
 
     def fit(self, x, gaps_from=None, columns=None) -> MixedPreprocessor:
-        """Decides what columns are, and learns medians, vocabularies and scaling.
+        """Decide the kinds of columns, and learn medians, vocabularies and scaling.
 
         Args:
             x: `(N, d)` array or list of rows, NaN or None for gaps; or with names: a DataFrame of
                 pandas, Polars or Arrow, a dict of `(N,)` columns, a list of dicts, a structured
                 array.
-            gaps_from: None, or all rows, of which x are some: the others are held out of training.
-                What columns are is decided by all rows; gaps and categories in them are not news.
-            columns: dict by column of a kind of `alad_tf.preprocess.kinds.KINDS`, where it is not
-                to be decided; None for none.
+            gaps_from: None; or all rows, of which x is a part, while the others are held out of
+                training. Kinds of columns are decided by all rows, and gaps and categories in any
+                of them count as seen.
+            columns: dict of kinds by column, from `alad_tf.preprocess.kinds.KINDS`, that replace
+                the inferred ones; None for none.
 
         Returns:
-            The layer itself.
+            the layer itself.
 
         Raises:
-            ValueError: not a table, no rows or columns, infinite numbers, two columns of one name,
-                one of numbers in which a few cells are text, or an unknown column or kind.
-            RuntimeError: fitted before.
+            ValueError: if x is not a table or has no rows or columns, numbers are infinite, two
+                columns have the same name, a few cells of a numeric column are text, or a column or
+                kind in `columns` is unknown.
+            RuntimeError: if it is fitted already.
 
         Warns:
-            UserWarning: columns that are left out because they only tell rows apart; integers that
-                float64 rounds into one.
+            UserWarning: if identifiers or free text are left out, or float64 rounds different
+                integers to the same number.
         """
         if self.fitted:
-            raise RuntimeError("this MixedPreprocessor is fitted; make a new one for a new table.")
+            raise RuntimeError(
+                "This MixedPreprocessor is fitted already. Make a new one for another table."
+            )
         table = read_table(x).named()
         more = gaps_from is not None and gaps_from is not x
         whole = table | read_table(gaps_from).named() if more else table
@@ -323,14 +330,15 @@ class MixedPreprocessor(ScalingPreprocessor):
         own = [name for name in self.ignored if name not in chosen]
         if len(self.ignored) == len(table):
             raise ValueError(
-                f"all columns are left out: {self._reasons(self.ignored)}. Choose another kind for "
-                f"one of them, such as columns={{{self.ignored[0]!r}: 'category'}}."
+                f"All columns are left out: {self._reasons(self.ignored)}. Choose another "
+                f"kind for at least one of them, such as columns={{{self.ignored[0]!r}: "
+                "'category'}."
             )
         if own:
             warnings.warn(
                 f"left out {self._reasons(own)}. To use such a column, choose its kind: "
-                f"columns={{{own[0]!r}: 'hash'}} or 'category'; 'ignore' leaves it out without "
-                "this warning.",
+                f"columns={{{own[0]!r}: 'hash'}} or 'category'. To leave it out without this "
+                "warning, choose 'ignore'.",
                 stacklevel=2,
             )
         used = [n for n in self.names if kinds[n].kind in (NUMBER, DATE, DURATION_)]
@@ -382,7 +390,7 @@ class MixedPreprocessor(ScalingPreprocessor):
         if len(most) <= MOST_CATEGORIES:
             self._new[name] = (counts.drop(MISSING, errors="ignore") == 1).sum() / len(values)
         else:
-            what += f", of which {MOST_CATEGORIES} count"
+            what += f", of which the {MOST_CATEGORIES} most frequent are used"
         return replace(decision, reason=f"{decision.reason}; {what}")
 
     def _close(self):
@@ -394,9 +402,9 @@ class MixedPreprocessor(ScalingPreprocessor):
                 self.closed.append(name)
         self.closed.sort(key=self.names.index)
         for name in self.vocabularies:
-            news = "is flagged" if name in self.closed else "counts as none of them"
+            news = "is flagged" if name in self.closed else "counts as none of these"
             one = self.kinds[name]
-            self.kinds[name] = replace(one, reason=f"{one.reason}; a new one {news}")
+            self.kinds[name] = replace(one, reason=f"{one.reason}; a new value {news}")
 
     def _reasons(self, names):
         some = "; ".join(f"{name!r} ({self.kinds[name].reason})" for name in names[:5])
@@ -423,7 +431,7 @@ class MixedPreprocessor(ScalingPreprocessor):
             self.kinds[name] = replace(one, reason=f"{one.reason}{shown}{_gaps(count)}")
 
     def check(self, x) -> dict[str, np.ndarray]:
-        """Checks raw rows.
+        """Check raw rows.
 
         Args:
             x: rows, as for `fit`.
@@ -432,12 +440,12 @@ class MixedPreprocessor(ScalingPreprocessor):
             dict: "numbers" `(N, n)` float64 with NaN for gaps, "categories" `(N, c)` text.
 
         Raises:
-            ValueError: as for `fit`; columns that are missing, or hold text instead of numbers.
+            ValueError: as for `fit`, or if columns are missing or have text instead of numbers.
+            RuntimeError: if it is not fitted.
 
         Warns:
-            UserWarning: columns that the training rows did not have, which are ignored; names on
-                one side alone.
-            RuntimeError: not fitted.
+            UserWarning: if columns are ignored because the training rows did not have them, or only
+                one side has names.
         """
         self._require_fitted()
         columns = read_table(x).select(self.names, type(self).__name__, optional=self.ignored)
@@ -464,9 +472,10 @@ class MixedPreprocessor(ScalingPreprocessor):
         for name, rows in missing.items():
             if np.any(rows):
                 raise ValueError(
-                    f"column {name!r} has {int(np.sum(rows))} gaps, the first at row "
-                    f"{int(np.argmax(rows))}; it had none in the training rows, and "
-                    'missing="refuse" was chosen. Fill in or drop these rows.'
+                    f"column {name!r} has {int(np.sum(rows))} missing value(s), the first in "
+                    f"row {int(np.argmax(rows))}, but had none in the training rows, and "
+                    'missing="refuse" was chosen. Fill in or drop these rows, or fit with '
+                    'missing="flag".'
                 )
 
     def call(self, inputs: Mapping[str, tf.Tensor], double: bool = True) -> tf.Tensor:

@@ -18,15 +18,15 @@ LEAST_SIDE, MOST_PIXELS = 2, 89_000_000
 
 @keras.saving.register_keras_serializable(package="alad_tf")
 class PicturePreprocessor(EncodedImages):
-    """Resizes uint8 pictures of any size to one size. There is nothing to fit.
+    """Resizes uint8 images of any size to one size. There is nothing to fit.
 
-    By default, sides are resized independently, so that the aspect is not kept: nothing is cut off
-    and nothing added. With `keep_aspect`, a picture of another aspect is put in the middle, and the
-    pixels of its edges fill what is left on two sides; nothing is cut off either.
+    By default, sides are resized independently: the aspect ratio is not kept, but nothing is cut
+    off and nothing added. With `keep_aspect`, an image of another aspect ratio is centred, and its
+    edge pixels are repeated to fill the rest; nothing is cut off either.
 
-    Shrinking averages over the pixels that become one (a triangle filter, Pillow's BILINEAR),
-    enlarging interpolates. Gray pictures get three equal colours where the network takes three,
-    colours become gray (ITU-R BT.601) where it takes one, and transparency is put on white.
+    Shrinking averages over the pixels that become one (a triangle filter, Pillow's BILINEAR);
+    enlarging interpolates. Gray images get three equal channels if the network takes three, colours
+    become gray (ITU-R BT.601) if it takes one, and transparent pixels are blended with white.
 
     Args:
         image_shape: `(height, width, channels)` that the network takes, 1 or 3 channels.
@@ -34,7 +34,7 @@ class PicturePreprocessor(EncodedImages):
         **kwargs: `name` of the layer.
 
     Raises:
-        ValueError: another number of channels, or no such sides.
+        ValueError: if there are not 1 or 3 channels, or a side is not positive.
 
     Example:
         >>> layer = PicturePreprocessor((1, 1, 3))
@@ -50,36 +50,36 @@ class PicturePreprocessor(EncodedImages):
         self.keep_aspect = bool(keep_aspect)
         if self.image_shape[2] not in (1, 3):
             raise ValueError(
-                f"image_shape is {self.image_shape}; expected (height, width, 1) or (height, "
-                "width, 3)."
+                f"received image_shape={self.image_shape}; expected (height, width, 1) or "
+                "(height, width, 3)."
             )
 
     def check(self, x) -> np.ndarray:
-        """Checks raw pictures.
+        """Check raw images.
 
         Args:
-            x: uint8 `(N, H, W)` or `(N, H, W, C)`; or a sequence of N pictures of several sizes,
-                `(H, W)` or `(H, W, C)` each. C is 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA).
+            x: uint8 `(N, H, W)` or `(N, H, W, C)`; or a sequence of N images of several sizes, `(H,
+                W)` or `(H, W, C)` each. C is 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA).
 
         Returns:
-            `(N, H, W, C)` uint8, or an object array `(N,)` of such pictures.
+            `(N, H, W, C)` uint8, or an object array `(N,)` of such images.
 
         Raises:
-            ValueError: another dtype or shape, or no pictures.
+            ValueError: if the dtype or shape is wrong, or there are no images.
         """
         return check_pictures(x)
 
     def parts(self, x) -> Iterator[np.ndarray]:
-        """Preprocessed pictures, few at a time: all of them at once would need much memory.
+        """Preprocessed images, a few at a time, since all at once would need much memory.
 
         Args:
-            x: raw pictures, as `check` takes them.
+            x: raw images, as `check` takes them.
 
         Yields:
             `(n, *output_shape)` float32.
 
         Raises:
-            ValueError: `check` refuses the pictures.
+            ValueError: if `check` refuses the images.
 
         Example:
             >>> layer = PicturePreprocessor((8, 8, 3))
@@ -91,20 +91,20 @@ class PicturePreprocessor(EncodedImages):
             yield self.transform(x[start : start + PART])
 
     def transform(self, x, batch_size: int = PART) -> np.ndarray:
-        """Resizes raw pictures, each by itself: a picture's bits do not depend on its company.
+        """Resize raw images, each by itself: the result does not depend on the other images.
 
         Args:
-            x: raw pictures, as `check` takes them.
-            batch_size: as for the other preprocessors; has no influence here.
+            x: raw images, as `check` takes them.
+            batch_size: int, as for the other preprocessors; has no effect here.
 
         Returns:
             `(N, *output_shape)` float32, from 0 to 255.
 
         Raises:
-            ValueError: `check` refuses the pictures, or a batch size below 1.
+            ValueError: if `check` refuses the images, or the batch size is below 1.
         """
         if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}, expected at least 1.")
+            raise ValueError(f"received batch_size={batch_size}; expected at least 1.")
         x = self.check(x)
         result = np.empty((len(x), *self.image_shape), np.float32)
         for number, picture in enumerate(x):
@@ -189,20 +189,20 @@ def check_pictures(x) -> np.ndarray:
     if isinstance(x, np.ndarray) and x.dtype != object:
         if x.ndim not in (3, 4) or not len(x):
             raise ValueError(
-                f"received {describe(x)}; expected (N, H, W) or (N, H, W, C) uint8, N >= 1, or "
-                "a list of pictures."
+                f"received {describe(x)}; expected images (N, H, W) or (N, H, W, C) uint8, N "
+                ">= 1, or a list of images."
             )
         x = x[..., None] if x.ndim == 3 else x
         _check_picture(x[0], describe(x))
         return x
     pictures = list(x)
     if not pictures:
-        raise ValueError("received no pictures; expected at least one.")
+        raise ValueError("received no images; expected at least one.")
     found = np.empty(len(pictures), object)
     for number, picture in enumerate(pictures):
         array = np.asarray(picture)
         array = array[..., None] if array.ndim == 2 else array
-        _check_picture(array, f"picture {number}, {describe(array)}")
+        _check_picture(array, f"image {number}, {describe(array)}")
         found[number] = array
     return found
 
@@ -210,19 +210,19 @@ def check_pictures(x) -> np.ndarray:
 def _check_picture(array, described):
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
         raise ValueError(
-            f"received {described}; expected pictures (H, W) or (H, W, C) of 1 (gray), 2 (gray, "
-            "alpha), 3 (RGB) or 4 (RGBA) channels."
+            f"received {described}; expected images (H, W) or (H, W, C) of 1 (gray), 2 "
+            "(gray, alpha), 3 (RGB) or 4 (RGBA) channels."
         )
     if array.dtype != np.uint8:
         raise ValueError(
-            f"received {described}; expected uint8, values 0 to 255. The detector scales by "
-            "itself: undo your own scaling, round, and cast with x.astype('uint8')."
+            f"received {described}; expected uint8, values 0 to 255. The detector scales "
+            "images itself: undo your own scaling, round, and cast with x.astype('uint8')."
         )
     pixels = array.shape[0] * array.shape[1]
     if min(array.shape[:2]) < LEAST_SIDE or pixels > MOST_PIXELS:
         raise ValueError(
-            f"received {described}; expected sides of at least {LEAST_SIDE} pixels, and at most "
-            f"{MOST_PIXELS:,} pixels in all. Cut large pictures into tiles."
+            f"received {described}; expected sides of at least {LEAST_SIDE} pixels, and at "
+            f"most {MOST_PIXELS:,} pixels in all. Cut large images into tiles."
         )
 
 

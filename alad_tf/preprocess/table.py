@@ -16,10 +16,10 @@ from alad_tf.preprocess.columns import as_columns
 
 @keras.saving.register_keras_serializable(package="alad_tf")
 class TablePreprocessor(ScalingPreprocessor):
-    """Turns named raw columns into one vector: one-hot blocks, then scaled numbers.
+    """Encodes named raw columns as one vector: one-hot blocks, then scaled numbers.
 
-    A category that was not in the vocabulary gives a block of zeros, "none of the known ones";
-    `check` and `transform` warn about such rows. One-hot values stay 0 and 1 under every scaling.
+    A category that is not in the vocabulary gives a block of zeros, "none of the known ones";
+    `check` and `transform` warn about such rows. One-hot values are 0 and 1 with every scaling.
 
     Args:
         categorical: names of the columns to one-hot encode; text, bools or numbers.
@@ -32,7 +32,8 @@ class TablePreprocessor(ScalingPreprocessor):
         **kwargs: `name` of the layer.
 
     Raises:
-        ValueError: no columns, a name given twice, unknown scaling, or a state that does not fit.
+        ValueError: if there are no columns, a name occurs twice, the scaling is unknown, or the
+            state does not fit.
 
     Example:
         >>> layer = TablePreprocessor(["flag"], ["bytes"], scaling="minmax")
@@ -59,18 +60,21 @@ class TablePreprocessor(ScalingPreprocessor):
     ):
         for what, value in (("categorical", categorical), ("continuous", continuous)):
             if isinstance(value, str):
-                raise ValueError(f"{what} is the text {value!r}; expected a list of column names.")
+                raise ValueError(f"received {what}={value!r}; expected a list of column names.")
         names = [*categorical, *continuous]
         twice = sorted({name for name in names if names.count(name) > 1})
         if not names or twice:
             raise ValueError(
-                f"columns given twice: {twice}; expected each name once, in categorical or in "
-                "continuous."
+                f"received the columns {twice} twice; expected each name once, in "
+                "categorical or in continuous."
                 if twice
                 else "received no column names; expected at least one column."
             )
         if (vocabularies is None) != (shift is None):
-            raise ValueError("expected vocabularies, shift and scale together, or none of them.")
+            raise ValueError(
+                "received only some of vocabularies, shift and scale; expected all of them, or "
+                "none."
+            )
         super().__init__(scaling, shift, scale, **kwargs)
         self.categorical, self.continuous = tuple(categorical), tuple(continuous)
         self._vocabularies = ()  # one tuple of text per categorical column
@@ -104,19 +108,20 @@ class TablePreprocessor(ScalingPreprocessor):
         return as_columns(x, self.categorical, self.continuous)
 
     def fit(self, columns, vocabulary_from=None) -> TablePreprocessor:
-        """Learns vocabularies and scaling from the training rows.
+        """Learn vocabularies and scaling from the training rows.
 
         Args:
             columns: the training rows, as `check` takes them.
-            vocabulary_from: rows, as `check` takes them, to take the vocabularies from, if not the
-                training rows: the whole table, where all values that can occur are known before.
+            vocabulary_from: rows, as `check` takes them, from which to take the vocabularies: the
+                whole table, if all possible values are known in advance. Default: the training
+                rows.
 
         Returns:
-            The layer itself.
+            the layer itself.
 
         Raises:
-            ValueError: see `check`; a training value that is not in `vocabulary_from`; or fitted
-                before to other values.
+            ValueError: as for `check`; or if a training value is not in `vocabulary_from`, or the
+                layer is fitted already, to other values.
         """
         clean = as_columns(columns, self.categorical, self.continuous)
         source = clean
@@ -127,13 +132,14 @@ class TablePreprocessor(ScalingPreprocessor):
             extra = _unique(clean[name]) - set(values)
             if extra:
                 raise ValueError(
-                    f"column {name!r}: {len(extra)} training values are not in vocabulary_from, "
-                    f"first {min(extra)!r}; expected a table that includes the training rows."
+                    f"column {name!r} has {len(extra)} training value(s) that "
+                    f"vocabulary_from lacks, such as {min(extra)!r}; expected a table that "
+                    "includes the training rows."
                 )
         if self.fitted and known != self._vocabularies:
             raise ValueError(
-                "this TablePreprocessor is fitted to other categories, and its outputs may be in "
-                "use; create a new one for the new table."
+                "This TablePreprocessor is fitted already, to other categories, and its "
+                "outputs may be in use. Make a new one for another table."
             )
         n = len(next(iter(clean.values())))
         numbers = np.empty((n, len(self.continuous)))
@@ -144,7 +150,7 @@ class TablePreprocessor(ScalingPreprocessor):
         return self
 
     def check(self, x) -> dict[str, np.ndarray]:
-        """Checks raw columns, and warns once about all categories that `fit` did not see.
+        """Check raw columns, and warn once about all categories that `fit` did not see.
 
         Args:
             x: dict of `(N,)` or `(N, 1)` columns, or a DataFrame, N >= 1; columns that the
@@ -154,8 +160,8 @@ class TablePreprocessor(ScalingPreprocessor):
             dict of `(N,)` columns: text for categorical ones, float64 for continuous ones.
 
         Raises:
-            ValueError: missing column, several lengths, no rows, missing or infinite values, text
-                in a continuous column.
+            ValueError: if a column is missing, lengths differ, there are no rows, values are
+                missing or infinite, or a continuous column has text.
             RuntimeError: not fitted.
         """
         self._require_fitted()
@@ -172,7 +178,8 @@ class TablePreprocessor(ScalingPreprocessor):
                 )
         if notes:
             warnings.warn(
-                "; ".join(notes) + ": encoded as none of the known values (zeros).", stacklevel=2
+                "; ".join(notes) + ": encoded as none of the known values (zeros).",
+                stacklevel=2,
             )
         return clean
 

@@ -113,9 +113,9 @@ def _seconds(column, name, what, of_cell, of_texts):
         row = int(np.flatnonzero(bad[codes])[0])
         examples = "2024-01-31 or 2024-01-31 08:30:00" if what == "date" else "1 days 02:30:00"
         raise ValueError(
-            f"column {name!r} holds {what}s; row {row} is {cells[row]!r}. Correct it (as text, "
-            f"write {examples}), give it as None for a gap, or choose another kind for the column: "
-            f"columns={{{name!r}: 'category'}} or 'ignore'."
+            f"column {name!r} has {what}s, but row {row} is {cells[row]!r}. Correct it (as "
+            f"text: {examples}), replace it by None if it is missing, or choose another kind "
+            f"for the column: columns={{{name!r}: 'category'}} or 'ignore'."
         )
     return found[codes]
 

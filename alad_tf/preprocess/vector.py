@@ -23,23 +23,23 @@ from alad_tf.preprocess.containers import (
 
 @keras.saving.register_keras_serializable(package="alad_tf")
 class VectorPreprocessor(ScalingPreprocessor):
-    """Scales each column of `(N, d)` numbers by what the training rows had: (x - shift) * scale.
+    """Scales columns of `(N, d)` numbers by statistics of the training rows: (x - shift) * scale.
 
-    Columns that are constant in the training rows always give 0 (but pass under "none"). Values
-    beyond the training range are not clipped, up to 1e15 in the scaled unit: being far out is what
-    an anomaly score looks for.
+    Columns that are constant in the training rows always give 0 (with "none", their values). Values
+    beyond the training range are not clipped, up to 1e15 after scaling, since extreme values are
+    what an anomaly score looks for.
 
     Args:
         scaling: "standard" (mean 0, standard deviation 1), "minmax" ([0, 1]) or "none".
         shift: `(d,)` fitted shift, from a state or config; None before `fit`.
         scale: `(d,)` fitted scale, likewise.
         names: list of str, the columns' names, likewise; None where they have none.
-        from_arrays: bool, whether the training rows were an array all the same, so that later ones
-            may be without a warning.
+        from_arrays: bool, whether the training rows were an array nevertheless, so that later
+            arrays cause no warning.
         **kwargs: `name` of the layer.
 
     Raises:
-        ValueError: unknown scaling, or shift and scale of different lengths.
+        ValueError: if the scaling is unknown, or shift and scale have different lengths.
 
     Example:
         >>> layer = VectorPreprocessor("standard").fit([[1.0, 5.0], [3.0, 5.0]])
@@ -84,16 +84,17 @@ class VectorPreprocessor(ScalingPreprocessor):
         return dict(zip(self.feature_names, self.check(x).T, strict=True))
 
     def fit(self, x) -> VectorPreprocessor:
-        """Learns shift and scale from the training rows.
+        """Learn shift and scale from the training rows.
 
         Args:
             x: `(N, d)` numbers, as `check` takes them.
 
         Returns:
-            The layer itself.
+            the layer itself.
 
         Raises:
-            ValueError: see `check`; or fitted before to another number of columns.
+            ValueError: as for `check`, or if the layer is fitted already, to another number of
+                columns.
         """
         self._fit_numbers(self.check(x))
         if is_named(x) and not self.names:
@@ -102,19 +103,19 @@ class VectorPreprocessor(ScalingPreprocessor):
         return self
 
     def check(self, x) -> np.ndarray:
-        """Checks raw rows and casts them to float64.
+        """Check raw rows and cast them to float64.
 
         Args:
             x: `(N, d)` array-like of finite numbers, N >= 1, or with names: a DataFrame or a dict
-                of columns. Where names were learnt, columns are matched by them; names of which
-                none is known are ignored with a warning.
+                of columns. If the training rows had names, columns are matched by them; if none of
+                the names is known, names are ignored with a warning.
 
         Returns:
             `(N, d)` float64.
 
         Raises:
-            ValueError: not two-dimensional, empty, another width than the fitted one, or values
-                that are no finite numbers.
+            ValueError: if the rows are not two-dimensional, empty, or of another width than the
+                training rows, or values are not finite numbers.
         """
         if is_named(x):
             table = read_table(x)
@@ -133,14 +134,17 @@ class VectorPreprocessor(ScalingPreprocessor):
         array = as_array(x)
         if array.ndim != 2:
             hint = " For one row, pass x[None, :]." if array.ndim == 1 else ""
-            hint = hint or (" Densify with x.toarray()." if hasattr(x, "toarray") else "")
+            hint = hint or (" Convert it with x.toarray()." if hasattr(x, "toarray") else "")
             raise ValueError(f"received {describe(x)}; expected numbers of shape (N, d).{hint}")
         if not array.size:
-            raise ValueError(f"the table is empty: shape {array.shape}; expected N, d >= 1.")
+            raise ValueError(
+                f"received an empty table of shape {array.shape}; expected at least one row and "
+                "one column."
+            )
         if self.fitted and array.shape[1] != self.output_dim:
             raise ValueError(
-                f"received {array.shape[1]} columns (shape {array.shape}), expected "
-                f"{self.output_dim}: the columns that the preprocessor was fitted on."
+                f"received {array.shape[1]} columns (shape {array.shape}); expected "
+                f"{self.output_dim}, as in the training rows."
             )
         return finite_numbers(array, "x")
 

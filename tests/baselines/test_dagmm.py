@@ -134,7 +134,9 @@ def test_seeds_train_on_arrhythmia_without_nan(arrhythmia, seeds):
 
 
 def test_bad_shapes_are_refused():
-    with pytest.raises(ValueError, match=r"takes vectors; received samples of shape \(4, 4, 1\)"):
+    with pytest.raises(
+        ValueError, match=r"received samples of shape \(4, 4, 1\); DAGMM takes vectors"
+    ):
         DAGMM(ROWS, (4, 4, 1))
-    with pytest.raises(ValueError, match=r"received \(3, 2\) and \(4, 2\)"):
+    with pytest.raises(ValueError, match=r"\(3, 2\) and .* \(4, 2\); expected"):
         fit_mixture(tf.zeros((3, 2)), tf.zeros((4, 2)))

@@ -69,7 +69,7 @@ FORESTS = {
 @pytest.mark.parametrize("name", FORESTS)
 def test_a_forest_that_leads_astray_is_refused(forest, name):
     edit(forest, FORESTS[name])
-    with pytest.raises(ValueError, match="scorer.skops does not hold an IsolationForest"):
+    with pytest.raises(ValueError, match="scorer.skops does not contain an IsolationForest"):
         baselines.load(forest)
 
 
@@ -86,7 +86,7 @@ SVMS = {
 @pytest.mark.parametrize("name", SVMS)
 def test_an_svm_whose_arrays_do_not_fit_is_refused(svm, name):
     edit(svm, SVMS[name])
-    with pytest.raises(ValueError, match="scorer.skops does not hold an OneClassSVM"):
+    with pytest.raises(ValueError, match="scorer.skops does not contain an OneClassSVM"):
         baselines.load(svm)
 
 
@@ -137,7 +137,7 @@ def deep(schema):
 )
 def test_a_made_up_schema_is_refused(forest, change):
     rewrite(forest, change)
-    with pytest.raises(ValueError, match="scorer.skops does not hold an IsolationForest"):
+    with pytest.raises(ValueError, match="scorer.skops does not contain an IsolationForest"):
         baselines.load(forest)
 
 
@@ -149,12 +149,12 @@ def test_a_compressed_file_and_cut_ones_are_refused(forest):
     for cut in (0, 100, -1, -100):
         (forest / STATE).write_bytes(whole[:cut])
         write_manifest(forest)
-        with pytest.raises(ValueError, match="scorer.skops does not hold an IsolationForest"):
+        with pytest.raises(ValueError, match="scorer.skops does not contain an IsolationForest"):
             baselines.load(forest)
 
 
 def test_one_estimator_is_not_another(forest, svm):
     (svm / STATE).write_bytes((forest / STATE).read_bytes())
     write_manifest(svm)
-    with pytest.raises(ValueError, match="it holds an IsolationForest"):
+    with pytest.raises(ValueError, match="it contains an IsolationForest"):
         baselines.load(svm)

@@ -80,6 +80,7 @@ def test_fit_writes_a_detector_and_a_report(orders, fitted):
     assert is_png(folder / "report/score_histogram.png", 840, 504)
     page = (folder / "report/report.html").read_text()
     assert "Anomalies in orders.csv" in page and "<h3>Row 7</h3>" in page
+    assert f"alad score {folder.name} new.csv" in page and ".partial" not in page
     assert f"report    {folder / 'report/report.html'}" in result.output
 
 
@@ -151,7 +152,7 @@ def test_explain_tells_and_draws(orders, fitted, tmp_path):
     result = run("explain", folder, orders, "--out", tmp_path, "--top", "1")
     assert "row 7" in result.output or "row 9" in result.output
     wrong = run("explain", folder, orders, "--out", tmp_path, "--rows", "400")
-    assert "expected numbers from 0 to 399" in str(wrong.exception)
+    assert "expected row numbers from 0 to 399" in str(wrong.exception)
 
 
 def test_labels_set_the_threshold(orders, tmp_path, monkeypatch):
@@ -209,12 +210,12 @@ def test_a_folder_of_images(tmp_path):
     ("options", "told"),
     [
         (["--exclude", "absent"], "has no column 'absent'; it has"),
-        (["--label", "items"], "True or 1 for an anomaly"),
+        (["--label", "items"], "1 (or True) for anomalies"),
         (["--size", "8"], "expected HEIGHTxWIDTH"),
-        (["--size", "8x8"], "which is no folder of images"),
+        (["--size", "8x8"], "which is not a folder of images"),
         (["--score", "best"], "received --score best; expected one of combined, features"),
         (["--false-alarms", "2"], "received --false-alarms 2.0; expected a share"),
-        (["--contamination", "0.7"], "expected a share above 0, at most 0.5"),
+        (["--contamination", "0.7"], "expected a share above 0 and at most 0.5"),
     ],
 )
 def test_wrong_options_are_named(orders, tmp_path, options, told):
@@ -256,7 +257,7 @@ def test_an_out_with_other_files_is_refused_before_any_work(orders, tmp_path, na
     before = _files(tmp_path)
     for command in ("fit", "tune"):
         result = run(command, orders, "--out", folder)
-        assert "did not write there" in str(result.exception)
+        assert "did not write" in str(result.exception)
     assert _files(tmp_path) == before
 
 
@@ -265,13 +266,13 @@ def test_an_out_that_holds_the_data_is_refused(orders, tmp_path):
     inside.parent.mkdir(parents=True)
     inside.write_bytes(orders.read_bytes())
     result = run("fit", inside, "--out", tmp_path / "d")
-    assert f"which contains {inside}" in str(result.exception)
+    assert f"which contains the input, {inside}" in str(result.exception)
     result = run("fit", inside, "--out", inside)
     assert "is a file; expected a folder" in str(result.exception)
     (tmp_path / "d2.partial").mkdir()
     (tmp_path / "d2.partial/mine.txt").write_text("mine")
     result = run("fit", inside, "--out", tmp_path / "d2")
-    assert "d2.partial is needed for checkpoints" in str(result.exception)
+    assert "d2.partial, but it contains other files" in str(result.exception)
     assert inside.is_file() and (tmp_path / "d2.partial/mine.txt").is_file()
 
 
@@ -391,12 +392,12 @@ def test_scores_replace_nothing_but_scores(orders, fitted, tmp_path, name):
         table.to_parquet(tmp_path / name)
     before = _files(tmp_path)
     result = run("score", fitted[0], source, "--out", tmp_path / name)
-    reason = "is the input file" if name == "orders.csv" else "is not a file of scores"
+    reason = "the input file" if name == "orders.csv" else "does not contain scores"
     assert reason in str(result.exception)
     assert _files(tmp_path) == before
     result = run("score", fitted[0], source, "--out", tmp_path / name, "--overwrite")
     if name == "orders.csv":  # never the input
-        assert "is the input file" in str(result.exception)
+        assert "the input file" in str(result.exception)
         assert _files(tmp_path) == before
     else:
         assert result.exit_code == 0 and _files(tmp_path) != before
@@ -486,26 +487,33 @@ def test_a_commands_line_steers_no_terminal(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        ("fit absent.csv --out d", 1, "No file or folder"),
+        ("fit absent.csv --out d", 1, "There is no file or folder"),
         ("fit {orders} --out d --sise 8x8", 2, "No such option: --sise"),
         ("fit {orders}", 2, "Missing option '--out'"),
         ("fit {orders} --out d --size 8", 2, "expected HEIGHTxWIDTH"),
         ("fit {orders} --out d --label bad --contamination 0.1", 2, "sets the threshold"),
         ("fit {orders} --out {orders}", 1, "is a file; expected a folder"),
-        ("tune {orders} --out d --trials 0", 2, "--trials"),
+        ("tune {orders} --out d --trials 0", 2, "greater than or equal to 1. Try '"),
         ("tune {orders} --out d --score best", 2, "expected one of combined"),
         ("score {fitted} {orders} --out s.csv --report {orders}", 2, "expected a .html file"),
         ("score {fitted} {orders} --out s.csv --top -1", 2, "--top"),
         ("score absent {orders} --out s.csv", 1, "neither a folder nor a zoo entry"),
         ("score {orders} {orders} --out s.csv", 1, "which is a file; expected a folder that"),
-        ("explain {fitted} {orders} --out w --rows 400", 2, "expected numbers from 0 to 399"),
-        ("explain {fitted} absent.csv --out w", 1, "No file or folder"),
+        ("explain {fitted} {orders} --out w --rows 400", 2, "expected row numbers from 0 to 399"),
+        ("explain {fitted} absent.csv --out w", 1, "There is no file or folder"),
         ("export absent e", 1, "neither a folder nor a zoo entry"),
         ("serve absent", 1, "neither a folder nor a zoo entry"),
         ("describe absent", 1, "unknown zoo entry"),
-        ("train kdd99_alad --seeds 0-1 --seed 3", 2, "Give one of them"),
+        ("train kdd99_alad --seeds 0-1 --seed 3", 2, "give only one of them"),
         ("evaluate {fitted}", 1, "expected run.json"),
-        ("reproduce table99", 1, "received 'table99'"),
+        ("reproduce table99", 2, "received 'table99'"),
+        ("train kdd99_alad --scaling best", 2, "expected one of standard, minmax, none"),
+        ("train kdd99_alad --stopping never", 2, "unknown stopping 'never'"),
+        ("train kdd99_alad --seeds 3-1", 2, "which runs downwards"),
+        ("train kdd99_alad --strategy two", 2, "expected one of mirrored, multiworker"),
+        ("fit {orders} --out d --sep ;;", 2, "expected one character"),
+        ("fit {orders} --out d --features resnet", 2, "expected pixels, imagenet or"),
+        ("score {fitted} {orders} --out s.txt", 2, "expected a .csv or .parquet file"),
         ("nonsense", 2, "No such command 'nonsense'"),
     ],
 )
@@ -654,12 +662,15 @@ def test_folders_that_are_not_there_are_refused(mvtec, tmp_path, options, messag
 
 def test_tables_have_no_folders(orders, tmp_path):
     result = run("fit", orders, "--out", tmp_path / "detector", "--normal", "good")
-    assert "only a folder has sub-folders" in str(result.exception)
+    assert "which is not a folder of images" in str(result.exception)
 
 
 @pytest.mark.parametrize(
     "features, message",
-    [("resnet", "expected pixels, imagenet or a .keras file"), ("x.keras", "hold a Keras model")],
+    [
+        ("resnet", "expected pixels, imagenet or an existing .keras file"),
+        ("x.keras", "contain a Keras model"),
+    ],
 )
 def test_features_that_are_none_are_refused_before_images_are_read(tmp_path, features, message):
     if features == "x.keras":

@@ -91,8 +91,9 @@ def test_a_report_is_whole_in_itself_and_says_what_there_is(table, tmp_path):
     threshold = by_false_alarms(np.random.default_rng(1).normal(size=199), 0.05)
     made = detector(MixedPreprocessor().fit(rows), scores, threshold)
     data = UserData(Path("<b>orders & more.csv"), list(range(500)), rows)
-    path = write_html_report(tmp_path, made, data, scores, top, explanation)
-    page = read(path)
+    folder = tmp_path / "its detector" / ".abc.partial"  # renamed when the report is complete
+    folder.mkdir(parents=True)
+    page = read(write_html_report(folder, made, data, scores, top, explanation))
     assert false_alarm_rate(made) == pytest.approx(0.05)
     assert "Anomalies in <b>orders & more.csv" in page.text and "script" not in page.tags
     assert all(name in page.text for name in NAMES)
@@ -103,7 +104,8 @@ def test_a_report_is_whole_in_itself_and_says_what_there_is(table, tmp_path):
     assert page.text.count("No column stands out") == 1  # in row 3
     assert top_rows.reasons(explanation, 1) == []
     assert [reason.split()[0] for reason in top_rows.reasons(explanation, 0)] == [NAMES[0]]
-    assert "alad score" in page.text and "ALADDetector.load" in page.text
+    assert "alad score 'its detector' new.csv" in page.text and ".partial" not in page.text
+    assert "ALADDetector.load('its detector')" in page.text
 
 
 def test_without_calibration_no_rate_is_promised(table, tmp_path):

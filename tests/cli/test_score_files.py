@@ -134,7 +134,7 @@ def test_foreign_files_where_parts_are_kept_stay(detector, source, tmp_path):
     folder = tmp_path / ".s.csv.parts"
     folder.mkdir()
     (folder / "mine.txt").write_text("mine")
-    with pytest.raises(ValueError, match="but contains other files. Move them"):
+    with pytest.raises(ValueError, match="but it contains other files. Move them"):
         write_scores(detector, source, tmp_path / "s.csv")
     assert (folder / "mine.txt").read_text() == "mine"
 

@@ -86,7 +86,9 @@ def test_compressed_files_are_read_whatever_their_name(tmp_path):
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as file:
         file.writestr("a.csv", raw)
         file.writestr("b.csv", raw)
-    with pytest.raises(ValueError, match=r"members \['a.csv', 'b.csv'\]; expected one table"):
+    with pytest.raises(
+        ValueError, match=r"archive of \['a.csv', 'b.csv'\]; expected a single table"
+    ):
         read_all(tmp_path / "two.zip")
 
 
@@ -122,19 +124,19 @@ def test_quotes_are_recognised(tmp_path, content, cells):
         ("a,b\n1,2\n3,4,5\n", r"line 3: received 3 cells, expected 2"),
         ('a,b\n1,"x\ny"\n1,2,3\n', r"line 4: received 3 cells"),
         ("a,b\nrow1,1,2\nrow2,3,4\n", r"line 2: received 3 cells"),  # names of rows
-        ("a,b|c\n1,x|y\n2,x|y\n", r"',' or '\|' as the separator. Pass one with --sep"),
-        ("a b\n1 2\n3 4\n", r"2 separated by ' '. Pass the separator"),
-        ("a:b\n1:2\n3:4\n", r"2 separated by ':'. Pass the separator"),
-        ("a^b^c\n1^2^3\n", r"3 separated by '\^'. Pass the separator"),
+        ("a,b|c\n1,x|y\n2,x|y\n", r"',' or '\|' as the separator. Choose one with --sep"),
+        ("a b\n1 2\n3 4\n", r"2 columns separated by ' '. Pass the separator"),
+        ("a:b\n1:2\n3:4\n", r"2 columns separated by ':'. Pass the separator"),
+        ("a^b^c\n1^2^3\n", r"3 columns separated by '\^'. Pass the separator"),
         ('[{"a": 1},\n {"a": 2}]\n', "contains JSON"),
         ("<!DOCTYPE html>\n<html></html>\n", "contains HTML"),
         ("a\n1,5\n2,5\n", r"--decimal ,"),
         ("a;b\n1,234;5\n5,678;6\n", r"column 'a' has '1,234'.*--decimal"),
         ("a;b\n1,25;0.5\n5,75;0.6\n", r"'1,25' and '0.5' in 'b'.*--decimal"),
-        ("größe,b\n1,2\n".encode("cp1252"), r"line 1: the text is not utf-8.*--encoding.*größe"),
+        ("größe,b\n1,2\n".encode("cp1252"), r"line 1: the text is not in utf-8.*--encoding.*größe"),
         (b"a,b\n" + b"1,2\n" * 400_000 + b"\xff,2\n", r"line 400002: .*--encoding"),
         ("a,b\n1,2\n".encode("utf-16-le"), r"NUL characters.*--encoding"),
-        ('a,b\n1,"2\n3,4\n', r"end of data. Quotes must be closed"),
+        ('a,b\n1,"2\n3,4\n', r"end of data. Close all quotes"),
         ("1.5,2.5\n3.5,1.5\n", r"the first line has the numbers \[1.5, 2.5\]"),
         ("Ulm,2.5\nBern,1.5\n", r"the first line has the numbers \[2.5\]"),
     ],
@@ -265,7 +267,7 @@ def test_what_was_assumed_is_one_line(tmp_path):
         ({"sep": "ab"}, "--sep 'ab'"),
         ({"decimal": "x"}, "--decimal 'x'"),
         ({"encoding": "klingon"}, "--encoding klingon"),
-        ({"sep": ",", "decimal": ","}, "must differ"),
+        ({"sep": ",", "decimal": ","}, "two different characters"),
     ],
 )
 def test_options_are_checked(said, reason):

@@ -25,7 +25,7 @@ def test_unknown_sets_and_misplaced_classes(tmp_path):
         class_names("cifar")
     with pytest.raises(ValueError, match="only the image sets"):
         load("breast_cancer", normal_class=1)
-    with pytest.raises(FileNotFoundError, match="does not hold cifar10"):
+    with pytest.raises(FileNotFoundError, match="does not contain cifar10"):
         load("cifar10", tmp_path)
 
 
@@ -64,7 +64,7 @@ def test_the_split_follows_from_its_seed():
 
 
 def test_a_split_needs_both_kinds_of_rows():
-    with pytest.raises(ValueError, match="none of the 50 rows is normal"):
+    with pytest.raises(ValueError, match="received 50 rows, none of them normal"):
         one_class_split(np.ones(50, bool))
 
 

@@ -85,7 +85,11 @@ def test_one_colour_rule_for_a_folder(tmp_path):
     assert (images[3, :6] == 255).all() and (images[3, 6:] == colour[6:]).all()
     np.testing.assert_array_equal(images[4], np.array(few.convert("RGB")))
     assert np.abs(images[5].astype(int) - colour).max() <= 1
-    for what in ("1 gray, read as RGB", "1 transparent, put on white", "1 converted from CMYK"):
+    for what in (
+        "1 gray, read as RGB",
+        "1 transparent, blended with white",
+        "1 converted from CMYK",
+    ):
         assert what in noted[-1]
     # a detector of gray pictures keeps to them
     _, images = read_all(tmp_path, channels=1, note=noted.append)
@@ -176,14 +180,14 @@ def test_damage_is_named_or_left_out(tmp_path, name, damage, reason):
         tmp_path, (8, 8), options=ReadOptions(skip_damaged=True), note=noted.append
     )
     assert ids == ["a.png", "c.png"] and len(images) == 2
-    assert "left out 1 unreadable images" in noted[0] and name in noted[0]
+    assert "skipped 1 unreadable images" in noted[0] and name in noted[0]
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".tif", ".webp", ".png"])
 def test_several_frames_are_no_picture(tmp_path, suffix):
     frames = [Image.fromarray(gray()).convert("P" if suffix == ".gif" else "RGB") for _ in range(3)]
     frames[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=frames[1:])
-    with pytest.raises(ValueError, match="has 3 frames or pages; expected one image"):
+    with pytest.raises(ValueError, match="has 3 frames or pages; expected a single image"):
         read_all(tmp_path)
 
 

@@ -46,7 +46,13 @@ def test_a_named_folder_without_the_data_is_an_error(
     for folder in ("empty", "unfinished"):
         with pytest.raises(FileNotFoundError, match="omit data_dir to download") as error:
             load(dataset, tmp_path / folder)
-        for part in (str(tmp_path / folder), "holds neither", file, prepared, "Put the file there"):
+        for part in (
+            str(tmp_path / folder),
+            "contains neither",
+            file,
+            prepared,
+            "Put the file there",
+        ):
             assert part in str(error.value)
     with pytest.raises(FileNotFoundError, match=f"does not exist; expected there the file {file}"):
         load(dataset, tmp_path / "absent")
@@ -86,7 +92,7 @@ def test_failed_download_says_where_to_put_the_file(dataset, monkeypatch, tmp_pa
     with pytest.raises(ConnectionError, match="OSError: network is unreachable") as error:
         load(dataset)
     manual = str(tmp_path / "tfds" / "downloads" / "manual")
-    assert f"into {manual} by hand" in str(error.value)
+    assert f"yourself into {manual}" in str(error.value)
     assert {"kdd99": "kddcup.data_10_percent.gz", "arrhythmia": "arrhythmia.data"}[dataset] in str(
         error.value
     )

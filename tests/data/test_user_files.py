@@ -71,7 +71,7 @@ def test_images_of_a_folder_in_the_order_of_their_names(pictures):
 def test_images_of_several_sizes_need_one(pictures):
     folder, _ = pictures
     Image.fromarray(np.zeros((5, 5, 3), "uint8")).save(folder / "e.png")
-    with pytest.raises(ValueError, match=r"e.png is an image of 5 x 5 pixels.*Pass one size"):
+    with pytest.raises(ValueError, match=r"e.png is an image of 5 x 5 pixels.*Pass a size"):
         read_all(folder)
     assert read_all(folder, size=(5, 5))[1].shape == (5, 5, 5, 3)
 
@@ -98,7 +98,7 @@ def test_what_cannot_be_read_is_named(tmp_path, name, content, reason):
 
 
 def test_absent_files_and_ambiguous_arrays(tmp_path):
-    with pytest.raises(FileNotFoundError, match="No file or folder"):
+    with pytest.raises(FileNotFoundError, match="There is no file or folder"):
         read_all(tmp_path / "absent.csv")
     np.savez(tmp_path / "two.npz", a=np.ones((2, 2)), b=np.ones((2, 2)))
     with pytest.raises(ValueError, match=r"has the arrays \['a', 'b'\]"):

@@ -48,7 +48,7 @@ CONFIGS = {
     "networks as text": (lambda c: part(c, "scorer", networks="x"), "scorer.networks: "),
     "units as text": (lambda c: layer(c).update(units="64"), "networks.E.0.units: .*received '64'"),
     "units below 0": (lambda c: layer(c).update(units=-1), "networks.E.0.units: "),
-    "no such operation": (lambda c: layer(c).update(op="eval"), "Unknown operation 'eval'"),
+    "no such operation": (lambda c: layer(c).update(op="eval"), "received the operation 'eval'"),
     "an unknown key": (lambda c: part(c, "scorer", evil=1), "evil"),
     "no shape": (lambda c: part(c, "scorer", x_shape=[]), "scorer.x_shape: "),
     "a preprocessor's list": (lambda c: c.update(preprocessor=[]), "preprocessor: "),
@@ -58,7 +58,7 @@ CONFIGS = {
         lambda c: part(c, "preprocessor", shift=[float("1e308") * 10] * 30),
         "Infinity is not JSON",
     ),
-    "a shorter shift": (lambda c: part(c, "preprocessor", shift=[1.0]), "expected equal"),
+    "a shorter shift": (lambda c: part(c, "preprocessor", shift=[1.0]), "expected the same shape"),
     "medians of other columns": (
         lambda c: c.update(
             preprocessor={
@@ -75,14 +75,14 @@ CONFIGS = {
     ),
     "nothing fitted": (
         lambda c: c.update(preprocessor={"kind": "vector", "scaling": "none"}),
-        "describes no 'vector'",
+        "does not describe a 'vector'",
     ),
     "other columns": (
         lambda c: part(c, "preprocessor", shift=[0.0] * 7, scale=[1.0] * 7, names=list("abcdefg")),
-        r"samples of shape \(7,\), its scorer takes \(30,\)",
+        r"samples of shape \(7,\), but its scorer takes \(30,\)",
     ),
     "no such method": (lambda c: c.update(method="alat"), "unknown method 'alat'"),
-    "no such score": (lambda c: c.update(score="L1"), "Unknown score 'L1'"),
+    "no such score": (lambda c: c.update(score="L1"), "received the score 'L1'"),
     "a threshold of text": (lambda c: c.update(threshold="1"), "threshold: "),
     "a threshold of NaN": (lambda c: c.update(threshold=float("nan")), "NaN is not JSON"),
     "a reference of NaN": (lambda c: c["reference"].append(float("nan")), "NaN is not JSON"),
@@ -142,7 +142,7 @@ def test_cut_weights_are_named_without_a_manifest_too(folder, cut):
     (folder / "sha256.json").unlink()
     path = folder / "scorer.weights.h5"
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(ValueError, match="scorer.weights.h5 does not hold the weights"):
+    with pytest.raises(ValueError, match="scorer.weights.h5 does not contain the weights"):
         Detector.load(folder)
 
 
@@ -164,7 +164,7 @@ def test_arrays_that_are_not_there_are_refused(folder, how, tmp_path):
         else:
             file.create_dataset(name, data=np.zeros(3, "float32"))
     write_manifest(folder)
-    with pytest.raises(ValueError, match="scorer.weights.h5 does not hold the weights"):
+    with pytest.raises(ValueError, match="scorer.weights.h5 does not contain the weights"):
         Detector.load(folder)
 
 

@@ -188,8 +188,9 @@ def test_attributions_of_the_combined_score_add_up(detectors):
     assert (explanation.attributions >= 0).all() and (total > 0).mean() > 0.9
     changed = (explanation.attributions > 0).sum(1)
     assert changed.max() <= MOST_CHANGED
-    # no more columns are changed than make the score an ordinary one
-    assert (explanation.baseline <= ORDINARY).mean() > 0.9 and changed.mean() < 3
+    # as many are ordinary as were before the faults, without changing more columns than that takes
+    before = (detector.anomaly_score(fresh) <= ORDINARY).mean()
+    assert (explanation.baseline <= ORDINARY).mean() >= before - 0.1 and changed.mean() < 3
     # what is left out of the reasons adds nothing
     assert [len(explanation.top(row, 7)) for row in range(40)] == changed.tolist()
 

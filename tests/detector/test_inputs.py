@@ -74,9 +74,9 @@ def test_rows_and_batches_of_a_dataset_are_arrays(shape):
 @pytest.mark.parametrize(
     ("dataset", "told"),
     [
-        (lambda d: d.repeat(), "without end; expected a finite one"),
-        (lambda d: d.take(0), "without elements"),
-        (lambda d: d.map(lambda x: (x, 0)), "without labels"),
+        (lambda d: d.repeat(), "an infinite Dataset; expected a finite one"),
+        (lambda d: d.take(0), "an empty Dataset"),
+        (lambda d: d.map(lambda x: (x, 0)), "Drop the labels"),
     ],
 )
 def test_datasets_that_are_no_rows_are_explained(dataset, told):

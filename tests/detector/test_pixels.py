@@ -99,10 +99,10 @@ def test_the_limits_of_both():
 @pytest.mark.parametrize(
     "maps, masks, limit, message",
     [
-        (np.zeros((1, 4, 4)), np.zeros((1, 4, 5)), 0.3, "of its shape"),
+        (np.zeros((1, 4, 4)), np.zeros((1, 4, 5)), 0.3, "of the same shape"),
         (np.zeros((1, 4, 4)), np.zeros((1, 4, 4)), 0.3, "0 of 16 pixels"),
         (np.full((1, 2, 2), np.nan), [[[0, 1], [0, 1]]], 0.3, "finite"),
-        (np.zeros((1, 2, 2)), [[[0, 1], [0, 1]]], 0.0, "limit is 0.0"),
+        (np.zeros((1, 2, 2)), [[[0, 1], [0, 1]]], 0.0, "limit=0.0"),
     ],
 )
 def test_what_cannot_be_measured(maps, masks, limit, message):

@@ -50,9 +50,9 @@ def test_images_that_cannot_be_halved_are_refused(shape):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"hidden": 0}, "hidden must be positive; received 0"),
-        ({"learning_rate": -1.0}, "learning_rate must be positive"),
-        ({"batch_size": 50}, "batch_size is 50, but only 40 rows train"),
+        ({"hidden": 0}, "received hidden=0; expected a positive"),
+        ({"learning_rate": -1.0}, "learning_rate=-1.0; expected a positive"),
+        ({"batch_size": 50}, "batch_size=50 for 40 training rows"),
     ],
 )
 def test_impossible_values_are_refused(options, message):

@@ -117,7 +117,7 @@ def test_what_was_decided_is_shown_and_kept(fitted, asked, tmp_path):
         "zip": "category", "paid": "number", "unix": "number", "near": "number",
     }  # fmt: skip
     reasons = dict(zip(shown["column"], shown["reason"], strict=True))
-    assert reasons["country"] == "text; 3 values; 1 gap; a new one is flagged"
+    assert reasons["country"] == "text; 3 values; 1 gap; a new value is flagged"
     assert reasons["ordered"].startswith("dates, from 2024-01-0") and "1 gap" in reasons["ordered"]
     assert shown["features"].sum() == fitted.detector_.preprocessor.output_dim
     again = ALADDetector.load(fitted.save(tmp_path / "d"))
@@ -180,12 +180,12 @@ def test_kinds_can_be_chosen():
     ("columns", "message"),
     [
         ({"zap": "number"}, "unknown column 'zap'; closest: 'zip'"),
-        ({"zip": "text"}, "'zip': 'text'} has an unknown kind; expected one of number, category"),
-        ({"country": "number"}, "'country' held numbers.*row 0 is"),
-        ({"country": "date"}, "column 'country' holds dates; row 0 is"),
-        ({"unix_ms": "date"}, "seconds since 1970-01-01, and these are about 1.7e.12"),
+        ({"zip": "text"}, "'zip': 'text'}; the kind must be one of number, category"),
+        ({"country": "number"}, "'country' is numeric.*row 0 is"),
+        ({"country": "date"}, "column 'country' has dates, but row 0 is"),
+        ({"unix_ms": "date"}, "seconds since 1970-01-01, but these are about 1.7e.12"),
         ("zip", "The 'columns' parameter of ALADDetector must be"),
-        (dict.fromkeys([*people(1).columns, "unix_ms"], "ignore"), "all columns are left out"),
+        (dict.fromkeys([*people(1).columns, "unix_ms"], "ignore"), "All columns are left out"),
     ],
 )
 def test_impossible_choices_are_refused_before_training(columns, message, monkeypatch):
@@ -230,7 +230,7 @@ def test_the_command_takes_kinds_and_shows_them(tmp_path, asked):
     np.testing.assert_array_equal(scores, detector.anomaly_score(asked))
     for option, code, message in (
         ("zip:number", 2, "expected NAME=KIND"),
-        ("zip=text", 2, "unknown kind"),
+        ("zip=text", 2, "the kind must be one of"),
         ("zap=date", 1, "closest: 'zip'"),
     ):
         status, said = run(

@@ -69,7 +69,9 @@ def test_half_precision_keeps_float32_statistics():
 
 def test_an_unknown_number_of_rows_is_refused():
     layer, _ = pair((4, 3))
-    with pytest.raises(ValueError, match=r"static shape; received \(None, 3\). Use whole batches"):
+    with pytest.raises(
+        ValueError, match=r"shape \(None, 3\); .* static shape. Use complete batches"
+    ):
         tf.function(lambda x: normalise_batch(layer, x)).get_concrete_function(
             tf.TensorSpec((None, 3))
         )

@@ -66,7 +66,7 @@ def test_only_the_newest_checkpoint_stays_and_restores_everything(tmp_path):
     assert again.restore(twin) == 3
     assert equal(weights_of(twin), weights_of(model))
     assert again.history == checkpoint.history and len(again.history) == 3
-    with pytest.raises(ValueError, match="another run .seed: saved 0, now 1"):
+    with pytest.raises(ValueError, match="other settings .seed: saved 0, now 1"):
         Checkpoint(tmp_path / "c", identity={"seed": 1}).restore(twin)
 
 

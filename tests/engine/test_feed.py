@@ -58,11 +58,11 @@ def test_chunks_have_one_shape_for_tables_of_all_lengths(n):
 
 
 def test_bad_data_is_refused():
-    with pytest.raises(ValueError, match=r"received batch_size=9 and 8 rows"):
+    with pytest.raises(ValueError, match=r"received batch_size=9 for 8 training rows"):
         PairedBatches(rows(8), 9)
-    with pytest.raises(ValueError, match=r"N > 0; received \(0, 3\)"):
+    with pytest.raises(ValueError, match=r"shape \(0, 3\); expected .* N > 0"):
         PairedBatches(np.zeros((0, 3)), 1)
     bad = rows(8)
     bad[5] = np.inf
-    with pytest.raises(ValueError, match="1 of 8 rows hold NaN or infinity, the first at row 5"):
+    with pytest.raises(ValueError, match="NaN or infinity in 1 of 8 rows, first in row 5"):
         PairedBatches(bad, 2)

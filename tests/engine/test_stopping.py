@@ -86,7 +86,7 @@ def test_a_killed_and_resumed_run_stops_at_the_same_epoch(
 
 def test_a_rule_without_validation_rows_says_so(tmp_path):
     model, checkpoint = tiny_model(jit_compile=False), Checkpoint(tmp_path)
-    with pytest.raises(ValueError, match="stopping='best' needs held-out normal rows"):
+    with pytest.raises(ValueError, match="stopping='best', which needs validation rows"):
         model.fit(
             tiny_data(),
             batch_size=16,

@@ -59,7 +59,7 @@ def test_seeds_are_numbers_and_ranges(text, expected):
         ("-1", "'-1' is neither"),
         ("0-2-4", "'0-2-4' is neither"),
         ("0,1.5", "'1.5' is neither"),
-        ("a", "received 'a'"),
+        ("a", "received the seeds 'a'"),
         ("²", "'²' is neither"),
         ("9-0", "Write 0-9"),
     ],
@@ -187,7 +187,7 @@ def test_a_job_that_fails_does_not_stop_the_others():
     assert any(line.startswith("nowhere | not started: ") for line in lines)
     assert lines[-1] == "good    | done"
     assert run({}) == ([], [])
-    with pytest.raises(ValueError, match="at least 1; received 0"):
+    with pytest.raises(ValueError, match="received jobs=0; expected at least 1"):
         run(commands, 0)
 
 
@@ -274,10 +274,10 @@ def test_a_request_to_end_is_passed_on():
     ("options", "expected"),
     [
         (("--seed", "0", "--seeds", "0-3"), "received --seed 0 and --seeds 0-3"),
-        (("--jobs", "2"), "received no --seeds"),
-        (("--seeds", "0-3", "--out", "here"), "received it with 4 seeds"),
+        (("--jobs", "2"), "received --jobs without --seeds"),
+        (("--seeds", "0-3", "--out", "here"), "received --out with 4 seeds"),
         (("--seeds", "3-0"), "Write 0-3"),
-        (("--seeds", "0,1", "--normal-class", "1"), "whose samples are no images"),
+        (("--seeds", "0,1", "--normal-class", "1"), "whose samples are not images"),
     ],
 )
 def test_bad_requests_are_refused_before_anything_starts(options, expected, monkeypatch):

@@ -190,7 +190,7 @@ def test_open_questions_stand_beside_the_default(tmp_path):
         write_result(tmp_path, {**image_run(0, 0, auroc), "variant": variant})
     rows = cells(open_questions(read_frame(tmp_path), tmp_path))
     axis = "CIFAR-10, airplane: D_xx's axis"
-    assert rows[axis, "as in the zoo"] == ["1", "AUROC", "0.7000", "0.7000"]
+    assert rows[axis, "default"] == ["1", "AUROC", "0.7000", "0.7000"]
     assert rows[axis, "class0_channels"] == ["1", "AUROC", "0.5000", "0.5000"]
     shutil.copytree(RESULTS / "benchmarks", tmp_path / "benchmarks")
     measured = json.loads((RESULTS / "benchmarks/batch_norm.json").read_text())["auroc"]

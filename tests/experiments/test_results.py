@@ -39,7 +39,7 @@ def with_value(value, *keys):
         (without("metrics", "features", "f1"), r"metrics\['features'\] needs f1 .* None"),
         (with_value(1.2, "untrained", "l1", "auroc"), r"untrained\['l1'\] needs auroc .* 1.2"),
         (with_value("0.9", "metrics", "l2", "auprc"), r"needs auprc in \[0, 1\], received '0.9'"),
-        (with_value([], "config"), "config is no object"),
+        (with_value([], "config"), "config is not an object"),
     ],
 )
 def test_an_edited_result_is_named(tmp_path, edit, told):
@@ -48,11 +48,11 @@ def test_an_edited_result_is_named(tmp_path, edit, told):
     place = tmp_path / "breast_cancer_alad/default/seed0.json"
     place.parent.mkdir(parents=True)
     place.write_text(json.dumps(run))
-    with pytest.raises(ValueError, match=rf"seed0.json: .*{told}"):
+    with pytest.raises(ValueError, match=rf"seed0.json is not .*{told}"):
         read_results(tmp_path, "breast_cancer_alad")
-    with pytest.raises(ValueError, match=rf"seed0.json: .*{told}"):
+    with pytest.raises(ValueError, match=rf"seed0.json is not .*{told}"):
         read_frame(tmp_path)
-    with pytest.raises(ValueError, match=f"A result needs .*; .*{told}"):
+    with pytest.raises(ValueError, match=f"not complete: .*{told}"):
         write_result(tmp_path / "other", run)
 
 

@@ -157,7 +157,7 @@ def test_evaluate_repeats_the_metrics(finished):
 
 def test_a_run_is_not_overwritten_and_settings_must_agree(finished):
     text = run(train(finished), expect=1)
-    assert "already holds a run. Add --resume" in text and "Traceback" not in text
+    assert "already contains a run. Add --resume" in text and "Traceback" not in text
     status, text = alad(*train(finished, "--resume", "--no-spectral-norm")[3:])
     assert status == 1 and "spectral_norm: saved True, now False" in text
 
@@ -170,9 +170,9 @@ def test_a_run_is_not_overwritten_and_settings_must_agree(finished):
         (("describe", "kdd_alad"), "closest: 'kdd99_alad'"),
         (("evaluate", "/nowhere"), "No run in /nowhere"),
         (("train", ENTRY, "--contaminated"), "contaminated"),
-        (("train", ENTRY, "--normal-class", "1"), "whose samples are no images"),
+        (("train", ENTRY, "--normal-class", "1"), "whose samples are not images"),
         (("train", "cifar10_alad", "--normal-class", "car"), "'1 automobile'"),
-        (("train", "cifar10_alad", "--data-dir", "/nowhere"), "does not hold cifar10"),
+        (("train", "cifar10_alad", "--data-dir", "/nowhere"), "does not contain cifar10"),
         (("train", "kdd99_ocsvm", "--epochs", "3"), "has no such setting"),
     ],
 )

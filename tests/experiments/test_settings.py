@@ -58,15 +58,15 @@ def test_the_config_holds_what_runs():
 @pytest.mark.parametrize(
     ("entry", "given", "message"),
     [
-        ("kdd99_alad", dict(normal_class=0), "whose samples are no images"),
-        ("kdd99_alad", dict(pair_axis="height"), "whose samples are no images"),
+        ("kdd99_alad", dict(normal_class=0), "whose samples are not images"),
+        ("kdd99_alad", dict(pair_axis="height"), "whose samples are not images"),
         ("cifar10_alad", dict(pair_axis="width"), "unknown pair_axis 'width'.*'height'"),
         ("cifar10_alad", dict(stopping="early"), "unknown stopping 'early'.*'fixed'"),
         ("cifar10_alad", dict(precision="float16"), "unknown precision 'float16'.*'bfloat16'"),
         ("kdd99_dsebm", dict(precision="bfloat16"), "has no such setting"),
         ("cifar10_alad", dict(normal_class="car"), "unknown class of cifar10"),
-        ("cifar10_alad", dict(patience=0), "patience must be at least 1; received 0"),
-        ("kdd99_alad", dict(epochs=-1), "epochs must be at least 1; received -1"),
+        ("cifar10_alad", dict(patience=0), "received patience=0; expected at least 1"),
+        ("kdd99_alad", dict(epochs=-1), "received epochs=-1; expected at least 1"),
     ],
 )
 def test_what_does_not_fit_the_entry_is_refused(entry, given, message):
@@ -83,7 +83,7 @@ def test_so_many_test_rows_are_the_same_ones_in_each_run():
     assert np.isin(some.split.test, every.split.test).all()
     np.testing.assert_array_equal(some.split.train, every.split.train)
     some.evaluate({"score": np.arange(50.0)})  # metrics are of these rows
-    with pytest.raises(ValueError, match="test_rows must be at least 1; received 0"):
+    with pytest.raises(ValueError, match="received test_rows=0; expected at least 1"):
         Settings(test_rows=0).resolve(entry)
     with pytest.raises(ValueError, match="'test_rows'=|test_rows=5 for kdd99_alad, which has no"):
         Settings(test_rows=5).resolve(zoo.entry("kdd99_alad"))

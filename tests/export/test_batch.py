@@ -197,5 +197,5 @@ def test_what_the_pipeline_cannot_read_is_refused(orders, tmp_path):
         _run(export, "rows.xlsx", tmp_path)
     x = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
     arrays = Detector.from_model(VectorPreprocessor().fit(x), IsolationForest(0).fit(x))
-    with pytest.raises(ValueError, match=r"takes \['x'\], and no named columns"):
+    with pytest.raises(ValueError, match=r"takes \['x'\], not named columns"):
         _run(arrays.export(tmp_path, "arrays"), "rows.csv", tmp_path)

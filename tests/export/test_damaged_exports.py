@@ -36,7 +36,7 @@ def test_a_damaged_export_is_named(export, name, damage, listed):
         (export / MANIFEST).unlink()
         ServedModel.load(export)  # as earlier versions wrote it
     damage(export / name)
-    message = f"is damaged: {name}" if listed else "does not hold a SavedModel"
+    message = f"is damaged: {name}" if listed else "does not contain a SavedModel"
     with pytest.raises(ValueError, match=message) as error:
         ServedModel.load(export)
     assert str(error.value).startswith(str(export))

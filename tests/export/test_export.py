@@ -308,12 +308,12 @@ def test_what_cannot_be_exported_is_refused_with_the_remedy(tmp_path):
     with pytest.raises(ValueError, match="VectorPreprocessor is not fitted; .* Fit the preproc"):
         export(Detector(VectorPreprocessor(), scorer), tmp_path / "1")
     narrow = VectorPreprocessor().fit(np.eye(5))
-    with pytest.raises(ValueError, match=r"gives \(5,\); its scorer takes \(6,\)"):
+    with pytest.raises(ValueError, match=r"shape \(5,\); its scorer takes \(6,\)"):
         export(Detector(narrow, scorer), tmp_path / "1")
     assert list(tmp_path.iterdir()) == []
     file = tmp_path / "thesis.tex"
     file.write_text("years of work")
-    for place, why in ((tmp_path, "did not write there: thesis.tex"), (file, "is a file")):
+    for place, why in ((tmp_path, "did not write: thesis.tex"), (file, "is a file")):
         with pytest.raises(FileExistsError, match=why):
             export(tiny_vector(), place)
     assert file.read_text() == "years of work"

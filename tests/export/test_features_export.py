@@ -82,7 +82,7 @@ def test_our_server_takes_them(fitted, exported, monkeypatch):
     heat = server.predict("heat_map", {"images": NEW})["heat_map"]
     np.testing.assert_allclose(heat, fitted.explain(NEW).attributions, rtol=1e-4)
     monkeypatch.setattr("alad_tf.export.serving.model.MOST_PIXELS", 100)
-    with pytest.raises(RequestError, match="Images may have 100 pixels"):
+    with pytest.raises(RequestError, match="Images may have at most 100 pixels"):
         server.predict("encoded_images", {"encoded": [png(NEW[0])]})
 
 

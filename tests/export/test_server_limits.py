@@ -291,7 +291,7 @@ def test_bodies_that_are_not_requests_are_refused(server, case):
 
 def test_a_name_that_is_not_unicode_is_answered(server):
     answer = post(server, '{"signature_name": "\\ud800", "instances": [[1, 2]]}')
-    assert answer.status_code == 404 and "Unknown signature" in answer.json()["error"]
+    assert answer.status_code == 404 and "received the signature" in answer.json()["error"]
 
 
 @pytest.mark.parametrize(

@@ -202,13 +202,15 @@ def test_mixed_precision_trains_with_float32_variables():
 
 
 def test_errors_say_what_was_expected():
-    with pytest.raises(ValueError, match=r"missing \['D_zz'\]"):
+    with pytest.raises(ValueError, match=r"without \['D_zz'\]"):
         ALAD({k: v for k, v in ROWS.items() if k != "D_zz"}, (FEATURES,), LATENT)
     with pytest.raises(ValueError, match=r"E maps \(6,\) to \(3,\); expected \(4,\)"):
         ALAD(ROWS, (FEATURES,), 4)
     with pytest.raises(ValueError, match="needs a feature layer and a logit layer; received 1"):
         ALAD({**ROWS, "D_xx": [dense(1)]}, (FEATURES,), LATENT)
-    with pytest.raises(ValueError, match="learning_rate must be positive; received 0"):
+    with pytest.raises(ValueError, match="received learning_rate=0"):
         tiny_model(learning_rate=0.0)
-    with pytest.raises(ValueError, match=r"takes samples of shape \(6,\); received .* \(5,\)"):
+    with pytest.raises(
+        ValueError, match=r"received samples of shape \(5,\); the model takes \(6,\)"
+    ):
         tiny_model().fit(tiny_data()[:, :5], batch_size=16)

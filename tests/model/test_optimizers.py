@@ -38,7 +38,7 @@ def test_the_rate_is_changed_without_another_program(tmp_path, monkeypatch):
     plateau = keras.callbacks.ReduceLROnPlateau("loss", 0.1, patience=1, min_delta=1e9)
     model.fit(tiny_data(), epochs=3, callbacks=[plateau], **OPTIONS)
     assert rates(model) == pytest.approx(5 * [1e-5]) and len(made) == 1
-    with pytest.raises(ValueError, match="learning_rate must be positive; received -1"):
+    with pytest.raises(ValueError, match="received learning_rate=-1"):
         model.learning_rate = -1
 
 
@@ -100,7 +100,7 @@ def test_an_optimizer_trains_as_the_arguments_do(tmp_path):
 
 def test_optimizers_that_are_none_are_explained():
     model = tiny_model()
-    with pytest.raises(ValueError, match="every network has an optimizer of its own"):
+    with pytest.raises(ValueError, match="of which each network gets a copy"):
         model.compile(optimizer="adam")
-    with pytest.raises(ValueError, match="received optimizer and learning_rate, beta_1"):
+    with pytest.raises(ValueError, match="received both optimizer and learning_rate, beta_1"):
         model.compile(1e-3, 0.5, optimizer=keras.optimizers.Adam())

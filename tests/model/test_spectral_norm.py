@@ -190,7 +190,7 @@ def test_a_layer_without_kernel(layer):
 
 
 def test_a_layer_with_a_non_linearity():
-    with pytest.raises(ValueError, match="has 'relu'. Put it in an Activation layer behind"):
+    with pytest.raises(ValueError, match="has 'relu'. Move that to an Activation layer"):
         SpectralNormalization(keras.layers.Dense(3, activation="relu")).build((None, 3))
 
 

@@ -106,17 +106,17 @@ def test_the_same_value_is_the_same_sample_however_it_is_written(column, asked, 
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        (["x", None, DAY], "column 'c' holds dates; row 0 is 'x'.*'category'"),
-        (["2024-01-31", "2024-02-30"] * 3, "holds dates; row 1 is '2024-02-30'"),
+        (["x", None, DAY], "column 'c' has dates, but row 0 is 'x'.*'category'"),
+        (["2024-01-31", "2024-02-30"] * 3, "has dates, but row 1 is '2024-02-30'"),
         (["2024-01-31"] * 19 + ["soon"] + [f"2024-03-{d}" for d in range(10, 20)],
-         "holds dates; row 19 is 'soon'"),
+         "has dates, but row 19 is 'soon'"),
         ([10**400] * 3, "3 of 3 values that are infinite"),
-        (["1 days", "2 days"] * 9 + [datetime.timedelta(3), "x"], "holds durations; row 19 is 'x'"),
+        (["1 days", "2 days"] * 9 + [datetime.timedelta(3), "x"], "has durations, but row 19"),
         (["1,234", "2,345", "9,876"], "3 of 3 values look like numbers, but '1,234' in row 0"),
-        ([1j, 2j], "column 'c' holds complex numbers .* two columns"),
+        ([1j, 2j], "column 'c' has complex numbers .* two columns"),
         ([uuid.UUID(int=1)] * 2, r"'c' has 2 of 2 values .*row 0 is UUID.* type UUID .*map\(str\)"),
-        ([Colour.RED, Colour.BLUE], "values of the type Colour into text or numbers"),
-        ([{"a": 1}, "x"], "row 0 is {'a': 1}. Turn values of the type dict"),
+        ([Colour.RED, Colour.BLUE], "values of the type Colour to text or numbers"),
+        ([{"a": 1}, "x"], "row 0 is {'a': 1}. Convert values of the type dict"),
         (pd.Series([*np.arange(0.5, 30), "?"], dtype=object),
          "column 'c': 30 of 31 values are numbers, .*; row 30 is '\\?'. Correct it"),
         ([*map(str, np.arange(0.5, 100)), "?"], "100 of 101 values are numbers, .*row 100 is"),
@@ -134,11 +134,9 @@ def test_columns_that_are_neither_are_named_with_the_remedy(column, message):
 @pytest.mark.parametrize("bad", ["n.a.", "1,5", "0x10", "1_000", [1], DAY])
 def test_a_bad_cell_in_a_column_of_numbers_is_named(bad):
     layer = fitted([1.5, 2.5, 3.5])
-    with pytest.raises(
-        ValueError, match="column 'c' held numbers .*; row 1 is|'c' holds dates .row 1"
-    ):
+    with pytest.raises(ValueError, match="column 'c' is numeric.* row 1 is|'c' has dates .row 1"):
         encoded(layer, pd.Series([1.5, bad, 2.5], dtype=object))
-    with pytest.raises(ValueError, match="column 'c' held numbers in the training rows; row 0"):
+    with pytest.raises(ValueError, match="column 'c' is numeric, but row 0"):
         encoded(layer, ["a", "b", "c"])
 
 

@@ -121,18 +121,18 @@ def test_other_columns_are_ignored_with_one_warning():
         (FRAME.drop(columns="size"), "1 of 3 columns are missing: 'size'; received 'kind', 'on'"),
         (FRAME.rename(columns=str.upper), "3 of 3 columns are missing: 'kind', 'size', 'on'"),
         ({"kind": ["a"], "size": [1]}, "1 of 3 columns are missing: 'on'"),
-        (FRAME.set_index("size"), r"'size'; .* 'size' is in the index: reset_index\(\)"),
+        (FRAME.set_index("size"), r"'size'; .* 'size' is in the index; call reset_index\(\)"),
         (np.zeros((2, 5)), "with 5 columns; expected the 3 that .*: 'kind', 'size', 'on'"),
         ([{"kind": "a", "size": 1}, {"kind": "a"}], "row 1 differs from row 0 in the names 'size'"),
-        (pd.concat([FRAME, FRAME["on"]], axis=1), "two columns of the name 'on'"),
-        (pd.DataFrame([[1, 2]], columns=[1, "1"]), "two columns of the name '1'"),
+        (pd.concat([FRAME, FRAME["on"]], axis=1), "two columns named 'on'"),
+        (pd.DataFrame([[1, 2]], columns=[1, "1"]), "two columns named '1'"),
         ({"a": pd.Series([1, 2]), "b": pd.Series([1, 2], [1, 2])}, "indexes of different labels"),
         ({"a": np.zeros((2, 2))}, r"column 'a' has shape \(2, 2\); expected \(N,\)"),
         ({"a": (v for v in [1])}, "column 'a' is generator; pass it as a list"),
-        ((row for row in ROWS), "received generator; expected a table. Pass list"),
+        ((row for row in ROWS), "received generator; expected a table. Pass its rows: list"),
         (polars.from_pandas(FRAME).lazy(), r"LazyFrame; .* Pass x.collect\(\)"),
-        ([[1, 2], [1]], "rows of unequal length"),
-        (csr_matrix(np.eye(3)), r"sparse .*densify it with x.toarray\(\)"),
+        ([[1, 2], [1]], "rows of different lengths"),
+        (csr_matrix(np.eye(3)), r"sparse .*Convert it with x.toarray\(\)"),
         (np.array(1.0), r"shape \(\); expected a table"),
         (np.zeros(3), r"pass x\[None, :\]"),
         (np.zeros((2, 3, 4)), r"shape \(2, 3, 4\); expected a table"),
@@ -161,7 +161,7 @@ def test_a_vectors_names_are_learnt_and_kept():
         np.testing.assert_array_equal(encoded(dict(frame), one), frame)
         with pytest.warns(UserWarning, match="does not have valid feature names"):
             np.testing.assert_array_equal(one.transform(frame.to_numpy()), frame)
-        with pytest.warns(UserWarning, match="'a', 'b', but .* 'cm', 'kg': .* taken by position"):
+        with pytest.warns(UserWarning, match="'a', 'b', but .* 'cm', 'kg': .* matched by position"):
             np.testing.assert_array_equal(one.transform(frame.set_axis(["a", "b"], axis=1)), frame)
         with pytest.raises(ValueError, match="1 of 2 columns are missing: 'kg'"):
             one.transform(frame.rename(columns={"kg": "lb"}))

@@ -85,7 +85,7 @@ def test_state_dispatches_to_its_kind(breast_cancer):
         assert type(again) is type(layer) and again.state() == layer.state()
     with pytest.raises(ValueError, match="unknown preprocessor kind 'tabel'; closest: 'table'"):
         preprocessor_from_state({"kind": "tabel"})
-    with pytest.raises(ValueError, match="kind 'table'; VectorPreprocessor expected 'vector'"):
+    with pytest.raises(ValueError, match="kind 'table'; VectorPreprocessor expects 'vector'"):
         VectorPreprocessor.from_state(table.state())
 
 

@@ -58,5 +58,5 @@ def test_other_arrays_are_refused(images, message):
 def test_shapes_and_scalings_are_checked():
     with pytest.raises(ValueError, match="expected .height, width, channels."):
         ImagePreprocessor((32, 32))
-    with pytest.raises(ValueError, match="pixels always go to"):
+    with pytest.raises(ValueError, match="pixels are always scaled to"):
         for_dataset("cifar10", None, None, scaling="minmax")

@@ -180,11 +180,11 @@ def test_the_state_makes_a_twin():
 @pytest.mark.parametrize(
     "pictures, message",
     [
-        ([], "no pictures"),
+        ([], "no images"),
         (np.zeros((2, 4, 4, 3)), "2, 4, 4, 3.*expected uint8"),
-        (np.zeros((2, 3), "uint8"), r"expected \(N, H, W\)"),
-        ([noise(4, 4, 3), noise(4, 4, 5)], "picture 1, .*5.*channels"),
-        ([noise(4, 4, 3), noise(4, 4).astype("int32")], "picture 1, .*expected uint8"),
+        (np.zeros((2, 3), "uint8"), r"expected images \(N, H, W\)"),
+        ([noise(4, 4, 3), noise(4, 4, 5)], "image 1, .*5.*channels"),
+        ([noise(4, 4, 3), noise(4, 4).astype("int32")], "image 1, .*expected uint8"),
         ([noise(1, 9, 3)], "at least 2 pixels"),
     ],
 )

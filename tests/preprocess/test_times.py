@@ -99,7 +99,7 @@ def test_what_is_no_date_is_named(bad):
     cells = np.empty(2, object)
     cells[:] = ["2024-01-31", bad]
     if isinstance(bad, str):
-        with pytest.raises(ValueError, match="column 'c' holds dates; row 1 is .*2024-01-31"):
+        with pytest.raises(ValueError, match="column 'c' has dates, but row 1 is .*2024-01-31"):
             date_seconds(cells, "c")
         kept = as_seconds(cells, "c", "date")
         assert kept.tolist() == [1706659200.0, bad]

@@ -141,9 +141,9 @@ def test_dataframes_and_integers_are_accepted(x):
     [
         (np.zeros(3), r"ndarray of shape \(3,\); expected .*\(N, d\).*x\[None, :\]"),
         (np.zeros((2, 3, 1)), r"shape \(2, 3, 1\)"),
-        (np.zeros((0, 3)), r"empty: shape \(0, 3\)"),
-        (np.zeros((2, 4)), r"received 4 columns \(shape \(2, 4\)\), expected 3"),
-        ([[1, 2, 3], [1, 2]], "rows of unequal length"),
+        (np.zeros((0, 3)), r"empty table of shape \(0, 3\)"),
+        (np.zeros((2, 4)), r"received 4 columns \(shape \(2, 4\)\); expected 3"),
+        ([[1, 2, 3], [1, 2]], "rows of different lengths"),
         ([[1, 2, 3], [1, np.nan, np.inf]], "2 of 6 values .* first: row 1 column 1 is nan"),
         ([["1", "2", "x"]], "dtype object, expected numbers; row 0 column 0 is '1'"),
         (np.array([[1, None, 2]], object), "row 0 column 1 is None"),
@@ -168,7 +168,7 @@ def test_sparse_matrices_are_told_how_to_become_dense():
 
 
 def test_misuse_is_refused(x):
-    with pytest.raises(ValueError, match="unknown scaling 'robust'; expected one of"):
+    with pytest.raises(ValueError, match="received scaling='robust'; expected one of"):
         VectorPreprocessor("robust")
     layer = VectorPreprocessor()
     for use in (
@@ -177,9 +177,9 @@ def test_misuse_is_refused(x):
         lambda: layer(x),
         lambda: layer.output_dim,
     ):
-        with pytest.raises(RuntimeError, match="VectorPreprocessor is not fitted; call fit"):
+        with pytest.raises(RuntimeError, match="VectorPreprocessor is not fitted. Call fit"):
             use()
-    with pytest.raises(ValueError, match="batch_size is 0"):
+    with pytest.raises(ValueError, match="batch_size=0"):
         layer.fit(x).transform(x, batch_size=0)
     with pytest.raises(ValueError, match=r"shift \(2,\) and scale \(3,\)"):
         VectorPreprocessor("none", shift=[0, 0], scale=[1, 1, 1])

@@ -118,9 +118,9 @@ def test_a_file_address_works(published, detector, monkeypatch):
 @pytest.mark.parametrize(
     ("how", "error", "message"),
     [
-        ("missing", ConnectionError, "could not be fetched.*404"),
-        ("truncate", ConnectionError, "could not be fetched"),
-        ("reset", ConnectionError, "could not be fetched"),
+        ("missing", ConnectionError, "could not be downloaded.*404"),
+        ("truncate", ConnectionError, "could not be downloaded"),
+        ("reset", ConnectionError, "could not be downloaded"),
         ("corrupt", ValueError, "not the file that this version expects.*sha256"),
     ],
 )
@@ -143,11 +143,11 @@ def test_a_dead_server_and_one_that_hangs(server, monkeypatch):
     cache = presets.cache_folder(ENTRY, VARIANT)
     monkeypatch.setattr(presets, "TIMEOUT_S", 0.3)
     server.spoil[CONFIG] = "hang"
-    with pytest.raises(ConnectionError, match="could not be fetched.*timed out"):
+    with pytest.raises(ConnectionError, match="could not be downloaded.*timed out"):
         zoo.load(ENTRY)
     assert socket.getdefaulttimeout() is None
     monkeypatch.setenv(presets.BASE_ENV, "http://127.0.0.1:9/")
-    with pytest.raises(ConnectionError, match=r"127.0.0.1:9/.*could not be fetched.*as it was"):
+    with pytest.raises(ConnectionError, match=r"127.0.0.1:9/.*could not be downloaded.*unchanged"):
         zoo.load(ENTRY)
     assert content(cache.parents[2]) == {}
 
@@ -223,7 +223,7 @@ def test_another_format_is_named(published):
 def test_weights_of_another_architecture_are_refused(published, detector):
     architecture = detector.scorer.architecture()
     architecture["networks"]["D_xx"][0]["units"] += 1
-    with pytest.raises(ValueError, match="does not hold the weights of this architecture"):
+    with pytest.raises(ValueError, match="does not contain the weights of this architecture"):
         zoo.load(edited(published, scorer=architecture))
 
 
@@ -232,5 +232,5 @@ def test_a_cut_weights_file_is_refused_without_a_manifest_too(published, keep):
     (published / MANIFEST).unlink()
     path = published / WEIGHTS
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match="damaged, cut short, or of another version"):
+    with pytest.raises(ValueError, match="damaged, cut off, or from another version"):
         zoo.load(published)

@@ -37,7 +37,7 @@ def test_an_entry_in_python():
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({}, "a name .* that the zoo does not have"),
+        ({}, "a name .* that the zoo does not use"),
         ({"name": "a/b"}, "letters, digits and underscores"),
         ({"name": "mine", "dataset": "orders"}, "data set 'orders'"),
     ],
@@ -78,7 +78,7 @@ def test_the_example_trains_by_the_command_and_is_loaded(tmp_path, monkeypatch):
 
 def test_files_without_an_entry_are_named(tmp_path):
     (tmp_path / "empty.py").write_text("")
-    with pytest.raises(ValueError, match="empty.py defines no ENTRY"):
+    with pytest.raises(ValueError, match="empty.py does not define ENTRY"):
         zoo.entry(str(tmp_path / "empty.py"))
     with pytest.raises(FileNotFoundError, match="absent.py"):
         zoo.entry(tmp_path / "absent.py")

@@ -16,7 +16,7 @@ from alad_tf.export.batch.pipeline import build
 def main(arguments=None):
     """Parse, build, run; options that are not ours are Beam's, such as --runner."""
     parser = argparse.ArgumentParser(prog="python -m alad_tf.export.batch", description=__doc__)
-    parser.add_argument("--export", required=True, help="the export's folder, NAME/VERSION")
+    parser.add_argument("--export", required=True, help="the folder of the export, NAME/VERSION")
     parser.add_argument("--input", required=True, help="pattern of .csv, .tsv or .parquet files")
     parser.add_argument("--output", required=True, help="prefix of the output files")
     parser.add_argument("--sep", help="separator of a CSV's columns; default: detected")

@@ -85,8 +85,8 @@ def _columns(export):
     if columns is None:
         names = sorted(model.inputs("serving_default"))
         raise ValueError(
-            f"{export} takes {names}, and no named columns: fit the detector on a table with named "
-            "columns, or call score_rows with records of your own."
+            f"{export} takes {names}, not named columns. Fit the detector on a table with "
+            "named columns, or call score_rows with your own records."
         )
     specs = model.inputs("serving_default")
     of_dtype = {name: TEXT if specs[name].dtype.name == "string" else NUMBER for name in columns}

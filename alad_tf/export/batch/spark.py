@@ -54,13 +54,19 @@ def score_frame(frame, export, keep=None, signature=DEFAULT):
     columns = columns or {name: name for name in specs}
     missing = sorted(set(columns.values()) - set(frame.columns))
     if missing:
-        raise ValueError(f"The frame lacks the columns {missing}; it has {sorted(frame.columns)}.")
+        raise ValueError(
+            f"received a frame without the columns {missing}; it has {sorted(frame.columns)}. "
+            "Add them, or rename those that are called otherwise."
+        )
     if keep is None:
         keep = [name for name in frame.columns if name not in set(columns.values())]
     outputs = _outputs(model, signature)
     twice = sorted({*outputs, REASON} & set(keep))
     if twice:
-        raise ValueError(f"The answer has columns {twice} of its own: rename those of the frame.")
+        raise ValueError(
+            f"received columns named {twice}, which the result has as well. Rename those of "
+            "the frame, or leave them out of `keep`."
+        )
     seconds = {name: about.get("seconds", {}).get(column) for name, column in columns.items()}
     inputs = [
         _typed(name, frame.schema[column].dataType, _column(column), specs[name], seconds[name])
@@ -96,7 +102,10 @@ def _outputs(model, signature):
     specs = model.signatures[signature].structured_outputs
     wide = [name for name, spec in specs.items() if spec.shape.rank != 1 or spec.dtype not in kinds]
     if wide:
-        raise ValueError(f"The signature {signature!r} gives {wide}, which is no number a record.")
+        raise ValueError(
+            f"received the signature {signature!r}, whose outputs {wide} are not one number per "
+            "record. Choose another signature."
+        )
     names = sorted(specs, key=lambda name: (FIRST.index(name) if name in FIRST else 9, name))
     return {name: kinds[specs[name].dtype] for name in names}
 
@@ -126,7 +135,8 @@ def _typed(name, kind, column, spec, seconds=None):
         column = column.cast("double")
     if not good:
         raise ValueError(
-            f"The column for {name!r} is {kind.simpleString()}; the export takes {wanted}. Cast it."
+            f"received the column for {name!r} as {kind.simpleString()}; the export takes "
+            f"{wanted}. Cast the column."
         )
     return column
 

@@ -175,8 +175,8 @@ def grpc_server(model, host, port, most_bytes):
         port = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:
         raise OSError(
-            f"The gRPC port {port} of {host} is in use or not allowed. Choose another, or 0 for a "
-            "free one."
+            f"The gRPC port {port} of {host} is in use or not allowed. Choose another one, "
+            "or 0 for any free port."
         ) from error
     server.start()
     return server, port
@@ -193,7 +193,9 @@ def _array(name, proto, most_bytes):
     except TypeError:
         dtype = None
     if dtype not in _VALUES:
-        raise RequestError(f"Input {name!r} has the data type {proto.dtype}, which cannot be read.")
+        raise RequestError(
+            f"Input {name!r} has the data type {proto.dtype}, which is not supported."
+        )
     if proto.tensor_shape.unknown_rank or min(sides, default=0) < 0 or len(sides) > 32:
         raise RequestError(f"Input {name!r} must have a shape; received {sides[:33]}.")
     size = _STRING_BYTES if dtype == tf.string else dtype.size

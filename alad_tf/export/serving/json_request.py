@@ -38,7 +38,7 @@ class JsonReader:
         for _ in self._parts("{", "}"):
             name = self.value() if self.next_is('"') else self._fail('a name in "..."')
             if name in seen:
-                raise RequestError(f"The name {name!r} is in one JSON object twice.")
+                raise RequestError(f"The name {name!r} occurs twice in a JSON object.")
             seen.add(name)
             self._take(":")
             yield name
@@ -94,9 +94,7 @@ def read_request(body, specs_of):
         read = _by_row if field == "instances" else _by_column
         return signature, read(reader, specs), field == "instances"
     except RecursionError as error:
-        raise RequestError(
-            "The body is not JSON that can be read: it is nested too deeply."
-        ) from error
+        raise RequestError("The body cannot be read: its JSON is nested too deeply.") from error
     except RequestError:
         raise
     except ValueError as error:  # of the decoder, of UTF-8, of an integer with thousands of digits
@@ -191,7 +189,7 @@ def _columns(records, specs, first):
         if not isinstance(one, dict) or set(one) != names:
             got = sorted(one) if isinstance(one, dict) else type(one).__name__
             raise RequestError(
-                f"Record {number} must be a dict with {sorted(names)}; received {got}."
+                f"Record {number} must be an object with {sorted(names)}; received {got}."
             )
     return {name: [one[name] for one in records] for name in specs}
 
@@ -206,7 +204,7 @@ def _unique(pairs):
     found = dict(pairs)
     if len(found) != len(pairs):
         (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise RequestError(f"The name {twice!r} is in one JSON object twice.")
+        raise RequestError(f"The name {twice!r} occurs twice in a JSON object.")
     return found
 
 

@@ -72,9 +72,12 @@ class ServedModel:
         """
         folder = Path(folder).resolve()
         if not (folder / METADATA).is_file() or not folder.name.isdigit():
-            raise FileNotFoundError(f"No export NAME/VERSION in {folder}; `alad export` writes it.")
+            raise FileNotFoundError(
+                f"{folder} is not an export; expected a folder NAME/VERSION that `alad export` "
+                "wrote."
+            )
         verify(folder)
-        with blaming(folder, "hold a SavedModel"):
+        with blaming(folder, "contain a SavedModel"):
             module = tf.saved_model.load(str(folder))
         turns = threading.BoundedSemaphore(AT_ONCE)
         signatures = dict(module.signatures)
@@ -88,7 +91,7 @@ class ServedModel:
         """
         if signature not in self.signatures:
             known = ", ".join(sorted(self.signatures))
-            raise UnknownError(f"Unknown signature {signature!r}; {self.name} has {known}.")
+            raise UnknownError(f"received the signature {signature!r}; {self.name} has {known}.")
         return self.signatures[signature].structured_input_signature[1]
 
     def predict(self, signature, inputs, wanted=lambda: True):
@@ -117,7 +120,7 @@ class ServedModel:
         arrays = {name: array_of(name, inputs[name], spec) for name, spec in specs.items()}
         lengths = {name: len(array) for name, array in arrays.items()}
         if len(set(lengths.values())) != 1 or not min(lengths.values()):
-            raise RequestError(f"Inputs must have one length, at least 1; received {lengths}.")
+            raise RequestError(f"Inputs must have the same length, at least 1; received {lengths}.")
         return arrays
 
     def answers(self, signature, arrays, wanted=lambda: True):
@@ -348,7 +351,7 @@ def _check_size(content, shape):
         return
     if shape[0] is None:
         if size == "far more" or size[0] * size[1] > MOST_PIXELS:
-            raise RequestError(f"Images may have {MOST_PIXELS:,} pixels; received {size}.")
+            raise RequestError(f"Images may have at most {MOST_PIXELS:,} pixels; received {size}.")
     elif size != tuple(shape[:2]):
         raise RequestError(f"Images must have {shape[0]} x {shape[1]} pixels; received {size}.")
 

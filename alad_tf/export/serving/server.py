@@ -254,8 +254,8 @@ def _listen(family, address, port):
         listener = socket.create_server((address, port), family=family)
     except OSError as error:
         raise OSError(
-            f"The REST port {port} of {address} cannot be used: {os.strerror(error.errno)}. Choose "
-            "another, or 0 for a free one."
+            f"The REST port {port} of {address} cannot be used: {os.strerror(error.errno)}. "
+            "Choose another one, or 0 for any free port."
         ) from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux; connections inherit it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_S * 1000)
