@@ -22,7 +22,7 @@ setup(
     packages=find_packages(include=["alad_tf*", "zoo*"]),
     package_data={
         "": ["*.md", "*.bib", "*.txt", "*.tsv"],
-        "zoo": ["registry.json", "cards/*.md", "weights/*/*/*"],
+        "zoo": ["registry.json", "cards/*.md", "networks/*.keras", "weights/*/*/*"],
     },
     install_requires=[
         "tensorflow>=2.18,<2.23",

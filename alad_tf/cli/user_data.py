@@ -274,7 +274,12 @@ def preprocessed_normal(data, chosen=None):
         >>> preprocessed_normal(data).tolist()
         [[-1.0, 0.0], [1.0, 0.0]]
     """
-    rows = data.rows
-    if data.is_anomaly is not None:
-        rows = data.take(np.flatnonzero(~data.is_anomaly))
+    rows = normal_rows(data)
     return for_records(rows, columns=chosen).transform(rows)
+
+
+def normal_rows(data):
+    """The rows that are not labelled anomalous."""
+    if data.is_anomaly is None:
+        return data.rows
+    return data.take(np.flatnonzero(~data.is_anomaly))

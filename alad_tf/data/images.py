@@ -1,4 +1,4 @@
-"""Image sets through TensorFlow Datasets: official training and test images, pooled."""
+"""Image sets: through TensorFlow Datasets, training and test images pooled; or scikit-learn's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 from alad_tf.data.raw import no_tfds_error, require_reachable
 from alad_tf.data.records import Records, unknown_name_error
 
-IMAGE_DATASETS = ("cifar10", "svhn_cropped")
+DIGITS = "digits"  # the set that comes with scikit-learn
+IMAGE_DATASETS = ("cifar10", DIGITS, "svhn_cropped")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ _SETS = {
         "train+test",
         "https://www.cs.toronto.edu/~kriz/cifar.html",
     ),
+    DIGITS: _Images(
+        tuple("0123456789"),
+        "all",
+        "https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
+    ),
     "svhn_cropped": _Images(
         tuple("0123456789"), "train+test", "http://ufldl.stanford.edu/housenumbers/"
     ),
@@ -41,7 +47,7 @@ def class_names(dataset: str) -> tuple[str, ...]:
     """The names of an image set's classes, in the order of their numbers.
 
     Args:
-        dataset: "cifar10" or "svhn_cropped".
+        dataset: "cifar10", "digits" or "svhn_cropped".
 
     Returns:
         tuple of ten str.
@@ -62,7 +68,7 @@ def class_number(dataset: str, normal_class: int | str | None) -> int:
     """The number of a class, from its number or name; default: class 0.
 
     Args:
-        dataset: "cifar10" or "svhn_cropped".
+        dataset: "cifar10", "digits" or "svhn_cropped".
         normal_class: name, number, number as text, or None.
 
     Returns:
@@ -95,15 +101,18 @@ def load_images(
     The set is read from `data_dir`, which must then contain it, or else from TensorFlow Datasets'
     own folder (`TFDS_DATA_DIR`, by default `~/tensorflow_datasets`), where it is downloaded and
     prepared if necessary. Rows are the official training images, then the official test images,
-    both in TensorFlow Datasets' order, which is the same on every machine.
+    both in TensorFlow Datasets' order, which is the same on every machine. "digits" is part of
+    scikit-learn and needs no folder.
 
     Args:
-        dataset: "cifar10" (60,000 images) or "svhn_cropped" (99,289 images, without "extra").
+        dataset: "cifar10" (60,000 images), "svhn_cropped" (99,289 images, without "extra") or
+            "digits" (1,797 gray images of 8 x 8 pixels).
         normal_class: name or number of the normal class; default: class 0.
         data_dir: folder with `<dataset>/<version>` as TensorFlow Datasets prepares it.
 
     Returns:
-        Records with `x` uint8 `(N, 32, 32, 3)`, `labels` int64 `(N,)` class numbers.
+        Records with `x` uint8 `(N, 32, 32, 3)`, of "digits" `(N, 8, 8, 1)`; `labels` int64 `(N,)`
+        class numbers.
 
     Raises:
         ValueError: if the image set or the class is unknown.
@@ -121,10 +130,21 @@ def load_images(
     Source: Zenati et al. 2018, section V-A, Table I; https://www.tensorflow.org/datasets.
     """
     normal = class_number(dataset, normal_class)
+    if dataset == DIGITS:
+        images, labels = _digits()
+        return Records(dataset, images, labels != normal, labels)
     # TFDS reads the variable once, when it is imported; a later change must count as well
     folder = data_dir or os.environ.get("TFDS_DATA_DIR")
     images, labels = _read(dataset, data_dir, None if folder is None else str(folder))
     return Records(dataset, images, labels != normal, labels)
+
+
+def _digits():
+    from sklearn.datasets import load_digits  # only this set needs it
+
+    bunch = load_digits()  # levels from 0 to 16
+    images = np.round(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
+    return images, bunch.target.astype(np.int64)
 
 
 @functools.lru_cache(maxsize=1)  # decoding takes seconds, and a sweep over classes reads one set

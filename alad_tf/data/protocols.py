@@ -171,7 +171,7 @@ def breast_cancer_split(is_anomaly: np.ndarray, seed: int = 42) -> Split:
 
 
 def one_class_split(is_anomaly: np.ndarray, seed: int = 42, contaminated: bool = False) -> Split:
-    """CIFAR-10 and SVHN: 60% to train and 20% to validate, normal class only, and 20% to test.
+    """Image sets: 60% to train and 20% to validate, normal class only, and 20% to test.
 
     The pool is the whole official set, training and test images. The first fifth of a permutation
     is the test part, with all classes. A quarter of the rest is held out for validation, and the
@@ -213,6 +213,7 @@ _PROTOCOLS = {
     "kdd99": kdd99_split,
     "arrhythmia": arrhythmia_split,
     "cifar10": one_class_split,
+    "digits": one_class_split,
     "svhn_cropped": one_class_split,
 }
 _HALVED = ("arrhythmia", "kdd99")
@@ -228,7 +229,7 @@ def split(
     """The protocol split of a data set, by its name.
 
     Args:
-        dataset: "kdd99", "arrhythmia", "breast_cancer", "cifar10" or "svhn_cropped".
+        dataset: "kdd99", "arrhythmia", "breast_cancer", "cifar10", "digits" or "svhn_cropped".
         is_anomaly: `(N,)` bool, in file order.
         seed: seed of the permutation.
         contaminated: bool, whether to keep the anomalies of the training rows.

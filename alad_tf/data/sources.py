@@ -85,8 +85,8 @@ def load(
       and 15, the smallest classes.
     - "breast_cancer": 569 rows of 30 features, bundled with scikit-learn (`data_dir` is not used);
       anomalies are the 212 malignant ones.
-    - "cifar10", "svhn_cropped": uint8 images, anomalous outside `normal_class`; see `load_images`,
-      also for where they are read from.
+    - "cifar10", "digits", "svhn_cropped": uint8 images, anomalous outside `normal_class`; see
+      `load_images`, also for where they are read from. "digits" is part of scikit-learn.
 
     Args:
         dataset: one of the above.

@@ -14,10 +14,17 @@ from alad_tf.data.raw import require_reachable
 SIDE = 224  # pictures are resized to, where the network takes any size
 COARSEST = 16  # pixels of the picture that are one position of a map, at most
 FEWEST_SIDE = 4  # of a map: of fewer positions none stands out
+MOST_POSITIONS = 60**2  # of a map that a search may choose: more take memory, and say little
 IMAGENET = "imagenet"
 HOME = "https://storage.googleapis.com/tensorflow/keras-applications/efficientnet_v2/"
 FILE = "efficientnetv2-b0_notop.h5"
 IMAGENET_LAYERS = ("block3b_add", "block5e_add", "top_activation")
+# what a search may choose from besides: last layers of a size, and of a depth
+IMAGENET_PAIRS = (
+    ("block2b_add", "block3b_add"),
+    ("block3b_add", "block4c_add"),
+    ("block5e_add", "block6h_add"),
+)
 PIXELS = "pixels"
 
 
@@ -45,13 +52,40 @@ class Backbone:
         return [tuple(int(side) for side in one.shape[1:]) for one in self.network.outputs]
 
 
-def backbone_for(features):
+def backbone_for(features, layers=None):
     """The backbone of the argument `features`: "imagenet", or a Keras model.
+
+    `layers` names those whose outputs are the fine, the coarse and the last map; of two names, the
+    last map is the one that it is without a choice.
 
     Raises:
         ConnectionError: "imagenet" has to be downloaded, and there is no way to.
         ValueError, TypeError: a model that cannot be used.
     """
+    model, maps = _network_of(features)
+    if layers is not None:
+        maps = [_output_of(model, name) for name in layers] + maps[len(layers) :]
+    return _kept(model.inputs[0], maps)
+
+
+def candidates_for(features):
+    """Pairs of layers that may be the fine and the coarse map, in a search: names, finest first.
+
+    They are neighbours among the last layers of each size, of `MOST_POSITIONS` at most.
+    """
+    model, _ = _network_of(features)
+    if isinstance(features, str):
+        return list(IMAGENET_PAIRS)
+    found = [
+        name
+        for _, (name, output) in sorted(_last_maps(model).items())
+        if FEWEST_SIDE**2 <= output.shape[1] * output.shape[2] <= MOST_POSITIONS
+    ]
+    return list(zip(found, found[1:], strict=False))
+
+
+def _network_of(features):
+    """The network of `features`, its input of a fixed size, and the three maps by default."""
     if isinstance(features, str):
         if features != IMAGENET:
             raise ValueError(
@@ -59,15 +93,26 @@ def backbone_for(features):
                 "keras.Model."
             )
         model = imagenet()
-        outputs = [model.get_layer(name).output for name in IMAGENET_LAYERS]
-        return _kept(model.inputs[0], outputs)
+        return model, [model.get_layer(name).output for name in IMAGENET_LAYERS]
     if not isinstance(features, keras.Model):
         raise TypeError(
             f"received features of type {type(features).__name__}; expected None, 'pixels', "
             "'imagenet' or a keras.Model."
         )
     model = _with_sides(features)
-    return _kept(model.inputs[0], _maps(model))
+    return model, _maps(model)
+
+
+def _output_of(model, name):
+    """The map of a layer; ValueError if it has none."""
+    try:
+        output = model.get_layer(name).output
+    except (AttributeError, ValueError):
+        known = ", ".join(layer.name for layer in model.layers)
+        raise ValueError(f"received the layer {name!r}; the network has {known}.") from None
+    if len(output.shape) != 4 or None in output.shape[1:3]:
+        raise ValueError(f"received the layer {name!r}, whose output {output.shape} is no map.")
+    return output
 
 
 def backbone_of(config):
@@ -136,23 +181,12 @@ def _maps(model):
     looked at: the coarsest two of up to `COARSEST` pixels a position, or the coarsest two there
     are, of `FEWEST_SIDE` positions a side at least.
     """
-    _, height, width, _ = model.inputs[0].shape
+    height, width = model.inputs[0].shape[1:3]
     chosen = [one for one in model.outputs if len(one.shape) == 4]
     if len(chosen) > 1:
         maps = sorted(chosen, key=lambda one: -one.shape[1])
         return [maps[0], maps[1], maps[-1]]
-    found = {}
-    for layer in model.layers[1:]:
-        try:
-            output = layer.output
-        except (AttributeError, ValueError):  # called more than once
-            continue
-        shape = getattr(output, "shape", ())
-        if len(shape) != 4 or None in shape[1:3] or height % shape[1] or width % shape[2]:
-            continue
-        stride = height // shape[1]
-        if stride == width // shape[2] and stride > 1:
-            found[stride] = output
+    found = {stride: output for stride, (_, output) in _last_maps(model).items()}
     sides = {stride: min(height, width) // stride for stride in found}
     usable = [stride for stride in sorted(found) if sides[stride] >= FEWEST_SIDE]
     usable = [stride for stride in usable if stride <= COARSEST] or usable[:1]
@@ -165,6 +199,24 @@ def _maps(model):
         )
     coarse, fine = usable[-1], usable[-2] if len(usable) > 1 else usable[-1]
     return [found[fine], found[coarse], found[max(found)]]
+
+
+def _last_maps(model):
+    """The last map of each stride: dict of a layer's name and its output, by pixels a position."""
+    _, height, width, _ = model.inputs[0].shape
+    found = {}
+    for layer in model.layers[1:]:
+        try:
+            output = layer.output
+        except (AttributeError, ValueError):  # called more than once
+            continue
+        shape = getattr(output, "shape", ())
+        if len(shape) != 4 or None in shape[1:3] or height % shape[1] or width % shape[2]:
+            continue
+        stride = height // shape[1]
+        if stride == width // shape[2] and stride > 1:
+            found[stride] = (layer.name, output)
+    return found
 
 
 def _kept(inputs, outputs):

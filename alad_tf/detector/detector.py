@@ -122,7 +122,7 @@ class Detector:
             `Detector`.
         """
         if not isinstance(model, ALAD):  # a baseline scores by itself
-            return cls(preprocessor, model, **kwargs)
+            return cls(preprocessor, getattr(model, "scorer", model), **kwargs)
         return cls(preprocessor, Scorer.from_alad(model), training=training_config(model), **kwargs)
 
     def scores(self, x):

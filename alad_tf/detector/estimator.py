@@ -123,6 +123,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             any size and are resized, `explain` returns heat maps, and "combined" uses distances
             between features (see `alad_tf.detector.patches.PatchScorer`). Nothing is trained unless
             `n_members` or another `score_name` asks for ALADs on features. For tables: None.
+        feature_options: dict or None, options of a network's features: "layers", "neighbourhood",
+            "rows", "weights" and "keep_aspect"; see `alad_tf.detector.patches.FeatureOptions`.
 
     Attributes:
         detector_: `alad_tf.Detector`, which `save` writes: preprocessing, scorer and threshold.
@@ -183,6 +185,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         keep_rows=True,
         columns=None,
         features=None,
+        feature_options=None,
     ):
         self.score_name = score_name
         self.n_members = n_members
@@ -203,6 +206,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         self.keep_rows = keep_rows
         self.columns = columns
         self.features = features
+        self.feature_options = feature_options
 
     _parameter_constraints = {
         "score_name": [StrOptions(set(Ensemble.score_names))],
@@ -224,6 +228,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         "keep_rows": ["boolean", StrOptions({"centroids"})],
         "columns": [None, dict],
         "features": [None, StrOptions({PIXELS, IMAGENET}), keras.Model],
+        "feature_options": [None, dict],
     }
 
     # -------------------------------------------------------------------- fit
@@ -262,6 +267,11 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         if uses_network(self.features):
             keep, crossed = KEEP[self.keep_rows], None
             preprocessor, scorer, models = fit_pictures(self, train, seed, keep, history)
+        elif self.feature_options:
+            raise ValueError(
+                f"received feature_options={self.feature_options!r} without a network; they are "
+                "of features. Pass features, or leave them out."
+            )
         else:
             fitted = self._fit_rows(x, train, held_out, seed, history)
             preprocessor, scorer, models, crossed = fitted

@@ -1,6 +1,6 @@
 """The scorer of pictures by their features: nearness of positions and of pictures, and ALAD."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 
 import keras
 import numpy as np
@@ -15,7 +15,6 @@ from alad_tf.model.scores import SCORES
 
 BLOCK = 1  # pictures that are scored together: sums of several are taken in another order
 BATCH = 8  # pictures that are learned together
-BUDGET = 1000  # rows of each map that are kept
 PICTURES = 1000  # whole pictures, as vectors, that are kept
 CANDIDATES = 20_000  # rows that kept ones are chosen from
 PROJECTED = 32  # dimensions in which they are chosen
@@ -25,8 +24,71 @@ PRIOR = 2  # pictures that the mean over positions counts for, beside those of a
 NEIGHBOURS, COPIES = 3, 5  # pictures that are near, and those that may be the picture itself
 SAME = 1e-4  # unit vectors that are nearer are of one picture, but for rounding
 SMALLEST = 1e-3  # variance of a direction, of the mean one, at least
-# of a picture's strongest position, all its positions, and the picture as a whole
-WEIGHTS = {"strongest": 1 / 4, "positions": 1 / 4, "whole": 1 / 2}
+PARTS = ("strongest", "positions", "whole")  # that "combined" is made of
+
+
+@dataclass(frozen=True)
+class FeatureOptions:
+    """What may be chosen of `ALADDetector(features=...)`, its argument `feature_options`.
+
+    Attributes:
+        layers: names of two or three of the network's layers, whose outputs are the fine map, the
+            coarse map and the last one (by default the network's own last). None: see
+            `alad_tf.detector.backbone.backbone_for`.
+        neighbourhood: int, odd, positions of a side that are averaged around each one.
+        rows: int, positions of each map that are kept, at most.
+        weights: three floats of sum 1, of a picture's strongest position, of all its positions, and
+            of the picture as a whole.
+        keep_aspect: bool, pictures are resized with their aspect, and their edges continued.
+
+    Raises:
+        ValueError: options that are none of these.
+    """
+
+    layers: tuple | None = None
+    neighbourhood: int = 3
+    rows: int = 1000
+    weights: tuple = (1 / 4, 1 / 4, 1 / 2)
+    keep_aspect: bool = False
+
+    @classmethod
+    def of(cls, chosen):
+        """The options that a dict or None names, checked."""
+        chosen, known = dict(chosen or {}), [one.name for one in fields(cls)]
+        unknown = sorted(set(chosen) - set(known))
+        if unknown:
+            raise ValueError(f"received feature_options {unknown}; expected some of {known}.")
+        for name in ("layers", "weights"):
+            if chosen.get(name) is not None:
+                chosen[name] = tuple(chosen[name])
+        options = cls(**chosen)
+        options._check()
+        return options
+
+    def _check(self):
+        if self.layers is not None and len(self.layers) not in (2, 3):
+            raise ValueError(f"received layers={list(self.layers)}; expected two or three names.")
+        if self.neighbourhood < 1 or self.neighbourhood % 2 != 1:
+            raise ValueError(
+                f"received neighbourhood={self.neighbourhood}; expected an odd number of positions."
+            )
+        if self.rows < 1:
+            raise ValueError(f"received rows={self.rows}; expected at least 1.")
+        require_weights(self.weights)
+
+    def changed(self):
+        """The options that differ from the defaults, as a dict."""
+        default = asdict(type(self)())
+        return {name: value for name, value in asdict(self).items() if value != default[name]}
+
+
+def require_weights(weights):
+    """Refuse weights of the score's parts that are none."""
+    good = len(weights) == len(PARTS) and min(weights) >= 0 and abs(sum(weights) - 1) < 1e-6
+    if not good:
+        raise ValueError(
+            f"received weights={list(weights)}; expected three of sum 1: of {', '.join(PARTS)}."
+        )
 
 
 @dataclass(frozen=True)
@@ -88,6 +150,7 @@ class PatchScorer(ScoringModel):
         members: int, how many there are.
         keep: "rows", "centroids" or "none", what `rows` and `pictures` are: training rows, centres
             of clusters of them, or their mean.
+        neighbourhood, weights: as `FeatureOptions` has them; the text above has the defaults.
         block: int, pictures that are computed together.
 
     Raises:
@@ -105,12 +168,23 @@ class PatchScorer(ScoringModel):
     console = None
 
     def __init__(
-        self, backbone, x_shape, rows, pictures, scorer=None, members=0, keep="rows", block=None,
+        self,
+        backbone,
+        x_shape,
+        rows,
+        pictures,
+        scorer=None,
+        members=0,
+        keep="rows",
+        neighbourhood=FeatureOptions.neighbourhood,
+        weights=FeatureOptions.weights,
+        block=None,
         **kwargs,
-    ):  # fmt: skip
+    ):
         super().__init__(**kwargs)
         if keep not in KEEPS:
             raise ValueError(f"received keep={keep!r}; expected one of {KEEPS}.")
+        require_weights(weights)
         self.keep = keep
         found = backbone_of(backbone)
         self.x_shape = tuple(int(side) for side in x_shape)
@@ -126,6 +200,8 @@ class PatchScorer(ScoringModel):
             "scorer": scorer,
             "members": int(members),
             "keep": keep,
+            "neighbourhood": int(neighbourhood),
+            "weights": [float(weight) for weight in weights],
             "block": self.block,
         }
         self.members = [Scorer(**scorer, name=f"member_{k}") for k in range(int(members))]
@@ -148,12 +224,13 @@ class PatchScorer(ScoringModel):
         ]
         (self.whole,) = both("whole", (int(pictures), last[-1]))
         (self.typical,) = both("typical", (2, self.grid[0] * self.grid[1]))
-        (self.calibration,) = both("calibration", (3, len(WEIGHTS)))
+        (self.calibration,) = both("calibration", (3, len(PARTS)))
         self.built = True
 
     @classmethod
-    def of(cls, backbone, learned, scorers=(), keep="rows"):
+    def of(cls, backbone, learned, scorers=(), keep="rows", options=None):
         """A scorer of what was learned, and of trained `Scorer`s of positions' rows, if any."""
+        options = options or FeatureOptions()
         made = cls(
             backbone.config,
             backbone.input_shape,
@@ -162,6 +239,8 @@ class PatchScorer(ScoringModel):
             scorers[0].architecture() if scorers else None,
             len(scorers),
             keep,
+            options.neighbourhood,
+            options.weights,
         )
         made.network.set_weights(backbone.network.get_weights())
         for member, scorer in zip(made.members, scorers, strict=True):
@@ -189,8 +268,11 @@ class PatchScorer(ScoringModel):
         Returns:
             dict of float32 tensors: the scores (B,) and "heat_map" (B, *grid).
         """
-        x = tf.cast(inputs, tf.float32)
-        fine, coarse, whole = positions_of(self.network(x, training=False))
+        maps = self.network(tf.cast(inputs, tf.float32), training=False)
+        return self.answers(*positions_of(maps, self._config["neighbourhood"]))
+
+    def answers(self, fine, coarse, whole):
+        """What `call` gives, of the features of B pictures as `positions_of` gives them."""
         white = [
             tf.matmul(rows - mean, matrix)
             for rows, mean, matrix in zip(
@@ -213,7 +295,7 @@ class PatchScorer(ScoringModel):
         floor, center, spread = tf.unstack(self.calibration.value)
         standardised = (tf.math.log(parts + floor) - center) / spread  # (B, parts)
         standardised = tf.maximum(standardised, LOWEST)
-        weights = tf.constant(list(WEIGHTS.values()))
+        weights = tf.constant(list(self._config["weights"]))
         heat = tf.add_n(distances) / 2
         return {
             **self._of_networks(tf.concat(white, -1)),
@@ -271,11 +353,11 @@ class PatchScorer(ScoringModel):
         return kept(self, (what, blocks), of_block, compiled)
 
 
-def positions_of(maps):
+def positions_of(maps, neighbourhood=FeatureOptions.neighbourhood):
     """Rows of the fine and the coarse map (B * positions, c), and unit vectors (B, w)."""
     fine, coarse, last = maps
     factors = [int(f) // int(c) for f, c in zip(fine.shape[1:3], coarse.shape[1:3], strict=True)]
-    fine, coarse = (tf.nn.avg_pool2d(one, 3, 1, "SAME") for one in (fine, coarse))
+    fine, coarse = (tf.nn.avg_pool2d(one, neighbourhood, 1, "SAME") for one in (fine, coarse))
     if factors != [1, 1]:
         fine = tf.nn.avg_pool2d(fine, factors, factors, "VALID")
     whole = tf.reduce_mean(last, (1, 2))
@@ -337,40 +419,55 @@ def distances_of_pictures(fine, coarse, whole):
 # ------------------------------------------------------------------- learning
 
 
-def learn(backbone, parts, count, seed, keep="rows", advance=None):
+def embedding(backbone, neighbourhood=FeatureOptions.neighbourhood):
+    """A function from pictures to their features, a few at a time.
+
+    It takes float32 arrays (n, height, width, channels) of at most `BATCH` pictures, and returns
+    rows of the fine and the coarse map, (n, positions, c) each, and unit vectors (n, w).
+    """
+    network = tf.function(
+        lambda x: positions_of(backbone.network(x, training=False), neighbourhood), autograph=False
+    )
+
+    def features_of(some):
+        padded = np.pad(some, [(0, BATCH - len(some)), (0, 0), (0, 0), (0, 0)])
+        *maps, vectors = (one.numpy() for one in network(tf.constant(padded)))
+        maps = [one.reshape(BATCH, -1, one.shape[-1]) for one in maps]
+        return [one[: len(some)] for one in (*maps, vectors)]
+
+    return features_of
+
+
+def learn(features_of, parts, count, seed, keep="rows", rows=FeatureOptions.rows, advance=None):
     """Learn from training pictures what is near.
 
     Args:
-        backbone: `alad_tf.detector.backbone.Backbone`.
+        features_of: what `embedding` gives.
         parts: iterable of float32 arrays (n, height, width, channels), the pictures; each is read
             once, and the network sees it once.
         count: int, how many pictures there are.
         seed: int, of the choices.
         keep: "rows", "centroids" or "none".
+        rows: int, positions of each map that are kept, at most.
         advance: function of the number of pictures that were done since it was called last.
 
     Returns:
         `Learned`.
     """
     rng = np.random.default_rng(seed)
-    positions = int(np.prod(backbone.output_shapes[1][:2]))
-    each = int(np.clip(SAMPLED // count, 1, positions))
     calibrated = set(rng.choice(count, min(CALIBRATED, count), replace=False).tolist())
     sampled, owners, whole, full, number = ([], []), [], [], {}, 0
-    network = tf.function(
-        lambda x: positions_of(backbone.network(x, training=False)), autograph=False
-    )
     for part in parts:
         for start in range(0, len(part), BATCH):
             some = part[start : start + BATCH]
-            padded = np.pad(some, [(0, BATCH - len(some)), (0, 0), (0, 0), (0, 0)])
-            *maps, vectors = (one.numpy() for one in network(tf.constant(padded)))
-            whole.append(vectors[: len(some)])
-            maps = [one.reshape(BATCH, positions, -1) for one in maps]
+            *maps, vectors = features_of(some)
+            whole.append(vectors)
+            positions = maps[0].shape[1]
+            each = int(np.clip(SAMPLED // count, 1, positions))
             for place in range(len(some)):
                 picked = np.sort(rng.choice(positions, each, replace=False))
-                for rows, one in zip(sampled, maps, strict=True):
-                    rows.append(one[place, picked])
+                for chosen, one in zip(sampled, maps, strict=True):
+                    chosen.append(one[place, picked])
                 owners.append(np.full(each, number))
                 if number in calibrated:
                     full[number] = [one[place] for one in maps]
@@ -382,15 +479,15 @@ def learn(backbone, parts, count, seed, keep="rows", advance=None):
     place_of = np.full(count, -1, "int32")  # among the kept pictures
     place_of[picked] = np.arange(len(picked))
     white, means, maps, kept_rows, kept_owners, distances = [], [], [], [], [], []
-    for number, rows in enumerate(map(np.concatenate, sampled)):
-        mean, matrix = whitening(rows)
-        rows = (rows - mean) @ matrix
-        chosen, theirs = _keep_rows(rows, owners, keep, rng)
+    for number, found in enumerate(map(np.concatenate, sampled)):
+        mean, matrix = whitening(found)
+        found = (found - mean) @ matrix
+        chosen, theirs = _keep_rows(found, owners, keep, rows, rng)
         there = {n: (maps_of[number] - mean) @ matrix for n, maps_of in full.items()}
         distances.append(
             tf.concat([nearest_row(x[None], chosen, [theirs == n]) for n, x in there.items()], 0)
         )
-        white.append(rows)
+        white.append(found)
         means.append(mean)
         maps.append(matrix)
         kept_rows.append(chosen)
@@ -456,7 +553,7 @@ def far_apart(x, count, rng):
     return candidates[chosen]
 
 
-def _keep_rows(rows, owners, keep, rng):
+def _keep_rows(rows, owners, keep, most, rng):
     """The kept ones of white rows, and the picture that each is from: -1 for none's."""
     if keep == "none":
         return np.zeros((1, rows.shape[1]), "float32"), np.array([-1])
@@ -464,7 +561,7 @@ def _keep_rows(rows, owners, keep, rng):
         some = rows[np.sort(rng.choice(len(rows), min(CANDIDATES, len(rows)), replace=False))]
         found = centroids(some, int(rng.integers(2**31)))
         return found, np.full(len(found), -1)
-    chosen = far_apart(rows, BUDGET, rng)
+    chosen = far_apart(rows, most, rng)
     return rows[chosen], owners[chosen]
 
 

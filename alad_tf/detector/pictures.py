@@ -5,12 +5,14 @@ import numpy as np
 from rich.console import Console
 
 from alad_tf.detector.backbone import PIXELS, backbone_for
+from alad_tf.detector.defaults import rules_for
 from alad_tf.detector.ensemble import COMBINED
 from alad_tf.detector.explain import Explanation
-from alad_tf.detector.patches import PatchScorer, learn
+from alad_tf.detector.members import train_members
+from alad_tf.detector.patches import FeatureOptions, PatchScorer, embedding, learn
 from alad_tf.engine.progress import counted
 from alad_tf.model.scorer import Scorer
-from alad_tf.preprocess.pictures import PicturePreprocessor, check_pictures, resized
+from alad_tf.preprocess.pictures import PicturePreprocessor, check_pictures
 
 MEMBERS = 3  # whose scores are averaged, where they decide
 NETWORK = "network"  # stands for a Keras model among saved parameters: it is in the scorer
@@ -23,15 +25,20 @@ def uses_network(features):
 
 def check_records_of_pictures(estimator, x, reset):
     """Pictures of any sizes, checked: uint8 (N, H, W, C), or an object array of pictures."""
-    if hasattr(x, "columns") or isinstance(x, dict):
-        raise ValueError(
-            f"received features={_named(estimator.features)} and a table; `features` is for "
-            "images. Leave it out."
-        )
-    x = check_pictures(x)
+    x = require_pictures(x, estimator.features)
     if reset and len(x) < 2:
         raise ValueError(f"received {len(x)} image(s); expected at least 2.")
     return x
+
+
+def require_pictures(x, features):
+    """Pictures as `check_pictures` returns them; ValueError for a table."""
+    if hasattr(x, "columns") or isinstance(x, dict):
+        raise ValueError(
+            f"received features={_named(features)} and a table; `features` is for images. Leave it "
+            "out."
+        )
+    return check_pictures(x)
 
 
 def _named(features):
@@ -53,16 +60,18 @@ def fit_pictures(estimator, train, seed, keep, history):
             "received callbacks, but the default score of features needs no training. Leave "
             "them out, or set n_members=1 to train an ALAD as well."
         )
-    backbone = backbone_for(estimator.features)
-    preprocessor = PicturePreprocessor(backbone.input_shape)
+    options = FeatureOptions.of(estimator.feature_options)
+    backbone = backbone_for(estimator.features, options.layers)
+    preprocessor = PicturePreprocessor(backbone.input_shape, options.keep_aspect)
     estimator.n_features_in_ = int(np.prod(backbone.input_shape))
     console = Console(stderr=True) if estimator.verbose else None
     with counted(len(train), "images", console) as advance:
+        features_of = embedding(backbone, options.neighbourhood)
         parts = preprocessor.parts(train)
-        learned = learn(backbone, parts, len(train), seed, keep, advance)
+        learned = learn(features_of, parts, len(train), seed, keep, options.rows, advance)
     models = _train_alads(estimator, learned.positions, seed, history, preprocessor)
     scorers = [Scorer.from_alad(model) for model in models]
-    return preprocessor, PatchScorer.of(backbone, learned, scorers, keep), models
+    return preprocessor, PatchScorer.of(backbone, learned, scorers, keep, options), models
 
 
 def _members(estimator):
@@ -95,7 +104,9 @@ def explain_pictures(detector, x, score=None):
     x = detector.preprocessor.check(x)
     found = [detector.scorer.heat_maps(part) for part in detector.preprocessor.parts(x)]
     sizes = [picture.shape[:2] for picture in x]
-    maps = [heat_at(*one) for one in zip(np.concatenate(found), sizes, strict=True)]
+    at_size = detector.preprocessor.at_size
+    maps = zip(np.concatenate(found), sizes, strict=True)
+    maps = [at_size(heat[None], size)[0].numpy() for heat, size in maps]
     if len({one.shape for one in maps}) == 1:
         attributions = np.stack(maps)
     else:
@@ -114,6 +125,38 @@ def explain_pictures(detector, x, score=None):
     )
 
 
-def heat_at(positions, size):
-    """A heat map (h, w) of positions at a picture's size: float32 (H, W)."""
-    return resized(positions[None, ..., None], size)[0, ..., 0].numpy()
+class FeaturesModel:
+    """Features of a network and an ALAD on them, as the zoo trains it: on preprocessed pictures.
+
+    Attributes:
+        scorer: `PatchScorer`, after `fit`.
+    """
+
+    def __init__(self, network, rows, steps, hidden, seed=0):
+        self.backbone = backbone_for(network)
+        self.options = FeatureOptions.of({"rows": rows})
+        self.steps, self.hidden, self.seed = int(steps), int(hidden), int(seed)
+        self.scorer = self.console = None
+
+    def fit(self, x):
+        """Learn from pictures (N, *x_shape), and train; the model itself."""
+        learned, rules, models = self._learn(x)
+        train_members(models, learned.positions, rules.batch_size, rules.steps)
+        self.scorer = self._scorer(learned, models)
+        return self
+
+    def untrained_scores(self, x_train, x_test):
+        """The scores by name if the ALAD is not trained; "combined" is what it is, anyway."""
+        learned, _, models = self._learn(x_train)
+        return self._scorer(learned, models).scores(x_test)
+
+    def _learn(self, x):
+        features_of = embedding(self.backbone)
+        learned = learn(features_of, [x], len(x), self.seed, rows=self.options.rows)
+        rows = learned.positions
+        rules = rules_for(rows.shape[1:], len(rows), hidden=self.hidden, steps=self.steps)
+        return learned, rules, rules.build_members(1, self.seed)
+
+    def _scorer(self, learned, models):
+        scorers = [Scorer.from_alad(model) for model in models]
+        return PatchScorer.of(self.backbone, learned, scorers, options=self.options)

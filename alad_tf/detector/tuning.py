@@ -29,12 +29,12 @@ OBJECTIVE = "corruption_auroc"
 HELD_OUT = 1 / 5  # of the rows, which do not train in a trial
 
 
-def corrupt(x, generator):
+def corrupt(x, generator, share=SHARE):
     """Replaces parts of normal samples by the same parts of others: float32 array of x's shape.
 
     Tables: a quarter of the columns, drawn for each row, get another row's values: every value is
     one that the column has, and only what belongs together is broken. Images: a rectangle of
-    another image is pasted at another place.
+    another image is pasted at another place; `share` is what its sides have of the image's.
 
     Source: Vincent et al., JMLR 2010, for swapped values as noise; Li et al., "CutPaste", CVPR
     2021, for images.
@@ -49,12 +49,12 @@ def corrupt(x, generator):
     corrupted = np.array(x, "float32")
     if x.ndim == 2:
         columns = x.shape[1]
-        replaced = max(1, round(SHARE * columns))
+        replaced = max(1, round(share * columns))
         order = generator.random((count, columns)).argsort(1)[:, :replaced]
         rows = np.arange(count)[:, None]
         corrupted[rows, order] = x[others[:, None], order]
         return corrupted
-    height, width = (max(1, round(SHARE * side)) for side in x.shape[1:3])
+    height, width = (max(1, round(share * side)) for side in x.shape[1:3])
     for row, other in enumerate(others):
         top, below = generator.integers(0, x.shape[1] - height + 1, 2)
         left, right = generator.integers(0, x.shape[2] - width + 1, 2)
@@ -93,9 +93,26 @@ class TuningData:
         It is least for a network that reconstructs all rows, odd ones too, and 0 for features that
         are constant. Here, as in use, normal rows have to score below others.
         """
-        rows = np.concatenate([self.normal, self.corrupted])
-        labels = np.repeat([0, 1], len(self.normal))
-        return float(roc_auc_score(labels, scorer.scores(rows)[score_name]))
+        return area(scorer.scores(np.concatenate([self.normal, self.corrupted]))[score_name])
+
+    def hypermodel(self, score_name=None, seed=0):
+        """The space that `search` searches."""
+        return ALADHyperModel(self, score_name, seed)
+
+    def arguments(self, values):
+        """The arguments of `ALADDetector` that a trial's values stand for."""
+        return dict(values)
+
+    def identity(self, score_name, seed):
+        """A text that is another one for other rows, scores or seeds."""
+        return identity_of(
+            self.train.shape, self.train, self.normal, self.corrupted, score_name, seed
+        )
+
+
+def area(scores):
+    """The AUROC of scores whose second half is of corrupted samples."""
+    return float(roc_auc_score(np.repeat([0, 1], len(scores) // 2), scores))
 
 
 def score_to_tune(x_shape, score_name=None):
@@ -180,7 +197,7 @@ def search(data, folder, trials=20, score_name=None, seed=0, report=None):
     Trials lie in a folder of their data's: those of another table, score or seed are not taken up.
 
     Args:
-        data: `TuningData`.
+        data: `TuningData`, or `alad_tf.detector.tuning_features.FeatureTuningData`.
         folder: str or Path of the trials' folder, created if it is not there; other searches' may
             be in it.
         trials: int, how many, those done before included.
@@ -196,14 +213,11 @@ def search(data, folder, trials=20, score_name=None, seed=0, report=None):
     """
     if trials < 1:
         raise ValueError(f"received trials={trials}; expected at least 1.")
-    score_name = score_to_tune(data.train.shape[1:], score_name)
-    identity = identity_of(
-        data.train.shape, data.train, data.normal, data.corrupted, score_name, seed
-    )
-    name = f"trials_{identity[:16]}"
+    hypermodel = data.hypermodel(score_name, seed)
+    name = f"trials_{data.identity(hypermodel.score_name, seed)[:16]}"
     make = functools.partial(
         _Tuner,
-        ALADHyperModel(data, score_name, seed),
+        hypermodel,
         objective=keras_tuner.Objective(OBJECTIVE, "max"),
         max_trials=trials,
         num_initial_points=min(5, trials),

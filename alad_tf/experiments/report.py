@@ -15,6 +15,7 @@ from alad_tf.engine.markdown import markdown_table
 from alad_tf.experiments import RESULTS
 from alad_tf.experiments.figures import figure_sections, write_figures
 from alad_tf.experiments.paper import CLASSES
+from alad_tf.experiments.pictures import features_sections
 from alad_tf.experiments.results import (
     DEFAULT,
     TITLES,
@@ -68,6 +69,7 @@ def render(entries, results=RESULTS):
     lines += open_questions(frame, results)
     lines += figure_sections(results)
     lines += own_data_sections(results)
+    lines += features_sections(entries, frame, results)
     for entry in entries:
         sections = entry_sections(entry, frame, results)
         lines += sections or [f"## {entry.name}", "", "Not run yet.", ""]
@@ -178,8 +180,7 @@ def _image_section(entry, variant, frame, results):
         "",
         *markdown_table(list(table), table.itertuples(index=False)),
         "",
-        f"The paper's mean over all classes is {_reported_means(entry)} ({entry.reported_in})"
-        + (f"; {entry.reported_by_class_in}." if entry.reported_by_class else ".")
+        _reported_means(entry)
         + (f" Not run yet: {', '.join(missing)}, hence no mean here." if missing else ""),
         (f"{trained_for} epochs; weights kept: {_kept_epochs(runs)}. " if epochs[-1] else "")
         + f"Protocol: {_protocol(runs[0])}. Training "
@@ -201,8 +202,9 @@ def _class_table(entry, frame, names):
     table.insert(0, "seeds", by_class["seed"].nunique().map(str))
     table.insert(0, "normal class", [names[number] for number in table.index])
     if all(run["untrained"] for run in runs_in(frame)):
-        untrained = select(frame, trained=False, score=entry.score).groupby("normal_class")
-        table[f"{entry.score}, untrained"] = untrained["auroc"].agg(spread_of)
+        score = entry.trained_score
+        untrained = select(frame, trained=False, score=score).groupby("normal_class")
+        table[f"{score}, untrained"] = untrained["auroc"].agg(spread_of)
     for title, values in (
         ("paper", entry.reported_by_class),
         ("independent reproduction", entry.reported_elsewhere_by_class),
@@ -240,8 +242,14 @@ def _stopping_section(entry, frame, results):
 
 
 def _reported_means(entry):
+    """The paper's means over the classes, in a sentence."""
+    if not entry.reported:
+        return "The paper has no such model."
     others = (f", {name} {values['auroc']:.4f}" for name, values in entry.reported_others.items())
-    return f"{entry.reported['auroc']:.4f}" + "".join(others)
+    means = f"{entry.reported['auroc']:.4f}" + "".join(others)
+    return f"The paper's mean over all classes is {means} ({entry.reported_in})" + (
+        f"; {entry.reported_by_class_in}." if entry.reported_by_class else "."
+    )
 
 
 def _kept_epochs(runs):

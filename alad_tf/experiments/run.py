@@ -163,6 +163,8 @@ def _untrained_scores(model, x_train, x_test):
     """Scores of the networks before training, by name; none where nothing is trained."""
     if isinstance(model, ALAD):
         return Scorer.from_alad(model).scores(x_test)
+    if hasattr(model, "untrained_scores"):
+        return model.untrained_scores(x_train, x_test)
     if not isinstance(model, NeuralBaseline):
         return {}
     model.calibrate(x_train)

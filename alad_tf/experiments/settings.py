@@ -10,7 +10,6 @@ from alad_tf.detector.metrics import evaluate
 from alad_tf.engine.callbacks import RULES
 from alad_tf.engine.kernels import PRECISIONS
 from alad_tf.experiments.results import DEFAULT
-from alad_tf.preprocess import for_dataset
 from alad_tf.preprocess.base import Preprocessor
 from alad_tf.preprocess.fitting import default_scaling
 
@@ -246,6 +245,5 @@ def prepare(entry, settings=None, data_dir=None):
     if tested is not None and tested < len(rows.test):
         some = np.random.default_rng(SPLIT_SEED).choice(rows.test, tested, replace=False)
         rows = dataclasses.replace(rows, test=np.sort(some))
-    scaling = settings.scaling or entry.scaling
-    preprocessor = for_dataset(entry.dataset, records, rows.train, scaling)
+    preprocessor = entry.preprocessor(records, rows.train, settings.scaling)
     return ProtocolData(records, rows, preprocessor)

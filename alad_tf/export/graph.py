@@ -11,7 +11,6 @@ import tensorflow as tf
 from alad_tf.detector.threshold import LARGEST
 from alad_tf.engine.files import MANIFEST, check_place, damaged, read_json
 from alad_tf.preprocess.base import FAR
-from alad_tf.preprocess.pictures import resized
 
 ENCODED_MAP = "encoded_heat_map"  # the signature of heat maps of encoded images
 METADATA = "assets.extra/metadata.json"  # TensorFlow Serving leaves this folder alone
@@ -165,9 +164,7 @@ def signatures(detector, graph):
         return {"reconstruction": preprocessor.inverse(outputs(request)["reconstruction"])}
 
     def heat_map(**request):
-        (images,) = request.values()
-        sides = tf.unstack(tf.shape(images)[1:3])
-        return {"heat_map": resized(outputs(request)["heat_map"][..., None], sides)[..., 0]}
+        return {"heat_map": heat_at_size(preprocessor, request, outputs(request))}
 
     def from_bytes(encoding, answer=serving_default):
         def function(**encoded):
@@ -182,6 +179,12 @@ def signatures(detector, graph):
         encoding = preprocessor.encodings()["encoded_images"]
         found |= {"heat_map": (heat_map, specs), ENCODED_MAP: from_bytes(encoding, heat_map)}
     return found | {name: from_bytes(one) for name, one in preprocessor.encodings().items()}
+
+
+def heat_at_size(preprocessor, request, found):
+    """The heat maps among a scorer's outputs, at the size of the requested images."""
+    (images,) = request.values()
+    return preprocessor.at_size(found["heat_map"], tf.unstack(tf.shape(images)[1:3]))
 
 
 def draws_heat_maps(detector):
@@ -203,7 +206,7 @@ def requests(detector, records):
 
 
 def portable(detector, graph, double=True):
-    """What `serving_default` gives, of operations that other runtimes have as well.
+    """What `serving_default` gives, of operations that other runtimes have as well; heat maps, too.
 
     A record that is not finite cannot be refused there; it is called anomalous. Without `double`
     all numbers are float32.
@@ -217,8 +220,10 @@ def portable(detector, graph, double=True):
     encode = preprocessor if double else preprocessor.in_single_precision
 
     def answer(*values):
-        x = encode(preprocessor.from_request(dict(zip(inputs, values, strict=True))))
-        score = Judged(graph(x), x, [detector.score])[detector.score]
+        request = dict(zip(inputs, values, strict=True))
+        x = encode(preprocessor.from_request(request))
+        outputs = graph(x)
+        score = Judged(outputs, x, [detector.score])[detector.score]
         found = {"score": score}
         if threshold is not None:
             found["is_anomaly"] = threshold.flags(score)
@@ -226,6 +231,8 @@ def portable(detector, graph, double=True):
             reference = tf.constant(detector.reference)
             above = tf.reduce_sum(tf.cast(reference >= score[:, tf.newaxis], tf.float32), 1)
             found["p_value"] = (above + 1) / (len(detector.reference) + 1)
+        if draws_heat_maps(detector):
+            found["heat_map"] = heat_at_size(preprocessor, request, outputs)
         return found
 
     specs = inputs if double else single_precision(inputs)

@@ -96,8 +96,8 @@ def export(detector, folder):
       the size of `images`, or for `encoded` at the size that the network takes.
 
     For features of images, `images` are uint8 (N, H, W, C) of any size with 1 to 4 channels, and
-    `encoded` images may differ in size. EXIF orientation is ignored, since TensorFlow does not read
-    it.
+    `encoded` images may differ in size. Encoded JPEGs and PNGs are rotated by their EXIF
+    orientation.
 
     The export is checked before it is put in place: a fresh process without this package loads it
     and scores random records with every signature, and its answers are compared with the

@@ -6,12 +6,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.preprocess.base import Encoding, Preprocessor, serialized_example
+from alad_tf.preprocess.base import Encoding
 from alad_tf.preprocess.containers import describe
+from alad_tf.preprocess.encoded import EncodedImages, decoded
 
 
 @keras.saving.register_keras_serializable(package="alad_tf")
-class ImagePreprocessor(Preprocessor):
+class ImagePreprocessor(EncodedImages):
     """Scales uint8 images to [-1, 1]: x / 127.5 - 1. There is nothing to fit.
 
     Args:
@@ -33,24 +34,6 @@ class ImagePreprocessor(Preprocessor):
     scaling = "pixels to [-1, 1]"
     # PNG and JPEG have no other numbers of channels
     picture_channels = (1, 3, 4)
-
-    def __init__(self, image_shape, **kwargs):
-        super().__init__(**kwargs)
-        self.image_shape = tuple(int(side) for side in image_shape)
-        if len(self.image_shape) != 3 or min(self.image_shape) < 1:
-            raise ValueError(
-                f"received image_shape={self.image_shape}; expected (height, width, channels)."
-            )
-
-    @property
-    def fitted(self) -> bool:
-        """Always: the range of a pixel is known."""
-        return True
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """`(height, width, channels)`."""
-        return self.image_shape
 
     def check(self, x) -> np.ndarray:
         """Check raw images.
@@ -86,11 +69,6 @@ class ImagePreprocessor(Preprocessor):
         """Scales `(N, height, width, channels)` uint8; pure TensorFlow."""
         return tf.cast(inputs, tf.float32) / 127.5 - 1.0
 
-    def inverse(self, x):
-        levels = tf.round((tf.cast(x, tf.float32) + 1.0) * 127.5)
-        images = tf.cast(tf.clip_by_value(levels, 0.0, 255.0), tf.uint8)
-        return images if tf.is_tensor(x) else images.numpy()
-
     def signature(self) -> dict[str, tf.TensorSpec]:
         return {"images": tf.TensorSpec((None, *self.image_shape), tf.uint8)}
 
@@ -101,8 +79,10 @@ class ImagePreprocessor(Preprocessor):
     def encodings(self) -> dict[str, Encoding]:
         if self.image_shape[-1] not in self.picture_channels:
             return {}
-        pictures = Encoding("encoded", self._decode_pictures, self._encode_pictures)
-        return {**super().encodings(), "encoded_images": pictures}
+        return super().encodings()
+
+    def _levels(self, x: tf.Tensor) -> tf.Tensor:
+        return (x + 1.0) * 127.5
 
     def _decode_pictures(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         """The bytes of PNGs or JPEGs as a request; another size is an InvalidArgumentError."""
@@ -110,23 +90,10 @@ class ImagePreprocessor(Preprocessor):
         message = f"Images must have {shape[0]} x {shape[1]} pixels"
 
         def decode(content):
-            image = tf.io.decode_image(content, channels=shape[-1], expand_animations=False)
+            image = decoded(content, shape[-1])
             same = tf.reduce_all(tf.equal(tf.shape(image), shape))
             with tf.control_dependencies([tf.debugging.Assert(same, [message, tf.shape(image)])]):
                 return tf.reshape(image, shape)
 
         images = tf.map_fn(decode, encoded, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
         return {"images": images}
-
-    def _encode_pictures(self, records) -> list[bytes]:
-        return [tf.io.encode_png(image).numpy() for image in records]
-
-    def _parse(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = {"image": tf.io.FixedLenFeature((), tf.string)}
-        return self._decode_pictures(tf.io.parse_example(examples, features)["image"])
-
-    def _serialize(self, records) -> list[bytes]:
-        return [serialized_example({"image": png}) for png in self._encode_pictures(records)]
-
-    def _own_config(self) -> dict:
-        return {"image_shape": list(self.image_shape)}

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.preprocess.base import Encoding, Preprocessor, serialized_example
 from alad_tf.preprocess.containers import describe
+from alad_tf.preprocess.encoded import EncodedImages, decoded
 
 PART = 64  # pictures that are resized together
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue, in gray: ITU-R BT.601
@@ -17,17 +17,20 @@ LEAST_SIDE, MOST_PIXELS = 2, 89_000_000
 
 
 @keras.saving.register_keras_serializable(package="alad_tf")
-class PicturePreprocessor(Preprocessor):
+class PicturePreprocessor(EncodedImages):
     """Resizes uint8 images of any size to one size. There is nothing to fit.
 
-    Sides are resized independently: the aspect ratio is not kept, but nothing is cut off and
-    nothing added. Shrinking averages over the pixels that become one (a triangle filter, Pillow's
-    BILINEAR); enlarging interpolates. Gray images get three equal channels if the network takes
-    three, colours become gray (ITU-R BT.601) if it takes one, and transparent pixels are blended
-    with white.
+    By default, sides are resized independently: the aspect ratio is not kept, but nothing is cut
+    off and nothing added. With `keep_aspect`, an image of another aspect ratio is centred, and its
+    edge pixels are repeated to fill the rest; nothing is cut off either.
+
+    Shrinking averages over the pixels that become one (a triangle filter, Pillow's BILINEAR);
+    enlarging interpolates. Gray images get three equal channels if the network takes three, colours
+    become gray (ITU-R BT.601) if it takes one, and transparent pixels are blended with white.
 
     Args:
         image_shape: `(height, width, channels)` that the network takes, 1 or 3 channels.
+        keep_aspect: bool, resize both sides by one factor.
         **kwargs: `name` of the layer.
 
     Raises:
@@ -42,28 +45,14 @@ class PicturePreprocessor(Preprocessor):
     kind = "pictures"
     scaling = "pixels from 0 to 255, resized"
 
-    def __init__(self, image_shape, **kwargs):
-        super().__init__(**kwargs)
-        self.image_shape = tuple(int(side) for side in image_shape)
-        if (
-            len(self.image_shape) != 3
-            or min(self.image_shape) < 1
-            or self.image_shape[2] not in (1, 3)
-        ):
+    def __init__(self, image_shape, keep_aspect: bool = False, **kwargs):
+        super().__init__(image_shape, **kwargs)
+        self.keep_aspect = bool(keep_aspect)
+        if self.image_shape[2] not in (1, 3):
             raise ValueError(
                 f"received image_shape={self.image_shape}; expected (height, width, 1) or "
                 "(height, width, 3)."
             )
-
-    @property
-    def fitted(self) -> bool:
-        """Always: there is nothing to fit."""
-        return True
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """`(height, width, channels)` that the network takes."""
-        return self.image_shape
 
     def check(self, x) -> np.ndarray:
         """Check raw images.
@@ -126,12 +115,48 @@ class PicturePreprocessor(Preprocessor):
         """Resizes `(N, H, W, C)` uint8; pure TensorFlow. What is float32 was resized before."""
         if inputs.dtype == tf.float32:
             return inputs
-        return resized(in_channels(inputs, self.image_shape[2]), self.image_shape[:2])
+        images, size = in_channels(inputs, self.image_shape[2]), self.image_shape[:2]
+        if not self.keep_aspect or images.shape[1:3] == size:
+            return resized(images, size)
+        sides = tf.unstack(tf.cast(tf.shape(images)[1:3], tf.float32))
+        step = self._step(sides)
+        starts = [(side - ours * step) / 2 for side, ours in zip(sides, size, strict=True)]
+        return resampled(images, size, [step, step], starts)
 
-    def inverse(self, x):
-        levels = tf.round(tf.clip_by_value(tf.cast(x, tf.float32), 0.0, 255.0))
-        images = tf.cast(levels, tf.uint8)
-        return images if tf.is_tensor(x) else images.numpy()
+    def at_size(self, maps, size) -> tf.Tensor:
+        """Maps of what the network sees, at a picture's size.
+
+        Args:
+            maps: float array or tensor `(N, h, w)`, of any resolution, over the network's input.
+            size: (height, width) of the picture, ints or scalar tensors.
+
+        Returns:
+            `(N, height, width)` float32: without what was added to keep the aspect.
+
+        Raises:
+            ValueError: maps of another form.
+
+        Example:
+            >>> PicturePreprocessor((8, 8, 3)).at_size([[[1.0, 2.0]]], (2, 4)).numpy().tolist()
+            [[[1.0, 1.25, 1.75, 2.0], [1.0, 1.25, 1.75, 2.0]]]
+        """
+        maps = tf.convert_to_tensor(maps, tf.float32)
+        if len(maps.shape) != 3:
+            raise ValueError(f"received maps of shape {maps.shape}; expected (N, h, w).")
+        if not self.keep_aspect:
+            return resized(maps[..., None], size)[..., 0]
+        sides = [tf.cast(side, tf.float32) for side in size]
+        step, steps, starts = self._step(sides), [], []
+        for side, ours, positions in zip(sides, self.image_shape, maps.shape[1:], strict=False):
+            density = positions / ours / step  # of positions in a pixel of the picture
+            steps.append(density)
+            starts.append((ours * step - side) / 2 * density)
+        return resampled(maps[..., None], size, steps, starts)[..., 0]
+
+    def _step(self, sides) -> tf.Tensor:
+        """How many pixels of a picture with these sides become one, its aspect kept."""
+        ours = self.image_shape[:2]
+        return tf.maximum(*(side / one for side, one in zip(sides, ours, strict=True)))
 
     def signature(self) -> dict[str, tf.TensorSpec]:
         return {"images": tf.TensorSpec((None, None, None, None), tf.uint8)}
@@ -145,33 +170,18 @@ class PicturePreprocessor(Preprocessor):
         rows, columns = (np.arange(side) * 5 // side for side in shape[1:3])
         return np.ascontiguousarray(rough[:, rows][:, :, columns])
 
-    def encodings(self) -> dict[str, Encoding]:
-        pictures = Encoding("encoded", self._decode_pictures, self._encode_pictures)
-        return {**super().encodings(), "encoded_images": pictures}
-
     def _decode_pictures(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         """The bytes of PNGs or JPEGs of any sizes, resized: a request of float32."""
 
         def decode(content):
-            image = tf.io.decode_image(content, expand_animations=False)
-            image.set_shape((None, None, None))
-            return self.call(image[None])[0]
+            return self.call(decoded(content)[None])[0]
 
         spec = tf.TensorSpec(self.image_shape, tf.float32)
         return {"images": tf.map_fn(decode, encoded, fn_output_signature=spec)}
 
-    def _encode_pictures(self, records) -> list[bytes]:
-        return [tf.io.encode_png(image).numpy() for image in self.check(records)]
-
-    def _parse(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = {"image": tf.io.FixedLenFeature((), tf.string)}
-        return self._decode_pictures(tf.io.parse_example(examples, features)["image"])
-
-    def _serialize(self, records) -> list[bytes]:
-        return [serialized_example({"image": png}) for png in self._encode_pictures(records)]
-
     def _own_config(self) -> dict:
-        return {"image_shape": list(self.image_shape)}
+        kept = {"keep_aspect": True} if self.keep_aspect else {}
+        return {**super()._own_config(), **kept}
 
 
 def check_pictures(x) -> np.ndarray:
@@ -240,19 +250,35 @@ def resized(images: tf.Tensor, size) -> tf.Tensor:
     two ints or two scalars.
     """
     images = tf.convert_to_tensor(images)
+    sides = tf.unstack(tf.cast(tf.shape(images)[1:3], tf.float32))
+    steps = [side / tf.cast(target, tf.float32) for side, target in zip(sides, size, strict=True)]
+    return resampled(images, size, steps)
+
+
+def resampled(images: tf.Tensor, size, steps, starts=(None, None)) -> tf.Tensor:
+    """Pictures `(N, H, W, C)` float32 on another grid of pixels, with a triangle filter.
+
+    Of both axes: `steps` are the distances of the new pixels, in old ones, and `starts` say where
+    the first one begins: 0 by default. Beyond the edge, its pixels go on.
+    """
     static, sides = images.shape[1:3], tf.shape(images)[1:3]
     products = ("ih,nhwc->niwc", "jw,niwc->nijc")
-    for number, (product, target) in enumerate(zip(products, size, strict=True)):
-        if not isinstance(target, int) or static[number] != target:
-            images = tf.einsum(product, _weights(sides[number], target), images)
+    for number, (product, target, step, start) in enumerate(
+        zip(products, size, steps, starts, strict=True)
+    ):
+        same = start is None and isinstance(target, int) and static[number] == target
+        if not same:
+            weights = _weights(sides[number], target, step, start)
+            images = tf.einsum(product, weights, images)
     return images
 
 
-def _weights(source: tf.Tensor, target: int | tf.Tensor) -> tf.Tensor:
+def _weights(source: tf.Tensor, target: int | tf.Tensor, step, start) -> tf.Tensor:
     """What each of `source` pixels counts in each of `target` ones: float32 (target, source)."""
-    scale = tf.cast(source, tf.float32) / tf.cast(target, tf.float32)
-    centers = (tf.cast(tf.range(target), tf.float32) + 0.5) * scale
+    centers = (tf.cast(tf.range(target), tf.float32) + 0.5) * step
+    if start is not None:
+        centers = tf.clip_by_value(centers + start, 0.5, tf.cast(source, tf.float32) - 0.5)
     places = tf.cast(tf.range(source), tf.float32) + 0.5
-    away = tf.abs(places[None] - centers[:, None]) / tf.maximum(scale, 1.0)
+    away = tf.abs(places[None] - centers[:, None]) / tf.maximum(step, 1.0)
     weights = tf.maximum(1.0 - away, 0.0)
     return weights / tf.reduce_sum(weights, 1, keepdims=True)

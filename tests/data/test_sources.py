@@ -28,7 +28,7 @@ def test_breast_cancer_marks_the_malignant_rows():
 def test_unknown_dataset_offers_the_closest():
     with pytest.raises(ValueError, match="unknown dataset 'kdd-99'; closest: 'kdd99'; known: "):
         load("kdd-99")
-    assert DATASETS == ("arrhythmia", "breast_cancer", "kdd99", "cifar10", "svhn_cropped")
+    assert DATASETS == ("arrhythmia", "breast_cancer", "kdd99", "cifar10", "digits", "svhn_cropped")
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,62 @@ def test_damaged_files_are_refused(fitted, tmp_path, change, message):
         Detector.load(folder)
 
 
+def test_earlier_files_know_no_options(fitted, tmp_path):
+    folder = fitted.save(tmp_path / "detector")
+    config = json.loads((folder / "config.json").read_text())
+    for name in ("neighbourhood", "weights"):
+        del config["scorer"][name]
+    (folder / "config.json").write_text(json.dumps(config))
+    write_manifest(folder)
+    np.testing.assert_array_equal(
+        Detector.load(folder).scores(NEW)["combined"], fitted.anomaly_score(NEW)
+    )
+
+
+def test_options_are_used_and_kept(tmp_path):
+    tiny = tiny_network()
+    first, second = (tiny.layers[number].name for number in (2, 3))
+    options = {
+        "layers": [first, second],
+        "neighbourhood": 5,
+        "rows": 50,
+        "weights": [0.5, 0.25, 0.25],
+        "keep_aspect": True,
+    }
+    detector = ALADDetector(features=tiny, feature_options=options).fit(TRAIN)
+    config = detector.detector_.scorer.architecture()
+    assert config["rows"] == [50, 50] and config["neighbourhood"] == 5
+    assert config["weights"] == options["weights"]
+    assert detector.detector_.scorer.grid == (16, 16)  # the second layer's, and not the third's
+    wide = picture(RNG, 40, 80, spot=(10, 50))
+    heat = detector.explain(wide[None]).attributions[0]
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    assert heat.shape == (40, 80) and 4 <= row <= 28 and 44 <= column <= 68
+    assert detector.predict(wide[None]) == [-1]
+    loaded = ALADDetector.load(detector.save(tmp_path / "detector"))
+    np.testing.assert_array_equal(loaded.anomaly_score(NEW), detector.anomaly_score(NEW))
+    again = clone(loaded).fit(TRAIN)  # the layers are found in the network that was kept, too
+    np.testing.assert_allclose(again.anomaly_score(NEW), detector.anomaly_score(NEW), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"layer": 3}, r"received feature_options \['layer'\]; expected some of .*neighbourhood"),
+        ({"layers": ["a"]}, "expected two or three names"),
+        ({"layers": ["a", "b"]}, "received the layer 'a'; the network has"),
+        ({"neighbourhood": 2}, "an odd number"),
+        ({"rows": 0}, "expected at least 1"),
+        ({"weights": [1, 1, 0]}, "expected three of sum 1: of strongest, positions, whole"),
+    ],
+)
+def test_options_that_are_none(options, message):
+    with pytest.raises(ValueError, match=message):
+        ALADDetector(features=tiny_network(), feature_options=options).fit(TRAIN)
+    with pytest.raises(ValueError, match="without a network"):
+        ALADDetector(feature_options=options).fit(np.zeros((20, 2)))
+
+
 @pytest.mark.parametrize("keep, rows", [("centroids", None), (False, [1, 1])])
 def test_training_rows_need_not_be_kept(keep, rows):
     detector = ALADDetector(features=tiny_network(), keep_rows=keep).fit(TRAIN)

@@ -60,6 +60,15 @@ def test_encoded_pictures_need_not_be_of_one_size(fitted, served):
     assert heat.shape == (3, 64, 64) and heat[2].max() > 2 * heat[0].max()
 
 
+def test_encoded_pictures_are_turned_by_their_exif_data(fitted, served):
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6  # to be turned to the right
+    Image.fromarray(NEW[1]).save(file, "png", exif=exif)
+    answer = served["encoded_images"](encoded=tf.constant([file.getvalue()]))
+    turned = np.rot90(NEW[1], -1)[None]
+    np.testing.assert_allclose(answer["score"], fitted.anomaly_score(turned), atol=1e-4)
+
+
 def test_our_server_takes_them(fitted, exported, monkeypatch):
     server = ServedModel.load(exported)
     pictures = [NEW[0], NEW[1, 3:]]
@@ -98,6 +107,8 @@ def test_other_runtimes_take_any_size_too(fitted, kind, tmp_path, unasked):
             answer = runner(images=pictures)
         np.testing.assert_allclose(answer["score"], fitted.anomaly_score(pictures), atol=1e-3)
         np.testing.assert_allclose(answer["p_value"], fitted.p_value(pictures), atol=1e-6)
+        heat = fitted.explain(pictures).attributions
+        np.testing.assert_allclose(answer["heat_map"], heat, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.slow

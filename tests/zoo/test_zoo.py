@@ -18,7 +18,12 @@ from alad_tf.detector.detector import Detector
 from alad_tf.detector.metrics import evaluate
 from alad_tf.experiments.card import BEGIN, with_results
 from alad_tf.model.scorer import Scorer
-from alad_tf.preprocess import ImagePreprocessor, VectorPreprocessor, for_dataset
+from alad_tf.preprocess import (
+    ImagePreprocessor,
+    PicturePreprocessor,
+    VectorPreprocessor,
+    for_dataset,
+)
 from zoo import _presets as presets
 from zoo._describe import card_path
 
@@ -41,6 +46,8 @@ def samples(detector, count=5):
     """Raw records that a detector takes: of the right form, otherwise arbitrary."""
     generator = np.random.default_rng(0)
     preprocessor = detector.preprocessor
+    if isinstance(preprocessor, PicturePreprocessor):
+        return preprocessor.sample(count)
     if isinstance(preprocessor, ImagePreprocessor):
         return generator.integers(0, 256, (count, *preprocessor.image_shape), dtype="uint8")
     if isinstance(preprocessor, VectorPreprocessor):
@@ -82,7 +89,7 @@ def test_the_committed_cards_are_the_rendered_ones(name):
 def test_names_and_errors():
     methods = ("alad", "anogan", "dagmm", "dsebm", "iforest", "ocsvm")
     assert zoo.list("kdd99") == [f"kdd99_{method}" for method in methods]
-    assert all(zoo.entry(name).method == name.rsplit("_", 1)[1] for name in zoo.list())
+    assert all(name.endswith(f"_{zoo.entry(name).method}") for name in zoo.list())
     with pytest.raises(ValueError, match="unknown zoo entry 'kdd_alad'; closest: 'kdd99_alad'"):
         zoo.entry("kdd_alad")
     with pytest.raises(ValueError, match="closest: 'kdd99_alad'"):
@@ -99,6 +106,7 @@ def test_every_preset_of_the_issue_is_there_and_bundled():
         ("arrhythmia_alad", "default"),
         ("breast_cancer_alad", "default"),
         ("cifar10_alad", "class0"),
+        ("digits_features_alad", "class0"),
     ]:
         assert (name, variant) in BUNDLED
         assert (presets.BUNDLED / name / variant).is_dir()
