@@ -5,7 +5,6 @@ and RESULTS.md as several pages. Links between files are written as they work in
 """
 
 import re
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +38,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Fill in what is rendered from the zoo and the results; keep links in the site."""
+    """Fill in the zoo's entries and the commands' help; keep links in the site."""
     for mark, render in RENDERED.get(page.file.src_uri, ()):
         markdown = markdown.replace(mark, render())
     if "/" not in page.file.src_uri:
@@ -128,120 +127,15 @@ def _notebook(files, config, path):
     _add(files, config, f"notebooks/{path.stem}.md", f"{title}\n\n{note}\n{rest}")
 
 
-def _entries():
+def _cards():
     import zoo
 
-    return [zoo.entry(name) for name in zoo.list()]
-
-
-def _cards():
+    entries = [zoo.entry(name) for name in zoo.list()]
     rows = [
         [f"[{entry.name}](zoo/cards/{entry.name}.md)", entry.source, entry.summary]
-        for entry in _entries()
+        for entry in entries
     ]
     return "\n".join(markdown_table(["entry", "source", "description"], rows))
-
-
-def _deviations():
-    lines = []
-    for entry in _entries():
-        if entry.deviations:
-            lines += [f"## {entry.name}", "", *(f"- {text}" for text in entry.deviations), ""]
-    return "\n".join(lines)
-
-
-def _measured(name):
-    from alad_tf.experiments import RESULTS
-    from alad_tf.experiments.results import measured_by
-
-    return measured_by(name, ROOT / RESULTS)
-
-
-def _origin(*benchmarks):
-    """The commands, their commits, the machine, and the other libraries' versions."""
-    hardware, versions = benchmarks[0]["hardware"], benchmarks[0]["versions"]
-    commands = " and ".join(
-        f"`{measured['command']}` at commit {measured['commit']}" for measured in benchmarks
-    )
-    place = f"{hardware['cores']} cores, {hardware['processor']}"
-    names = {"pyod": "PyOD", "torch": "PyTorch", "scikit-learn": "scikit-learn"}
-    peers = ", ".join(f"{names[key]} {versions[key]}" for key in names if key in versions)
-    return f"\n\n{commands}, {place}; {peers}."
-
-
-METHODS = {  # columns of RESULTS.md, in words
-    "combined": "`ALADDetector` (combined score)",
-    "features": "ALAD, the paper's score",
-    "untrained, combined": "`ALADDetector`, untrained",
-    "without networks": "`ALADDetector`, without networks",
-    "untrained, features": "ALAD, the paper's score, untrained",
-    "5-NN, mean": "5 nearest neighbours, mean distance",
-    "5-NN, fifth": "5 nearest neighbours, fifth distance",
-    "IF": "Isolation Forest",
-    "OC-SVM": "one-class SVM",
-    "PyOD ALAD": "PyOD's ALAD",
-}
-
-
-def _adbench():
-    """Means over the sets of each kind, and over the sets that all methods ran on."""
-    from alad_tf.data.adbench import EMBEDDINGS, TABLES
-    from alad_tf.experiments.tables import adbench_means
-
-    measured, columns = _measured("adbench"), {}
-    done = {run["set"] for run in measured["runs"]}
-    for kind, sets in (("tables", TABLES), ("image embeddings", EMBEDDINGS)):
-        found = done.intersection(sets)
-        if found:
-            columns[f"{len(found)} {kind}"] = adbench_means(measured, found)
-    shared = adbench_means(measured)
-    if any(len(means) < len(shared) for means in columns.values()):
-        columns["sets that all methods ran on"] = shared
-    cells = {
-        head: {name: f"{mean} ± {spread}" for name, mean, spread in means}
-        for head, means in columns.items()
-    }
-    names = dict.fromkeys(name for column in cells.values() for name in column)
-    rows = [
-        [METHODS.get(name, name), *(column.get(name, "") for column in cells.values())]
-        for name in names
-    ]
-    return "\n".join(markdown_table(["method", *cells], rows)) + _origin(measured)
-
-
-TIMED = {
-    "ALADDetector": "`ALADDetector`",
-    "pyod_alad": "PyOD's ALAD",
-    "forest": "Isolation Forest (scikit-learn)",
-    "svm": "one-class SVM (scikit-learn)",
-    "neighbours": "5 nearest neighbours (scikit-learn)",
-}
-
-
-def _seconds():
-    """Seconds of fit and scoring, over the tables and seeds of ADBench."""
-    measured, rows = _measured("adbench"), []
-    for key, name in TIMED.items():
-        runs = [run for run in measured["runs"] if TIMED.keys() <= run["seconds"].keys()]
-        found = [run["seconds"][key] for run in runs]
-        if found:
-            cells = (f"{value:.3g}" for value in (statistics.median(found), max(found)))
-            rows.append([name, *cells])
-    table = markdown_table(["method", "median seconds", "longest"], rows)
-    return "\n".join(table) + _origin(measured)
-
-
-def _speed():
-    """PyOD's ALAD of the same sizes: times of a step and of scoring, over ours."""
-    step, scoring = _measured("train_step"), _measured("scoring")
-    rows = []
-    for name in ("kdd99_alad", "arrhythmia_alad"):
-        slower = step["entries"][name]["times_ours"]["PyOD"]["median"]
-        faster = scoring["entries"][name]["ours_times"]["PyOD's decision_function"]["median"]
-        rows.append([name, f"{slower:.1f}", f"{faster:.1f}"])
-    head = ["architecture", "PyOD's training step takes", "PyOD's scoring takes"]
-    rows = [[name, f"{one} times as long", f"{two} times as long"] for name, one, two in rows]
-    return "\n".join(markdown_table(head, rows)) + _origin(step, scoring)
 
 
 def _commands():
@@ -254,12 +148,5 @@ def _commands():
 # by page: marks in it, and the functions that render what takes their place
 RENDERED = {
     "zoo.md": [("<!-- cards -->", _cards)],
-    "deviations.md": [("<!-- deviations -->", _deviations)],
-    "when_not.md": [("<!-- adbench -->", _adbench)],
-    "comparison.md": [
-        ("<!-- adbench -->", _adbench),
-        ("<!-- seconds -->", _seconds),
-        ("<!-- speed -->", _speed),
-    ],
     "api/cli.md": [("<!-- commands -->", _commands)],
 }

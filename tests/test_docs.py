@@ -17,6 +17,7 @@ from test_public_api import public_names
 
 import zoo
 from alad_tf import ALADDetector
+from alad_tf.experiments.pages import PAGES, with_tables
 from alad_tf.experiments.report import BEGIN, END, IMAGE_ROWS, TABLE_ROWS, with_results
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -169,6 +170,12 @@ def test_the_example_of_features_runs_as_it_stands(capsys):
 def test_the_readmes_results_are_current():
     told = (ROOT / "README.md").read_text(encoding="utf-8")
     assert with_results(told, ENTRIES, ROOT / "results") == told, "run `alad report`"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_tables_in_pages_are_current(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert with_tables(text, page, ENTRIES, ROOT / "results") == text, "run `alad report`"
 
 
 def test_the_readmes_table_says_what_has_not_run(tmp_path):

@@ -55,9 +55,9 @@ ENTRY = Entry(
     reported={"precision": 0.5000, "recall": 0.5313, "f1": 0.5152},
     reported_in="Table II, ten runs",
     deviations=(
-        "Features are standardised by the training rows; the paper uses raw data.",
+        "Features are standardised on the training rows; the paper uses raw data.",
         "Anomalies are removed from the training rows; the authors' released code leaves them in "
-        "(the variant 'contaminated').",
+        "(the variant `contaminated`).",
         "Spectral normalisation applies to these networks; in the authors' released code its "
         "switch has no effect on tables.",
     ),

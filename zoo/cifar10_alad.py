@@ -79,9 +79,9 @@ ENTRY = Entry(
     # a reproduction in PyTorch, with batch norm and without spectral norm; its mean is 0.614
     reported_elsewhere_by_class=(0.69, 0.50, 0.67, 0.55, 0.69, 0.55, 0.75, 0.52, 0.78, 0.44),
     deviations=(
-        "D_xx joins x and x' along the height, as the authors' code does; the paper says "
-        "'concatenate', which suggests channels (`--pair-axis channels`). With channels, D_xx "
-        "tells its pairs apart within the first epochs, and E and G learn little.",
+        "D_xx joins x and x', its reconstruction, along the height, as the authors' code does; the "
+        "paper says 'concatenate', which suggests channels (`--pair-axis channels`). With "
+        "channels, D_xx tells its pairs apart within the first epochs, and E and G learn little.",
         "G's last layer has no batch norm, as in the authors' code.",
     ),
 )

@@ -95,7 +95,7 @@ def reproduce(
 def report(results: Results = Path(RESULTS), path: Report = Path("RESULTS.md")):
     """Write the report from the results.
 
-    Updates RESULTS.md, the figures, and the results in the README and on the cards.
+    Updates RESULTS.md, the figures, and the results in the README, the documentation and the cards.
     """
     import zoo
 
@@ -105,12 +105,15 @@ def report(results: Results = Path(RESULTS), path: Report = Path("RESULTS.md")):
 def _report(entries, results, path):
     import zoo
     from alad_tf.experiments.card import write_cards
+    from alad_tf.experiments.pages import write_pages
     from alad_tf.experiments.report import write_readme, write_report
 
     say(f"report    {write_report(entries, results, path)}", out)
-    # the README and the cards are the project's: what someone ran elsewhere does not belong there
+    # README, pages and cards are the project's: what someone ran elsewhere does not belong there
     project = Path(zoo.__file__).resolve().parents[1]
     if results.resolve().parent == project:
         say(f"readme    {write_readme(entries, results, project / 'README.md')}", out)
+        for page in write_pages(entries, results, project / "docs"):
+            say(f"page      {page}", out)
         for card in write_cards(entries, results):
             say(f"card      {card}", out)

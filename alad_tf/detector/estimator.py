@@ -100,7 +100,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             none; "combined" then uses no distances to neighbours. "centroids": up to 256 centres of
             k-means clusters. See `alad_tf.detector.ensemble.Ensemble`. If `features` is a network,
             rows are the features of positions and of whole images.
-        columns: dict or None, the kinds of columns by name (or by number, if they have no names):
+        columns: dict or None, the kinds of columns by name (or by position, if they have no names):
             "number", "category", "date", "duration", "hash" or "ignore"; see
             `alad_tf.preprocess.MixedPreprocessor`. Other columns' kinds are inferred from the data.
             `columns_` shows the result.
