@@ -30,7 +30,7 @@ from alad_tf.preprocess.fitting import for_records
 from benchmarks import common
 
 CANDIDATES = (*NEARNESS, "tails", "mean", *LEARNT)
-SCALINGS, NEIGHBOURS, LOCAL, PARTS = ("standard", "minmax"), (3, 5), (0.0, 0.4), 10
+SCALINGS, NEIGHBOURS, LOCAL, PARTS = ("standard", "minmax"), (3, 5), (0.0, 1 / 3), 10
 VARIANTS = tuple(itertools.product(SCALINGS, NEIGHBOURS, LOCAL, (False, True)))
 BATCH = 512
 

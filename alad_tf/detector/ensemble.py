@@ -30,7 +30,7 @@ WIDE = {"x": 1 / 3, "ranks": 2 / 3}
 WITHOUT_ROWS = {"mean": 0.3, "relations": 0.3, "tails": 0.3, "l2": 0.1}
 WIDE_WITHOUT_ROWS = {"mean": 0.5, "tails": 0.4, "l2": 0.1}
 IMAGES = dict.fromkeys(LEARNT, 1 / 3)
-NEIGHBOURS, LOCAL = 3, 0.4  # of tables
+NEIGHBOURS, LOCAL = 3, 1 / 3  # of tables
 CONTAMINATED = {"neighbours": 10, "reach": 1.0}  # of tables with anomalies among the rows
 SAME = 1e-4  # rows that are nearer are one row, but for rounding
 
@@ -156,7 +156,7 @@ class Ensemble(ScoringModel):
     with center and spread over the training rows (a row is not its own neighbour there). A typical
     normal row has 0; one unit is about a standard deviation. For neighbours' distances, s is the
     mean distance to the 3 nearest training rows, s' the mean of these rows' own such distances, and
-    a = 2/5, since rows of a sparse cluster may lie farther apart. A training row is not its own
+    a = 1/3, since rows of a sparse cluster may lie farther apart. A training row is not its own
     neighbour, neither there nor when it is scored. For tables the distances and their weights are
 
     - distances to neighbours in x, 1/2;

@@ -165,7 +165,7 @@ def test_the_combination_is_the_documented_one(columns, networks):
     if networks:
         weights = {name: (1 - networks) * weight for name, weight in weights.items()}
         weights |= dict.fromkeys(("l2", "E(x)", "f_xx(x, x)"), networks / 3)
-        combination = {"weights": weights, "neighbours": 3, "local": 0.4, "soft": True}
+        combination = {"weights": weights, "neighbours": 3, "local": 1 / 3, "soft": True}
     assert sum(weights.values()) == pytest.approx(1)
     member, other = Scorer.from_alad(model), np.concatenate([x[:10] + 0.1, far]).astype("f4")
     inside, outside = (_terms(member, x, rows, 3, local=True) for rows in (None, other))
@@ -175,7 +175,7 @@ def test_the_combination_is_the_documented_one(columns, networks):
         floor = 0.1 * np.median(ours) + 1e-6
         logs, new = np.log(ours + floor), np.log(theirs + floor)
         if beside is not None:
-            logs, new = logs - 0.4 * np.log(beside + floor), new - 0.4 * np.log(around + floor)
+            logs, new = logs - np.log(beside + floor) / 3, new - np.log(around + floor) / 3
         terms.append(np.maximum((new - logs.mean()) / logs.std(), -3))
     shares = np.array([*weights.values()])
     expected = np.log(shares @ np.exp(terms)) if columns == 6 else shares @ terms
