@@ -264,7 +264,7 @@ def test_settings_that_a_method_does_not_have_are_refused(name, settings, messag
 
 
 def test_a_baseline_has_no_fresh_detector_and_names_its_training():
-    with pytest.raises(ValueError, match="a baseline, which cannot score before it is fitted"):
+    with pytest.raises(ValueError, match="kdd99_dagmm, which cannot score before it is fitted"):
         zoo.load("kdd99_dagmm", weights=None)
     with pytest.raises(ValueError, match="Train them with `alad train kdd99_dagmm`"):
         zoo.load("kdd99_dagmm")

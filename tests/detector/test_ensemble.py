@@ -283,7 +283,7 @@ def test_a_twin_with_its_state_has_its_scores(members, x, other, tmp_path):
 
 def test_members_of_two_architectures_are_refused(members, x):
     odd = Scorer.from_alad(tiny_model(0), block=128)
-    with pytest.raises(ValueError, match="one architecture"):
+    with pytest.raises(ValueError, match="members of several architectures; expected only one"):
         Ensemble.of([members[0], odd], x)
 
 

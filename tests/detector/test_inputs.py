@@ -46,7 +46,8 @@ def test_a_record_is_a_row(table, fitted, one):
     for taken in (one(table.iloc[3].to_dict()), [table.iloc[3].to_dict()]):
         found = fitted.scores(taken, as_frame=True)
         np.testing.assert_array_equal(found, expected)
-        assert fitted.detector_.anomaly_score(taken) == expected["combined"].to_numpy()
+        alone = fitted.detector_.anomaly_score(taken)  # may come from another program: last bits
+        np.testing.assert_allclose(alone, expected["combined"], rtol=1e-5)
     with pytest.raises(ValueError, match="- kind"):
         fitted.predict(one({"size": 1.0, "sort": "a"}))
 

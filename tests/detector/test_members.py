@@ -215,7 +215,7 @@ def test_only_one_architecture_and_finite_losses():
     models = [tiny_model(0), tiny_model(1, spectral_norm=False)]
     with pytest.raises(ValueError, match="2 models of 2 architectures"):
         train_members(models, tiny_data(), 32, steps=1)
-    with pytest.raises(ValueError, match=rf"samples of shape \({FEATURES},\)"):
+    with pytest.raises(ValueError, match=rf"the model takes \({FEATURES},\)"):
         train_members([tiny_model(0)], tiny_data()[:, :4], 32, steps=1)
     with pytest.raises(FloatingPointError, match="seed 0"):
         train_members([tiny_model(0, learning_rate=1e30)], tiny_data(), 32, steps=20)

@@ -144,7 +144,7 @@ def test_noise_is_a_function_of_its_key_in_every_mode(jit):
 
 
 def test_mask_errors():
-    with pytest.raises(ValueError, match=r"rate dropout rate of 1; expected"):
+    with pytest.raises(ValueError, match=r"rate must be in \[0, 1\); received 1"):
         keep_mask((2,), 1.0, (0, 0))
     with pytest.raises(ValueError, match="rate must be in"):
         keep_mask((2,), -0.1, (0, 0))

@@ -404,7 +404,7 @@ def test_saved_model_cli_shows_names(exports):
     [
         (["kdd_alad"], 1, "neither a folder nor a zoo entry"),
         (["svhn_alad", "--normal-class", "3"], 1, "no pretrained weights for svhn_alad"),
-        (["."], 1, "No detector in"),
+        (["."], 1, "There is no detector in"),
         ([".", "--normal-class", "3"], 1, "received --normal-class 3 for the folder"),
         (["breast_cancer_alad"], 1, "no such op: Round"),
     ],

@@ -154,7 +154,7 @@ def test_frames_of_other_columns_are_refused(spark, export):
     with pytest.raises(ValueError, match=r"without the columns \['code', 'new', "):
         score_frame(spark.createDataFrame([], columns.split(", code")[0]), folder)
     for kind in ("string", "date", "array<double>"):
-        with pytest.raises(ValueError, match=f"'new' is {kind}; the export takes a number"):
+        with pytest.raises(ValueError, match=f"'new' as {kind}; the export takes a number"):
             score_frame(spark.createDataFrame([], columns.format(kind)), folder)
     frame = spark.createDataFrame([], columns.format("int") + ", score int")
     with pytest.raises(ValueError, match=r"\['score'\] of its own"):

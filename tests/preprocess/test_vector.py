@@ -181,7 +181,7 @@ def test_misuse_is_refused(x):
             use()
     with pytest.raises(ValueError, match="batch_size=0"):
         layer.fit(x).transform(x, batch_size=0)
-    with pytest.raises(ValueError, match=r"shift \(2,\) and scale \(3,\)"):
+    with pytest.raises(ValueError, match=r"shift of shape \(2,\) and scale of shape \(3,\)"):
         VectorPreprocessor("none", shift=[0, 0], scale=[1, 1, 1])
 
 
