@@ -43,7 +43,7 @@ for rows, scope in ((33, contextlib.nullcontext()), (32, shared.scope())):
                 model.fit(x, batch_size=rows, epochs=4, initial_epoch=3)
             raise SystemExit("an error was expected")
     except ValueError as error:
-        refused = ("batch_size=33, which cannot be divided", "outside of it")
+        refused = ("batch_size=33, which cannot be divided", "call fit outside it")
         assert any(words in str(error) for words in refused), error
 scores = Scorer.from_alad(model).scores(x)["features"]
 told = {"replicas": shared.num_replicas_in_sync, "history": history}

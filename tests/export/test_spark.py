@@ -157,7 +157,7 @@ def test_frames_of_other_columns_are_refused(spark, export):
         with pytest.raises(ValueError, match=f"'new' as {kind}; the export takes a number"):
             score_frame(spark.createDataFrame([], columns.format(kind)), folder)
     frame = spark.createDataFrame([], columns.format("int") + ", score int")
-    with pytest.raises(ValueError, match=r"\['score'\] of its own"):
+    with pytest.raises(ValueError, match=r"\['score'\], which the result has as well"):
         score_frame(frame, folder)
     assert score_frame(frame, folder, keep=[]).columns[-1] == "reason"
     with pytest.raises(ValueError, match="received the signature 'reconstruct'"):
