@@ -350,7 +350,10 @@ def _image_cells(entry, frame):
     if 0 < len(classes) < CLASSES and entry.reported_by_class:
         paper = sum(entry.reported_by_class[number] for number in classes) / len(classes)
     forest = forest[forest["normal_class"].isin(classes)]
-    return [f"{len(classes)} of {CLASSES} classes", *_readme_cells(alad, forest, "auroc", paper)]
+    return [
+        f"{len(classes)} of {CLASSES} classes, one seed",
+        *_readme_cells(alad, forest, "auroc", paper),
+    ]
 
 
 def _first_seeds(runs):
