@@ -112,7 +112,7 @@ class FeaturesHyperModel(keras_tuner.HyperModel):
         hp.Choice("layers", list(self.data.layers), default=DEFAULT_LAYERS)
         hp.Choice("neighbourhood", [1, 3, 5], default=FeatureOptions.neighbourhood)
         hp.Choice("rows", [250, 1000, 4000], default=FeatureOptions.rows)
-        hp.Choice("whole", [0.25, 0.5, 0.75], default=0.5)
+        hp.Choice("whole", [0.2, 0.4, 0.6, 0.8], default=0.6)
         hp.Choice("strongest", [0.25, 0.5, 0.75], default=0.5)
 
     def fit(self, hp, model, *args, **kwargs):
