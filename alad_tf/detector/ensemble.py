@@ -38,12 +38,12 @@ SAME = 1e-4  # rows that are nearer are one row, but for rounding
 def combination_for(x_shape, rows, keep="rows", contaminated=False):
     """How "combined" is made for samples of a shape, so many of which train: a JSON-able dict.
 
-    Keys: "weights", "neighbours", "local", the share of the neighbours' own distances that is taken
-    off; "graded", whether only the part of this share counts that columns of more than two values
-    have in the variance; "soft", whether the mean is of the exponentials, so that a row that stands out in one space
-    stands out; and for `contaminated` rows, some of which are anomalies, "reach": a neighbour
-    counts as at least so many times as far as its own neighbours are from it. An anomaly that
-    trained has none near, and so makes no other one look normal.
+    Keys: "weights"; "neighbours"; "local", the share of the neighbours' own distances that is
+    taken off; "graded", whether only the part of this share counts that columns of more than two
+    values have in the variance; "soft", whether the mean is of the exponentials, so that a row that
+    stands out in one space stands out; and for `contaminated` rows, some of which are anomalies,
+    "reach": a neighbour counts as at least so many times as far as its own neighbours are from it.
+    An anomaly that trained has none near, and so makes no other one look normal.
     """
     if len(x_shape) > 1:
         weights = IMAGES if keep != "none" else {"l2": 1.0}
