@@ -251,7 +251,7 @@ def _reported_means(entry):
     return (
         f"The paper's mean over all classes is {means} ({entry.reported_in})"
         + (f"; {entry.reported_by_class_in}." if entry.reported_by_class else ".")
-        + (f" {entry.reported_elsewhere_in}." if entry.reported_elsewhere_in else "")
+        + (f" {entry.reported_elsewhere_in}." if entry.reported_elsewhere_by_class else "")
     )
 
 
