@@ -60,12 +60,8 @@ class FeatureTuningData:
         preprocessor = PicturePreprocessor(backbones[DEFAULT_LAYERS].input_shape, keep_aspect)
         x = preprocessor.transform(chosen)
         normal = x[len(x) - held_out :]
-        corrupted = np.stack(
-            [
-                corrupt(normal, generator, PIECES[place % len(PIECES)])[place]
-                for place in range(held_out)
-            ]
-        )
+        versions = [corrupt(normal, generator, piece) for piece in PIECES]
+        corrupted = [versions[place % len(PIECES)][place] for place in range(held_out)]
         x = np.concatenate([x, corrupted])
         maps = {name: _embedded(backbone, x) for name, backbone in backbones.items()}
         return cls(features, layers, maps, backbones, len(order) - held_out, keep_aspect)
