@@ -391,7 +391,8 @@ def _orders(data):
         f"{data['test_rows']:,} normal ones, after training on {data['train_rows']:,} normal ones. "
         "`ALADDetector` takes the table as it is, with categories, missing values and dates; the "
         "others get numbers, one-hot columns and dates as seconds. The last column is the share of "
-        f"faulty orders that `ALADDetector` flags by default; of normal orders, the share is {normal}.",
+        "faulty orders that `ALADDetector` flags by default; of normal orders, the share is "
+        f"{normal}.",
         "",
         *markdown_table(["fault", *methods, "flagged"], rows),
         "",

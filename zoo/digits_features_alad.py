@@ -2,10 +2,10 @@
 
     alad train digits_features_alad --normal-class 3 --seed 0
 
-Not the paper's method: an image is scored by distances between features of the frozen network. It is
-a small example of what `ALADDetector(features="imagenet")` does with a network that was trained on
-ImageNet. The network here, zoo/networks/letters.keras, was trained to tell apart
-letters of matplotlib's fonts (`python -m alad_tf.experiments.letters`); no digit was among them.
+Not the paper's method: an image is scored by distances between features of the frozen network. It
+is a small example of what `ALADDetector(features="imagenet")` does with a network that was trained
+on ImageNet. The network here, zoo/networks/letters.keras, was trained to tell apart letters of
+matplotlib's fonts (`python -m alad_tf.experiments.letters`); no digit was among them.
 """
 
 from zoo._entry import FeaturesEntry
