@@ -51,7 +51,7 @@ class BaseEntry:
     reported_by_class_in: str = ""  # where those come from
     reported_elsewhere_by_class: tuple = ()  # an independent reproduction's AUROC likewise
     deviations: tuple = ()  # what differs from the table and why
-    notes: tuple = ()  # what the results mean and what was found out about them
+    notes: tuple = ()  # what the results mean, and findings about them
 
     @property
     def is_image(self):
@@ -75,7 +75,7 @@ class BaseEntry:
         return {**values, "x_shape": list(self.x_shape)}
 
     def preprocessor(self, records, train_indices, scaling=None):
-        """What brings raw `Records` to `x_shape`, fitted on the training rows."""
+        """The preprocessing of raw `Records` to `x_shape`, fitted on the training rows."""
         return for_dataset(self.dataset, records, train_indices, scaling or self.scaling)
 
     def build(self, seed=0, **changes):

@@ -227,7 +227,7 @@ def _variant(entry, normal_class):
 
 
 def _untrained(entry, variant, seed):
-    """A detector of fresh networks behind the preset's preprocessing (images' needs no fitting)."""
+    """A detector of untrained networks with the preset's preprocessing (images need no fitting)."""
     if entry.method != "alad":
         raise ValueError(
             f"received weights=None for {entry.name}, which cannot score before it is fitted. "

@@ -1,4 +1,4 @@
-"""Train/test protocols of the experiments: which rows train, validate and test.
+"""The protocols of the experiments: which rows are for training, validation and testing.
 
 Zenati et al. 2018, section V-A ("Data setup and evaluation metrics"). The paper states neither the
 row counts nor the seeds; both follow from its results, as each function's docstring derives.

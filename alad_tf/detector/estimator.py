@@ -269,8 +269,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             preprocessor, scorer, models = fit_pictures(self, train, seed, keep, history)
         elif self.feature_options:
             raise ValueError(
-                f"received feature_options={self.feature_options!r} without a network; they are "
-                "of features. Pass features, or leave them out."
+                f"received feature_options={self.feature_options!r} without a network in "
+                "`features`, to which they apply. Set `features`, or leave the options out."
             )
         else:
             fitted = self._fit_rows(x, train, held_out, seed, history)

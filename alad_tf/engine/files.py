@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and never over somebody else's.
+"""Files and folders that are written completely or not at all, and never over other people's.
 
 A folder that this program writes holds `sha256.json`, its manifest: the name and the sha256 of each
 file. The manifest decides what may be replaced, and `verify` compares files with it before they are
@@ -171,7 +171,7 @@ def adding_to(folder, name):
 
 
 def check_adding(folder, pattern):
-    """Refuse a folder where a file that `adding_to` may write is somebody else's.
+    """Refuse a folder if `adding_to` would replace a file that this program did not write.
 
     Args:
         folder: str or Path; it may not exist yet.
@@ -197,14 +197,14 @@ def check_adding(folder, pattern):
 
 @contextlib.contextmanager
 def claimed(folder, output):
-    """Make a folder that this process alone works in; it is removed at the end if it is empty.
+    """Make a folder for this process alone; it is removed at the end if it is empty.
 
     Args:
         folder: str or Path.
         output: what is being written, for the error.
 
     Raises:
-        BlockingIOError: another process works there.
+        BlockingIOError: if another process uses the folder.
 
     Example:
         >>> folder = Path(tempfile.mkdtemp()) / "parts"
@@ -427,7 +427,7 @@ def read_record(path, keys):
 
 
 def set_aside(path, reason):
-    """Rename a damaged file or folder that its owner can do without, with a warning.
+    """Rename a damaged file or folder that is not essential, with a warning.
 
     Args:
         path: Path; it becomes `damaged-<name>`, in the place of an earlier one.
@@ -442,10 +442,10 @@ def set_aside(path, reason):
 
 
 def with_block(text, begin, end, lines, where):
-    """A text whose part between two marks is replaced by lines.
+    """Replace the part of a text between two marks by lines.
 
     Raises:
-        ValueError: a mark is missing from `where`, or there more than once.
+        ValueError: if a mark is missing from `where`, or occurs more than once.
     """
     if text.count(begin) != 1 or text.count(end) != 1:
         raise ValueError(f"{where} needs one line {begin!r} and one {end!r}; add or remove them.")
@@ -471,7 +471,7 @@ def remove_own(folder, is_own):
 
 
 def _undisturbed(folder, look):
-    """What `look` finds in a folder while nobody exchanges it; None if it is gone."""
+    """What `look` finds in a folder while no process replaces it; None if it is gone."""
     for _ in range(100):
         try:
             before = os.stat(folder).st_ino

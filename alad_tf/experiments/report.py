@@ -242,7 +242,7 @@ def _stopping_section(entry, frame, results):
 
 
 def _reported_means(entry):
-    """The paper's means over the classes, in a sentence."""
+    """The paper's means over the classes, as a sentence."""
     if not entry.reported:
         return "The paper has no such model."
     others = (f", {name} {values['auroc']:.4f}" for name, values in entry.reported_others.items())

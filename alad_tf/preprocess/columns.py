@@ -223,7 +223,7 @@ def _is_number(kind) -> bool:
 
 
 def refuse_times(column, what):
-    """An error for a column of dates or durations, which says what to make of them."""
+    """Raise an error for a column of dates or durations, which says how to convert them."""
     dtype = getattr(column, "dtype", None)
     if isinstance(dtype, pd.CategoricalDtype):
         column, dtype = column.cat.categories, column.cat.categories.dtype

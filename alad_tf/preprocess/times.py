@@ -55,7 +55,7 @@ def duration_seconds(column, name) -> np.ndarray:
 
 
 def as_seconds(column, name, kind) -> np.ndarray:
-    """`date_seconds` or `duration_seconds`; cells that are neither stay what they are."""
+    """`date_seconds` or `duration_seconds`; other cells stay as they are."""
     read = date_seconds if kind == "date" else duration_seconds
     try:
         return read(column, name)

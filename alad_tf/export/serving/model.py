@@ -67,8 +67,8 @@ class ServedModel:
         """Read an export, `name/version` as `export_version` lays it out.
 
         Raises:
-            FileNotFoundError: no export there.
-            ValueError: a damaged one.
+            FileNotFoundError: if there is no export.
+            ValueError: if it is damaged.
         """
         folder = Path(folder).resolve()
         if not (folder / METADATA).is_file() or not folder.name.isdigit():
@@ -341,7 +341,7 @@ def _pictures(signature, block):
 
 
 def _check_size(content, shape):
-    """Refuse an image of a wrong size before its pixels are decoded: a few bytes may hold many."""
+    """Refuse an image of a wrong size before it is decoded: few bytes may hold many pixels."""
     try:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "GIF", "BMP")) as image:
             size = image.size[::-1]
