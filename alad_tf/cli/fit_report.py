@@ -185,6 +185,6 @@ def _p_value(detector, score):
 
 
 def _plain(text):
-    """Users' text that Markdown shows as it is: no markup, no line break, no end of a cell."""
+    """Users' text, escaped for Markdown: no markup, no line breaks, no ends of cells."""
     text = "".join(c if c.isprintable() else " " for c in str(text))
     return re.sub(r"([\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)

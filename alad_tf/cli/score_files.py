@@ -171,12 +171,12 @@ def _are_scores(path, kind):
 
 
 def _identity(detector, source, batch, read):
-    """What kept batches belong to: this detector, this file as it is now, how it is read."""
+    """The identity of kept batches: the detector, the file in its present state, how it is read."""
     stat = source.stat() if source.is_file() else None
     files = [] if stat else sorted(path for path in source.rglob("*") if path.is_file())
     about = [(str(one), one.stat().st_size, one.stat().st_mtime_ns) for one in files]
     about = (stat.st_size, stat.st_mtime_ns) if stat else about
-    # what the scorer says of some samples stands for its weights, whatever kind it is
+    # the scores of some samples identify the weights of any kind of scorer
     probe = np.random.default_rng(0).normal(size=(8, *detector.preprocessor.output_shape))
     scores = detector.scorer.scores(probe.astype("float32"))[detector.score]
     threshold = (detector.score, detector.threshold and detector.threshold.value)

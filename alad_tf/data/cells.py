@@ -17,7 +17,7 @@ NULLABLE = {
     for one in (pd.Int8Dtype(), pd.Int16Dtype(), pd.Int32Dtype(), pd.Int64Dtype())
     + (pd.UInt8Dtype(), pd.UInt16Dtype(), pd.UInt32Dtype(), pd.UInt64Dtype())
 }
-MOST_LONG = 100_000  # integers of many digits that are looked at
+MOST_LONG = 100_000  # integers of many digits that are checked at most
 TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
 WORDS = TRUE + FALSE
 GAPS = ("", "nan", "none", "null", "na", "n/a", "<na>", "nat")  # as text, beside numbers and dates

@@ -22,7 +22,7 @@ COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 SEPARATORS = (",", ";", "\t", "|")
 UNUSUAL = (" ", ":", "^", "~", "#", "&", "/", "\x01", "\x1f")  # only as --sep says
 OTHER_KINDS = re.compile(r"\s*(?:(<!doctype|<html|<\?xml)|[\[{]\s*[\[{\"])", re.IGNORECASE)
-SAMPLE, SAMPLE_RECORDS = 2**20, 1000  # bytes and records that are looked at
+SAMPLE, SAMPLE_RECORDS = 2**20, 1000  # bytes and records that are examined
 LONGEST_CELL = 2**27
 # pandas' markers of gaps
 MISSING = frozenset(

@@ -153,7 +153,7 @@ def readable(paths):
 
 @contextlib.contextmanager
 def _opened(path):
-    """A picture, decoded; whatever is wrong with it is a ValueError that names it."""
+    """A picture, decoded; any error becomes a ValueError that names the file."""
     from PIL import Image
 
     try:

@@ -46,8 +46,8 @@ def read_batches(
         numbers: sequence of str, columns of a CSV that are numbers; others, such as a column of
             names, are text. True, or columns of which the file has none: all that are not in
             `text`. None: decided by all rows of the file.
-        ignored: sequence of str, columns that are not looked at when kinds are decided; of a
-            folder, sub-folders whose images are left out.
+        ignored: sequence of str, columns that are ignored when kinds are decided; for a folder,
+            sub-folders whose images are left out.
         either: sequence of str, columns of a CSV that are numbers where all of a batch's cells are,
             and text elsewhere, such as dates.
         depth: int, bits of 16-bit images that are used; None for what all of them need.

@@ -345,7 +345,8 @@ class Detector:
 
         Raises:
             ValueError: if the score is unknown, the method has no gradients (alad, dsebm and dagmm
-                have), there is less than one step, or the preprocessor refuses the records.
+                have), the score is not "combined" although it is of features of images, `steps` is
+                below 1, or the preprocessor refuses the records.
 
         Source: `alad_tf.detector.explain.explain`.
         """
@@ -429,6 +430,7 @@ class Detector:
 
         Raises:
             ValueError: if the dtype is unknown, or a weight is beyond its range.
+            FileExistsError: if the folder contains files that this program did not write.
         """
         return write_scorer(
             folder,

@@ -92,7 +92,7 @@ def _train_alads(estimator, rows, seed, history, preprocessor):
 
 
 def explain_pictures(detector, x, score=None):
-    """Heat maps of pictures, as `Detector.explain` gives them.
+    """Heat maps of pictures, as `Detector.explain` returns them.
 
     Raises:
         ValueError: if the score has no heat map, or the preprocessor refuses the pictures.

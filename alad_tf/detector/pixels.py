@@ -29,7 +29,7 @@ def pixel_auroc(maps, masks):
 
 
 def aupro(maps, masks, limit=LIMIT):
-    """The area under the per-region overlap curve up to a false-positive rate, normalised by it.
+    """The area under the per-region overlap curve up to a false-positive rate, divided by it.
 
     A region is a connected component of a mask, corners included. Its overlap at a threshold is the
     share of its pixels that reach the threshold. All regions have the same weight, whatever their

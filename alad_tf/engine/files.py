@@ -42,9 +42,9 @@ def replacing_folder(path, known=None):
 
     Args:
         path: str or Path, the destination.
-        known: function of a folder: names (set of str) of files in it that are this program's,
-            whatever they hold and though no manifest lists them; of empty folders with a slash at
-            the end.
+        known: function of a folder that returns the names (set of str) of files in it that belong
+            to this program although no manifest lists them; names of empty folders end with a
+            slash.
 
     Yields:
         Path of the temporary folder.
@@ -66,7 +66,7 @@ def replacing_folder(path, known=None):
     inside = _must_stay(path)
     with _partial_folder(*((path, ".") if inside else _beside(path))) as temporary:
         yield temporary
-        _remove_empty(temporary)  # a manifest lists files: an empty folder would be somebody else's
+        _remove_empty(temporary)  # manifests do not list empty folders
         write_manifest(temporary)
         _keep_modes(path, temporary)
         check_place(path, known)  # once more: the body may have taken hours
@@ -250,7 +250,7 @@ def read_manifest(folder):
     """The manifest of a folder: dict of sha256 (hexadecimal) by name, empty if there is none.
 
     Raises:
-        ValueError: `sha256.json` is no manifest.
+        ValueError: if `sha256.json` is not a manifest.
     """
     path = Path(folder) / MANIFEST
     if not path.is_file():
@@ -582,7 +582,7 @@ def _locked(folder):
 
 
 def _remove_left_behind(home, prefix):
-    """Remove what killed processes were writing: nobody holds its lock any more.
+    """Remove what killed processes were writing: its lock is free.
 
     A write into a mounted folder that was cut short while its files took their places is completed.
     """
@@ -632,7 +632,7 @@ def _exchange(temporary, path, known):
                 return _carry_over(temporary, path, known)
             try:
                 return _rename(temporary, path, known)
-            except PermissionError:  # somebody else's folder in a place like /tmp
+            except PermissionError:  # someone else's folder in a place like /tmp
                 return _move_files(temporary, path, known)
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):

@@ -1,4 +1,4 @@
-"""The one display of progress: a bar with the time left, or plain lines where there is none."""
+"""The display of progress: a bar with the time left, or plain lines without a terminal."""
 
 import contextlib
 import threading

@@ -41,7 +41,7 @@ def run_jobs(commands, jobs=None, console=None):
     the terminal themselves, and once more from here if they still run after `GRACE_S`. SIGTERM is
     passed on to them at once. Then KeyboardInterrupt or SystemExit is raised.
 
-    `commands` is a dict of argument lists by label, which stands before each of a job's lines;
+    `commands` is a dict of argument lists by label, which precedes each of a job's lines;
     `jobs` is how many run at a time, by default one per core. Returns the exit codes in the order
     of `commands`: `NOT_STARTED` for what could not be started, -n for what signal n ended.
     """
@@ -224,7 +224,7 @@ def train_seeds(entry, settings, seeds, jobs, results, data_dir, console, **opti
 
 
 def seeds_table(entry, trained):
-    """F1 and AUROC of the deciding score: a `rich.table.Table` row a result, mean ± std, paper."""
+    """F1 and AUROC of the deciding score as a `rich.table.Table`: results, mean ± std, paper."""
     names = ["f1", "auroc"]
     table = Table(f"score: {entry.score}", *map(TITLES.get, names))
     metrics = pd.DataFrame([run["metrics"][entry.score] for run in trained])[names]

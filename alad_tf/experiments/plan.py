@@ -52,7 +52,7 @@ class Group:
     classes: tuple = (None,)
 
     def runs(self, seeds=None):
-        """Its runs, or those of so many seeds; OC-SVM has no randomness, hence one."""
+        """Its runs, or those of `seeds` seeds; OC-SVM has no randomness, hence one."""
         count = 1 if self.entry.endswith("_ocsvm") else seeds or self.seeds
         for seed in range(count):
             for number in self.classes:
@@ -131,7 +131,7 @@ EXPERIMENTS = {
 
 
 def runs_of(names, seeds=None):
-    """The `Run`s of tables and figures, each once, the most useful first; of so many seeds.
+    """The `Run`s of tables and figures for `seeds` seeds, each once, the most useful first.
 
     A first seed of every class comes before a second of any; of tables, all seeds of a variant come
     before the next variant's.

@@ -138,7 +138,7 @@ def expected(detector, samples):
             warnings.simplefilter("ignore")  # unseen categories are there on purpose
             x = detector.preprocessor.transform(records)
         scores, reconstruction = _answers_in_process(detector, x)
-        scores = judged(scores, x)  # a category that nobody has seen is news
+        scores = judged(scores, x)  # an unseen category counts as extreme
         for name, value in scores.items():
             answers[f"{batch}|scores|{name}"] = (value, _allowed(value), "float32")
         for name, answer in _verdicts(detector, scores[detector.score]).items():

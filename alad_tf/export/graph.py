@@ -67,7 +67,7 @@ def metadata(detector, folder):
         "score": detector.score,
         "threshold": None if threshold is None else threshold.value,
         "threshold_rule": detector.threshold_rule,
-        "held_out_rows": len(detector.reference),  # that p_value is counted from
+        "held_out_rows": len(detector.reference),  # for p_value
         "contains": getattr(detector.scorer, "contains", None),  # of the training rows
         "feature_names": getattr(preprocessor, "feature_names", None),
         "columns": preprocessor.input_columns(),  # of each input

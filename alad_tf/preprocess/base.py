@@ -46,7 +46,7 @@ class Preprocessor(keras.layers.Layer):
     accepts_gaps = False  # whether values may be missing
 
     def __init__(self, **kwargs):
-        # whatever the global policy is; and numbers keep their digits until they are centred
+        # not the global policy; numbers keep their digits until they are centred
         kwargs |= {"dtype": "float32", "trainable": False, "autocast": False}
         super().__init__(**kwargs)
 
@@ -580,8 +580,8 @@ def fit_scaling(x: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
     """Shift and scale `(d,)` of each column of `(N, d)` float64 rows, for `(x - shift) * scale`.
 
     "standard" gives mean 0 and (population) standard deviation 1, "minmax" the range [0, 1], "none"
-    leaves x alone. Constant columns get scale 0 under "standard" and "minmax": they are 0 whatever
-    comes later, since nothing was learnt about another value.
+    leaves x alone. Constant columns get scale 0 under "standard" and "minmax": later values give 0,
+    too, since nothing was learnt about them.
     """
     if scaling == "none":
         return np.zeros(x.shape[1]), np.ones(x.shape[1])

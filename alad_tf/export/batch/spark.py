@@ -93,7 +93,7 @@ def score_frame(frame, export, keep=None, signature=DEFAULT):
 
 
 def _column(name):
-    """A frame's column by its name, whatever characters that has."""
+    """A frame's column by its name, which may have any characters."""
     return F.col("`" + name.replace("`", "``") + "`")
 
 

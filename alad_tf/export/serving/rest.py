@@ -60,7 +60,7 @@ def rest_app(model, most_bytes=MOST_BYTES):
         `starlette.applications.Starlette`.
     """
     held = 0  # bytes of bodies in memory
-    pool = ThreadPoolExecutor(AT_ONCE)  # computing takes its time; other requests go on meanwhile
+    pool = ThreadPoolExecutor(AT_ONCE)  # computing takes time; other requests continue meanwhile
 
     async def predict(request):
         nonlocal held

@@ -104,6 +104,7 @@ class Server:
 
     Raises:
         FileNotFoundError: if there is no export in the folder.
+        ValueError: if the export is damaged.
         OSError: if a port is in use or not allowed, or the host is unknown.
 
     Example:
