@@ -73,6 +73,20 @@ class ReadOptions:
                 ) from None
 
 
+    def require_used(self, path, kind):
+        """Refuse what reading a source of this kind, "delimited" or "binary", ignores."""
+        said = {"--sep": self.sep, "--decimal": self.decimal, "--encoding": self.encoding}
+        unused = [name for name, value in said.items() if value and kind != "delimited"]
+        if self.skip_damaged and kind is not None:  # None: a folder of images
+            unused.append("--skip-damaged")
+        if unused:
+            what = "folders of images" if unused[0] == "--skip-damaged" else "CSV and TSV files"
+            raise ValueError(
+                f"received {' and '.join(unused)} for {path}; expected only for {what}. Leave it "
+                "out."
+            )
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How a file is written."""

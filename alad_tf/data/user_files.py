@@ -67,16 +67,16 @@ def read_batches(
     path, options, note = Path(path), options or ReadOptions(), note or (lambda line: None)
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path.resolve()}. Check the path.")
-    if path.is_dir():
+    kind = None if path.is_dir() else table_kind(path)
+    options.require_used(path, kind and ("delimited" if kind in DELIMITED else "binary"))
+    if kind is None:
         mode = channels and Mode(channels, depth or 16)
         source = _images(path, size, mode, max(batch // 100, 1), skip, options, note, ignored)
+    elif kind in DELIMITED:
+        kinds = text, numbers, ignored, either
+        source = _delimited(path, kind, kinds, batch, skip, options, note)
     else:
-        kind = table_kind(path)
-        if kind in DELIMITED:
-            kinds = text, numbers, ignored, either
-            source = _delimited(path, kind, kinds, batch, skip, options, note)
-        else:
-            source = _numbered(_binary(path, kind, text, batch, skip), skip)
+        source = _numbered(_binary(path, kind, text, batch, skip), skip)
     empty = not skip  # then the rows before were there
     for ids, rows in source:
         empty = False

@@ -38,11 +38,12 @@ SAME = 1e-4  # rows that are nearer are one row, but for rounding
 def combination_for(x_shape, rows, keep="rows", contaminated=False):
     """How "combined" is made for samples of a shape, so many of which train: a JSON-able dict.
 
-    Keys: "weights", "neighbours", "local", the share of the neighbours' own distances that is taken
-    off; "soft", whether the mean is of the exponentials, so that a row that stands out in one space
-    stands out; and for `contaminated` rows, some of which are anomalies, "reach": a neighbour
-    counts as at least so many times as far as its own neighbours are from it. An anomaly that
-    trained has none near, and so makes no other one look normal.
+    Keys: "weights"; "neighbours"; "local", the share of the neighbours' own distances that is
+    taken off; "graded", whether only the part of this share counts that columns of more than two
+    values have in the variance; "soft", whether the mean is of the exponentials, so that a row that
+    stands out in one space stands out; and for `contaminated` rows, some of which are anomalies,
+    "reach": a neighbour counts as at least so many times as far as its own neighbours are from it.
+    An anomaly that trained has none near, and so makes no other one look normal.
     """
     if len(x_shape) > 1:
         weights = IMAGES if keep != "none" else {"l2": 1.0}
@@ -57,6 +58,7 @@ def combination_for(x_shape, rows, keep="rows", contaminated=False):
         weights = TABLES if columns <= MOST_RELATED else MANY_COLUMNS
     # the distances between centres say nothing of those between rows
     found = {"weights": dict(weights), "neighbours": NEIGHBOURS, "local": LOCAL * (keep == "rows")}
+    found["graded"] = keep == "rows"
     found["soft"] = not wide  # of more columns than rows, the means over spaces are the better ones
     return found | (CONTAMINATED if contaminated and keep == "rows" else {})
 
@@ -156,7 +158,9 @@ class Ensemble(ScoringModel):
     with center and spread over the training rows (a row is not its own neighbour there). A typical
     normal row has 0; one unit is about a standard deviation. For neighbours' distances, s is the
     mean distance to the 3 nearest training rows, s' the mean of these rows' own such distances, and
-    a = 1/3, since rows of a sparse cluster may lie farther apart. A training row is not its own
+    a = 1/3, since rows of a sparse cluster may lie farther apart, times the share of the variance
+    that is in columns of more than two values: of columns of yes and no, how many rows share a
+    combination is what counts, and dividing by it would take it away. A training row is not its own
     neighbour, neither there nor when it is scored. For tables the distances and their weights are
 
     - distances to neighbours in x, 1/2;
@@ -240,6 +244,7 @@ class Ensemble(ScoringModel):
         self.weights_of = dict(combination["weights"])
         self.neighbours, self.local = int(combination["neighbours"]), float(combination["local"])
         self.reach = float(combination.get("reach", 0))
+        self.graded = bool(combination.get("graded", False))
         self.soft = bool(combination.get("soft", False))
         unknown = [n for n in self.weights_of if n not in (*LEARNT, *NEARNESS, "mean", "tails")]
         if unknown or not 1 <= self.neighbours <= MOST_ROWS:
@@ -289,6 +294,8 @@ class Ensemble(ScoringModel):
         if self.local:
             shape = (len(self._near), places)
             self.own = self.add_weight(name="own", shape=shape, **frozen)  # their own distances
+            # what share of the neighbours' own log-distances is taken off
+            self.shares = self.add_weight(name="shares", shape=(len(names), 1), **frozen)
 
     @classmethod
     def of(cls, scorers, x, seed=0, keep="rows", combination=None):
@@ -435,7 +442,7 @@ class Ensemble(ScoringModel):
         floor = 0.1 * np.median(values, -1) + 1e-6  # log(0) must not stand out
         logs = np.log(values + floor[..., None])
         if self.local:
-            logs -= self._shares() * np.log(around + floor[..., None])
+            logs -= self.shares.numpy() * np.log(around + floor[..., None])
         spread = logs.std(-1)
         spread = np.where(spread < 1e-3, 1.0, spread)  # of rows that are all alike
         self.calibration.assign(np.stack([floor, logs.mean(-1), spread]))
@@ -560,7 +567,7 @@ class Ensemble(ScoringModel):
         floor, center, spread = (part[..., None] for part in tf.unstack(self.calibration.value))
         logs = tf.math.log(distances + floor)
         if self.local:
-            logs -= self._shares() * tf.math.log(around + floor)
+            logs -= self.shares.value * tf.math.log(around + floor)
         return tf.reduce_mean(tf.maximum((logs - center) / spread, LOWEST), 0)
 
     def generate(self, count, seed=0):
@@ -686,12 +693,9 @@ class Ensemble(ScoringModel):
             around.append(own[-1][near].mean(1))
             reached.append(np.maximum(distances, self.reach * own[-1][near]).mean(1))
         self.own.assign(tf.stack([_filled(values, places) for values in own]))
+        share = self.local * (_continuous(self.rows.numpy()[:rows]) if self.graded else 1.0)
+        self.shares.assign([[share * (name in self._near)] for name in self.weights_of])
         return np.stack([reached, around])
-
-    def _shares(self):
-        """What share of the neighbours' own log-distances is taken off: float32 (spaces, 1)."""
-        shares = [self.local if name in self._near else 0.0 for name in self.weights_of]
-        return np.array(shares, "float32")[:, None]
 
     def _nearest(self, x, reference, skip_self, own=None, but=None):
         padded = reference.shape[0] > self.neighbours
@@ -764,6 +768,13 @@ def _earlier(x_shape, keep):
         return combination_for(x_shape, 1, keep)
     weights = {"l2": 0.5, "mean": 0.5} if keep == "none" else EARLIER
     return {"weights": weights, "neighbours": K, "local": 0.0}
+
+
+def _continuous(x):
+    """The share of the variance of rows (N, d) that is in columns of more than two values."""
+    variances = x.var(0, dtype="float64")
+    two = np.all((x == x.min(0)) | (x == x.max(0)), 0)
+    return float(variances[~two].sum() / max(variances.sum(), 1e-12))
 
 
 def _some(x, most, seed):

@@ -25,6 +25,7 @@ NEIGHBOURS, COPIES = 3, 5  # pictures that are near, and those that may be the p
 SAME = 1e-4  # unit vectors that are nearer are of one picture, but for rounding
 SMALLEST = 1e-3  # variance of a direction, of the mean one, at least
 PARTS = ("strongest", "positions", "whole")  # that "combined" is made of
+EARLIER_WEIGHTS = (1 / 4, 1 / 4, 1 / 2)  # of files that name none
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class FeatureOptions:
         neighbourhood: int, odd, positions of a side that are averaged around each one.
         rows: int, positions of each map that are kept, at most.
         weights: three floats of sum 1, of a picture's strongest position, of all its positions, and
-            of the picture as a whole.
+            of the picture as a whole, in the mean of their exponentials.
         keep_aspect: bool, pictures are resized with their aspect, and their edges continued.
 
     Raises:
@@ -48,7 +49,7 @@ class FeatureOptions:
     layers: tuple | None = None
     neighbourhood: int = 3
     rows: int = 1000
-    weights: tuple = (1 / 4, 1 / 4, 1 / 2)
+    weights: tuple = (1 / 5, 1 / 5, 3 / 5)
     keep_aspect: bool = False
 
     @classmethod
@@ -126,14 +127,15 @@ class PatchScorer(ScoringModel):
     pictures have in this position: positions at the border, which see less, are not far for that.
     "combined" is
 
-        t(greatest distance, fine map) / 4 + t(mean distance, coarse map) / 4 + t(whole) / 2,
+        log(exp(t(greatest distance, fine map)) / 5 + exp(t(mean distance, coarse map)) / 5
+            + 3 exp(t(whole)) / 5),
 
     where the last is the mean distance of the picture's last map, averaged over its positions and
     brought to length 1, to the 3 nearest of the kept pictures, and t standardises log-distances as
     `alad_tf.detector.ensemble.Ensemble` does, by training pictures. A training picture is not its
     own neighbour, neither there nor when it is scored (of more than 1,000, only these are known
     again): an odd one among them stays odd. A small defect is one far position, a picture of
-    another kind is far as a whole.
+    another kind is far as a whole; in a mean of exponentials each stands out by itself.
 
     The heat map is, for each position, the mean of its distances in the two maps.
 
@@ -151,6 +153,7 @@ class PatchScorer(ScoringModel):
         keep: "rows", "centroids" or "none", what `rows` and `pictures` are: training rows, centres
             of clusters of them, or their mean.
         neighbourhood, weights: as `FeatureOptions` has them; the text above has the defaults.
+        soft: bool; False: "combined" is the weighted mean of t itself, as in earlier versions.
         block: int, pictures that are computed together.
 
     Raises:
@@ -177,7 +180,8 @@ class PatchScorer(ScoringModel):
         members=0,
         keep="rows",
         neighbourhood=FeatureOptions.neighbourhood,
-        weights=FeatureOptions.weights,
+        weights=EARLIER_WEIGHTS,
+        soft=False,
         block=None,
         **kwargs,
     ):
@@ -202,6 +206,7 @@ class PatchScorer(ScoringModel):
             "keep": keep,
             "neighbourhood": int(neighbourhood),
             "weights": [float(weight) for weight in weights],
+            "soft": bool(soft),
             "block": self.block,
         }
         self.members = [Scorer(**scorer, name=f"member_{k}") for k in range(int(members))]
@@ -241,6 +246,7 @@ class PatchScorer(ScoringModel):
             keep,
             options.neighbourhood,
             options.weights,
+            soft=True,
         )
         made.network.set_weights(backbone.network.get_weights())
         for member, scorer in zip(made.members, scorers, strict=True):
@@ -295,13 +301,20 @@ class PatchScorer(ScoringModel):
         floor, center, spread = tf.unstack(self.calibration.value)
         standardised = (tf.math.log(parts + floor) - center) / spread  # (B, parts)
         standardised = tf.maximum(standardised, LOWEST)
-        weights = tf.constant(list(self._config["weights"]))
         heat = tf.add_n(distances) / 2
         return {
             **self._of_networks(tf.concat(white, -1)),
-            COMBINED: tf.reduce_sum(weights * standardised, -1),
+            COMBINED: self._combined(standardised),
             "heat_map": tf.reshape(heat, (-1, *self.grid)),
         }
+
+    def _combined(self, parts):
+        """The score (B,) of standardised parts (B, 3)."""
+        weights = np.array(self._config["weights"], "float32")
+        if not self._config["soft"]:
+            return tf.reduce_sum(weights * parts, -1)
+        (used,) = np.nonzero(weights)  # log(0) has no place in an exported graph
+        return tf.reduce_logsumexp(tf.gather(parts, used, axis=-1) + np.log(weights[used]), -1)
 
     def _of_networks(self, rows):
         """The paper's scores of pictures: means over their positions' rows and over members."""

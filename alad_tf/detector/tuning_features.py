@@ -60,12 +60,8 @@ class FeatureTuningData:
         preprocessor = PicturePreprocessor(backbones[DEFAULT_LAYERS].input_shape, keep_aspect)
         x = preprocessor.transform(chosen)
         normal = x[len(x) - held_out :]
-        corrupted = np.stack(
-            [
-                corrupt(normal, generator, PIECES[place % len(PIECES)])[place]
-                for place in range(held_out)
-            ]
-        )
+        versions = [corrupt(normal, generator, piece) for piece in PIECES]
+        corrupted = [versions[place % len(PIECES)][place] for place in range(held_out)]
         x = np.concatenate([x, corrupted])
         maps = {name: _embedded(backbone, x) for name, backbone in backbones.items()}
         return cls(features, layers, maps, backbones, len(order) - held_out, keep_aspect)
@@ -112,7 +108,7 @@ class FeaturesHyperModel(keras_tuner.HyperModel):
         hp.Choice("layers", list(self.data.layers), default=DEFAULT_LAYERS)
         hp.Choice("neighbourhood", [1, 3, 5], default=FeatureOptions.neighbourhood)
         hp.Choice("rows", [250, 1000, 4000], default=FeatureOptions.rows)
-        hp.Choice("whole", [0.25, 0.5, 0.75], default=0.5)
+        hp.Choice("whole", [0.2, 0.4, 0.6, 0.8], default=0.6)
         hp.Choice("strongest", [0.25, 0.5, 0.75], default=0.5)
 
     def fit(self, hp, model, *args, **kwargs):
