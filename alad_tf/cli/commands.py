@@ -295,8 +295,8 @@ def export(
         str,
         typer.Option(
             "--format",
-            help="saved_model; or onnx or tflite, each of which needs an extra: pip install "
-            "'alad-tf[onnx]'.",
+            help="saved_model, onnx or tflite. The last two need an extra: pip install "
+            "'alad-tf[onnx]' or 'alad-tf[tflite]'.",
             autocompletion=lambda: list(FORMATS),
         ),
     ] = "saved_model",

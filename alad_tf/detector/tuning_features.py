@@ -67,7 +67,7 @@ class FeatureTuningData:
         return cls(features, layers, maps, backbones, len(order) - held_out, keep_aspect)
 
     def of(self, layers, neighbourhood, rows):
-        """The features of some pictures, as `embedding` gives them: an array of their numbers."""
+        """The features of the pictures with the numbers `rows`, as `embedding` returns them."""
         maps = [one[rows].astype("float32") for one in self.maps[layers]]
         *places, whole = (one.numpy() for one in positions_of(maps, neighbourhood))
         return [*(one.reshape(len(rows), -1, one.shape[-1]) for one in places), whole]

@@ -1,7 +1,8 @@
 """Score files with Apache Beam, on any of its runners; see docs/batch.md.
 
 python -m alad_tf.export.batch --export served/orders/1 --input 'rows-*.csv' --output out/scores
-[...]
+
+Other options are Beam's, such as --runner.
 """
 
 import argparse
