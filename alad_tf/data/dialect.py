@@ -72,7 +72,6 @@ class ReadOptions:
                     "as utf-8, utf-16, cp1252 or latin-1."
                 ) from None
 
-
     def require_used(self, path, kind):
         """Refuse what reading a source of this kind, "delimited" or "binary", ignores."""
         said = {"--sep": self.sep, "--decimal": self.decimal, "--encoding": self.encoding}
