@@ -52,7 +52,7 @@ class BaseEntry:
     reported_elsewhere_by_class: tuple = ()  # an independent reproduction's AUROC likewise
     reported_elsewhere_in: str = ""  # what that is and where it comes from, a sentence
     deviations: tuple = ()  # what differs from the table and why
-    notes: tuple = ()  # what the results mean and what was found out about them
+    notes: tuple = ()  # what the results mean, and findings about them
 
     @property
     def is_image(self):
@@ -76,7 +76,7 @@ class BaseEntry:
         return {**values, "x_shape": list(self.x_shape)}
 
     def preprocessor(self, records, train_indices, scaling=None):
-        """What brings raw `Records` to `x_shape`, fitted on the training rows."""
+        """The preprocessing of raw `Records` to `x_shape`, fitted on the training rows."""
         return for_dataset(self.dataset, records, train_indices, scaling or self.scaling)
 
     def build(self, seed=0, **changes):

@@ -27,7 +27,7 @@ class TopRows:
         self.count, self.table, self._records = int(count), None, {}
 
     def add(self, start, table, rows=None):
-        """Look at a batch that begins at a place; `rows` are its records, if they are at hand."""
+        """Add a batch that begins at a place; `rows` are its records, if available."""
         if not self.count:
             return
         best = table.assign(place=np.arange(start, start + len(table)))
@@ -40,7 +40,7 @@ class TopRows:
         self._records = {place: one for place, one in self._records.items() if place in kept}
 
     def records(self, read):
-        """The records, in order; those that are not at hand by `read`, a function of the place."""
+        """The records, in order; missing ones are read by `read`, a function of the place."""
         found = [
             self._records[place] if place in self._records else read(place)
             for place in self.table["place"]

@@ -1,7 +1,7 @@
 """How a file of delimited text is written: compression, encoding, separator, quotes, decimal mark.
 
-`recognise` looks at the beginning of a file. What is ambiguous there is an error that names the
-option which decides it: a guess would read records wrongly without a word.
+`recognise` looks at the beginning of a file. If that is ambiguous, it raises an error that names
+the option to set, since a wrong guess would misread records silently.
 """
 
 import bz2
@@ -22,7 +22,7 @@ COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 SEPARATORS = (",", ";", "\t", "|")
 UNUSUAL = (" ", ":", "^", "~", "#", "&", "/", "\x01", "\x1f")  # only as --sep says
 OTHER_KINDS = re.compile(r"\s*(?:(<!doctype|<html|<\?xml)|[\[{]\s*[\[{\"])", re.IGNORECASE)
-SAMPLE, SAMPLE_RECORDS = 2**20, 1000  # bytes and records that are looked at
+SAMPLE, SAMPLE_RECORDS = 2**20, 1000  # bytes and records that are examined
 LONGEST_CELL = 2**27
 # pandas' markers of gaps
 MISSING = frozenset(
@@ -36,7 +36,7 @@ WHOLE = re.compile(r"[+-]?\d+")
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a user says of a file of records; None for what is to be recognised.
+    """A user's options for reading a file; None for what is to be detected.
 
     Attributes:
         sep, decimal, encoding: str or None.
@@ -283,7 +283,7 @@ def _reading(text, whole, dialect):
 
 
 def _decimal(records, name, dialect):
-    """A dot or a comma: what the cells of the first records say."""
+    """The decimal mark, a dot or a comma, as the cells of the first records have it."""
     commas, sure_commas, dots, sure_dots = [], [], [], []
     for title, column in zip(records[0], zip(*_even(records), strict=True), strict=False):
         cells = [c.strip() for c in column if c.strip() not in MISSING]
@@ -325,7 +325,7 @@ def _grouped(cell, mark):
 
 
 def column_names(records, name):
-    """The columns' names: as pandas numbers those that are empty, or there twice."""
+    """The columns' names; empty and duplicate ones are numbered, as by pandas."""
     cells = list(records[0])
     while len(cells) > 1 and not cells[-1] and not any(any(r[len(cells) - 1 :]) for r in records):
         cells.pop()  # every line ends with a separator
@@ -356,7 +356,7 @@ def _is_number(cell):
 
 @contextlib.contextmanager
 def refusals(name, line=None):
-    """What decoders and decompressors raise, as a ValueError that names the file."""
+    """Turn the errors of decoders and decompressors into a ValueError that names the file."""
     try:
         yield
     except UnicodeDecodeError as error:
@@ -368,7 +368,7 @@ def refusals(name, line=None):
         ) from error
     except csv.Error as error:
         raise ValueError(f"{name}, near line {line() if line else 1}: {error}.") from error
-    except Exception as error:  # decompressors raise whatever damage makes happen to them
+    except Exception as error:  # decompressors raise all kinds of errors
         if isinstance(error, ValueError) and str(error).startswith(str(name)):
             raise
         raise ValueError(f"{name} cannot be read: {error or type(error).__name__}.") from error
@@ -376,7 +376,7 @@ def refusals(name, line=None):
 
 @contextlib.contextmanager
 def decompressed(opened, name):
-    """The content of a file as a binary stream; what it is compressed with, its first bytes say."""
+    """The content of a file as a binary stream, decompressed as its first bytes require."""
     with contextlib.ExitStack() as stack:
         raw = stack.enter_context(opened())
         buffered = raw if hasattr(raw, "peek") else io.BufferedReader(raw)

@@ -136,12 +136,12 @@ def _heading(entry, variant):
 
 
 def _means(frame):
-    """A cell a metric: mean ± spread over the rows of a frame."""
+    """A cell per metric: mean ± spread over the rows of a frame."""
     return [spread_of(frame[name]) for name in METRICS]
 
 
 def _values(metrics, form):
-    """A cell a metric of a dict, "" for what it lacks."""
+    """A cell per metric of a dict, "" if it is missing."""
     return [f"{metrics[name]:{form}}" if name in metrics else "" for name in METRICS]
 
 
@@ -243,7 +243,7 @@ def _stopping_section(entry, frame, results):
 
 
 def _reported_means(entry):
-    """The paper's means over the classes, in a sentence."""
+    """The paper's means over the classes, as a sentence."""
     if not entry.reported:
         return "The paper has no such model."
     others = (f", {name} {values['auroc']:.4f}" for name, values in entry.reported_others.items())
@@ -320,7 +320,7 @@ def with_results(text, entries, results=RESULTS):
 
 
 def write_readme(entries, results, path):
-    """Renew the table of a README; its Path. ValueError if BEGIN or END is not there once."""
+    """Renew the table of a README; its Path. ValueError unless BEGIN and END occur once."""
     path = Path(path)
     return write_text(path, with_results(path.read_text(encoding="utf-8"), entries, results))
 

@@ -297,7 +297,7 @@ def test_options_are_used_and_kept(tmp_path):
     [
         ({"layer": 3}, r"received feature_options \['layer'\]; expected some of .*neighbourhood"),
         ({"layers": ["a"]}, "expected two or three names"),
-        ({"layers": ["a", "b"]}, "received the layer 'a'; the network has"),
+        ({"layers": ["a", "b"]}, "received the layer 'a'; expected one of"),
         ({"neighbourhood": 2}, "an odd number"),
         ({"rows": 0}, "expected at least 1"),
         ({"weights": [1, 1, 0]}, "expected three of sum 1: of strongest, positions, whole"),
