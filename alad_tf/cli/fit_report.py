@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from alad_tf.cli.html_report import write_html_report
-from alad_tf.detector.explain import as_shown, observed_shown
+from alad_tf.detector.explain import expected_shown, observed_shown
 from alad_tf.engine.files import write_text
 from alad_tf.engine.progress import counted
 from alad_tf.plots.charts import score_histogram
@@ -124,7 +124,7 @@ def _row_table(detector, explanation, data, top):
     yield "|---|---|---|---|"
     for place, row in enumerate(top):
         reasons = "; ".join(
-            _plain(f"{one['column']}: {observed_shown(one)}, expected {as_shown(one['expected'])}")
+            _plain(f"{one['column']}: {observed_shown(one)}, {expected_shown(one)}")
             for one in explanation.top(place, REASONS)
         )
         score = explanation.scores[place]

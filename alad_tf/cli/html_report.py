@@ -13,7 +13,7 @@ import alad_tf
 from alad_tf.cli.fit_plan import column_decisions
 from alad_tf.cli.html_style import STYLE
 from alad_tf.cli.lines import UsageError
-from alad_tf.detector.explain import as_shown, observed_shown
+from alad_tf.detector.explain import expected_shown, observed_shown
 from alad_tf.detector.patches import PatchScorer
 from alad_tf.detector.validation import take_rows
 from alad_tf.engine.files import write_text
@@ -308,7 +308,7 @@ def _reason_bars(explanation, place):
     found = [one for one in found if one["attribution"] >= LEAST * largest] or found[:1]
     lines = [
         f"<dt>{_text(one['column'], 60)}</dt><dd><b>{_text(observed_shown(one), 80)}</b>"
-        f' <span class="quiet">expected {_text(as_shown(one["expected"]), 60)}</span>'
+        f' <span class="quiet">{_text(expected_shown(one), 70)}</span>'
         f'<i style="width:{100 * abs(one["attribution"]) / largest:.0f}%"></i></dd>'
         for one in found
     ]

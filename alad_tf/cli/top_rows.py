@@ -5,7 +5,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from alad_tf.detector.explain import as_shown, observed_shown
+from alad_tf.detector.explain import expected_shown, observed_shown
 from alad_tf.detector.validation import take_rows
 from alad_tf.engine.texts import as_is
 
@@ -81,7 +81,7 @@ def reasons(explanation, number, count=REASONS):
     least = WEIGHTY * top[0]["attribution"] if top else 0  # none, if nothing stands out
     return [
         f"{as_is(one['column'], 40)} {as_is(observed_shown(one), 60)} "
-        f"(expected {as_is(as_shown(one['expected']), 40)})"
+        f"({as_is(expected_shown(one), 50)})"
         for one in top
         if one["attribution"] >= least
     ]

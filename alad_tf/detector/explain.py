@@ -289,6 +289,18 @@ def observed_shown(reason):
     return as_shown(reason["observed"]) + note
 
 
+def expected_shown(reason):
+    """What one of `Explanation.top` was expected to be, in words.
+
+    >>> expected_shown({"observed": 3, "expected": 5})
+    'expected 5'
+    >>> expected_shown({"observed": "FR", "expected": "FR"})
+    'as expected'
+    """
+    observed, expected = as_shown(reason["observed"]), as_shown(reason["expected"])
+    return "as expected" if observed == expected else f"expected {expected}"
+
+
 def as_shown(value):
     """A column's value as people read it: text, "missing", or a number of four digits.
 
