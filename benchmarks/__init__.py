@@ -1,4 +1,4 @@
-"""How fast training and scoring are: against peers, against the machine's limit, and as they grow.
+"""Speed of training and scoring: beside other libraries, the machine's limit, as sizes grow.
 
 `python -m benchmarks.train_step` and the like print a table and write `results/benchmarks/*.json`.
 Compared times come from one run, in turns; `pip install alad-tf[bench]` installs the peers.

@@ -1,9 +1,9 @@
-"""Batch norm's statistics under averaged weights: as training leaves them, or counted anew.
+"""Batch norm's statistics under averaged weights: as training leaves them, or recomputed.
 
     python -m benchmarks.batch_norm [--detector runs/cifar10_alad/class1/seed0/detector]
 
 The scorer has averaged weights, but the moving means and variances are those that the raw weights
-saw. Here they are counted once more over the training images, with the averaged weights (as
+saw. Here they are recomputed over the training images, with the averaged weights (as
 stochastic weight averaging does): E's from x, G's from E(x) or from both its inputs. AUROC of the
 test images before and after.
 """

@@ -52,6 +52,7 @@ def distances(name, seed, data_dir):
                 "weights": dict.fromkeys(CANDIDATES, 1 / len(CANDIDATES)),
                 "neighbours": neighbours,
                 "local": local,
+                "graded": True,
             }
             ensemble = Ensemble.of([scorer], rows, seed, combination=combination)
             parts = [

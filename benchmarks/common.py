@@ -52,7 +52,7 @@ def in_turns(measurements, rounds=ROUNDS):
 
 
 def spread(values):
-    """Median, least and largest of a list of numbers: a JSON-able dict."""
+    """Median, minimum and maximum of a list of numbers: a JSON-able dict."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
@@ -85,7 +85,7 @@ def write(name, results, packages=()):
 
 
 def origin(data):
-    """What a benchmark's JSON came from, as a sentence: command, commit, machine, versions."""
+    """The origin of a benchmark's JSON, as a sentence: command, commit, machine, versions."""
     machine = data["hardware"]
     where = f"{machine['processor']}, {machine['cores']} cores"
     where += "".join(f", {gpu}" for gpu in machine["gpus"])

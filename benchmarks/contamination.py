@@ -1,11 +1,12 @@
-"""What anomalies among the training rows cost: ours as by default, allowing for them, and others.
+"""The cost of anomalies among the training rows: ours, ours allowing for them, and others.
 
     python -m benchmarks.contamination [--seeds 0,1,2] [--data-dir FOLDER]
 
-The tables of `benchmarks.adbench`, half of whose normal rows train, with 0, 1, 5 and 10 per cent of
-anomalies among them: drawn from the set's own, at most half of these, and in a set of few therefore
-fewer. The other normal rows and the anomalies that never train test. `test` is the AUROC there,
-`own` that of the training rows themselves, which is what `fit_predict` ranks.
+Half of the normal rows of each table of `benchmarks.adbench` are for training, with 0, 1, 5 and 10
+per cent of anomalies among them. These are drawn from the set's own anomalies, at most half of
+them, so that sets with few anomalies have a lower share. The other normal rows and the anomalies
+that are never trained on are test rows. `test` is the AUROC there, `own` that of the training rows
+themselves, which is what `fit_predict` ranks.
 
 Ours is the combined score, in which networks have no part on tables, so that none train here:
 "default"; "contamination=", which allows for anomalies (see `combination_for`); and "trimmed", the

@@ -93,7 +93,7 @@ def inputs(folder):
 
 
 def write_bystanders(folder):
-    """Files that are nobody's business, beside the output and above it."""
+    """Files of other people, beside the output and above it."""
     for name, text in BYSTANDERS.items():
         for place in (folder / name, folder / "out" / name):
             place.parent.mkdir(exist_ok=True)
@@ -192,7 +192,7 @@ class Case:
         return len(self.command.words) > 1 and "Traceback" in errors
 
     def again(self, folder, row):
-        """Give the same command once more: it must end as if nothing had happened."""
+        """Run the same command again: it must end as if nothing had happened."""
         code, errors = self.end(self.start(folder, self.command.again))
         found = fingerprint(folder / self.command.output)
         row["not completed"] += code != 0 or found != self.expected

@@ -157,7 +157,7 @@ def work(name, count, seed, home, first=0, until=0):
     os.dup2(2, 1)  # what else is printed is no part of the answer
     with tempfile.TemporaryDirectory(prefix="fuzz_") as scratch:
         target = TARGETS[name](home, scratch)
-        for value in target.good:  # what is imported and compiled once takes seconds
+        for value in target.good:  # imports and compilation take seconds
             target.run(value)
         _limit_memory()
         with open(_state(home, name, seed), "wb", buffering=0) as state:
@@ -236,7 +236,7 @@ def _kill_if_idle(process, state):
 
 
 def merged(told):
-    """What several processes told of one target: tried, outcomes, seconds; and its findings."""
+    """Several processes' reports on one target: tried, outcomes, seconds; and its findings."""
     outcomes, findings = collections.Counter(), {}
     for part in told:
         outcomes.update(part["outcomes"])

@@ -1,10 +1,10 @@
-"""A GPU put to use, even for a quarter of an hour: what it gives, then CIFAR-10's runs on it.
+"""Use a GPU, even for a quarter of an hour: measure its speed, then make CIFAR-10's runs.
 
     python -m benchmarks.gpu [--only measure|train] [--minutes 10] [--side-by-side 4]
 
 Measured are a training step of CIFAR-10's networks in float32 (TF32 products) and in bfloat16, as a
 share of what one large product reaches on the card; scoring; and one step's losses beside those of
-the CPU. Then the runs that the paper's tables and figures of CIFAR-10 still want are made, several
+the CPU. Then the runs that the paper's tables and figures of CIFAR-10 still need are made, several
 side by side, the first seed of every class first, until the minutes are used up. Each writes its
 result as it ends. A run that is cut short goes on from its checkpoint the next time.
 """
@@ -45,7 +45,7 @@ BLOCKS = (32, 512)  # images that are scored together
 
 
 def measure(rounds):
-    """What the card gives: JSON-able dict."""
+    """The speed of the card: a JSON-able dict."""
     entry = zoo.entry(ENTRY)
     operations = flops.total(flops.train_step(entry))
     products = {name: _product(name) for name in PRECISIONS}

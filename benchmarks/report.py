@@ -292,7 +292,7 @@ def _contamination(data):
         "",
         f"Mean AUROC over {len(sets)} tables of ADBench and {len(seeds)} "
         f"seed{'s' * (len(seeds) > 1)}, by the share of anomalies among the training rows (at most "
-        "half of a set's anomalies). *New* columns rank new rows, *own* columns the training rows "
+        "half of a set's anomalies). *New*: new rows are ranked; *own*: the training rows "
         "themselves, as `fit_predict` does. The first three rows are `ALADDetector`'s combined "
         "score: by default, with `contamination=`, and fitted again without the tenth of the "
         "training rows that had the highest scores.",
@@ -391,7 +391,8 @@ def _orders(data):
         f"{data['test_rows']:,} normal ones, after training on {data['train_rows']:,} normal ones. "
         "`ALADDetector` takes the table as it is, with categories, missing values and dates; the "
         "others get numbers, one-hot columns and dates as seconds. The last column is the share of "
-        f"faulty orders that `ALADDetector` flags by default; of normal orders it flags {normal}.",
+        "faulty orders that `ALADDetector` flags by default; of normal orders, the share is "
+        f"{normal}.",
         "",
         *markdown_table(["fault", *methods, "flagged"], rows),
         "",
@@ -420,7 +421,7 @@ def _picture_speed(data):
             ],
         ),
         "",
-        "How well images are ranked is in [RESULTS.md](RESULTS.md).",
+        "[RESULTS.md](RESULTS.md) shows how well images are ranked.",
     ]
 
 

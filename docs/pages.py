@@ -13,8 +13,6 @@ from mkdocs.structure.files import File
 from nbconvert import MarkdownExporter
 from nbconvert.filters import strip_ansi
 
-from alad_tf.engine.markdown import markdown_table
-
 ROOT = Path(__file__).resolve().parents[1]
 MIRRORED = ("BENCHMARKS.md", "CONTRIBUTING.md", "CHANGELOG.md")
 PICTURES = "results/**/*.png"
@@ -38,7 +36,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Fill in the zoo's entries and the commands' help; keep links in the site."""
+    """Fill in the commands' help; keep links in the site."""
     for mark, render in RENDERED.get(page.file.src_uri, ()):
         markdown = markdown.replace(mark, render())
     if "/" not in page.file.src_uri:
@@ -127,17 +125,6 @@ def _notebook(files, config, path):
     _add(files, config, f"notebooks/{path.stem}.md", f"{title}\n\n{note}\n{rest}")
 
 
-def _cards():
-    import zoo
-
-    entries = [zoo.entry(name) for name in zoo.list()]
-    rows = [
-        [f"[{entry.name}](zoo/cards/{entry.name}.md)", entry.source, entry.summary]
-        for entry in entries
-    ]
-    return "\n".join(markdown_table(["entry", "source", "description"], rows))
-
-
 def _commands():
     """The help of every command, by typer's own generator."""
     command = [sys.executable, "-m", "typer", "alad_tf.cli", "utils", "docs", "--name", "alad"]
@@ -147,6 +134,5 @@ def _commands():
 
 # by page: marks in it, and the functions that render what takes their place
 RENDERED = {
-    "zoo.md": [("<!-- cards -->", _cards)],
     "api/cli.md": [("<!-- commands -->", _commands)],
 }

@@ -36,7 +36,8 @@ def describe(name):
         str, Markdown.
 
     Raises:
-        ValueError: if the name is unknown.
+        ValueError: if the name is unknown, or the file does not define `ENTRY`.
+        FileNotFoundError: if there is no such file.
 
     Example:
         >>> print(describe("kdd99_alad").splitlines()[0])

@@ -50,8 +50,9 @@ class BaseEntry:
     reported_by_class: tuple = ()  # the paper's AUROC for each normal class of an image set
     reported_by_class_in: str = ""  # where those come from
     reported_elsewhere_by_class: tuple = ()  # an independent reproduction's AUROC likewise
+    reported_elsewhere_in: str = ""  # what that is and where it comes from, a sentence
     deviations: tuple = ()  # what differs from the table and why
-    notes: tuple = ()  # what the results mean and what was found out about them
+    notes: tuple = ()  # what the results mean, and findings about them
 
     @property
     def is_image(self):
@@ -75,7 +76,7 @@ class BaseEntry:
         return {**values, "x_shape": list(self.x_shape)}
 
     def preprocessor(self, records, train_indices, scaling=None):
-        """What brings raw `Records` to `x_shape`, fitted on the training rows."""
+        """The preprocessing of raw `Records` to `x_shape`, fitted on the training rows."""
         return for_dataset(self.dataset, records, train_indices, scaling or self.scaling)
 
     def build(self, seed=0, **changes):
@@ -129,7 +130,8 @@ class Entry(NetworkEntry):
         reported_others: dict of such dicts, by the name of another score.
         reported_by_class, reported_by_class_in: for image sets, tuple of the AUROC of each normal
             class, and str, where they come from.
-        reported_elsewhere_by_class: tuple, the same from an independent reproduction.
+        reported_elsewhere_by_class, reported_elsewhere_in: the same for an independent
+            reproduction; the str is a whole sentence, without its full stop.
         deviations: tuple of str, what differs from the source, and why.
         notes: tuple of str, what the results mean.
 

@@ -58,7 +58,9 @@ def entry(name):
         `zoo.Entry`, or for a baseline another class of `zoo._entry`.
 
     Raises:
-        ValueError: if the name is unknown; the message offers the closest ones.
+        ValueError: if the name is unknown (the message offers the closest ones), or the file does
+            not define `ENTRY`.
+        FileNotFoundError: if there is no such file.
 
     Example:
         >>> entry("kdd99_alad").source
@@ -169,7 +171,7 @@ def load(name, weights="pretrained", normal_class=None, seed=0):
         ValueError: if the name or class is unknown, a file is damaged, the weights are another
             entry's, or there are no pretrained weights (the message names the command that trains
             them).
-        FileNotFoundError: if there is no detector in the folder.
+        FileNotFoundError: if there is no such file, or no detector in the folder.
         ConnectionError, OSError: if a download fails.
 
     Example:
@@ -205,6 +207,10 @@ def save_preset(detector, folder, dtype="float32"):
     Returns:
         Path of the folder.
 
+    Raises:
+        ValueError: if the dtype is unknown, or a weight is beyond its range.
+        FileExistsError: if the folder contains files that this program did not write.
+
     Example:
         >>> import tempfile
         >>> folder = save_preset(load("breast_cancer_alad"), tempfile.mkdtemp() + "/mine")
@@ -227,7 +233,7 @@ def _variant(entry, normal_class):
 
 
 def _untrained(entry, variant, seed):
-    """A detector of fresh networks behind the preset's preprocessing (images' needs no fitting)."""
+    """A detector of untrained networks with the preset's preprocessing (images need no fitting)."""
     if entry.method != "alad":
         raise ValueError(
             f"received weights=None for {entry.name}, which cannot score before it is fitted. "

@@ -1,6 +1,6 @@
-"""Presets: pretrained detectors by entry and variant, found, verified, and fetched if need be.
+"""Presets: pretrained detectors by entry and variant, found, verified, and downloaded if necessary.
 
-`registry.json` lists every preset with the sha256 of each of its files. Small ones lie inside the
+`registry.json` lists every preset with the sha256 of each of its files. Small ones are part of the
 package; the others are downloaded once, into Keras's folder, and verified before they are used.
 """
 
@@ -41,7 +41,7 @@ def variants(entry):
 
 
 def cache_folder(entry, variant):
-    """Where a downloaded preset lies: `~/.keras/models/alad_zoo/<entry>/<variant>`.
+    """The folder of a downloaded preset: `~/.keras/models/alad_zoo/<entry>/<variant>`.
 
     Keras's own variable, `KERAS_HOME`, takes the place of `~/.keras`.
     """
@@ -53,9 +53,9 @@ def find(entry, variant):
     """The folder of a preset of the registry, verified: bundled, cached, or downloaded now.
 
     Raises:
-        ValueError: a bundled file is damaged, or a downloaded one is not the registry's.
-        ConnectionError: the download failed.
-        OSError: the disk is full, or not writable.
+        ValueError: if a bundled file is damaged, or a downloaded one is not the registry's.
+        ConnectionError: if the download fails.
+        OSError: if the disk is full, or not writable.
     """
     listed = registry()
     files = listed["presets"][entry][variant]

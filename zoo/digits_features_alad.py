@@ -1,11 +1,11 @@
-"""scikit-learn's handwritten digits by the features of a network that has seen letters only.
+"""scikit-learn's handwritten digits by the features of a network trained on letters only.
 
     alad train digits_features_alad --normal-class 3 --seed 0
 
-Not the paper's method: the frozen network's features decide, by distances. It is the pattern for
-images of one's own, in small: `ALADDetector(features="imagenet")` does the same with a network that
-was trained on ImageNet. The network here, zoo/networks/letters.keras, was trained to tell apart
-letters of matplotlib's fonts (`python -m alad_tf.experiments.letters`); it has seen no digit.
+Not the paper's method: an image is scored by distances between features of the frozen network. It
+is a small example of what `ALADDetector(features="imagenet")` does with a network that was trained
+on ImageNet. The network here, zoo/networks/letters.keras, was trained to tell apart letters of
+matplotlib's fonts (`python -m alad_tf.experiments.letters`); no digit was among them.
 """
 
 from zoo._entry import FeaturesEntry
@@ -14,7 +14,7 @@ ENTRY = FeaturesEntry(
     name="digits_features_alad",
     dataset="digits",
     source="not in the paper",
-    summary="Handwritten digits by features of a network that has seen letters only: one digit is "
+    summary="Handwritten digits by features of a network trained on letters only: one digit is "
     "normal, the other nine are anomalous.",
     x_shape=(32, 32, 1),  # to which the images of 8 x 8 pixels are enlarged
     network="letters",
@@ -22,9 +22,9 @@ ENTRY = FeaturesEntry(
     hidden=64,
     steps=1000,
     notes=(
-        "combined is made of distances between features, without ALAD. The other scores are the "
+        "*combined* consists of distances between features, without ALAD. The other scores are the "
         "paper's, of an ALAD trained on the features of positions.",
-        "The set is easy: a small one, whose classes look unlike each other. It shows how features "
-        "are used, and is no evidence of how well they do elsewhere.",
+        "The data set is small, and easy because its digits look unlike each other. It shows how "
+        "features are used, not how well they do elsewhere.",
     ),
 )

@@ -76,7 +76,7 @@ ENTRY = Entry(
         "other, is a test row of the default and a training row of the variant. Scaling by it "
         "makes all other src_bytes nearly 0. Neither change alone explains the difference: of "
         "three seeds each, those with columns in [0, 1] (minmax) have an F1 of 0.869 to 0.944; of "
-        "those on the other half, unscaled (swapped), two have 0.945 and one has 0.691.",
+        "those on the other half, unscaled (swapped), two have about 0.945 and one has 0.691.",
         "On swapped_minmax, the best of the four scores varies from seed to seed. L1 has a higher "
         "and more stable F1 than the features score. Without spectral normalisation "
         "(swapped_no_sn_minmax) F1 is closer to the paper's.",

@@ -34,7 +34,8 @@ ENTRY = DSEBMEntry(
         "epochs; here training continues until the denoising loss is flat.",
         "The two scores raise false alarms on different classes: the reconstruction error on "
         "ipsweep, the energy on satan.",
-        "On this data set and protocol, DSEBM-r has a higher F1 than this project's runs of ALAD "
-        "in a fraction of their time, and seeds hardly matter.",
+        "DSEBM-r trains in a fraction of ALAD's time, and its seeds hardly matter. On the default "
+        "rows its mean F1 is slightly below ALAD's, 0.940 against 0.948. On the other half, with "
+        "columns in [0, 1] for both, it is higher: 0.943 against 0.895.",
     ),
 )

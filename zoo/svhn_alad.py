@@ -17,4 +17,5 @@ ENTRY = replace(
     reported_by_class=(),
     reported_by_class_in="",
     reported_elsewhere_by_class=(),
+    reported_elsewhere_in="",
 )

@@ -17,7 +17,7 @@ from alad_tf.model.alad import Calls
 from alad_tf.model.layers import PACKAGE
 from alad_tf.model.networks import Discriminator, Stack
 
-WEIGHTS = (0.1, 0.9)  # of the reconstruction: the code of ALAD's authors, AnoGAN's paper
+WEIGHTS = (0.1, 0.9)  # of the reconstruction: in the code of ALAD's authors, and in AnoGAN's paper
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -155,7 +155,7 @@ class AnoGAN(NeuralBaseline):
         return {name: self._search(name, x)["score"] for name in self.searches}
 
     def reconstruct(self, x):
-        """G(z) at the codes at which the search of the score that decides ends.
+        """G(z) for the codes z that the search for the deciding score found.
 
         Args:
             x: float array (N, *x_shape), preprocessed, finite.

@@ -111,7 +111,7 @@ class NeuralBaseline(ScoringModel, Baseline, SteppedModel):
     """
 
     def ready(self, config, losses):
-        """Makes the step count and compiles; `config` is what the constructor took."""
+        """Create the step count and compile; `config` has the constructor's arguments."""
         self._config = {
             **config,
             "x_shape": [int(side) for side in config["x_shape"]],
@@ -147,7 +147,7 @@ class NeuralBaseline(ScoringModel, Baseline, SteppedModel):
         return self
 
     def calibrate(self, x):
-        """Learns from the training rows what a score needs besides the networks."""
+        """Learn from the training rows what a score needs besides the networks."""
 
     def architecture(self):
         return dict(self._config)
@@ -165,7 +165,7 @@ class NeuralBaseline(ScoringModel, Baseline, SteppedModel):
 
 
 def distinct_rows(x):
-    """Rows that differ in a byte, and where they are: of KDDCup99's test rows a third are distinct.
+    """The distinct rows, compared byte by byte: a third of KDDCup99's test rows.
 
     Returns:
         `(rows, inverse, counts)`: rows (M, ...), inverse (N,) with x = rows[inverse], counts (M,).

@@ -202,13 +202,13 @@ def _check_forest(forest):
         raise ValueError("its trees use only some of the features, or no rows")
     for member, features, *tables in zip(forest.estimators_, *lists, strict=True):
         tree = member.tree_
-        # before any of its arrays is looked at: they are this long whatever there is
+        # before any of its arrays is read: their length is taken from here
         if not 1 <= tree.node_count <= tree.capacity or not 0 <= tree.max_depth < tree.node_count:
             raise ValueError(f"a tree claims {tree.node_count} nodes and has {tree.capacity}")
         if not tree.n_features == len(features) == forest.n_features_in_:
             raise ValueError("a tree has another number of features")
         if (features < 0).any() or (features >= forest.n_features_in_).any():
-            raise ValueError("a tree asks for a feature that is not there")
+            raise ValueError("a tree uses a feature that does not exist")
         if any(len(table) != tree.node_count for table in tables):
             raise ValueError("a tree and its table differ in length")
         number = np.arange(tree.node_count)
@@ -216,15 +216,15 @@ def _check_forest(forest):
         for links in (tree.children_left[inner], tree.children_right[inner]):
             # children come after their parents, so that every way ends
             if (links <= number[inner]).any() or (links >= tree.node_count).any():
-                raise ValueError("a tree has a cycle, or a node points at one that is not there")
+                raise ValueError("a tree has a cycle, or a node points to one that does not exist")
         if (tree.feature[inner] < 0).any() or (tree.feature[inner] >= tree.n_features).any():
-            raise ValueError("a tree's node asks for a feature that is not there")
+            raise ValueError("a tree's node splits on a feature that does not exist")
 
 
 def _check_file(path):
     """Raise ValueError for a file that would take much memory, or trees of several outputs.
 
-    scikit-learn makes a tree of the numbers that are here before anyone can look at it.
+    scikit-learn builds a tree from these numbers before it can be checked.
     """
     with zipfile.ZipFile(path) as file:
         if sum(part.file_size for part in file.infolist()) > path.stat().st_size:

@@ -1,4 +1,4 @@
-"""DSEBM: an energy whose slope rebuilds samples, trained by denoising score matching."""
+"""DSEBM: an energy whose gradient reconstructs samples, trained by denoising score matching."""
 
 import keras
 import tensorflow as tf

@@ -88,7 +88,7 @@ def expected_depth(count):
 
 
 def _depths(tree):
-    """What each leaf adds to a row's depth: its own, and that of the rows it was not split for."""
+    """What each leaf adds to a row's depth: its own depth, and the expected depth of its rows."""
     depth = np.zeros(tree.node_count)
     for node in range(tree.node_count):  # parents come before their children
         for child in (tree.children_left[node], tree.children_right[node]):

@@ -243,7 +243,7 @@ def evaluate(
         ),
     ] = False,
     results: Annotated[
-        Path, typer.Option(help="Results folder, where the counts by class are written too.")
+        Path, typer.Option(help="Results folder; --by-label writes the counts there, too.")
     ] = Path(RESULTS),
 ):
     """Evaluate a saved run on the test rows."""
@@ -276,7 +276,7 @@ def export(
     detector: Annotated[
         str,
         typer.Argument(
-            help="A pretrained zoo entry, or the folder of a run or of a detector.",
+            help="A folder that `alad fit` or `alad train` wrote, or a pretrained zoo entry.",
             autocompletion=detect.entry_names,
         ),
     ],
@@ -295,8 +295,8 @@ def export(
         str,
         typer.Option(
             "--format",
-            help="saved_model, onnx or tflite. For onnx and tflite, install the extra of that "
-            "name.",
+            help="saved_model, onnx or tflite. The last two need an extra: pip install "
+            "'alad-tf[onnx]' or 'alad-tf[tflite]'.",
             autocompletion=lambda: list(FORMATS),
         ),
     ] = "saved_model",

@@ -72,8 +72,8 @@ Normal = Annotated[
 Size = Annotated[
     str | None,
     typer.Option(
-        help="Resize images to HEIGHTxWIDTH, such as 64x64; default: only if their sizes differ "
-        "or a side is odd, to at most 64 pixels a side."
+        help="Resize images to HEIGHTxWIDTH, such as 64x64. By default, they are resized only "
+        "if their sizes differ or a side is odd, to at most 64 pixels a side."
     ),
 ]
 Categorical = Annotated[
@@ -503,7 +503,7 @@ def _choices(new_gaps, keep_rows):
 
 
 def _require_scores(score, false_alarms, contamination=None, label=None):
-    """Refuse values that no data make right, before the data are read."""
+    """Refuse values that are wrong for any data, before the data are read."""
     rules = {"--false-alarms": false_alarms, "--contamination": contamination, "--label": label}
     chosen = [name for name, value in rules.items() if value is not None]
     if len(chosen) > 1:

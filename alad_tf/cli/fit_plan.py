@@ -45,8 +45,8 @@ class FitPlan(keras.callbacks.Callback):
         # measured: scores and reasons take their programs, of tables more than of images
         whole = train + compiling * (1.5 if len(rules.x_shape) == 1 else 0.5)
         say(
-            f"time      about {duration(train)} to train ({1000 * each:.3g} ms a step here), "
-            f"about {duration(whole)} in all, with scores and report",
+            f"time      about {duration(train)} to train ({1000 * each:.3g} ms per step here), "
+            f"about {duration(whole)} in all, including scores and report",
             self.console,
         )
 

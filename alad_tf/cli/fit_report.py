@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from alad_tf.cli.html_report import write_html_report
-from alad_tf.detector.explain import as_shown, observed_shown
+from alad_tf.detector.explain import expected_shown, observed_shown
 from alad_tf.engine.files import write_text
 from alad_tf.engine.progress import counted
 from alad_tf.plots.charts import score_histogram
@@ -67,7 +67,7 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
             f"{len(scores):,} {kind} of {_described(detector)}. The threshold of the "
             f"{detector.score} score is {detector.threshold.value:.4g}; it "
             f"{detector.threshold_rule}. Of these {kind}, {flagged:,} ({share:.2%}) are flagged. "
-            f"Most {kind} were used for training, so they look slightly more normal to the "
+            f"{kind.capitalize()} that were used for training look slightly more normal to the "
             "detector than new ones will. The detector and its exports contain "
             f"{detector.scorer.contains}."
         ),
@@ -124,7 +124,7 @@ def _row_table(detector, explanation, data, top):
     yield "|---|---|---|---|"
     for place, row in enumerate(top):
         reasons = "; ".join(
-            _plain(f"{one['column']}: {observed_shown(one)}, expected {as_shown(one['expected'])}")
+            _plain(f"{one['column']}: {observed_shown(one)}, {expected_shown(one)}")
             for one in explanation.top(place, REASONS)
         )
         score = explanation.scores[place]
@@ -185,6 +185,6 @@ def _p_value(detector, score):
 
 
 def _plain(text):
-    """Users' text that Markdown shows as it is: no markup, no line break, no end of a cell."""
+    """Users' text, escaped for Markdown: no markup, no line breaks, no ends of cells."""
     text = "".join(c if c.isprintable() else " " for c in str(text))
     return re.sub(r"([\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)

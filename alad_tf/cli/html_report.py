@@ -13,7 +13,7 @@ import alad_tf
 from alad_tf.cli.fit_plan import column_decisions
 from alad_tf.cli.html_style import STYLE
 from alad_tf.cli.lines import UsageError
-from alad_tf.detector.explain import as_shown, observed_shown
+from alad_tf.detector.explain import expected_shown, observed_shown
 from alad_tf.detector.patches import PatchScorer
 from alad_tf.detector.validation import take_rows
 from alad_tf.engine.files import write_text
@@ -192,7 +192,7 @@ def _scores(detector, data, scores, flagged, rate, measured, kind):
         lines.append(
             f"<p>On average, at most {_share(rate)} of normal {kind} are flagged, judging by "
             f"{len(detector.reference):,} calibration {kind}. The table shows how many false "
-            f"alarms a day that makes; this file has {len(scores):,} "
+            f"alarms a day to expect; this file has {len(scores):,} "
             f"{kind}.</p><table><thead><tr><th>{kind} a day</th><th>expected false alarms a "
             f"day</th></tr></thead><tbody>{rows}</tbody></table>"
         )
@@ -308,7 +308,7 @@ def _reason_bars(explanation, place):
     found = [one for one in found if one["attribution"] >= LEAST * largest] or found[:1]
     lines = [
         f"<dt>{_text(one['column'], 60)}</dt><dd><b>{_text(observed_shown(one), 80)}</b>"
-        f' <span class="quiet">expected {_text(as_shown(one["expected"]), 60)}</span>'
+        f' <span class="quiet">{_text(expected_shown(one), 70)}</span>'
         f'<i style="width:{100 * abs(one["attribution"]) / largest:.0f}%"></i></dd>'
         for one in found
     ]
@@ -368,22 +368,22 @@ def _columns(detector):
 
 
 def _stability(detector, data):
-    """How alike the members score; nothing if there is only one."""
+    """How much the members agree; nothing if there is only one."""
     found = agreement(detector, data.rows)
     if found is None:
         return ""
     return (
-        f"<p>{found['members']} networks were trained from different random seeds. On "
-        f"{found['rows']:,} of the rows, their rankings by the paper's score have a "
-        f"correlation of {found['correlation']:.2f} on average (1: the same ranking), and "
-        f"two of them have on average {_share(found['overlap'])} of the {found['top']:,} "
-        "highest scores in common. If they disagree, more networks (<code>--members</code>) "
+        f"<p>{found['members']} networks were trained from different random seeds. Over "
+        f"{found['rows']:,} rows, their rankings by the paper's score have an average "
+        f"correlation of {found['correlation']:.2f} (1: the same ranking), and two networks "
+        f"share {_share(found['overlap'])} of the {found['top']:,} highest scores on "
+        "average. If they disagree, more networks (<code>--members</code>) "
         "or more data make the ranking more stable.</p>"
     )
 
 
 def agreement(detector, rows):
-    """How alike the members of an ensemble rank rows by the paper's score.
+    """How similarly the members of an ensemble rank rows by the paper's score.
 
     Returns:
         dict of "members", "rows", "top" (int, how many highest scores are compared), "correlation"
@@ -424,9 +424,9 @@ def _learnt(detector, scores, kind):
         else ""
     )
     return (
-        f"<p>The detector was fitted to {what}.{kept} Most of the {len(scores):,} {kind} "
-        "were used for training, so they look slightly more normal to the detector than new "
-        "ones will.</p><p>The saved detector and its exports contain "
+        f"<p>The detector was fitted to {what}.{kept} {kind.capitalize()} that were used for "
+        "training look slightly more normal to the detector than new ones "
+        "will.</p><p>The saved detector and its exports contain "
         f"{_text(detector.scorer.contains)}. A p-value is the probability that a normal "
         f"{kind[:-1]} scores at least as high. A reason says what the detector noticed, "
         "which is not always the cause.</p>"

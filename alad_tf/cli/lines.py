@@ -23,7 +23,7 @@ _FOLDER = re.compile(r"""(?<![\w.'"/-])data_dir(?![\w'"/=]|\.\w)""")
 
 
 class UsageError(ValueError):
-    """An option or argument that is wrong whatever the data: exit code 2, others are 1."""
+    """An option or argument that is wrong for any data: exit code 2; other errors have 1."""
 
 
 @contextlib.contextmanager
@@ -36,7 +36,7 @@ def checking_usage():
 
 
 def say(line, console):
-    """Print a line as it is: paths and users' names are no markup, and steer no terminal."""
+    """Print a line literally: no markup, no control characters from paths and users' names."""
     console.print(as_is(line), markup=False, highlight=False, soft_wrap=True)
 
 

@@ -26,7 +26,10 @@ Report = Annotated[Path, typer.Option("--out", help="File to write the report to
 @app.command(rich_help_panel="Model zoo and paper")
 def reproduce(
     names: Annotated[
-        list[str], typer.Argument(help="table1 to table8, figure2 to figure10, ours, or all.")
+        list[str],
+        typer.Argument(
+            help="table1 to table8, figure2 to figure10, ours (what the paper leaves open), or all."
+        ),
     ],
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Number of seeds; default: as in the paper.")
@@ -37,7 +40,8 @@ def reproduce(
     only: Annotated[
         str | None,
         typer.Option(
-            help="Only runs whose name contains one of these: kdd99_alad/no_sn,class1/seed0."
+            help="Only runs whose name contains one of these texts, such as "
+            "kdd99_alad/no_sn,class1/seed0."
         ),
     ] = None,
     plan: Annotated[
@@ -93,9 +97,10 @@ def reproduce(
 
 @app.command(rich_help_panel="Model zoo and paper")
 def report(results: Results = Path(RESULTS), path: Report = Path("RESULTS.md")):
-    """Write the report from the results.
+    """Render RESULTS.md and the figures from the results.
 
-    Updates RESULTS.md, the figures, and the results in the README, the documentation and the cards.
+    In a checkout of the project, also updates the results in the README, the documentation and the
+    cards.
     """
     import zoo
 

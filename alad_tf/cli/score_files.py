@@ -47,7 +47,7 @@ def write_scores(
     many rows there were, and how many are flagged: None without a threshold.
     `overwrite` replaces a file that holds other things than scores. `top` is a
     `alad_tf.cli.top_rows.TopRows` that all batches are added to, or None.
-    Two processes with one output are a BlockingIOError.
+    Raises BlockingIOError if another process is writing the same output.
     """
     path, source = require_output(path, source, overwrite), Path(source)
     with claimed(path.with_name(f".{path.name}.parts"), path):
@@ -103,7 +103,7 @@ def verdicts(detector, ids, rows):
 
 
 def without_excluded(detector, rows):
-    """Rows without the columns that the fit was told to leave out."""
+    """Rows without the columns that were left out of the fit."""
     excluded = (detector.metadata.get("input") or {}).get("exclude") or ()
     present = [name for name in excluded if name in getattr(rows, "columns", ())]
     return rows.drop(columns=present) if present else rows
@@ -118,8 +118,8 @@ def record_at(detector, source, place, options=None):
 def as_fitted(detector, options=None):
     """Arguments of `alad_tf.data.user_files.read_batches` that read as a detector was fitted.
 
-    What a column is was decided by the training rows: the parts of a file, by themselves, may look
-    different.
+    The kinds of columns were decided by the training rows; parts of a file may look different by
+    themselves.
     """
     preprocessor, options = detector.preprocessor, options or ReadOptions()
     origin = detector.metadata.get("input") or {}
@@ -139,7 +139,7 @@ def as_fitted(detector, options=None):
 
 
 def require_output(path, source, overwrite=False):
-    """The place of an --out, links followed; ValueError if something would be lost there."""
+    """The path of an --out, links followed; ValueError if something there would be lost."""
     kind = Path(path).suffix.lower()
     if kind not in KINDS:
         raise UsageError(f"received --out {path}; expected a .csv or .parquet file.")
@@ -171,12 +171,12 @@ def _are_scores(path, kind):
 
 
 def _identity(detector, source, batch, read):
-    """What kept batches belong to: this detector, this file as it is now, how it is read."""
+    """The identity of kept batches: the detector, the file in its present state, how it is read."""
     stat = source.stat() if source.is_file() else None
     files = [] if stat else sorted(path for path in source.rglob("*") if path.is_file())
     about = [(str(one), one.stat().st_size, one.stat().st_mtime_ns) for one in files]
     about = (stat.st_size, stat.st_mtime_ns) if stat else about
-    # what the scorer says of some samples stands for its weights, whatever kind it is
+    # the scores of some samples identify the weights of any kind of scorer
     probe = np.random.default_rng(0).normal(size=(8, *detector.preprocessor.output_shape))
     scores = detector.scorer.scores(probe.astype("float32"))[detector.score]
     threshold = (detector.score, detector.threshold and detector.threshold.value)

@@ -5,7 +5,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from alad_tf.detector.explain import as_shown, observed_shown
+from alad_tf.detector.explain import expected_shown, observed_shown
 from alad_tf.detector.validation import take_rows
 from alad_tf.engine.texts import as_is
 
@@ -27,7 +27,7 @@ class TopRows:
         self.count, self.table, self._records = int(count), None, {}
 
     def add(self, start, table, rows=None):
-        """Look at a batch that begins at a place; `rows` are its records, if they are at hand."""
+        """Add a batch that begins at a place; `rows` are its records, if available."""
         if not self.count:
             return
         best = table.assign(place=np.arange(start, start + len(table)))
@@ -40,7 +40,7 @@ class TopRows:
         self._records = {place: one for place, one in self._records.items() if place in kept}
 
     def records(self, read):
-        """The records, in order; those that are not at hand by `read`, a function of the place."""
+        """The records, in order; missing ones are read by `read`, a function of the place."""
         found = [
             self._records[place] if place in self._records else read(place)
             for place in self.table["place"]
@@ -81,7 +81,7 @@ def reasons(explanation, number, count=REASONS):
     least = WEIGHTY * top[0]["attribution"] if top else 0  # none, if nothing stands out
     return [
         f"{as_is(one['column'], 40)} {as_is(observed_shown(one), 60)} "
-        f"(expected {as_is(as_shown(one['expected']), 40)})"
+        f"({as_is(expected_shown(one), 50)})"
         for one in top
         if one["attribution"] >= least
     ]

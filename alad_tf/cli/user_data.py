@@ -170,7 +170,7 @@ def _labels(column, source):
 
 
 def labelled_split(data, seed):
-    """Labelled rows as what trains and what sets the threshold.
+    """Split labelled rows into those that train and those that set the threshold.
 
     Four fifths of the normal rows, in order, train; `(validation, is_anomaly)` has the others and
     all anomalies.
@@ -219,7 +219,7 @@ def label_metrics(detector, rows, is_anomaly):
         f"AUROC {found['auroc']:.3f}, F1 {found['f1']:.3f} (precision "
         f"{found['precision']:.3f}, recall {found['recall']:.3f}), on "
         f"{len(scores) - anomalies:,} normal rows and {anomalies:,} anomalies that were not "
-        "trained on; the threshold has the best F1 on these same rows"
+        "trained on; the threshold was chosen for the best F1 on the same rows"
     )
     return {**found, "words": words}
 
@@ -227,7 +227,7 @@ def label_metrics(detector, rows, is_anomaly):
 def network_of(features, source):
     """What --features names, and the size that a folder of images is read at, or None.
 
-    The network is looked at before the images are, which may take long.
+    The network is checked before the images are read, which may take long.
 
     Raises:
         ValueError: a table, no such choice or file, or a network that cannot be used.

@@ -39,7 +39,7 @@ def load_adbench(name, data_dir=None):
 
 
 def split_adbench(is_anomaly, seed):
-    """Half of the normal rows train; the other half and all anomalies test: row numbers.
+    """Row numbers: train on half of the normal rows, test on the others and all anomalies.
 
     Example:
         >>> train, test = split_adbench(np.array([False, False, True]), 0)

@@ -17,7 +17,7 @@ NULLABLE = {
     for one in (pd.Int8Dtype(), pd.Int16Dtype(), pd.Int32Dtype(), pd.Int64Dtype())
     + (pd.UInt8Dtype(), pd.UInt16Dtype(), pd.UInt32Dtype(), pd.UInt64Dtype())
 }
-MOST_LONG = 100_000  # integers of many digits that are looked at
+MOST_LONG = 100_000  # integers of many digits that are checked at most
 TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
 WORDS = TRUE + FALSE
 # text that is a gap in columns of any kind: pandas' markers in CSV files
@@ -32,7 +32,7 @@ MARKERS = re.compile(
 )
 GROUPED = r"\d{1,3}(?:[,.'’ \x{a0}\x{202f}]\d{3})+(?:[.,]\d+)?"
 SIGN = r"[€$£¥₹₽₩₺₪฿%‰]"
-# a number to people, though none to a program: 1,234  1.234,5  12,5  $ 3.20  12 %
+# what people read as a number, and programs do not: 1,234  1.234,5  12,5  $ 3.20  12 %
 LIKE_A_NUMBER = rf"^[+-]?(?:{GROUPED}|\d*[.,]\d+|{SIGN}\s?(?:{GROUPED}|\d+(?:[.,]\d+)?)"
 LIKE_A_NUMBER += rf"|(?:{GROUPED}|\d+(?:[.,]\d+)?)\s?{SIGN})$"
 # negative as accountants and typesetters write it: (12.50)  ($1,200)  12.50-  −12
@@ -43,13 +43,13 @@ LIKE_A_NUMBER += (
 
 
 class Seen:
-    """What a column's cells were so far.
+    """Statistics of a column's cells so far.
 
     Attributes:
-        cells, numbers, words, alike: int, how many there were (without gaps), and of these numbers,
-            True or False, and numbers to people alone.
-        texts: dict, some others, with the place of the first.
-        first_alike: `(text, place)` of the first number to people alone, or None.
+        cells, numbers, words, alike: ints, how many cells there were (without gaps), and how many
+            of them were numbers, True or False, and text that people read as a number.
+        texts: dict, some of the other texts, each with its first place.
+        first_alike: `(text, place)` of the first text that people read as a number, or None.
     """
 
     def __init__(self):
@@ -92,10 +92,10 @@ class Seen:
     def verdict(self):
         """`(NUMBER or TEXT, None)`; or `(None, what is wrong)`, if it is not clear.
 
-        A column is of numbers if all its cells are; so are True and False. Whole numbers of which
-        some begin with 0 are codes, which are text; so are as many other texts as numbers, as in
-        classes such as 0, 1-5 and 6-10. What is wrong is a tuple: the count of good cells, what
-        these are, and the first cell that is not, with its place.
+        A column is numeric if all its cells are numbers, or all are True or False. Whole numbers of
+        which some begin with 0 are codes, hence text. A column with at least as many different
+        texts as numbers is text, too: classes such as 0, 1-5 and 6-10. What is wrong is a tuple:
+        the count of good cells, what these are, and the first other cell, with its place.
         """
         if self.numbers and self.codes and self.whole == self.numbers:
             return TEXT, None

@@ -90,9 +90,9 @@ class Delimited:
             yield from self._careful_records(batch, max(skip, passed), refuse)
 
     def _plain_records(self, batch, skip):
-        """Records as Arrow splits them, many times as fast, up to the first that is not plain.
+        """Records as split by Arrow, many times as fast, up to the first that is not plain.
 
-        Returns how many there were before that one, or None if there is none.
+        Returns how many there were before that one, or None if all are plain.
         """
         encoded = self.dialect.encoding in ("utf-8", "utf-8-sig")
         if not encoded or self.dialect != replace(self.dialect, **PLAIN):
@@ -203,8 +203,9 @@ class Delimited:
     def decide_kinds(self, pieces, categorical=(), ignored=()):
         """NUMBER or TEXT for each column, by all records; an error where it is not clear.
 
-        A column is of numbers if all its cells are, gaps apart; so are True and False. Whole
-        numbers of which some begin with 0 are codes, which are text; so is what is named.
+        A column is numeric if all its cells, except gaps, are numbers, or all are True or False.
+        Whole numbers of which some begin with 0 are codes, hence text; so are `categorical`
+        columns.
         """
         text = {*categorical, *ignored}
         absent = sorted(set(categorical) - set(self.columns))
@@ -223,7 +224,7 @@ class Delimited:
     def to_frame(self, piece, kinds, keep_bad=False):
         """A piece as a table: float64 with NaN for columns of numbers; text for all others.
 
-        A cell that is no number there is an error, or stays as it is with `keep_bad`.
+        A cell of a numeric column that is not a number is an error; with `keep_bad`, it is kept.
         """
         columns = {}
         for name in self.columns:

@@ -1,7 +1,7 @@
 """How a file of delimited text is written: compression, encoding, separator, quotes, decimal mark.
 
-`recognise` looks at the beginning of a file. What is ambiguous there is an error that names the
-option which decides it: a guess would read records wrongly without a word.
+`recognise` looks at the beginning of a file. If that is ambiguous, it raises an error that names
+the option to set, since a wrong guess would misread records silently.
 """
 
 import bz2
@@ -24,7 +24,7 @@ COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 SEPARATORS = (",", ";", "\t", "|")
 UNUSUAL = (" ", ":", "^", "~", "#", "&", "/", "\x01", "\x1f")  # only as --sep says
 OTHER_KINDS = re.compile(r"\s*(?:(<!doctype|<html|<\?xml)|[\[{]\s*[\[{\"])", re.IGNORECASE)
-SAMPLE, SAMPLE_RECORDS = 2**20, 1000  # bytes and records that are looked at
+SAMPLE, SAMPLE_RECORDS = 2**20, 1000  # bytes and records that are examined
 LONGEST_CELL = 2**27
 COMMA = re.compile(r"[+-]?(\d*),(\d+)(?:[eE][+-]?\d+)?|[+-]?\d{1,3}(?:\.\d{3})+,\d+")
 DOT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?|[+-]?\d{1,3}(?:,\d{3})+\.\d+")
@@ -33,7 +33,7 @@ WHOLE = re.compile(r"[+-]?\d+")
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a user says of a file of records; None for what is to be recognised.
+    """A user's options for reading a file; None for what is to be detected.
 
     Attributes:
         sep, decimal, encoding: str or None.
@@ -68,6 +68,19 @@ class ReadOptions:
                     f"received --encoding {self.encoding}; expected one that Python knows, such "
                     "as utf-8, utf-16, cp1252 or latin-1."
                 ) from None
+
+    def require_used(self, path, kind):
+        """Refuse what reading a source of this kind, "delimited" or "binary", ignores."""
+        said = {"--sep": self.sep, "--decimal": self.decimal, "--encoding": self.encoding}
+        unused = [name for name, value in said.items() if value and kind != "delimited"]
+        if self.skip_damaged and kind is not None:  # None: a folder of images
+            unused.append("--skip-damaged")
+        if unused:
+            what = "folders of images" if unused[0] == "--skip-damaged" else "CSV and TSV files"
+            raise ValueError(
+                f"received {' and '.join(unused)} for {path}; expected only for {what}. Leave it "
+                "out."
+            )
 
 
 @dataclass(frozen=True)
@@ -267,7 +280,7 @@ def _reading(text, whole, dialect):
 
 
 def _decimal(records, name, dialect):
-    """A dot or a comma: what the cells of the first records say."""
+    """The decimal mark, a dot or a comma, as the cells of the first records have it."""
     commas, sure_commas, dots, sure_dots = [], [], [], []
     for title, column in zip(records[0], zip(*_even(records), strict=True), strict=False):
         cells = [c.strip() for c in column if c.strip() not in MISSING]
@@ -309,7 +322,7 @@ def _grouped(cell, mark):
 
 
 def column_names(records, name):
-    """The columns' names: as pandas numbers those that are empty, or there twice."""
+    """The columns' names; empty and duplicate ones are numbered, as by pandas."""
     cells = list(records[0])
     while len(cells) > 1 and not cells[-1] and not any(any(r[len(cells) - 1 :]) for r in records):
         cells.pop()  # every line ends with a separator
@@ -340,7 +353,7 @@ def _is_number(cell):
 
 @contextlib.contextmanager
 def refusals(name, line=None):
-    """What decoders and decompressors raise, as a ValueError that names the file."""
+    """Turn the errors of decoders and decompressors into a ValueError that names the file."""
     try:
         yield
     except UnicodeDecodeError as error:
@@ -352,7 +365,7 @@ def refusals(name, line=None):
         ) from error
     except csv.Error as error:
         raise ValueError(f"{name}, near line {line() if line else 1}: {error}.") from error
-    except Exception as error:  # decompressors raise whatever damage makes happen to them
+    except Exception as error:  # decompressors raise all kinds of errors
         if isinstance(error, ValueError) and str(error).startswith(str(name)):
             raise
         raise ValueError(f"{name} cannot be read: {error or type(error).__name__}.") from error
@@ -360,7 +373,7 @@ def refusals(name, line=None):
 
 @contextlib.contextmanager
 def decompressed(opened, name):
-    """The content of a file as a binary stream; what it is compressed with, its first bytes say."""
+    """The content of a file as a binary stream, decompressed as its first bytes require."""
     with contextlib.ExitStack() as stack:
         raw = stack.enter_context(opened())
         buffered = raw if hasattr(raw, "peek") else io.BufferedReader(raw)

@@ -1,4 +1,4 @@
-"""Image sets: through TensorFlow Datasets, training and test images pooled; or scikit-learn's."""
+"""Image sets from TensorFlow Datasets, training and test images pooled, and from scikit-learn."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def _digits():
 def _read(dataset: str, data_dir: str | os.PathLike | None, folder: str | None):
     try:
         import tensorflow_datasets as tfds
-    except Exception as error:  # protobuf has its own kind for versions that do not go together
+    except Exception as error:  # protobuf has an error of its own for incompatible versions
         raise no_tfds_error(dataset, error) from error
     builder = tfds.builder(dataset, data_dir=folder)
     if data_dir is not None and not builder.is_prepared():

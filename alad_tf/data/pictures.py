@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 
 IMAGES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif")
-# pictures to people, of which nothing here makes pixels: they are refused, not passed over
+# formats of pictures that cannot be read here: they are refused, not ignored
 FOREIGN = (".heic", ".heif", ".avif", ".jp2", ".j2k", ".svg", ".psd", ".dng", ".cr2", ".nef")
 FOREIGN += (".arw", ".raw", ".dcm", ".nii", ".pgm", ".ppm", ".pbm", ".pnm", ".tga", ".exr")
-MOST_PIXELS = 89_000_000  # below what Pillow warns of
+MOST_PIXELS = 89_000_000  # below Pillow's limit for a warning
 GRAY, DEEP = ("1", "L", "LA", "La"), ("I", "I;16", "I;16L", "I;16B", "I;16N")
 DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras have
 
 
 @dataclass(frozen=True)
 class Found:
-    """The files of a folder: pictures, sorted by path, and what is passed over."""
+    """The files of a folder: pictures, sorted by path, and what is ignored."""
 
     folder: Path
     pictures: list
@@ -28,14 +28,14 @@ class Found:
     def of(cls, folder):
         """Look into a folder and below it.
 
-        Hidden files and folders are passed over, since systems and tools keep thumbnails and
+        Hidden files and folders are ignored, since systems and tools keep thumbnails and
         copies there under the suffixes of pictures.
 
         Raises:
-            ValueError: pictures of a kind that is not read.
+            ValueError: if there are pictures in an unsupported format.
         """
         folder = Path(folder)
-        # a link to nothing is a picture that is missing, and a linked folder is not looked into
+        # a broken link is a missing picture, and linked folders are not searched
         files = sorted(p for p in folder.rglob("*") if p.is_file() or p.is_symlink())
         shown = [p for p in files if not _hidden(p.relative_to(folder))]
         foreign = [path for path in shown if path.suffix.lower() in FOREIGN]
@@ -75,7 +75,7 @@ class Mode:
 
     @classmethod
     def of(cls, paths):
-        """Gray if all pictures are; the depth by their greatest value."""
+        """Gray if all pictures are; the depth by their largest value."""
         channels, depth = 1, DEPTHS[0]
         for path in paths:
             # a damaged one is an error when it is read
@@ -153,7 +153,7 @@ def readable(paths):
 
 @contextlib.contextmanager
 def _opened(path):
-    """A picture, decoded; whatever is wrong with it is a ValueError that names it."""
+    """A picture, decoded; any error becomes a ValueError that names the file."""
     from PIL import Image
 
     try:
@@ -162,7 +162,7 @@ def _opened(path):
             _require_decent(path, image)
             image.load()
             yield image
-    except Exception as error:  # decoders of damaged files raise what happens to them
+    except Exception as error:  # decoders raise all kinds of errors for damaged files
         if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise
         raise ValueError(

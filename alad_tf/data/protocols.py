@@ -1,4 +1,4 @@
-"""Train/test protocols of the experiments: which rows train, validate and test.
+"""The protocols of the experiments: which rows are for training, validation and testing.
 
 Zenati et al. 2018, section V-A ("Data setup and evaluation metrics"). The paper states neither the
 row counts nor the seeds; both follow from its results, as each function's docstring derives.
@@ -59,9 +59,9 @@ def kdd99_split(
 
     "normal." connections are the anomalies, since they are the minority. The paper flags 20% of the
     test rows and reports precision 0.9427 and recall 0.9577 (Table II). Precision / recall is (true
-    anomalies) / (flagged rows), so the test half must contain 0.984 * 20% = 19.7% anomalies:
-    exactly as many as one half of the 10% set has when its anomalies are down-sampled towards 20%
-    of the test rows and there are slightly too few of them.
+    anomalies) / (flagged rows), so the test half must contain 0.984 * 20% = 19.7% anomalies. That
+    is the share in one half of the 10% set: its anomalies are to be down-sampled to 20% of the test
+    rows, but there are slightly fewer.
 
     The halves are those of the authors' released code, which trains on `DataFrame.sample(frac=0.5,
     random_state=42)`. One row distinguishes them: an attack with 693,375,640 src_bytes, 135 times

@@ -1,9 +1,9 @@
-"""Parsers of the two raw files, as their official pages distribute them, and their downloads.
+"""Parsers and downloads of the two raw files, as their official pages distribute them.
 
 KDD Cup 1999, 10% set: https://kdd.ics.uci.edu/databases/kddcup99/kddcup99.html
 Arrhythmia: https://archive.ics.uci.edu/dataset/5/arrhythmia
 
-A download needs a server that can be reached, and TensorFlow Datasets that imports.
+A download needs a server that can be reached, and TensorFlow Datasets.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def read_arrhythmia(
 
 
 def manual_or_download(dl_manager, file_name: str, url: str) -> os.PathLike:
-    """The raw file from TFDS's manual-download folder if it is there, else from its address.
+    """The raw file from TFDS's manual-download folder; if it is not there, it is downloaded.
 
     A manual copy is judged by its content (the parsers count its rows), not by its sha256:
     mirrors compress the same rows differently.
@@ -225,11 +225,11 @@ def _text(column: pd.Series) -> np.ndarray:
 
 
 def require_reachable(url, downloads, timeout_s=10.0):
-    """Raise `ConnectionError` at once where an address's server cannot be connected to.
+    """Raise `ConnectionError` at once if an address's server cannot be reached.
 
-    TensorFlow Datasets tries a download again and again, for more than three minutes, before it
-    gives up. Nothing is checked where it may not need the server: behind a proxy, which does the
-    connecting, and where it keeps files of earlier downloads, which may be what is asked for.
+    TensorFlow Datasets retries a download for more than three minutes before it gives up. Nothing
+    is checked if it may not need the server: behind a proxy, or if it keeps files of earlier
+    downloads, which may include this one.
     """
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in PORTS or parts.scheme in urllib.request.getproxies():
@@ -244,7 +244,7 @@ def require_reachable(url, downloads, timeout_s=10.0):
 
 
 def no_tfds_error(what, error, otherwise=""):
-    """The error where TensorFlow Datasets does not import, with what helps."""
+    """The error if TensorFlow Datasets cannot be imported, with a remedy."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     remedy = "install it: pip install tensorflow-datasets importlib_resources"
     if "protobuf" in reason.lower():  # tensorflow-metadata does not say which protobuf it needs

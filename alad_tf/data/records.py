@@ -1,4 +1,4 @@
-"""Records: a named table of raw rows, before any preprocessing, with a true flag for each row."""
+"""Records: a named table of raw rows, before any preprocessing, with the true label of each row."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def take(x: RawTable, indices: np.ndarray) -> RawTable:
 
 @dataclass(frozen=True, eq=False)
 class Records:
-    """A data set as in its file: raw rows, in file order.
+    """A data set as it is in its file: raw rows, in file order.
 
     Args:
         name: str, the data set's name, such as "kdd99".

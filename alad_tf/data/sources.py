@@ -161,7 +161,7 @@ def _builder(source: _Source, data_dir: str | os.PathLike | None):
     module = f"alad_tf.data.{source.builder}.{source.builder}_dataset_builder"
     try:
         return importlib.import_module(module).Builder(data_dir=data_dir or None)
-    except Exception as error:  # protobuf has its own kind for versions that do not go together
+    except Exception as error:  # protobuf has an error of its own for incompatible versions
         otherwise = f"; or pass the folder with {source.file} as data_dir"
         raise no_tfds_error(source.builder, error, otherwise) from error
 

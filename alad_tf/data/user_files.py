@@ -42,13 +42,13 @@ def read_batches(
         size: (height, width) that images are resized to; None if all are of one size.
         channels: int, 1 or 3, of images; None: 1 if all of them are gray, else 3.
         text: sequence of str, columns of a CSV that are text even where they look like numbers.
-        batch: int, rows of a batch; of images, a hundredth of it.
-        skip: int, rows at the beginning that are left out; ids count them.
+        batch: int, rows per batch; for images, a hundredth of it.
+        skip: int, how many rows to skip at the beginning; ids count them.
         numbers: sequence of str, columns of a CSV that are numbers; others, such as a column of
             names, are text. True, or columns of which the file has none: all that are not in
             `text`. None: decided by all rows of the file.
-        ignored: sequence of str, columns that are not looked at when kinds are decided; of a
-            folder, sub-folders whose images are left out.
+        ignored: sequence of str, columns that are ignored when kinds are decided; for a folder,
+            sub-folders whose images are left out.
         either: sequence of str, columns of a CSV that are numbers where all of a batch's cells are,
             and text elsewhere, such as dates.
         depth: int, bits of 16-bit images that are used; None for what all of them need.
@@ -60,23 +60,24 @@ def read_batches(
         `pandas.DataFrame`, a float array (n, d) or a uint8 array (n, H, W, C).
 
     Raises:
-        FileNotFoundError: no such file or folder.
-        ValueError: another kind of file, a damaged one, no rows, or images of several sizes; a
-            record with too many or too few fields, or a cell that is no number, by its line.
+        FileNotFoundError: if there is no such file or folder.
+        ValueError: if the file is of another kind or damaged, there are no rows, images differ in
+            size, a record has too many or too few fields, or a cell is not a number. The message
+            names the line.
     """
     path, options, note = Path(path), options or ReadOptions(), note or (lambda line: None)
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path.resolve()}. Check the path.")
-    if path.is_dir():
+    kind = None if path.is_dir() else table_kind(path)
+    options.require_used(path, kind and ("delimited" if kind in DELIMITED else "binary"))
+    if kind is None:
         mode = channels and Mode(channels, depth or 16)
         source = _images(path, size, mode, max(batch // 100, 1), skip, options, note, ignored)
+    elif kind in DELIMITED:
+        kinds = text, numbers, ignored, either
+        source = _delimited(path, kind, kinds, batch, skip, options, note)
     else:
-        kind = table_kind(path)
-        if kind in DELIMITED:
-            kinds = text, numbers, ignored, either
-            source = _delimited(path, kind, kinds, batch, skip, options, note)
-        else:
-            source = _numbered(_binary(path, kind, text, batch, skip), skip)
+        source = _numbered(_binary(path, kind, text, batch, skip), skip)
     empty = not skip  # then the rows before were there
     for ids, rows in source:
         empty = False
@@ -100,7 +101,7 @@ def read_all(path, size=None, channels=None, text=(), **more):
 
 
 def count_rows(path):
-    """How many rows or images there are, where that is quick to tell; None for CSV."""
+    """The number of rows or images, if it is quickly found; None for CSV."""
     path = Path(path)
     if path.is_dir():
         return len(image_paths(path))
@@ -212,9 +213,9 @@ def as_category(value):
 
 
 def plain_numbers(part):
-    """A record batch of Arrow with its decimals, which pandas has no numbers for, as floats.
+    """An Arrow record batch with its decimals as floats, since pandas has no decimals.
 
-    By way of text: Arrow's own cast does not give the nearest float.
+    They are converted through text, because Arrow's own cast does not give the nearest float.
     """
     import pyarrow as pa
 
@@ -227,7 +228,7 @@ def plain_numbers(part):
 
 
 class _damage:
-    """What readers of damaged files raise, as a ValueError that names the file."""
+    """Turn readers' errors for damaged files into a ValueError that names the file."""
 
     def __init__(self, path):
         self.path = path
@@ -236,7 +237,7 @@ class _damage:
         return self
 
     def __exit__(self, kind, error, _):
-        # NumPy's and pyarrow's readers raise whatever a damaged file makes happen to them
+        # NumPy's and pyarrow's readers raise all kinds of errors for a damaged file
         ours = isinstance(error, ValueError) and str(error).startswith(str(self.path))
         if isinstance(error, ValueError) and any(one in str(error) for one in PICKLED):
             raise ValueError(

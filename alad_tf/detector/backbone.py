@@ -1,4 +1,4 @@
-"""The network behind `features`: trained before, frozen, cut where its maps say most."""
+"""The network behind `features`: pretrained and frozen, and which of its maps are used."""
 
 import copy
 import json
@@ -11,15 +11,15 @@ import numpy as np
 
 from alad_tf.data.raw import require_reachable
 
-SIDE = 224  # pictures are resized to, where the network takes any size
-COARSEST = 16  # pixels of the picture that are one position of a map, at most
-FEWEST_SIDE = 4  # of a map: of fewer positions none stands out
-MOST_POSITIONS = 60**2  # of a map that a search may choose: more take memory, and say little
+SIDE = 224  # pictures are resized to this, if the network takes any size
+COARSEST = 16  # at most so many pixels of the picture, along a side, per position of a map
+FEWEST_SIDE = 4  # positions along a side of a map: with fewer, none stands out
+MOST_POSITIONS = 60**2  # of a map that a search may choose: more take memory and add little
 IMAGENET = "imagenet"
 HOME = "https://storage.googleapis.com/tensorflow/keras-applications/efficientnet_v2/"
 FILE = "efficientnetv2-b0_notop.h5"
 IMAGENET_LAYERS = ("block3b_add", "block5e_add", "top_activation")
-# what a search may choose from besides: last layers of a size, and of a depth
+# further pairs that a search may choose: last layers of a size, and of a depth
 IMAGENET_PAIRS = (
     ("block2b_add", "block3b_add"),
     ("block3b_add", "block4c_add"),
@@ -35,7 +35,7 @@ class Backbone:
     Attributes:
         network: `keras.Model`, from float32 (N, height, width, channels), 0 to 255, to two maps of
             positions, a fine and a coarse one, and the last map.
-        config: dict, what `backbone_of` builds it from again; JSON can hold it.
+        config: dict that JSON can represent, from which `backbone_of` rebuilds it.
     """
 
     network: keras.Model
@@ -55,12 +55,12 @@ class Backbone:
 def backbone_for(features, layers=None):
     """The backbone of the argument `features`: "imagenet", or a Keras model.
 
-    `layers` names those whose outputs are the fine, the coarse and the last map; of two names, the
-    last map is the one that it is without a choice.
+    `layers` are the names of the layers whose outputs are the fine, the coarse and the last map;
+    with two names, the last map is the default one.
 
     Raises:
-        ConnectionError: "imagenet" has to be downloaded, and there is no way to.
-        ValueError, TypeError: a model that cannot be used.
+        ConnectionError: if "imagenet" has to be downloaded and cannot be.
+        ValueError, TypeError: if the model cannot be used.
     """
     model, maps = _network_of(features)
     if layers is not None:
@@ -69,9 +69,9 @@ def backbone_for(features, layers=None):
 
 
 def candidates_for(features):
-    """Pairs of layers that may be the fine and the coarse map, in a search: names, finest first.
+    """Pairs of layer names that a search may choose as fine and coarse map, finest first.
 
-    They are neighbours among the last layers of each size, of `MOST_POSITIONS` at most.
+    They are neighbours among the last layers of each size, with at most `MOST_POSITIONS`.
     """
     model, _ = _network_of(features)
     if isinstance(features, str):
@@ -109,14 +109,17 @@ def _output_of(model, name):
         output = model.get_layer(name).output
     except (AttributeError, ValueError):
         known = ", ".join(layer.name for layer in model.layers)
-        raise ValueError(f"received the layer {name!r}; the network has {known}.") from None
+        raise ValueError(f"received the layer {name!r}; expected one of {known}.") from None
     if len(output.shape) != 4 or None in output.shape[1:3]:
-        raise ValueError(f"received the layer {name!r}, whose output {output.shape} is no map.")
+        raise ValueError(
+            f"received the layer {name!r}, whose output has shape {output.shape}; expected a layer "
+            "that returns a map (N, height, width, channels)."
+        )
     return output
 
 
 def backbone_of(config):
-    """The backbone that `Backbone.config` describes, its weights as they are initialised."""
+    """The backbone that `Backbone.config` describes, with newly initialised weights."""
     # a copy, since Keras empties what it reads
     network = keras.saving.deserialize_keras_object(copy.deepcopy(config), safe_mode=True)
     network.trainable = False
@@ -149,10 +152,10 @@ def keras_home():
 
 
 def _with_sides(model):
-    """A model whose input has sides: those it has, or `SIDE`."""
+    """The model with an input of fixed size: its own, or `SIDE`."""
     try:
         inputs = model.inputs
-    except (AttributeError, ValueError):  # a subclass has no graph, nor has what is not built
+    except (AttributeError, ValueError):  # subclassed and unbuilt models have no graph
         inputs = None
     if not inputs or len(inputs) != 1 or len(inputs[0].shape) != 4:
         raise ValueError(
@@ -175,11 +178,11 @@ def _with_sides(model):
 
 
 def _maps(model):
-    """A fine and a coarse map of positions, and the last map, of a model with sides.
+    """A fine map, a coarse map and the last map of a model whose input has a fixed size.
 
-    Outputs that are maps are taken as they are. Of a model with one, the last map of each stride is
-    looked at: the coarsest two of up to `COARSEST` pixels a position, or the coarsest two there
-    are, of `FEWEST_SIDE` positions a side at least.
+    If several outputs are maps, these are used. Otherwise the last map of each stride is considered
+    that has at least `FEWEST_SIDE` positions along a side. Used are the two coarsest with strides
+    of up to `COARSEST`; if there is only one, or none, one map is both the fine and the coarse one.
     """
     height, width = model.inputs[0].shape[1:3]
     chosen = [one for one in model.outputs if len(one.shape) == 4]
@@ -202,7 +205,7 @@ def _maps(model):
 
 
 def _last_maps(model):
-    """The last map of each stride: dict of a layer's name and its output, by pixels a position."""
+    """The last map of each stride: dict by stride of a layer's name and its output."""
     _, height, width, _ = model.inputs[0].shape
     found = {}
     for layer in model.layers[1:]:
@@ -220,12 +223,12 @@ def _last_maps(model):
 
 
 def _kept(inputs, outputs):
-    """A backbone of these tensors, which can be built again from JSON alone."""
+    """A backbone of these tensors, which can be rebuilt from JSON alone."""
     fine, coarse = (one.shape[1:3] for one in outputs[:2])
     if any(f % c for f, c in zip(fine, coarse, strict=True)):
         raise ValueError(
             f"received maps of {fine} and {coarse} positions; expected the sides of the "
-            "larger to be multiples of the smaller one's."
+            "larger to be multiples of the smaller one's. Choose other layers."
         )
     network = keras.Model(inputs, list(outputs), name="backbone")
     try:

@@ -11,10 +11,10 @@ from alad_tf.model.specs import conv, conv_transpose, dense, flatten, reshape
 BATCH, IMAGE_BATCH = 64, 32
 FEWEST_STEPS, MOST_STEPS, EPOCHS = 1000, 20_000, 20  # of images
 TABLE_STEPS, TABLE_EPOCHS, MOST_TABLE_STEPS = 300, 5, 2000  # measured: more does not help tables
-WORTH_COMPILING = 600  # steps of a table that take as long without XLA as XLA takes to compile one
+WORTH_COMPILING = 600  # steps for tables: with fewer, compiling by XLA costs more than it saves
 IMAGE_RATE = 2e-4  # the paper's for images
 TABLE_RATE = 1e-3  # the paper's 1e-5 is for tens of thousands of steps
-EMA_DECAY = 0.99  # the paper's 0.999 remembers as many steps as the shortest training has
+EMA_DECAY = 0.99  # the paper's 0.999 averages over as many steps as the shortest training has
 SMALLEST_SIDE = 4  # of an image's last feature map, at least
 FILTERS, MOST_HALVINGS = 32, 4
 
@@ -27,7 +27,7 @@ class Rules:
         networks: dict of rows as `ALAD` takes them.
         x_shape: tuple of ints, the shape of a preprocessed sample.
         latent_dim, batch_size, steps: ints.
-        learning_rate: float, of all five Adams.
+        learning_rate: float, for all five Adam optimizers.
     """
 
     networks: dict = field(repr=False)
@@ -52,7 +52,7 @@ class Rules:
         return model
 
     def build_members(self, count, seed):
-        """`count` such models, of seeds that follow from `seed`."""
+        """`count` such models, with seeds derived from `seed`."""
         seeds = np.random.SeedSequence(seed).generate_state(int(count))
         return [self.build(int(member >> 1)) for member in seeds]
 
@@ -60,19 +60,18 @@ class Rules:
 def rules_for(
     x_shape, rows, hidden=None, latent_dim=None, batch_size=None, steps=None, learning_rate=None
 ):
-    """The defaults for samples of a shape, each of which an argument may replace.
+    """The default networks and hyper-parameters for samples of a shape; arguments replace them.
 
     - `latent_dim`: tables: half of the columns (after encoding), between 2 and 64; images: 64.
     - Networks of tables: two hidden layers of `hidden` units: 128, or 256 beyond 256 columns; or
-      layers of the widths that `hidden` lists, from x's side to z's, which G has in reverse.
-      D_xz has batch norm on x's branch and dropout 0.5 on the others; D_xx and D_zz have dropout
-      0.2, as in the paper's Table XI.
+      layers of the widths in `hidden`, from x to z; G has them in reverse. D_xz has batch norm on
+        x's branch and dropout 0.5 on the others; D_xx and D_zz have dropout 0.2, as in the paper's
+        Table XI.
     - Networks of images: convolutions of 4 x 4 that halve the sides while both are even and at
       least 8, at most four times, with `hidden` filters (32), then twice as many, and so on.
-    - `batch_size`: 64 for tables, 32 for images; of fewer rows, the greatest power of two.
-    - `steps`: tables: as many as 5 epochs have, between 300 and 2,000; images: as many as 20 epochs
-      have, between 1,000 and 20,000. Training always ends after them: no rule of stopping looks at
-      scores.
+    - `batch_size`: 64 for tables, 32 for images; with fewer rows, the largest power of two.
+    - `steps`: tables: those of 5 epochs, but between 300 and 2,000; images: those of 20 epochs, but
+      between 1,000 and 20,000. There is no early stopping.
     - `learning_rate`: tables: 1e-3; images: 2e-4. Averaged weights decay by 0.99.
 
     Args:
@@ -126,7 +125,7 @@ def _plain(size):
 
 
 def _check_widths(hidden, image):
-    """Refuse widths of layers that are none, or that an image's networks cannot have."""
+    """Refuse invalid widths of layers; networks for images take one number."""
     widths = list(hidden)
     whole = all(isinstance(width, Integral) and width > 0 for width in widths)
     if image or not widths or not whole:

@@ -22,7 +22,7 @@ from alad_tf.preprocess.base import FAR
 
 
 def training_config(model):
-    """What a compiled `ALAD` is built again from: a dict that JSON can hold."""
+    """A dict that JSON can represent, from which a compiled `ALAD` can be rebuilt."""
     return {
         "model": model.get_config(),
         "compile": model.get_compile_config(),
@@ -31,11 +31,11 @@ def training_config(model):
 
 
 def judged(scores, x):
-    """Scores of preprocessed samples `x`, those of records that are too far off set to `LARGEST`.
+    """Scores of preprocessed samples `x`; those of records that are too extreme become `LARGEST`.
 
-    Too far off are a value that preprocessing set to `FAR` (beyond it, or a gap in a column that
-    had none in training), and a score that overflowed. Such a record is flagged, and its p-value is
-    the smallest there is.
+    A record is too extreme if preprocessing set a value to `FAR` (a number beyond it, or a missing
+    value in a column that had none in training), or if a score overflowed. It is flagged, and its
+    p-value is the smallest possible.
     """
     near = np.ones(len(x), bool)
     if x.ndim == 2:  # images have no such values
@@ -345,7 +345,8 @@ class Detector:
 
         Raises:
             ValueError: if the score is unknown, the method has no gradients (alad, dsebm and dagmm
-                have), there is less than one step, or the preprocessor refuses the records.
+                have), the score is not "combined" although it is of features of images, `steps` is
+                below 1, or the preprocessor refuses the records.
 
         Source: `alad_tf.detector.explain.explain`.
         """
@@ -429,6 +430,7 @@ class Detector:
 
         Raises:
             ValueError: if the dtype is unknown, or a weight is beyond its range.
+            FileExistsError: if the folder contains files that this program did not write.
         """
         return write_scorer(
             folder,

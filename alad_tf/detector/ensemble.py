@@ -16,10 +16,10 @@ K = 5  # neighbours of images, and of detectors of earlier versions
 COMBINED = "combined"
 MOST_ROWS, FEWEST_ROWS, MOST_NUMBERS = 4096, 256, 2**23  # of the kept rows
 KEEPS = ("rows", "centroids", "none")
-CENTROIDS, OF_CENTROID = 256, 5  # at most so many; of so many training rows at least, each
+CENTROIDS, OF_CENTROID = 256, 5  # most centroids; least training rows of each
 BATCH, FOLDS = 512, 5
-LOWEST = -3.0  # one distance that is tiny beside all others must not vouch for a sample
-MOST_RELATED = 512  # columns, of which a matrix of all pairs is kept
+LOWEST = -3.0  # one tiny distance must not make up for all others
+MOST_RELATED = 512  # most columns for which a matrix of all pairs is kept
 LEARNT = ("l2", "E(x)", "f_xx(x, x)")
 NEARNESS = ("x", "normal scores", "relations", "ranks")  # which need kept rows
 # how "combined" weighs its distances: see `Ensemble`
@@ -32,17 +32,19 @@ WIDE_WITHOUT_ROWS = {"mean": 0.5, "tails": 0.4, "l2": 0.1}
 IMAGES = dict.fromkeys(LEARNT, 1 / 3)
 NEIGHBOURS, LOCAL = 3, 1 / 3  # of tables
 CONTAMINATED = {"neighbours": 10, "reach": 1.0}  # of tables with anomalies among the rows
-SAME = 1e-4  # rows that are nearer are one row, but for rounding
+SAME = 1e-4  # rows closer than this are the same row, up to rounding
 
 
 def combination_for(x_shape, rows, keep="rows", contaminated=False):
-    """How "combined" is made for samples of a shape, so many of which train: a JSON-able dict.
+    """How "combined" is computed, from the samples' shape and the number of training rows.
 
-    Keys: "weights", "neighbours", "local", the share of the neighbours' own distances that is taken
-    off; "soft", whether the mean is of the exponentials, so that a row that stands out in one space
-    stands out; and for `contaminated` rows, some of which are anomalies, "reach": a neighbour
-    counts as at least so many times as far as its own neighbours are from it. An anomaly that
-    trained has none near, and so makes no other one look normal.
+    Keys: "weights"; "neighbours"; "local", the share of the neighbours' own log-distances
+    that is subtracted; "graded", whether this share is multiplied by the share of the variance in
+    columns of more than two values; "soft", whether the mean is over exponentials, so that a row
+    stands out if it does in one space; and for `contaminated` rows, some of which are anomalies,
+    "reach": a neighbour counts as at least this many times as far away as its own neighbours are
+    from it. An anomaly among the training rows has no near ones, and so does not make others look
+    normal.
     """
     if len(x_shape) > 1:
         weights = IMAGES if keep != "none" else {"l2": 1.0}
@@ -55,19 +57,20 @@ def combination_for(x_shape, rows, keep="rows", contaminated=False):
         weights = WIDE
     else:
         weights = TABLES if columns <= MOST_RELATED else MANY_COLUMNS
-    # the distances between centres say nothing of those between rows
+    # distances between centres are not comparable to those between rows
     found = {"weights": dict(weights), "neighbours": NEIGHBOURS, "local": LOCAL * (keep == "rows")}
-    found["soft"] = not wide  # of more columns than rows, the means over spaces are the better ones
+    found["graded"] = keep == "rows"
+    found["soft"] = not wide  # with more columns than rows, the plain mean ranks better
     return found | (CONTAMINATED if contaminated and keep == "rows" else {})
 
 
 def networks_count(weights):
-    """Whether networks have a part in "combined", by its weights."""
+    """Whether "combined", with these weights, uses networks."""
     return not weights.keys().isdisjoint(LEARNT)
 
 
 def capacity(rows, neighbours=K):
-    """How many places hold so many kept rows: a power of two, or `rows` if all are neighbours.
+    """The places for this many kept rows: a power of two, or `rows` if all are neighbours.
 
     Ensembles of one capacity share their programs.
     """
@@ -107,7 +110,7 @@ def nearest(
     Breunig et al., SIGMOD 2000, for the reach.
     """
     distances, found = _search(x, reference, count, skip_self, k, others, but)
-    # a row that is the same as the row in question is spare
+    # with one more than k found, the row itself can be left out
     spare = others and found.shape[1] == k + 1
     same = distances[:, 0] < SAME
 
@@ -137,7 +140,7 @@ def _search(x, reference, count, skip_self, k, others, but=None):
         squares = tf.where(tf.range(rows) == but[:, None], np.inf, squares)
     first = 1 if skip_self and rows > 1 else 0
     found = tf.math.top_k(-squares, min(k + first + others, rows)).indices[:, first:]
-    # what was found is measured anew, exactly: small differences of large squares are noise
+    # measured again, exactly: small differences of large squares are mostly rounding
     away = x[:, None] - tf.gather(reference, found)  # (B, K, d)
     # a root has no gradient at 0
     return tf.sqrt(tf.reduce_sum(tf.square(away), -1) + 1e-12), found  # (B, K)
@@ -156,7 +159,9 @@ class Ensemble(ScoringModel):
     with center and spread over the training rows (a row is not its own neighbour there). A typical
     normal row has 0; one unit is about a standard deviation. For neighbours' distances, s is the
     mean distance to the 3 nearest training rows, s' the mean of these rows' own such distances, and
-    a = 1/3, since rows of a sparse cluster may lie farther apart. A training row is not its own
+    a = 1/3, since rows of a sparse cluster may lie farther apart, times the share of the variance
+    in columns of more than two values: in yes/no columns, a rare combination is one that few rows
+    share, and dividing by the neighbours' distances would hide it. A training row is not its own
     neighbour, neither there nor when it is scored. For tables the distances and their weights are
 
     - distances to neighbours in x, 1/2;
@@ -240,6 +245,7 @@ class Ensemble(ScoringModel):
         self.weights_of = dict(combination["weights"])
         self.neighbours, self.local = int(combination["neighbours"]), float(combination["local"])
         self.reach = float(combination.get("reach", 0))
+        self.graded = bool(combination.get("graded", False))
         self.soft = bool(combination.get("soft", False))
         unknown = [n for n in self.weights_of if n not in (*LEARNT, *NEARNESS, "mean", "tails")]
         if unknown or not 1 <= self.neighbours <= MOST_ROWS:
@@ -250,7 +256,7 @@ class Ensemble(ScoringModel):
         places = capacity(int(rows), self.neighbours)  # rows, then zeros: `save_own_variables`
         self.rows = self.add_weight(name="rows", shape=(places, *self.x_shape), **frozen)
         some = tf.zeros((1, *self.x_shape))
-        # else the members' combined scores are one
+        # without networks, all members have one combined score
         self._learning = self.members if networks_count(self.weights_of) else []
         self.codes = [
             [
@@ -272,7 +278,7 @@ class Ensemble(ScoringModel):
         self.built = True
 
     def _make_spaces(self, places, frozen):
-        """Variables of what is measured in other spaces than x and the learnt ones."""
+        """Variables of the spaces other than x and the learnt ones."""
         names, columns = self.weights_of, self.x_shape[-1]
         self.knots = self.moments = self.related = self.own = None
         if {"normal scores", "relations", "tails", "ranks"} & names.keys():
@@ -289,6 +295,8 @@ class Ensemble(ScoringModel):
         if self.local:
             shape = (len(self._near), places)
             self.own = self.add_weight(name="own", shape=shape, **frozen)  # their own distances
+            # the share of the neighbours' own log-distances that is subtracted
+            self.shares = self.add_weight(name="shares", shape=(len(names), 1), **frozen)
 
     @classmethod
     def of(cls, scorers, x, seed=0, keep="rows", combination=None):
@@ -330,7 +338,7 @@ class Ensemble(ScoringModel):
         return made
 
     def _relearn(self, x, seed):
-        """Learn from other training rows, if as many places hold what is kept of them: whether."""
+        """Learn from other training rows if what is kept of them fits; returns whether it did."""
         x = _some(x, self._most, seed)
         kept = _kept_of(x, self.keep, seed)
         fits = capacity(len(kept), self.neighbours) == self.rows.shape[0]
@@ -339,7 +347,7 @@ class Ensemble(ScoringModel):
         return fits
 
     def _learn(self, kept, x):
-        """All that follows from training rows (N, ...), of which some are kept, besides members."""
+        """Set everything but the members from training rows (N, ...), some of which are kept."""
         self._config["rows"] = len(kept)
         self.count.assign(len(kept))
         self.rows.assign(_filled(kept, self.rows.shape[0]))
@@ -435,7 +443,7 @@ class Ensemble(ScoringModel):
         floor = 0.1 * np.median(values, -1) + 1e-6  # log(0) must not stand out
         logs = np.log(values + floor[..., None])
         if self.local:
-            logs -= self._shares() * np.log(around + floor[..., None])
+            logs -= self.shares.numpy() * np.log(around + floor[..., None])
         spread = logs.std(-1)
         spread = np.where(spread < 1e-3, 1.0, spread)  # of rows that are all alike
         self.calibration.assign(np.stack([floor, logs.mean(-1), spread]))
@@ -560,7 +568,7 @@ class Ensemble(ScoringModel):
         floor, center, spread = (part[..., None] for part in tf.unstack(self.calibration.value))
         logs = tf.math.log(distances + floor)
         if self.local:
-            logs -= self._shares() * tf.math.log(around + floor)
+            logs -= self.shares.value * tf.math.log(around + floor)
         return tf.reduce_mean(tf.maximum((logs - center) / spread, LOWEST), 0)
 
     def generate(self, count, seed=0):
@@ -598,7 +606,7 @@ class Ensemble(ScoringModel):
         return tf.reshape(member.E(x), (-1, member.latent_dim)), features
 
     def _distances(self, x, reconstruction, skip_self=False, near=None, but=None):
-        """The distances that "combined" is made of, and those that the neighbours have themselves.
+        """The distances in "combined", and the neighbours' own distances.
 
         Args:
             x, reconstruction: float32 tensors (B, *x_shape).
@@ -607,7 +615,7 @@ class Ensemble(ScoringModel):
             but: as for `parts`.
 
         Returns:
-            two float32 tensors (members, spaces, B); the second is 1 where it does not count.
+            two float32 tensors (members, spaces, B); the second is 1 where it is not used.
         """
         found = {"l2": _norm(x - reconstruction)}
         around = {}
@@ -639,7 +647,7 @@ class Ensemble(ScoringModel):
         return tf.stack(members), tf.stack([around] * len(members))
 
     def _views(self, x):
-        """Samples in the spaces that do not come from training: dict of tensors."""
+        """Samples in the spaces that are not learnt: dict of tensors."""
         views, names = {"x": x}, self.weights_of
         if self.knots is not None:
             views["scores"] = self._scores(x)
@@ -661,7 +669,7 @@ class Ensemble(ScoringModel):
         return self.rows if name == "x" else self.derived[name]
 
     def _derive(self):
-        """The kept rows in the spaces that do not come from training, and their own distances.
+        """Set the kept rows in the spaces that are not learnt, and their own distances.
 
         Returns:
             float32 array (2, spaces, rows), if neighbours' distances count: the distances of the
@@ -686,12 +694,9 @@ class Ensemble(ScoringModel):
             around.append(own[-1][near].mean(1))
             reached.append(np.maximum(distances, self.reach * own[-1][near]).mean(1))
         self.own.assign(tf.stack([_filled(values, places) for values in own]))
+        share = self.local * (_continuous(self.rows.numpy()[:rows]) if self.graded else 1.0)
+        self.shares.assign([[share * (name in self._near)] for name in self.weights_of])
         return np.stack([reached, around])
-
-    def _shares(self):
-        """What share of the neighbours' own log-distances is taken off: float32 (spaces, 1)."""
-        shares = [self.local if name in self._near else 0.0 for name in self.weights_of]
-        return np.array(shares, "float32")[:, None]
 
     def _nearest(self, x, reference, skip_self, own=None, but=None):
         padded = reference.shape[0] > self.neighbours
@@ -721,7 +726,7 @@ class Ensemble(ScoringModel):
         return self.method, json.dumps(config, sort_keys=True)
 
     def _kept_variables(self):
-        """The variables that files hold, and whether their first axis is the kept rows'."""
+        """The variables in files, and whether their first axis is that of the kept rows."""
         codes = [variable for pair in self.codes for variable in pair]
         fixed = (self.calibration, self.knots, self.moments, self.related)
         fixed = [(variable, False) for variable in fixed if variable is not None]
@@ -755,19 +760,26 @@ class Ensemble(ScoringModel):
             if value.shape != shape:
                 raise ValueError(f"{variable.path} has shape {shape}, received {value.shape}")
             variable.assign(_filled(value, variable.shape[0]) if of_rows else value)
-        self._derive()  # files do not hold what follows from the rows
+        self._derive()  # not in the files, since it follows from the rows
 
 
 def _earlier(x_shape, keep):
-    """The combination of versions that kept none in their files."""
+    """The combination of versions whose files do not contain it."""
     if len(x_shape) > 1:  # as it is now
         return combination_for(x_shape, 1, keep)
     weights = {"l2": 0.5, "mean": 0.5} if keep == "none" else EARLIER
     return {"weights": weights, "neighbours": K, "local": 0.0}
 
 
+def _continuous(x):
+    """The share of the variance of rows (N, d) in columns of more than two values."""
+    variances = x.var(0, dtype="float64")
+    two = np.all((x == x.min(0)) | (x == x.max(0)), 0)
+    return float(variances[~two].sum() / max(variances.sum(), 1e-12))
+
+
 def _some(x, most, seed):
-    """At most so many samples, in their order."""
+    """At most this many samples, in their order."""
     if len(x) <= most:
         return x
     return x[np.sort(np.random.default_rng(seed).choice(len(x), most, replace=False))]
@@ -799,7 +811,7 @@ def centroids(x, seed=0):
 
 
 def _filled(values, places):
-    """An array (n, ...) with zeros after it: (places, ...)."""
+    """An array (n, ...) padded with zeros to (places, ...)."""
     return tf.pad(values, [(0, places - len(values))] + [(0, 0)] * (len(values.shape) - 1))
 
 

@@ -269,8 +269,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             preprocessor, scorer, models = fit_pictures(self, train, seed, keep, history)
         elif self.feature_options:
             raise ValueError(
-                f"received feature_options={self.feature_options!r} without a network; they are "
-                "of features. Pass features, or leave them out."
+                f"received feature_options={self.feature_options!r} without a network in "
+                "`features`, to which they apply. Set `features`, or leave the options out."
             )
         else:
             fitted = self._fit_rows(x, train, held_out, seed, history)
@@ -519,7 +519,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             units; images: uint8 (n, H, W, C).
 
         Raises:
-            ValueError: if n is not positive.
+            ValueError: if n is not positive, or `features` is a network.
 
         Example:
             >>> rows = np.random.default_rng(0).normal(size=(100, 3))
@@ -549,6 +549,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         Returns:
             tables: dict of columns (N,) by name, numbers in the columns' own units; images: uint8
             (N, H, W, C).
+
+        Raises:
+            ValueError: if `features` is a network, whose reconstructions are features.
         """
         detector, x = self._fitted(), self._checked(X)
         x_reconstructed = detector.reconstruct(x)
@@ -565,6 +568,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
         Returns:
             `alad_tf.detector.explain.Explanation`.
+
+        Raises:
+            ValueError: as for `alad_tf.Detector.explain`.
         """
         return self._fitted().explain(self._checked(X), score, steps)
 
@@ -598,6 +604,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
         Returns:
             Path of the folder.
+
+        Raises:
+            FileExistsError: if the folder contains files that this program did not write.
         """
         return self._fitted().save(folder)
 

@@ -1,4 +1,4 @@
-"""What is expected in a table's columns: values that normal rows have, never beyond their range."""
+"""Expected values of a table's columns: values of normal rows, within their range."""
 
 import numpy as np
 import tensorflow as tf
@@ -8,17 +8,17 @@ from alad_tf.detector.ensemble import MOST_RELATED, SAME, Ensemble
 from alad_tf.preprocess.base import FAR
 
 NEIGHBOURS = 9  # odd, so that a median is one of their values
-PREDICTED = 10.0  # weight of what the other columns predict, beside these columns' mean
+PREDICTED = 10.0  # weight of the other columns' prediction, compared with these columns' mean
 
 
 def expected_of(detector):
     """The rule of a table's detector: a function from samples (N, d) to expected ones (N, d).
 
-    Each column of an expected sample holds what is expected there in view of the other columns:
+    A column's expected value follows from the other columns:
 
-    - of an `Ensemble` that keeps training rows, what the nearest ones hold: `Neighbours`;
-    - of one that keeps none, what the other columns predict: `Predicted`;
-    - of any other scorer, the reconstruction, brought into the training rows' range.
+    - for an `Ensemble` that keeps training rows, from the nearest of these: `Neighbours`;
+    - for one that keeps none, from the other columns' prediction: `Predicted`;
+    - for any other scorer, it is the reconstruction, clipped to the training rows' range.
     """
     scorer, preprocessor = detector.scorer, detector.preprocessor
     if isinstance(scorer, Ensemble):
@@ -30,7 +30,7 @@ def expected_of(detector):
 
 
 class _Scored:
-    """Samples in standardised normal scores, and what columns of them predict for the others."""
+    """Samples as standardised normal scores, and predictions of columns from the others."""
 
     def __init__(self, groups, knots, moments, related):
         self.groups = [np.array(places) for places in groups.values()]
@@ -39,14 +39,14 @@ class _Scored:
         self.inverse = None if related is None else np.float64(related) @ np.float64(related).T
 
     def scores(self, x):
-        """Samples (N, d) as float64 scores (N, d); what is far off is no news of other columns."""
+        """Samples (N, d) as float64 scores (N, d); values that are far off count as average."""
         inside = tf.constant(np.clip(x, *_range(self.knots)), tf.float32)
         found = spaces.normal_scores(inside, self.knots, self.moments[0]).numpy()
         found = (found.astype("float64") - self.moments[1]) / self.moments[2]
         return np.where(np.abs(x) < np.float32(FAR), found, 0.0)
 
     def predicted(self, scores):
-        """The mean of each column's scores given the other columns', if all were normal: (N, d)."""
+        """Each column's expected score given the others, if all were jointly normal: (N, d)."""
         found = scores.copy()
         pulled = scores @ self.inverse
         for places in self.groups:
@@ -56,11 +56,11 @@ class _Scored:
 
 
 class Neighbours(_Scored):
-    """What the nine kept training rows hold that agree best in the other columns.
+    """The values of the nine kept training rows that agree best in the other columns.
 
-    Rows agree if the other columns' normal scores are near, and if these columns predict nearly the
-    same for the one in question: what matters for it then counts more than what does not. Of the
-    nine values, the one is expected that is nearest to all others: the median of numbers, the most
+    Rows agree if their normal scores in the other columns are close, and if these columns predict
+    nearly the same value for the column in question, so that columns that matter for it count more.
+    Of the nine values, the expected one is closest to all others: the median of numbers, the most
     frequent category. A kept row is not its own neighbour.
     """
 
@@ -123,7 +123,7 @@ class Neighbours(_Scored):
 
 
 class Predicted(_Scored):
-    """What the other columns predict, as if all columns' normal scores were normal together."""
+    """The other columns' prediction, as if all columns' normal scores were jointly normal."""
 
     def __init__(self, scorer, preprocessor):
         parts = (scorer.knots.numpy(), scorer.moments.numpy(), scorer.related.numpy())
@@ -139,5 +139,5 @@ class Predicted(_Scored):
 
 
 def _range(knots):
-    """The least and the largest value of each column among the rows: float32 (d,) each."""
+    """The smallest and the largest value of each column among the rows: float32 (d,) each."""
     return knots[0, :, 0], knots[0, :, -1]

@@ -14,10 +14,10 @@ from alad_tf.preprocess.base import FAR
 
 STEPS = 32  # points on the path from the reconstruction
 BLOCK = 32  # rows that are computed together
-MOST_CHANGED = 5  # columns of a record that are put right, one after another
-ORDINARY = 1.0  # a combined score that needs no reason: a deviation above a typical normal row's
-LEAST_FALL = 0.02  # of it, for a column to be worth changing
-MOST_TRIED = 64  # columns of a record at a time: those that are farthest from what is expected
+MOST_CHANGED = 5  # columns of a record that are corrected, one after another
+ORDINARY = 1.0  # combined scores up to this need no reason: a deviation above a typical row's
+LEAST_FALL = 0.02  # by which a column must lower the score to be changed
+MOST_TRIED = 64  # columns that are tried at a time: those farthest from their expected values
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,10 +172,11 @@ def explain(detector, x, score=None, steps=STEPS):
 
 
 def _versions_scored(detector, x):
-    """The combined score of versions of samples: a function of these and of their samples' numbers.
+    """A function that returns the combined score of changed versions of samples.
 
-    A training row that is kept is not its own neighbour when it is scored. Changed versions of it
-    are no neighbours of it, either: else any change would make them look normal.
+    Its arguments are the versions and their samples' numbers. A kept training row is not its own
+    neighbour when it is scored, nor is it a neighbour of its changed versions: otherwise any change
+    would make it look normal.
     """
     own = np.full(len(x), -1)
     if isinstance(detector.scorer, Ensemble):
@@ -194,7 +195,7 @@ def _versions_scored(detector, x):
 
 
 def _put_right(score_of, expect, x, columns):
-    """Give columns of samples their expected values, always the one that lowers the score most.
+    """Set columns to their expected values, each time the one that lowers the score most.
 
     Args:
         score_of: function of versions (M, d) of samples, and of these samples' numbers (M,), that
@@ -204,15 +205,15 @@ def _put_right(score_of, expect, x, columns):
         columns: list of int arrays, the places of each raw column in a sample.
 
     Returns:
-        `(baseline, attributions, expected)`: float32 (N,), the scores in the end; float32
-        (N, columns), by how much each column lowered them; float32 (N, d), what is expected in
-        each column: in those that were changed, in view of the others' new values.
+        `(baseline, attributions, expected)`: float32 (N,), the final scores; float32 (N, columns),
+        by how much each column lowered them; float32 (N, d), the expected values, which for changed
+        columns follow from the others' new values.
     """
     x, score = x.copy(), score_of(x, np.arange(len(x))).astype("float64")
     attributions = np.zeros((len(x), len(columns)))
     changed = np.stack([(np.abs(x[:, c]) >= np.float32(FAR)).any(1) for c in columns], 1)
     rows = np.flatnonzero(changed.any(1))
-    if len(rows):  # any of these makes the score the largest there is: they go together
+    if len(rows):  # each of these alone makes the score the largest possible: all are replaced
         x[rows] = _replaced(x[rows], expect(x[rows]), changed[rows], columns)
         after = score_of(x[rows], rows).astype("float64")
         shares = (score[rows] - after) / changed[rows].sum(1)
@@ -286,6 +287,18 @@ def observed_shown(reason):
     """The observed value of one of `Explanation.top`, with its note."""
     note = f" ({reason['note']})" if reason["note"] else ""
     return as_shown(reason["observed"]) + note
+
+
+def expected_shown(reason):
+    """What one of `Explanation.top` was expected to be, in words.
+
+    >>> expected_shown({"observed": 3, "expected": 5})
+    'expected 5'
+    >>> expected_shown({"observed": "FR", "expected": "FR"})
+    'as expected'
+    """
+    observed, expected = as_shown(reason["observed"]), as_shown(reason["expected"])
+    return "as expected" if observed == expected else f"expected {expected}"
 
 
 def as_shown(value):

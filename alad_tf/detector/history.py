@@ -33,7 +33,7 @@ class History:
         self.history = {}
 
     def begin(self, models, steps, **params):
-        """Training begins; `params` are for callbacks, beside Keras's own. Returns itself."""
+        """Begin training, with further `params` for the callbacks; returns itself."""
         self.models, self.steps = models, steps
         self._list = keras.callbacks.CallbackList(
             [*self.callbacks, keras.callbacks.LambdaCallback(on_epoch_end=self._keep)],
@@ -57,9 +57,9 @@ class History:
         self._share_rate()
 
     def block_ends(self, block, members):
-        """Whether training goes on, after a block with such losses: a dict for each member.
+        """Report a block's losses, a dict for each member; returns whether training continues.
 
-        A dict is empty if the member had trained the block before.
+        A member's dict is empty if it had already trained the block.
         """
         members = [losses for losses in members if losses]
         if not members:
@@ -75,7 +75,7 @@ class History:
         self._list.on_train_end()
 
     def _keep(self, block, logs):
-        """A block's losses, and what callbacks add, such as the learning rate."""
+        """Store a block's losses, and what callbacks added, such as the learning rate."""
         end = min((block + 1) * BLOCK, self.steps)
         for name, value in {"step": end, **logs}.items():
             self.history.setdefault(name, []).append(value)

@@ -7,11 +7,11 @@ from alad_tf.engine.machine import available_memory
 
 
 def as_rows(x):
-    """What `check_records` takes, of a `tf.data.Dataset` or a sparse matrix; else `x` itself.
+    """A `tf.data.Dataset` or a sparse matrix as `check_records` takes it; anything else as it is.
 
     Raises:
-        ValueError: a dataset without end or without elements, or of pairs; a sparse matrix that
-            needs more memory as an array than there is.
+        ValueError: if a dataset is infinite or empty or yields tuples, or if a sparse matrix needs
+            too much memory as an array.
     """
     if isinstance(x, tf.data.Dataset):
         return _of_dataset(x)

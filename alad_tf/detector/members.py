@@ -92,7 +92,7 @@ def train_members(models, x, batch_size, steps, report=None, checkpoint=None, hi
 
     trainings = [train(*one) for one in enumerate(models)]
     with ThreadPoolExecutor(min(len(models), cores())) as pool:
-        if history.callbacks:  # all members end a block before callbacks hear of it
+        if history.callbacks:  # callbacks are called once all members have ended a block
             for block in range(history.blocks):
                 history.block_begins(block)
                 losses = _results([pool.submit(next, one, {}) for one in trainings], stop)
@@ -119,12 +119,12 @@ def _means(model):
 
 
 def _sums(model, steps):
-    """Sums of the losses over the steps so far, whose number is beside them."""
+    """The number of steps so far, and the sums of the losses over them."""
     return {"steps": steps} | {name: mean * steps for name, mean in _means(model).items()}
 
 
 def _results(futures, stop):
-    """The results of all futures; after an error or an interrupt, no member goes on."""
+    """The results of all futures; an error or interrupt stops all members."""
     try:
         for done in as_completed(futures):
             done.result()

@@ -7,7 +7,7 @@ METRICS = ("precision", "recall", "f1", "auroc", "auprc")
 
 
 def top_fraction_threshold(scores, fraction):
-    """The score from which on the `fraction` of highest scores is called anomalous.
+    """The threshold that flags the `fraction` of highest scores.
 
     It is the (1 - fraction) quantile, linearly interpolated, as in the authors' released code.
     Source: ALAD, Section V-A ("the 20% of samples with the highest anomaly scores").
@@ -18,13 +18,13 @@ def top_fraction_threshold(scores, fraction):
     if scores.ndim != 1 or len(scores) == 0 or not np.isfinite(scores).all():
         raise ValueError(
             f"received scores of shape {scores.shape}, {int((~np.isfinite(scores)).sum())} "
-            "of them NaN or infinite; expected a vector of at least one finite number."
+            "of them NaN or infinite; expected a non-empty vector of finite numbers."
         )
     return float(np.quantile(scores, 1 - fraction))
 
 
 def metrics(scores, is_anomaly, top_fraction):
-    """One score's metrics, as `evaluate` says. Source: ALAD, Section V-A."""
+    """One score's metrics, as in `evaluate`. Source: ALAD, Section V-A."""
     scores = np.asarray(scores, "float64")
     is_anomaly = np.asarray(is_anomaly, bool)
     if scores.shape != is_anomaly.shape:
@@ -78,7 +78,7 @@ def summarize(runs, score="features"):
     """Mean and spread over seeds of one score's metrics.
 
     Args:
-        runs: list of result dicts (see `alad_tf.experiments.results`), one a seed.
+        runs: list of result dicts (see `alad_tf.experiments.results`), one per seed.
         score: str, the score to summarize.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The scorer of pictures by their features: nearness of positions and of pictures, and ALAD."""
+"""The scorer of pictures by a network's features: distances of positions and of whole pictures."""
 
 from dataclasses import asdict, dataclass, fields
 
@@ -13,47 +13,48 @@ from alad_tf.model.layers import PACKAGE
 from alad_tf.model.scorer import Scorer, ScoringModel
 from alad_tf.model.scores import SCORES
 
-BLOCK = 1  # pictures that are scored together: sums of several are taken in another order
-BATCH = 8  # pictures that are learned together
-PICTURES = 1000  # whole pictures, as vectors, that are kept
-CANDIDATES = 20_000  # rows that kept ones are chosen from
-PROJECTED = 32  # dimensions in which they are chosen
-SAMPLED = 50_000  # positions of all training pictures that are looked at
-CALIBRATED = 200  # training pictures whose distances are calibrated on
-PRIOR = 2  # pictures that the mean over positions counts for, beside those of a position
-NEIGHBOURS, COPIES = 3, 5  # pictures that are near, and those that may be the picture itself
-SAME = 1e-4  # unit vectors that are nearer are of one picture, but for rounding
-SMALLEST = 1e-3  # variance of a direction, of the mean one, at least
-PARTS = ("strongest", "positions", "whole")  # that "combined" is made of
+BLOCK = 1  # pictures scored together; larger blocks add in another order, and scores would differ
+BATCH = 8  # pictures embedded together
+PICTURES = 1000  # most whole pictures that are kept, as vectors
+CANDIDATES = 20_000  # rows from which the kept ones are chosen
+PROJECTED = 32  # dimensions of the projection in which they are chosen
+SAMPLED = 50_000  # positions that are sampled from all training pictures
+CALIBRATED = 200  # training pictures that calibrate the distances
+PRIOR = 2  # pictures; weight of the mean over positions in the mean of one position
+NEIGHBOURS, COPIES = 3, 5  # nearest pictures, and how many more may be copies of the picture
+SAME = 1e-4  # unit vectors closer than this are of the same picture, up to rounding
+SMALLEST = 1e-3  # least variance of a direction, relative to the mean variance
+PARTS = ("strongest", "positions", "whole")  # of the combined score
+EARLIER_WEIGHTS = (1 / 4, 1 / 4, 1 / 2)  # of files without weights
 
 
 @dataclass(frozen=True)
 class FeatureOptions:
-    """What may be chosen of `ALADDetector(features=...)`, its argument `feature_options`.
+    """The options of `ALADDetector(features=...)`: its argument `feature_options`.
 
     Attributes:
         layers: names of two or three of the network's layers, whose outputs are the fine map, the
             coarse map and the last one (by default the network's own last). None: see
             `alad_tf.detector.backbone.backbone_for`.
-        neighbourhood: int, odd, positions of a side that are averaged around each one.
-        rows: int, positions of each map that are kept, at most.
-        weights: three floats of sum 1, of a picture's strongest position, of all its positions, and
-            of the picture as a whole.
-        keep_aspect: bool, pictures are resized with their aspect, and their edges continued.
+        neighbourhood: odd int, the side, in positions, of the square averaged around each position.
+        rows: int, the most positions that are kept of each map.
+        weights: three floats that add up to 1, for a picture's most unusual position, all its
+            positions, and the picture as a whole, in the mean of their exponentials.
+        keep_aspect: bool, keep the aspect ratio when resizing; repeated edges fill the rest.
 
     Raises:
-        ValueError: options that are none of these.
+        ValueError: for unknown options or values.
     """
 
     layers: tuple | None = None
     neighbourhood: int = 3
     rows: int = 1000
-    weights: tuple = (1 / 4, 1 / 4, 1 / 2)
+    weights: tuple = (1 / 5, 1 / 5, 3 / 5)
     keep_aspect: bool = False
 
     @classmethod
     def of(cls, chosen):
-        """The options that a dict or None names, checked."""
+        """Options from a dict or None, checked."""
         chosen, known = dict(chosen or {}), [one.name for one in fields(cls)]
         unknown = sorted(set(chosen) - set(known))
         if unknown:
@@ -83,7 +84,7 @@ class FeatureOptions:
 
 
 def require_weights(weights):
-    """Refuse weights of the score's parts that are none."""
+    """Refuse invalid weights of the score's parts."""
     good = len(weights) == len(PARTS) and min(weights) >= 0 and abs(sum(weights) - 1) < 1e-6
     if not good:
         raise ValueError(
@@ -93,7 +94,7 @@ def require_weights(weights):
 
 @dataclass(frozen=True)
 class Learned:
-    """What nearness needs to know of the training pictures.
+    """What the distances need to know about the training pictures.
 
     Attributes:
         means, maps: lists of float32 arrays (c,) and (c, c), of the fine and the coarse map: what
@@ -126,20 +127,22 @@ class PatchScorer(ScoringModel):
     pictures have in this position: positions at the border, which see less, are not far for that.
     "combined" is
 
-        t(greatest distance, fine map) / 4 + t(mean distance, coarse map) / 4 + t(whole) / 2,
+        log(exp(t(greatest distance, fine map)) / 5 + exp(t(mean distance, coarse map)) / 5
+            + 3 exp(t(whole)) / 5),
 
     where the last is the mean distance of the picture's last map, averaged over its positions and
     brought to length 1, to the 3 nearest of the kept pictures, and t standardises log-distances as
     `alad_tf.detector.ensemble.Ensemble` does, by training pictures. A training picture is not its
-    own neighbour, neither there nor when it is scored (of more than 1,000, only these are known
-    again): an odd one among them stays odd. A small defect is one far position, a picture of
-    another kind is far as a whole.
+    own neighbour, neither there nor when it is scored (if there are more than 1,000, only the kept
+    ones are recognised): an unusual one among them stays unusual. A small defect is one distant
+    position, a picture of another kind is distant as a whole; in a mean of exponentials, each
+    stands out by itself.
 
     The heat map is, for each position, the mean of its distances in the two maps.
 
     The paper's scores are those of ALADs that were trained on positions' rows, averaged over a
-    picture's positions. They have no part in "combined", whose ranking they made no better, and
-    are absent where no ALAD was trained.
+    picture's positions. They have no part in "combined", which they did not improve, and are absent
+    if no ALAD was trained.
 
     Args:
         backbone: dict, `alad_tf.detector.backbone.Backbone.config`.
@@ -151,6 +154,7 @@ class PatchScorer(ScoringModel):
         keep: "rows", "centroids" or "none", what `rows` and `pictures` are: training rows, centres
             of clusters of them, or their mean.
         neighbourhood, weights: as `FeatureOptions` has them; the text above has the defaults.
+        soft: bool; False: "combined" is the weighted mean of t itself, as in earlier versions.
         block: int, pictures that are computed together.
 
     Raises:
@@ -177,7 +181,8 @@ class PatchScorer(ScoringModel):
         members=0,
         keep="rows",
         neighbourhood=FeatureOptions.neighbourhood,
-        weights=FeatureOptions.weights,
+        weights=EARLIER_WEIGHTS,
+        soft=False,
         block=None,
         **kwargs,
     ):
@@ -202,6 +207,7 @@ class PatchScorer(ScoringModel):
             "keep": keep,
             "neighbourhood": int(neighbourhood),
             "weights": [float(weight) for weight in weights],
+            "soft": bool(soft),
             "block": self.block,
         }
         self.members = [Scorer(**scorer, name=f"member_{k}") for k in range(int(members))]
@@ -229,7 +235,7 @@ class PatchScorer(ScoringModel):
 
     @classmethod
     def of(cls, backbone, learned, scorers=(), keep="rows", options=None):
-        """A scorer of what was learned, and of trained `Scorer`s of positions' rows, if any."""
+        """A scorer from what was learned and, if any, trained `Scorer`s of positions' rows."""
         options = options or FeatureOptions()
         made = cls(
             backbone.config,
@@ -241,6 +247,7 @@ class PatchScorer(ScoringModel):
             keep,
             options.neighbourhood,
             options.weights,
+            soft=True,
         )
         made.network.set_weights(backbone.network.get_weights())
         for member, scorer in zip(made.members, scorers, strict=True):
@@ -272,7 +279,7 @@ class PatchScorer(ScoringModel):
         return self.answers(*positions_of(maps, self._config["neighbourhood"]))
 
     def answers(self, fine, coarse, whole):
-        """What `call` gives, of the features of B pictures as `positions_of` gives them."""
+        """What `call` returns, for the features of B pictures as `positions_of` returns them."""
         white = [
             tf.matmul(rows - mean, matrix)
             for rows, mean, matrix in zip(
@@ -295,13 +302,20 @@ class PatchScorer(ScoringModel):
         floor, center, spread = tf.unstack(self.calibration.value)
         standardised = (tf.math.log(parts + floor) - center) / spread  # (B, parts)
         standardised = tf.maximum(standardised, LOWEST)
-        weights = tf.constant(list(self._config["weights"]))
         heat = tf.add_n(distances) / 2
         return {
             **self._of_networks(tf.concat(white, -1)),
-            COMBINED: tf.reduce_sum(weights * standardised, -1),
+            COMBINED: self._combined(standardised),
             "heat_map": tf.reshape(heat, (-1, *self.grid)),
         }
+
+    def _combined(self, parts):
+        """The score (B,) of standardised parts (B, 3)."""
+        weights = np.array(self._config["weights"], "float32")
+        if not self._config["soft"]:
+            return tf.reduce_sum(weights * parts, -1)
+        (used,) = np.nonzero(weights)  # without log(0) in exported graphs
+        return tf.reduce_logsumexp(tf.gather(parts, used, axis=-1) + np.log(weights[used]), -1)
 
     def _of_networks(self, rows):
         """The paper's scores of pictures: means over their positions' rows and over members."""
@@ -325,7 +339,7 @@ class PatchScorer(ScoringModel):
 
     @property
     def contains(self):
-        """What of the training pictures is in the scorer, its files and its exports: str."""
+        """What the scorer, its files and its exports contain of the training pictures: str."""
         rows, pictures = self._config["rows"], self._config["pictures"]
         if self.keep == "none":
             return "no features of training pictures, but their means and covariances"
@@ -374,14 +388,14 @@ def _squares(x, reference):
 def nearest_row(x, reference, own):
     """Distances (B, P) of positions' rows (B, P, c) to the nearest of the kept rows (R, c).
 
-    `own`, bool (B, R), says which ones do not count, unless there are no others.
+    `own`, bool (B, R), marks kept rows that do not count, unless there are no others.
     """
     flat = tf.reshape(x, (-1, x.shape[-1]))
     squares = tf.reshape(_squares(flat, reference), (-1, x.shape[1], reference.shape[0]))
     own = own & ~tf.reduce_all(own, -1, keepdims=True)
     squares = tf.where(own[:, None], np.float32(np.inf), squares)
     found = tf.gather(reference, tf.argmin(squares, -1))
-    # measured anew, exactly: small differences of large squares are noise
+    # measured again, exactly: small differences of large squares are mostly rounding
     return tf.sqrt(tf.reduce_sum(tf.square(x - found), -1) + 1e-12)
 
 
@@ -389,8 +403,8 @@ def nearest_pictures(x, reference):
     """Mean distances (B,) of unit vectors (B, w) to the nearest of the kept ones (R, w).
 
     Returns:
-        `(distances, own)`: float32 (B,), and those that are the same picture and did not count:
-        int32 (B, some), -1 for none.
+        `(distances, own)`: float32 (B,), and the kept pictures that are the same picture and did
+        not count: int32 (B, some), -1 for none.
     """
     rows = int(reference.shape[0])
     found = tf.math.top_k(-_squares(x, reference), min(NEIGHBOURS + COPIES, rows)).indices
@@ -406,13 +420,13 @@ def nearest_pictures(x, reference):
 
 
 def rows_of(own, owners):
-    """Which kept rows, of the pictures `owners` (R,), are of the pictures `own` (B, some)."""
+    """Which kept rows, from the pictures `owners` (R,), are from the pictures `own` (B, some)."""
     own = tf.where(own < 0, -2, own)  # no picture owns the rows of none
     return tf.reduce_any(tf.equal(own[:, :, None], owners), 1)
 
 
 def distances_of_pictures(fine, coarse, whole):
-    """(B, 3): the greatest of the fine map's distances, the coarse map's mean, and the whole's."""
+    """The three parts (B, 3): the fine map's maximum, the coarse map's mean, the whole picture."""
     return tf.stack([tf.reduce_max(fine, -1), tf.reduce_mean(coarse, -1), whole], -1)
 
 
@@ -420,7 +434,7 @@ def distances_of_pictures(fine, coarse, whole):
 
 
 def embedding(backbone, neighbourhood=FeatureOptions.neighbourhood):
-    """A function from pictures to their features, a few at a time.
+    """A function that computes the features of a few pictures at a time.
 
     It takes float32 arrays (n, height, width, channels) of at most `BATCH` pictures, and returns
     rows of the fine and the coarse map, (n, positions, c) each, and unit vectors (n, w).
@@ -439,17 +453,17 @@ def embedding(backbone, neighbourhood=FeatureOptions.neighbourhood):
 
 
 def learn(features_of, parts, count, seed, keep="rows", rows=FeatureOptions.rows, advance=None):
-    """Learn from training pictures what is near.
+    """Learn from training pictures what the distances need.
 
     Args:
-        features_of: what `embedding` gives.
+        features_of: function, from `embedding`.
         parts: iterable of float32 arrays (n, height, width, channels), the pictures; each is read
             once, and the network sees it once.
         count: int, how many pictures there are.
         seed: int, of the choices.
         keep: "rows", "centroids" or "none".
-        rows: int, positions of each map that are kept, at most.
-        advance: function of the number of pictures that were done since it was called last.
+        rows: int, the most positions that are kept of each map.
+        advance: function that is called with the number of pictures done since its last call.
 
     Returns:
         `Learned`.
@@ -512,9 +526,9 @@ def learn(features_of, parts, count, seed, keep="rows", rows=FeatureOptions.rows
 
 
 def typical_of(distances):
-    """The mean distance (P,) of each position, of pictures' distances (N, P), few drawn together.
+    """The mean distance (P,) of each position from distances (N, P), shrunk towards their mean.
 
-    Source: a mean with a prior of `PRIOR` pictures that have all positions' mean.
+    Source: a mean with a prior worth `PRIOR` pictures at the mean of all positions.
     """
     distances = np.asarray(distances, "float64")
     count, total = len(distances), max(distances.mean(), 1e-6)
@@ -522,18 +536,18 @@ def typical_of(distances):
 
 
 def whitening(rows):
-    """The mean (c,) of rows (N, c), and a matrix (c, c) that makes them white."""
+    """The mean (c,) of rows (N, c), and a matrix (c, c) that whitens them."""
     exact = rows.astype("float64")
     mean = exact.mean(0)
     covariance = (exact - mean).T @ (exact - mean) / len(rows)
     variances, directions = np.linalg.eigh(covariance)
-    # what hardly varies must not be all that counts
+    # directions that hardly vary must not dominate
     variances = np.maximum(variances, max(SMALLEST * variances.mean(), 1e-12))
     return mean.astype("float32"), (directions / np.sqrt(variances)).astype("float32")
 
 
 def far_apart(x, count, rng):
-    """Indices of `count` rows (N, d) of which none is far from all others: greedy k-centre.
+    """Indices of `count` rows (N, d) such that no row is far from all of them: greedy k-centre.
 
     Among at most `CANDIDATES` rows, in a random projection to `PROJECTED` dimensions.
 
@@ -548,13 +562,13 @@ def far_apart(x, count, rng):
     while len(chosen) < min(count, len(y)):
         last = chosen[-1]
         away = np.minimum(away, squares - 2 * (y @ y[last]) + squares[last])
-        away[last] = -np.inf  # rounding must not choose it again
+        away[last] = -np.inf  # rounding must not choose it twice
         chosen.append(int(away.argmax()))
     return candidates[chosen]
 
 
 def _keep_rows(rows, owners, keep, most, rng):
-    """The kept ones of white rows, and the picture that each is from: -1 for none's."""
+    """Which whitened rows are kept, and the picture each is from; -1 for none."""
     if keep == "none":
         return np.zeros((1, rows.shape[1]), "float32"), np.array([-1])
     if keep == "centroids":
@@ -566,7 +580,7 @@ def _keep_rows(rows, owners, keep, most, rng):
 
 
 def _keep_pictures(whole, keep, rng):
-    """The kept ones of unit vectors (N, w), and their numbers where they are training pictures."""
+    """Which unit vectors (N, w) are kept, and their numbers if they are training pictures."""
     if keep == "none":
         return whole.mean(0, keepdims=True), np.zeros(0, int)
     if keep == "centroids":

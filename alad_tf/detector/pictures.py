@@ -14,7 +14,7 @@ from alad_tf.engine.progress import counted
 from alad_tf.model.scorer import Scorer
 from alad_tf.preprocess.pictures import PicturePreprocessor, check_pictures
 
-MEMBERS = 3  # whose scores are averaged, where they decide
+MEMBERS = 3  # whose scores are averaged, if they decide
 NETWORK = "network"  # stands for a Keras model among saved parameters: it is in the scorer
 
 
@@ -46,9 +46,9 @@ def _named(features):
 
 
 def fit_pictures(estimator, train, seed, keep, history):
-    """What `ALADDetector.fit` makes of pictures: `(preprocessor, scorer, models)`.
+    """`ALADDetector.fit` for pictures: returns `(preprocessor, scorer, models)`.
 
-    The network is built first, so that nothing long has begun if there is none.
+    The network is built first, so that a missing one is an error before anything takes long.
     """
     if estimator.warm_start:
         raise ValueError(
@@ -75,7 +75,7 @@ def fit_pictures(estimator, train, seed, keep, history):
 
 
 def _members(estimator):
-    """How many ALADs train on positions' rows: none, unless they decide or are asked for."""
+    """How many ALADs train on positions' rows: 0, unless they decide or `n_members` is set."""
     return estimator.n_members or (MEMBERS if estimator.score_name != COMBINED else 0)
 
 
@@ -92,10 +92,10 @@ def _train_alads(estimator, rows, seed, history, preprocessor):
 
 
 def explain_pictures(detector, x, score=None):
-    """Heat maps of pictures, as `Detector.explain` gives them.
+    """Heat maps of pictures, as `Detector.explain` returns them.
 
     Raises:
-        ValueError: a score without a heat map, or pictures that the preprocessor refuses.
+        ValueError: if the score has no heat map, or the preprocessor refuses the pictures.
     """
     if (score or COMBINED) != COMBINED:
         raise ValueError(
@@ -126,7 +126,7 @@ def explain_pictures(detector, x, score=None):
 
 
 class FeaturesModel:
-    """Features of a network and an ALAD on them, as the zoo trains it: on preprocessed pictures.
+    """Features of a network and an ALAD on them, fitted to preprocessed pictures, as in the zoo.
 
     Attributes:
         scorer: `PatchScorer`, after `fit`.
@@ -139,14 +139,14 @@ class FeaturesModel:
         self.scorer = self.console = None
 
     def fit(self, x):
-        """Learn from pictures (N, *x_shape), and train; the model itself."""
+        """Fit to pictures (N, *x_shape); returns the model itself."""
         learned, rules, models = self._learn(x)
         train_members(models, learned.positions, rules.batch_size, rules.steps)
         self.scorer = self._scorer(learned, models)
         return self
 
     def untrained_scores(self, x_train, x_test):
-        """The scores by name if the ALAD is not trained; "combined" is what it is, anyway."""
+        """The scores by name with an untrained ALAD; "combined" does not use it."""
         learned, _, models = self._learn(x_train)
         return self._scorer(learned, models).scores(x_test)
 

@@ -1,9 +1,9 @@
-"""How well heat maps find defects, where masks say which pixels are defective."""
+"""Metrics of heat maps: how well they find defects, compared with masks of defective pixels."""
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-LIMIT = 0.3  # of the false-positive rate, up to which the field integrates
+LIMIT = 0.3  # false-positive rate up to which the field integrates
 
 
 def pixel_auroc(maps, masks):
@@ -29,7 +29,7 @@ def pixel_auroc(maps, masks):
 
 
 def aupro(maps, masks, limit=LIMIT):
-    """The area under the curve of per-region overlap, up to a false-positive rate, over that rate.
+    """The area under the per-region overlap curve up to a false-positive rate, divided by it.
 
     A region is a connected component of a mask, corners included. Its overlap at a threshold is the
     share of its pixels that reach the threshold. All regions have the same weight, whatever their

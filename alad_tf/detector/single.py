@@ -1,9 +1,9 @@
 """One record at a time: preprocessing and networks as one compiled call, in a block of one.
 
-A full block of 256 rows or 32 images takes its time, however few of them are records. A block of
-one takes the sums in another order, so that last bits of a score may differ from those that the
-record has among others. What is decided does not: a score so near to the threshold, or to a
-calibration score, that rounding might move it across is computed again in a full block.
+A block of 256 rows or 32 images takes the same time however few records it holds. A block of one
+sums in another order, so that the last bits of a score may differ from those in a full block.
+Verdicts and p-values do not differ: a score so close to the threshold, or to a calibration score,
+that rounding might move it across is computed again in a full block.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from alad_tf.engine.programs import check_finite
 from alad_tf.engine.session import own_settings
 from alad_tf.model.scorer import Scorer
 
-RTOL, ATOL = 1e-5, 1e-6  # that the two orders of summing may differ by
+RTOL, ATOL = 1e-5, 1e-6  # by which the two orders of summing may differ
 
 
 def is_one(x):
-    """Whether raw records are a single one, as far as that can be seen before they are checked."""
+    """Whether there is a single raw record, as far as can be seen before checking."""
     if isinstance(x, Mapping):
         x = next(iter(x.values()), ())
         if np.isscalar(x) or x is None:
@@ -37,8 +37,7 @@ class Single:
 
     Args:
         preprocessor: a fitted preprocessor of `alad_tf.preprocess`.
-        scorer: `Scorer` or `Ensemble`; a rival's scores are not computed in blocks, or not to few
-            roundings.
+        scorer: `Scorer` or `Ensemble`. Baselines do not score in blocks, or amplify rounding.
     """
 
     def __init__(self, preprocessor, scorer):
@@ -46,12 +45,12 @@ class Single:
         self._program = None
 
     def is_of(self, preprocessor, scorer):
-        """Whether it scores with these."""
+        """Whether it was made from these."""
         return self.preprocessor is preprocessor and self.scorer is scorer
 
     @staticmethod
     def takes(scorer):
-        """Whether a scorer has a block of one."""
+        """Whether a scorer can score a block of one."""
         return isinstance(scorer, (Scorer, Ensemble))
 
     @own_settings
@@ -108,7 +107,7 @@ def _kind(leaf):
 
 
 def _packed(checked):
-    """A record's leaves as a tensor for each type: a call of forty tensors takes its time."""
+    """A record's leaves as one tensor per type, since passing forty tensors to a call is slow."""
     groups = {}
     for leaf in tf.nest.flatten(checked):
         groups.setdefault(_kind(leaf), []).append(leaf.ravel())
@@ -116,7 +115,7 @@ def _packed(checked):
 
 
 def _unpacked(packed, checked):
-    """The tensors of `_packed` in a record's structure again."""
+    """Undo `_packed`: the tensors in the record's structure."""
     leaves = tf.nest.flatten(checked)
     kinds = [_kind(leaf) for leaf in leaves]
     found = [None] * len(leaves)

@@ -6,8 +6,8 @@ import numpy as np
 
 from alad_tf.detector.metrics import top_fraction_threshold
 
-LARGEST = np.finfo("float32").max  # the score of what is too far off to be scored
-KEPT = 10_000  # calibration scores that are kept; a random part of more is as valid
+LARGEST = np.finfo("float32").max  # the score of records that are too extreme to be scored
+KEPT = 10_000  # calibration scores that are kept; of more, a random sample is as valid
 
 
 class Threshold(float):
@@ -101,8 +101,8 @@ class Threshold(float):
 def by_contamination(scores, fraction):
     """Flag the `fraction` of rows with the highest scores, an assumed share of anomalies.
 
-    Scores that tie at the threshold are all flagged or all not flagged, so that at most the
-    fraction is.
+    Scores that tie at the threshold are flagged together or not at all; at most this fraction is
+    flagged.
 
     Args:
         scores: float array (n,).
@@ -169,7 +169,7 @@ def by_false_alarms(scores, budget, seed=0):
 
 
 def require_enough(rows, budget):
-    """Refuse a false-alarm budget outside (0, 1), or one that so many rows cannot tell."""
+    """Refuse a false-alarm rate outside (0, 1), or one that is too low for so few rows."""
     if not 0 < budget < 1:
         raise ValueError(
             f"received a false-alarm rate of {budget}; expected a number between 0 and 1, such "
@@ -183,7 +183,7 @@ def require_enough(rows, budget):
 
 
 def require_both(is_anomaly):
-    """Refuse labels of one kind alone."""
+    """Refuse labels that are all normal or all anomalous."""
     if is_anomaly.all() or not is_anomaly.any():
         raise ValueError(
             f"received {is_anomaly.size} labels, {int(is_anomaly.sum())} of them anomalous; "
@@ -232,7 +232,7 @@ def by_labels(scores, is_anomaly):
 
 
 def _fewest(budget):
-    """Calibration rows without which no p-value is as small as the budget."""
+    """The fewest calibration rows with which a p-value can be as small as the budget."""
     return math.ceil(1 / budget - 1e-9) - 1
 
 
@@ -247,6 +247,6 @@ def _finite(scores):
     if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
         raise ValueError(
             f"received scores of shape {scores.shape}, {int((~np.isfinite(scores)).sum())} "
-            "of them NaN or infinite; expected a vector of at least one finite number."
+            "of them NaN or infinite; expected a non-empty vector of finite numbers."
         )
     return scores

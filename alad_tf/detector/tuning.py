@@ -26,15 +26,15 @@ except ImportError as error:  # an extra
 
 SHARE = 1 / 4  # of a row's columns, or of an image's height and width
 OBJECTIVE = "corruption_auroc"
-HELD_OUT = 1 / 5  # of the rows, which do not train in a trial
+HELD_OUT = 1 / 5  # of the rows, on which trials are not trained
 
 
 def corrupt(x, generator, share=SHARE):
-    """Replaces parts of normal samples by the same parts of others: float32 array of x's shape.
+    """Replace parts of normal samples by parts of others: float32 array of x's shape.
 
-    Tables: a quarter of the columns, drawn for each row, get another row's values: every value is
-    one that the column has, and only what belongs together is broken. Images: a rectangle of
-    another image is pasted at another place; `share` is what its sides have of the image's.
+    Tables: in each row, a random quarter of the columns get another row's values, so that each
+    value is normal but their combination is not. Images: a rectangle of another image is pasted at
+    another place; `share` is the ratio of its sides to the image's.
 
     Source: Vincent et al., JMLR 2010, for swapped values as noise; Li et al., "CutPaste", CVPR
     2021, for images.
@@ -65,10 +65,10 @@ def corrupt(x, generator, share=SHARE):
 
 @dataclass(frozen=True, eq=False)
 class TuningData:
-    """Rows that train in every trial, and the held-out ones beside their corruptions.
+    """Training rows of all trials, held-out rows, and corrupted copies of these.
 
     Attributes:
-        train, normal, corrupted: float32 arrays, preprocessed; the last two have one shape.
+        train, normal, corrupted: float32 arrays, preprocessed; the last two have the same shape.
     """
 
     train: np.ndarray = field(repr=False)
@@ -77,7 +77,7 @@ class TuningData:
 
     @classmethod
     def split(cls, x, seed):
-        """Holds out a fifth of N >= 10 preprocessed normal samples (N, ...), and corrupts them."""
+        """Hold out a fifth of N >= 10 preprocessed normal samples (N, ...), and corrupt copies."""
         if len(x) < 10:
             raise ValueError(f"received {len(x)} rows to tune on; expected at least ten.")
         generator = np.random.default_rng(seed)
@@ -87,11 +87,11 @@ class TuningData:
         return cls(train, normal, corrupt(normal, generator))
 
     def criterion(self, scorer, score_name):
-        """AUROC of a scorer's `score_name` on the held-out rows and their corruptions.
+        """AUROC of a scorer's `score_name` on the held-out rows and their corrupted copies.
 
-        Why this and not the held-out rows' own mean score: that one is in the network's own unit.
-        It is least for a network that reconstructs all rows, odd ones too, and 0 for features that
-        are constant. Here, as in use, normal rows have to score below others.
+        The held-out rows' mean score would not do, since its unit depends on the network: it is
+        lowest for a network that reconstructs all rows, even anomalous ones, and 0 for constant
+        features. Here, as in use, normal rows must score lower than others.
         """
         return area(scorer.scores(np.concatenate([self.normal, self.corrupted]))[score_name])
 
@@ -104,19 +104,19 @@ class TuningData:
         return dict(values)
 
     def identity(self, score_name, seed):
-        """A text that is another one for other rows, scores or seeds."""
+        """A text that identifies rows, score and seed."""
         return identity_of(
             self.train.shape, self.train, self.normal, self.corrupted, score_name, seed
         )
 
 
 def area(scores):
-    """The AUROC of scores whose second half is of corrupted samples."""
+    """The AUROC of scores; the second half are those of corrupted samples."""
     return float(roc_auc_score(np.repeat([0, 1], len(scores) // 2), scores))
 
 
 def score_to_tune(x_shape, score_name=None):
-    """The score by which trials are ranked; ValueError for one that no network has a part in."""
+    """The score by which trials are ranked; ValueError for one that uses no network."""
     table = len(x_shape) == 1
     if score_name is None:
         return "features" if table else COMBINED
@@ -134,9 +134,9 @@ class ALADHyperModel(keras_tuner.HyperModel):
 
     Args:
         data: `TuningData`.
-        score_name: str, the score that is to rank corrupted rows above normal ones. Default: of
-            images "combined", of tables "features".
-        seed: int, of weights, noise and shuffling, equal in all trials.
+        score_name: str, the score that should rank corrupted rows above normal ones. Default:
+            "combined" for images, "features" for tables.
+        seed: int, the seed of weights, noise and shuffling, the same in all trials.
 
     Example:
         >>> # tuner = keras_tuner.RandomSearch(ALADHyperModel(data),
@@ -176,10 +176,10 @@ class ALADHyperModel(keras_tuner.HyperModel):
         return self.rules(hp).build(self.seed)
 
     def fit(self, hp, model, *args, **kwargs):
-        """Trains a trial's model; arguments that tuners pass to Keras's `fit` are ignored.
+        """Train a trial's model; arguments that tuners pass to Keras's `fit` are ignored.
 
         Returns:
-            dict: "corruption_auroc", 0 for a training that diverged.
+            dict: "corruption_auroc", 0 if the training diverged.
         """
         rules, data = self.rules(hp), self.data
         try:
@@ -192,15 +192,16 @@ class ALADHyperModel(keras_tuner.HyperModel):
 
 @own_settings
 def search(data, folder, trials=20, score_name=None, seed=0, report=None):
-    """Searches by Gaussian processes, each trial kept: the same call goes on after an interrupt.
+    """Search by Bayesian optimisation; after an interruption, the same call continues.
 
-    Trials lie in a folder of their data's: those of another table, score or seed are not taken up.
+    Every trial is saved. Trials of other data, scores or seeds are in other folders and are not
+    used.
 
     Args:
         data: `TuningData`, or `alad_tf.detector.tuning_features.FeatureTuningData`.
-        folder: str or Path of the trials' folder, created if it is not there; other searches' may
-            be in it.
-        trials: int, how many, those done before included.
+        folder: str or Path of the trials' folder, created if necessary; several searches may share
+            it.
+        trials: int, the number of trials, including earlier ones.
         score_name, seed: as for `ALADHyperModel`.
         report: function of a finished trial's number, values and criterion; None for none.
 
@@ -228,7 +229,7 @@ def search(data, folder, trials=20, score_name=None, seed=0, report=None):
     )
     try:
         tuner = make()
-    except Exception as error:  # keras-tuner raises whatever a damaged trial makes happen to it
+    except Exception as error:  # a damaged trial can make keras-tuner raise anything
         if not (Path(folder) / name).is_dir():
             raise
         set_aside(Path(folder) / name, repr(error))

@@ -1,6 +1,6 @@
-"""The search of `alad_tf.detector.tuning` over what is chosen of a network's features.
+"""The search of `alad_tf.detector.tuning`, for features of a network: layers, positions, weights.
 
-The network sees each picture once; a trial learns from what it made of them, in seconds.
+The network's features of each picture are computed once, so that a trial takes seconds.
 """
 
 from dataclasses import dataclass, field
@@ -18,14 +18,14 @@ from alad_tf.engine.state_file import identity_of
 from alad_tf.preprocess.pictures import PicturePreprocessor
 
 DEFAULT_LAYERS = "default"
-PIECES = (1 / 8, 1 / 2)  # of the sides: of every other corrupted picture, by turns
-MOST = 400  # pictures that are looked at: their maps are kept in memory
+PIECES = (1 / 8, 1 / 2)  # sides of the pasted piece, relative to the picture's: by turns
+MOST = 400  # pictures that are used: their maps are kept in memory
 FEWEST = 10
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureTuningData:
-    """What a network makes of pictures to learn from, of held-out ones, and of their corruptions.
+    """A network's features of training pictures, held-out ones, and corrupted copies of these.
 
     Attributes:
         features: what `ALADDetector` takes: "imagenet" or a Keras model.
@@ -33,8 +33,8 @@ class FeatureTuningData:
             default.
         maps: dict of float16 arrays (N, h, w, c) by layer, and of the last map's means (N, w).
         backbones: dict of `Backbone`s by their names in a trial.
-        trained: int, the first pictures, which are learned from; of the others, the first half is
-            normal and the second half corrupted.
+        trained: int, how many pictures are for training: the first ones. Of the others, the first
+            half is normal and the second half corrupted.
     """
 
     features: object
@@ -46,7 +46,7 @@ class FeatureTuningData:
 
     @classmethod
     def split(cls, pictures, features, seed, keep_aspect=False):
-        """Holds out a fifth of N >= 10 normal pictures, corrupts them, and embeds all."""
+        """Hold out a fifth of N >= 10 normal pictures, corrupt copies, and compute all features."""
         pictures = require_pictures(pictures, features)
         if len(pictures) < FEWEST:
             raise ValueError(f"A search needs at least ten images; received {len(pictures)}.")
@@ -60,18 +60,14 @@ class FeatureTuningData:
         preprocessor = PicturePreprocessor(backbones[DEFAULT_LAYERS].input_shape, keep_aspect)
         x = preprocessor.transform(chosen)
         normal = x[len(x) - held_out :]
-        corrupted = np.stack(
-            [
-                corrupt(normal, generator, PIECES[place % len(PIECES)])[place]
-                for place in range(held_out)
-            ]
-        )
+        versions = [corrupt(normal, generator, piece) for piece in PIECES]
+        corrupted = [versions[place % len(PIECES)][place] for place in range(held_out)]
         x = np.concatenate([x, corrupted])
         maps = {name: _embedded(backbone, x) for name, backbone in backbones.items()}
         return cls(features, layers, maps, backbones, len(order) - held_out, keep_aspect)
 
     def of(self, layers, neighbourhood, rows):
-        """The features of some pictures, as `embedding` gives them: an array of their numbers."""
+        """The features of the pictures with the numbers `rows`, as `embedding` returns them."""
         maps = [one[rows].astype("float32") for one in self.maps[layers]]
         *places, whole = (one.numpy() for one in positions_of(maps, neighbourhood))
         return [*(one.reshape(len(rows), -1, one.shape[-1]) for one in places), whole]
@@ -81,7 +77,7 @@ class FeatureTuningData:
         return FeaturesHyperModel(self, score_name, seed)
 
     def identity(self, score_name, seed):
-        """A text that is another one for other pictures, networks or seeds."""
+        """A text that identifies pictures, network and seed."""
         parts = (one for maps in self.maps.values() for one in maps)
         return identity_of(*self.layers, self.trained, self.keep_aspect, *parts, score_name, seed)
 
@@ -99,7 +95,7 @@ class FeaturesHyperModel(keras_tuner.HyperModel):
     Args:
         data: `FeatureTuningData`.
         score_name: "combined" or None: no other score depends on them.
-        seed: int, of the choices of what is kept, equal in all trials.
+        seed: int, the seed of the choice of kept positions, the same in all trials.
     """
 
     def __init__(self, data, score_name=None, seed=0):
@@ -108,15 +104,15 @@ class FeaturesHyperModel(keras_tuner.HyperModel):
         self.score_name = require_combined(score_name)
 
     def build(self, hp):
-        """Names the space; there is no model to build before a trial learns."""
+        """Define the search space; there is no model to build before a trial is fitted."""
         hp.Choice("layers", list(self.data.layers), default=DEFAULT_LAYERS)
         hp.Choice("neighbourhood", [1, 3, 5], default=FeatureOptions.neighbourhood)
         hp.Choice("rows", [250, 1000, 4000], default=FeatureOptions.rows)
-        hp.Choice("whole", [0.25, 0.5, 0.75], default=0.5)
+        hp.Choice("whole", [0.2, 0.4, 0.6, 0.8], default=0.6)
         hp.Choice("strongest", [0.25, 0.5, 0.75], default=0.5)
 
     def fit(self, hp, model, *args, **kwargs):
-        """Learns from the pictures and scores the held-out ones: dict of "corruption_auroc"."""
+        """Fit to the training pictures and score the held-out ones: dict of "corruption_auroc"."""
         data = self.data
         pair, neighbourhood, rows, weights = _choices(hp.values, data.layers)
         layers = hp.values["layers"]
@@ -142,8 +138,8 @@ def require_combined(score_name):
     """The score that a search over features tunes; ValueError for another one."""
     if score_name not in (None, COMBINED):
         raise ValueError(
-            f"received the score {score_name!r}; of features only {COMBINED!r} is tuned, since the "
-            "others are of networks that train on them. Leave it out."
+            f"received the score {score_name!r}; with features, only {COMBINED!r} can be tuned, "
+            "since the other scores come from networks that are trained on them. Leave it out."
         )
     return COMBINED
 

@@ -15,7 +15,7 @@ from alad_tf.preprocess.containers import as_array, is_named, listed, read_table
 
 
 def check_records(estimator, x, reset, ordered=False):
-    """Rows as the preprocessors take them; `n_features_in_` is learnt or compared.
+    """Check rows, as the preprocessors take them; learn or compare `n_features_in_`.
 
     Args:
         estimator: the scikit-learn estimator, which gets `n_features_in_` and, for named columns,

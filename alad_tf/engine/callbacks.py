@@ -1,4 +1,4 @@
-"""What a long training needs around it: checkpoints, a stop at divergence, a rule for its end."""
+"""Callbacks for long trainings: checkpoints, a stop at divergence, early stopping."""
 
 import math
 import time
@@ -33,7 +33,7 @@ class DivergenceError(FloatingPointError):
 
 
 class _OfAnotherRun(ValueError):
-    """A checkpoint of other settings: whole, and not to be set aside."""
+    """A checkpoint of other settings, which is intact and must not be renamed."""
 
 
 class StopOnDivergence(keras.callbacks.Callback):
@@ -94,16 +94,16 @@ class Checkpoint(keras.callbacks.Callback):
         return sorted(p for p in self.folder.glob("epoch-*") if p.name[6:].isdigit())
 
     def restore(self, model):
-        """Load the newest checkpoint that is whole into a compiled model.
+        """Load the newest intact checkpoint into a compiled model.
 
         A damaged one, which a crash of the machine or a full disk may leave, is renamed with a
-        warning, and the one before it is taken, if there is one.
+        warning, and the one before it is used, if there is one.
 
         Returns:
             int, the number of finished epochs (0 if there is no checkpoint).
 
         Raises:
-            ValueError: the checkpoint is of other settings.
+            ValueError: if the checkpoint has other settings.
         """
         while self.newest is not None:
             before = [variable.numpy() for variable in model.variables]
@@ -112,7 +112,7 @@ class Checkpoint(keras.callbacks.Callback):
                 model.load_weights(self.newest / WEIGHTS)
             except _OfAnotherRun:
                 raise
-            except Exception as error:  # whatever Keras and h5py say of a damaged file
+            except Exception as error:  # Keras and h5py raise many errors for damaged files
                 for variable, value in zip(model.variables, before, strict=True):
                     variable.assign(value)
                 set_aside(self.newest, error)
@@ -172,7 +172,7 @@ class Checkpoint(keras.callbacks.Callback):
                 "history": self.history,
             }
             write_json(temporary / STATE, state)
-        for other in self._all():  # more than one, if a process was killed while it removed one
+        for other in self._all():  # several, if a process was killed while removing one
             if other != path:
                 remove_own(other, {WEIGHTS, STATE, MANIFEST}.__contains__)
 
@@ -188,11 +188,11 @@ def _divergence(epoch, what, checkpoint):
 
 
 class Stopping(keras.callbacks.Callback):
-    """End a training by one of `RULES`. It belongs before the `Checkpoint` in `callbacks`.
+    """Stop training by one of `RULES`. Must come before the `Checkpoint` in `callbacks`.
 
     The validation score is the mean features score of held-out normal rows under the averaged
     weights, which `ALAD.fit(validation_data=...)` logs; lower is better. The rule is a function of
-    the history, so that a run that was killed and resumed stops where one that was not does.
+    the history, so that a resumed run stops where an uninterrupted one does.
 
     Args:
         rule: str, one of `RULES`.
@@ -209,7 +209,7 @@ class Stopping(keras.callbacks.Callback):
 
     @property
     def best_folder(self):
-        """Where the weights of the best epoch are kept."""
+        """The folder of the weights of the best epoch."""
         return Path(self.checkpoint.folder) / "best"
 
     def require(self, validation):
@@ -222,7 +222,7 @@ class Stopping(keras.callbacks.Callback):
             )
 
     def stalled(self, history):
-        """Whether a history (list of epochs' logs) calls for the stop."""
+        """Whether to stop after a history (list of epochs' logs)."""
         return self.rule != "fixed" and stop_epoch(history, self.patience) is not None
 
     def on_epoch_end(self, epoch, logs=None):
@@ -242,7 +242,7 @@ class Stopping(keras.callbacks.Callback):
             self.model.load_weights(self.best_folder / WEIGHTS)
 
     def kept_epoch(self, history):
-        """The number (from 1) of the epoch whose weights the training left."""
+        """The number (from 1) of the epoch whose weights were kept."""
         if self.rule == "best":
             return read_json(self.best_folder / STATE)["epoch"]
         return len(history)
@@ -254,7 +254,7 @@ def best_epoch(history):
 
 
 def stop_epoch(history, patience):
-    """The number (from 1) of the epoch after which a patience stops, or None."""
+    """The number (from 1) of the epoch after which training with this patience stops, or None."""
     lowest, since = math.inf, 0
     for number, logs in enumerate(history, 1):
         since = 0 if logs[MONITOR] < lowest else since + 1

@@ -45,7 +45,7 @@ def total(value):
 
 
 def own_rows(draw, shape):
-    """This replica's part of numbers that are drawn for the whole batch.
+    """This replica's part of random numbers that are drawn for the whole batch.
 
     Args:
         draw: function of a shape, returning a tensor of that shape.
@@ -53,7 +53,7 @@ def own_rows(draw, shape):
             batches has them.
 
     Returns:
-        tensor of `shape`: of every block, the rows that are this replica's.
+        tensor of `shape`: this replica's rows of every block.
     """
     context = _context()
     if context is None:
@@ -73,7 +73,7 @@ def make_strategy(name):
             "multiworker", the machines of the environment variable TF_CONFIG.
 
     Raises:
-        ValueError: another name, or no TF_CONFIG for several workers.
+        ValueError: if the name is unknown, or "multiworker" has no TF_CONFIG.
     """
     if name not in STRATEGIES:
         raise ValueError(f"received the strategy {name!r}; expected one of {STRATEGIES}.")

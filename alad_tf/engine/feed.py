@@ -14,7 +14,7 @@ class Batches:
     The orders follow from (seed, epoch): a run that resumes at epoch k sees the batches it would
     have seen. Batches come in chunks of K, so that one call of a compiled program makes many steps.
     K does not depend on the number of rows, so that tables of all lengths share a program; an
-    epoch's last chunk is filled up and says how many of its batches count.
+    epoch's last chunk is padded and says how many of its batches count.
 
     Args:
         x: float array (N, ...), finite; kept in memory, gathered by tf.data.
@@ -23,7 +23,7 @@ class Batches:
         chunk: int, K; for vectors by default 100, fewer where a chunk would exceed 8 MiB; for
             images as many on a GPU, but 1 on a CPU, where XLA computes convolutions inside a loop
             some twenty times slower, and steps are long enough without one.
-        orders: int, how many orders: batches of a step.
+        orders: int, the number of orders: batches per step.
 
     Attributes:
         steps: int, steps an epoch, N // batch_size.
@@ -31,7 +31,7 @@ class Batches:
         chunk: int, K, steps a chunk.
 
     Raises:
-        ValueError: an empty or not finite array, or a batch larger than the data.
+        ValueError: if the array is empty or not finite, or a batch is larger than the data.
     """
 
     def __init__(self, x, batch_size, seed=0, chunk=None, orders=1):
@@ -66,7 +66,7 @@ class Batches:
         self._rows = tf.constant(x)
 
     def epochs(self, first=0):
-        """The chunks of epoch `first`, then those of the next one, and so on without end.
+        """The chunks of epoch `first`, of the next one, and so on, without end.
 
         One dataset serves all epochs, because starting a new one costs more than an epoch of a
         small table.

@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and never over somebody else's.
+"""Files and folders that are written completely or not at all, and never over other people's.
 
 A folder that this program writes holds `sha256.json`, its manifest: the name and the sha256 of each
 file. The manifest decides what may be replaced, and `verify` compares files with it before they are
@@ -42,9 +42,9 @@ def replacing_folder(path, known=None):
 
     Args:
         path: str or Path, the destination.
-        known: function of a folder: names (set of str) of files in it that are this program's,
-            whatever they hold and though no manifest lists them; of empty folders with a slash at
-            the end.
+        known: function of a folder that returns the names (set of str) of files in it that belong
+            to this program although no manifest lists them; names of empty folders end with a
+            slash.
 
     Yields:
         Path of the temporary folder.
@@ -66,7 +66,7 @@ def replacing_folder(path, known=None):
     inside = _must_stay(path)
     with _partial_folder(*((path, ".") if inside else _beside(path))) as temporary:
         yield temporary
-        _remove_empty(temporary)  # a manifest lists files: an empty folder would be somebody else's
+        _remove_empty(temporary)  # manifests do not list empty folders
         write_manifest(temporary)
         _keep_modes(path, temporary)
         check_place(path, known)  # once more: the body may have taken hours
@@ -171,7 +171,7 @@ def adding_to(folder, name):
 
 
 def check_adding(folder, pattern):
-    """Refuse a folder where a file that `adding_to` may write is somebody else's.
+    """Refuse a folder if `adding_to` would replace a file that this program did not write.
 
     Args:
         folder: str or Path; it may not exist yet.
@@ -197,14 +197,14 @@ def check_adding(folder, pattern):
 
 @contextlib.contextmanager
 def claimed(folder, output):
-    """Make a folder that this process alone works in; it is removed at the end if it is empty.
+    """Make a folder for this process alone; it is removed at the end if it is empty.
 
     Args:
         folder: str or Path.
         output: what is being written, for the error.
 
     Raises:
-        BlockingIOError: another process works there.
+        BlockingIOError: if another process uses the folder.
 
     Example:
         >>> folder = Path(tempfile.mkdtemp()) / "parts"
@@ -250,7 +250,7 @@ def read_manifest(folder):
     """The manifest of a folder: dict of sha256 (hexadecimal) by name, empty if there is none.
 
     Raises:
-        ValueError: `sha256.json` is no manifest.
+        ValueError: if `sha256.json` is not a manifest.
     """
     path = Path(folder) / MANIFEST
     if not path.is_file():
@@ -427,7 +427,7 @@ def read_record(path, keys):
 
 
 def set_aside(path, reason):
-    """Rename a damaged file or folder that its owner can do without, with a warning.
+    """Rename a damaged file or folder that is not essential, with a warning.
 
     Args:
         path: Path; it becomes `damaged-<name>`, in the place of an earlier one.
@@ -442,10 +442,10 @@ def set_aside(path, reason):
 
 
 def with_block(text, begin, end, lines, where):
-    """A text whose part between two marks is replaced by lines.
+    """Replace the part of a text between two marks by lines.
 
     Raises:
-        ValueError: a mark is missing from `where`, or there more than once.
+        ValueError: if a mark is missing from `where`, or occurs more than once.
     """
     if text.count(begin) != 1 or text.count(end) != 1:
         raise ValueError(f"{where} needs one line {begin!r} and one {end!r}; add or remove them.")
@@ -471,7 +471,7 @@ def remove_own(folder, is_own):
 
 
 def _undisturbed(folder, look):
-    """What `look` finds in a folder while nobody exchanges it; None if it is gone."""
+    """What `look` finds in a folder while no process replaces it; None if it is gone."""
     for _ in range(100):
         try:
             before = os.stat(folder).st_ino
@@ -582,7 +582,7 @@ def _locked(folder):
 
 
 def _remove_left_behind(home, prefix):
-    """Remove what killed processes were writing: nobody holds its lock any more.
+    """Remove what killed processes were writing: its lock is free.
 
     A write into a mounted folder that was cut short while its files took their places is completed.
     """
@@ -632,7 +632,7 @@ def _exchange(temporary, path, known):
                 return _carry_over(temporary, path, known)
             try:
                 return _rename(temporary, path, known)
-            except PermissionError:  # somebody else's folder in a place like /tmp
+            except PermissionError:  # someone else's folder in a place like /tmp
                 return _move_files(temporary, path, known)
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):

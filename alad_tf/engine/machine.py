@@ -15,7 +15,7 @@ def cores():
 
 
 def available_memory():
-    """Bytes of memory that processes may still take; where no one says, 8 GiB."""
+    """Bytes of memory that are available; 8 GiB if unknown."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -42,7 +42,7 @@ def hardware():
                 processor = line.split(":", 1)[1].strip()
                 break
     except OSError:
-        pass  # not Linux: the platform module's word has to do
+        pass  # not Linux: what the platform module says
     devices = tf.config.list_physical_devices("GPU")
     details = [tf.config.experimental.get_device_details(d).get("device_name") for d in devices]
     return {"processor": processor, "cores": cores(), "gpus": details}
@@ -51,8 +51,8 @@ def hardware():
 def commit():
     """The commit of the checkout that this package runs from, or None outside one.
 
-    A trailing "+" says that tracked files differ from it. A copy of a checkout without its
-    repository is told by the environment variable ALAD_COMMIT.
+    A trailing "+" says that tracked files differ from it. For a copy without its repository, set
+    the environment variable ALAD_COMMIT.
     """
     if told := os.environ.get("ALAD_COMMIT"):
         return told

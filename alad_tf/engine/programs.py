@@ -1,7 +1,7 @@
-"""Compiled programs: a model's own or shared by an architecture, and rows run through them.
+"""Compiled programs, of one model or shared by an architecture, and running rows through them.
 
-Rows go through a program in blocks of one size, so that a row's bits depend on it alone, and in
-memory that is used again.
+Rows go through a program in blocks of equal size, so that a row's result depends on that row alone,
+and in memory that is reused.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ import tensorflow as tf
 
 from alad_tf.engine.machine import cores
 
-SHARED = 32  # scoring programs that are kept for models to come
+SHARED = 32  # scoring programs that are kept for later models
 TRAINING = 8  # training programs likewise, some 150 MiB each with their graphs
-MAPPINGS = 2000  # that a program may need, at most: seen 970
+MAPPINGS = 2000  # memory mappings that a program needs at most; 970 have been seen
 XLA_ENV = "ALAD_XLA"
 _shared, _training, _lock = {}, {}, threading.Lock()
-ALIGNMENT = 64  # bytes; what XLA takes for granted of its inputs
+ALIGNMENT = 64  # bytes; XLA expects its inputs to be aligned like this
 FEW, CALL_BYTES = 2, 2**22  # blocks of a call for a small request; bytes of one for a large one
 
 
@@ -97,14 +97,14 @@ def training_program(model, data, variables):
 
 
 def _remembered(programs, most, key, make):
-    """The program of a key, compiled if need be; one that captures something is nobody else's."""
+    """The program of a key, compiled if necessary; one that captures tensors is not shared."""
     with _lock:  # two threads must not compile the same one
         program = programs.pop(key, None)
         if program is None:
             require_room()
             program = make()
         if key is not None and not getattr(program, "captured_inputs", ()):
-            programs[key] = program  # the one that was used last stands last
+            programs[key] = program  # the most recently used one comes last
         while len(programs) > most:
             programs.pop(next(iter(programs)))
     return program
@@ -112,7 +112,7 @@ def _remembered(programs, most, key, make):
 
 @contextlib.contextmanager
 def _standing_in(variables, others):
-    """While the body is traced, what is done to `variables` is done to `others`.
+    """While the body is traced, operations on `variables` act on `others`.
 
     TensorFlow has no public way to trace a function of variables that Keras holds. A variable is
     what its handle points to, and `tf.Variable` has its handle in this attribute.
@@ -304,7 +304,7 @@ class InBlocks:
             rows = x[start : start + size]
             count = tf.constant(-(-len(rows) // self.block))
             found = program(self._staging.fill(rows, size), count).numpy()[: len(rows)]
-            # a bad row shows in its scores, which are fewer to look at than the row
+            # a bad row shows in its scores, which are fewer numbers to check than the row
             if not np.isfinite(found if what == "scores" else rows).all():
                 check_finite(x)
             return found

@@ -1,4 +1,4 @@
-"""The one display of progress: a bar with the time left, or plain lines where there is none."""
+"""The display of progress: a bar with the time left, or plain lines without a terminal."""
 
 import contextlib
 import threading
@@ -17,15 +17,15 @@ from rich.progress import (
 
 
 class Display:
-    """How much of something is done, and how long the rest will take.
+    """Show how much is done, and how long the rest will take.
 
     Args:
         label: str, what is counted.
-        total: int, when it is done.
+        total: int, how many there are in all.
         console: `rich.console.Console`; None shows nothing.
         every_s: float, seconds between lines where the console is no terminal.
-        done: int, what was done before.
-        compiles: bool, the first part takes long and says nothing about the others.
+        done: int, how many were done before.
+        compiles: bool, whether the first part takes longer than the others, because it compiles.
 
     Example:
         >>> with Display("epoch", 2) as display:
@@ -53,12 +53,12 @@ class Display:
             self._task = self._bar.add_task(note, total=total, completed=done)
 
     def advance(self, count=1):
-        """So much more is done; from any thread."""
+        """Add `count` to what is done; any thread may call this."""
         with self._lock:
             self._show(self.done + count, "")
 
     def update(self, done, note=None):
-        """So much is done by now; `note` is shown beside it."""
+        """Set what is done by now; `note` is shown beside it."""
         with self._lock:
             self._show(done, note)
 
@@ -140,6 +140,6 @@ def track(items, label, console=None, every_s=10.0):
 
 @contextlib.contextmanager
 def counted(total, label, console=None, every_s=10.0):
-    """Yield a function of an int, so much more is done, that any thread may call."""
+    """Yield a function that adds its argument to what is done; any thread may call it."""
     with Display(label, total, console, every_s) as display:
         yield display.advance

@@ -50,8 +50,8 @@ def normal(shape, seed):
     """Standard normal numbers (..., *shape) that are a function of their int32 seeds (..., 2).
 
     The inverse of the distribution function at uniform numbers of 24 bits: no number lies beyond
-    5.5. Under XLA on a CPU a tenth of the time of `tf.random.stateless_normal`, which moreover
-    gives other numbers under XLA than without.
+    5.5. Under XLA on a CPU this takes a tenth of the time of `tf.random.stateless_normal`, whose
+    numbers also differ with and without XLA.
     """
     size = tf.TensorShape(shape).num_elements()
     if size is None:

@@ -1,7 +1,7 @@
 """What config.json holds: checked by pydantic before anything is built or allocated from it.
 
-Types and bounds are checked here. What belongs together, such as the weights of an architecture, is
-checked where it is built.
+Types and bounds are checked here. Whether parts fit together, such as weights and architecture, is
+checked where they are built.
 """
 
 import math
@@ -97,7 +97,7 @@ class Baseline(_Part):
     """config.json of a baseline alone."""
 
     format: int
-    method: str = "alad"  # the first presets do not say it
+    method: str = "alad"  # the first presets lack it
     scorer: dict[str, Any]
 
     @field_validator("scorer")

@@ -1,4 +1,4 @@
-"""Keras's and TensorFlow's settings while this package computes, whatever the session's are."""
+"""Fixed settings of Keras and TensorFlow while this package computes, whatever the user's are."""
 
 import contextlib
 import functools
@@ -12,10 +12,10 @@ _entered, _before = 0, ()
 
 
 def own_settings(function):
-    """A function that runs under this package's settings; the session's are back afterwards.
+    """Decorate a function to run under this package's settings; the user's are restored afterwards.
 
-    A notebook may have set float64, mixed precision, channels first or eager functions for models
-    of its own; ours must neither fail nor answer otherwise.
+    A notebook may have set float64, mixed precision, channels first or eager functions for its own
+    models; ours must neither fail nor give other results.
     """
 
     @functools.wraps(function)
@@ -39,7 +39,7 @@ def settings():
 def _enter():
     global _entered, _before
     with _lock:
-        policy = keras.config.dtype_policy()  # a thread's own, unlike the others
+        policy = keras.config.dtype_policy()  # per thread, unlike the others
         if not _entered:
             _before = (
                 keras.config.floatx(),

@@ -1,4 +1,4 @@
-"""What a long job keeps so that it can go on: arrays in a file that knows what it belongs to."""
+"""The saved state of a long job, so that it can resume: arrays in a file with an identity."""
 
 import hashlib
 import io
@@ -11,7 +11,7 @@ from alad_tf.engine.files import set_aside, write_bytes
 
 
 class StateFile:
-    """One file with a list of arrays, replaced every so often.
+    """One file with a list of arrays, replaced at intervals.
 
     Args:
         path: str or Path of the `.npz` file, or None to keep nothing.
@@ -29,7 +29,7 @@ class StateFile:
         """The arrays, or None if there are none of this identity.
 
         A damaged file, which a crash of the machine or a full disk may leave, is renamed with a
-        warning: None.
+        warning, and the result is None.
         """
         if self.path is None or not self.path.is_file():
             return None
@@ -43,7 +43,7 @@ class StateFile:
             return None
 
     def write(self, arrays):
-        """Replace the file, if there is one to keep and enough time has passed."""
+        """Replace the file, if there is a path and enough time has passed."""
         now = time.monotonic()
         if self.path is None or now - self._written_at < self.every_s:
             return

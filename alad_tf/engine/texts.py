@@ -2,11 +2,11 @@
 
 
 def as_is(text, most=None):
-    r"""A text on one line, with what would steer a terminal shown as Python writes it.
+    r"""A text on one line, with control characters escaped as in Python.
 
     Args:
         text: anything, by its `str`.
-        most: int, characters after which it is cut; default all.
+        most: int, the number of characters after which it is cut; default: no limit.
 
     Returns:
         str of printable characters.

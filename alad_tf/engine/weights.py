@@ -1,4 +1,4 @@
-"""A scorer on the disk: its config.json, and its weights as Keras's `.weights.h5`.
+"""A scorer on disk: its config.json, and its weights as Keras's `.weights.h5`.
 
 Weights are float32, or large arrays are rounded to 16 or 8 bits.
 """
@@ -33,27 +33,27 @@ FORMAT = 1  # of a saved detector or baseline
 OWN = r"config\.json|scorer\.(weights\.h5|skops)|report|report/(report\.md|score_histogram\.png"
 OWN += r"|(row|images)_\d+\.png)"
 DTYPES = ("float32", "float16", "int8")
-# Arrays of int8: so many weights of an output, at consecutive inputs, have 127 levels up to their
-# largest. A level's worth is in the array of this suffix.
+# Arrays of int8: this many weights of an output, at consecutive inputs, have 127 levels up to
+# their largest. The value of a level is in the array with this suffix.
 GROUP, SCALE = 64, "_scale"
-# Arrays of up to so many numbers stay exact: they are a thousandth of an image scorer's room, and
-# E's first convolution among them is what moves its scores most.
+# Arrays of up to this many numbers stay exact: they take a thousandth of an image scorer's space,
+# and one of them, E's first convolution, affects its scores most.
 EXACT_UP_TO = 20_000
-# Few arrays have more levels: the layer that z comes from, because what is off in z is off in all
-# of x' (three quarters of what rounding does to the scores of CIFAR-10's cars), and the small D_xx,
-# whose logits differ by little.
+# Two have more levels: the layer that returns z, because an error in z affects all of x' (three
+# quarters of what rounding does to the scores of CIFAR-10's automobiles), and the small D_xx,
+# whose logits differ little.
 LEVELS, FINE_LEVELS, FINE = 127, 511, "D_xx"
 # Bits of a scale's mantissa that are zero, so that a level of it is exact in float32
 ZERO_BITS = {LEVELS: 8, FINE_LEVELS: 9}
 PACKED = 1100  # bytes that one byte of gzip may stand for: 1,032 by its format
-# Variables may hold so many times the numbers of their file, and some more: places of an ensemble
-# are a power of two, and hold the rows in four spaces of which files hold one
+# Variables may hold this many times the numbers of their file, and some more: an ensemble's places
+# for rows are a power of two, and hold the rows in four spaces, of which files hold one
 SPARE, MORE = 12, 100_000
 HEADER = 8192  # bytes that HDF5 needs for an array, with its groups, besides its numbers, at most
 
 
 def write_scorer(folder, scorer, dtype="float32", **about):
-    """Writes a scorer with what its config.json says besides, whole or not at all."""
+    """Write a scorer, with `about` in its config.json, completely or not at all."""
     config = {"format": FORMAT, "method": scorer.method, "scorer": scorer.architecture(), **about}
     with replacing_folder(folder, written_earlier) as temporary:
         write_json(temporary / CONFIG, config)
@@ -84,8 +84,8 @@ def read_config(folder, what):
     """The config.json that `write_scorer` wrote, checked; `what` is "detector" or "baseline".
 
     Raises:
-        FileNotFoundError: no such folder.
-        ValueError: a damaged file, or one of another format.
+        FileNotFoundError: if there is no such folder.
+        ValueError: if a file is damaged or has another format.
     """
     folder = Path(folder)
     path = folder / CONFIG
@@ -126,7 +126,7 @@ def blaming(path, what):
     """Make every error of the body a ValueError that says that a file does not do `what`."""
     try:
         yield
-    # a damaged file makes libraries raise whatever they do where they first stumble
+    # libraries raise all kinds of errors for a damaged file
     except Exception as error:
         if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise
@@ -180,7 +180,7 @@ def count_numbers(path):
 
 
 def save_weights(model, path):
-    """`model.save_weights`, refused beforehand where the disk has no room for the file.
+    """`model.save_weights`, refused beforehand if the disk has no space for the file.
 
     HDF5 notices a full disk when it closes its files, and prints a traceback for each object that
     was open.
@@ -319,7 +319,7 @@ def _weights(levels, scale):
 
 
 def _in_groups(values):
-    """An array (..., outputs) as (groups, GROUP, outputs), filled up with zeros."""
+    """An array (..., outputs) as (groups, GROUP, outputs), padded with zeros."""
     rows = values.reshape(-1, values.shape[-1])
     filled = np.pad(rows, ((0, -len(rows) % GROUP), (0, 0)))
     return filled.reshape(-1, GROUP, values.shape[-1])

@@ -44,7 +44,7 @@ def write_cards(entries, results=RESULTS):
 
 
 def _pretrained(entry):
-    """One line a preset, from the preset's own config."""
+    """One line per preset, from the preset's own config."""
     lines = []
     for variant in zoo.variants(entry.name):
         folder = HOME / "weights" / entry.name / variant

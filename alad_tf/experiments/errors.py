@@ -1,8 +1,8 @@
 """What a detector gets wrong: examples of images, and the classes of the rows it flags.
 
-Figures 5 and 6 show images of a class and of the others beside their reconstructions. They are
-kept as a PNG of four rows of ten images, pixel by pixel and without a word: the report's figure
-is drawn from it, so that it needs neither data nor weights.
+Figures 5 and 6 show images of a class and of the others beside their reconstructions. They are kept
+as a PNG of four rows of ten images, pixel by pixel and without text. The report's figure is drawn
+from it, so that it needs neither data nor weights.
 """
 
 import numpy as np
@@ -18,12 +18,12 @@ ROWS = ("normal", "reconstruction", "anomalous", "reconstruction")
 
 
 def examples_path(results, entry, variant, seed):
-    """Where a run's example images lie: `<results>/<entry>/<variant>/examples_seed<k>.png`."""
+    """The path of a run's example images: `<results>/<entry>/<variant>/examples_seed<k>.png`."""
     return result_path(results, entry, variant, seed, "examples").with_suffix(".png")
 
 
 def write_examples(results, run, data, detector, test_scores):
-    """Keep the first test images of the normal class and of the others, and what is made of them.
+    """Keep the first test images of the normal class and of the others, and their reconstructions.
 
     Beside the PNG, whose Path is returned, a JSON has each column's class and score.
     """
@@ -57,8 +57,8 @@ def read_examples(path):
 def flagged_by_label(scores, labels, train_labels, top_fraction):
     """Count the test rows of each class that each score puts into the top fraction.
 
-    Returns a dict a class, the most frequent of the test rows first, those of the training rows
-    alone last: "label", "train_rows", "test_rows", and "flagged", the count by score name.
+    Returns a dict per class, the most frequent of the test rows first, those only among the
+    training rows last: "label", "train_rows", "test_rows", and "flagged", the count by score name.
 
     Example:
         >>> table = flagged_by_label({"l1": [0.1, 0.9]}, ["a", "b"], ["a"], 0.5)

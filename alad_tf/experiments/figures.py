@@ -1,4 +1,4 @@
-"""The paper's figures and the toy's, drawn from `results/`; what has not been run is not drawn."""
+"""The paper's figures and the toy example's, drawn from `results/` where there are results."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def picture_path(results, name):
 
 
 def write_figures(entries, results=RESULTS):
-    """Draw the figures that have runs; the picture of a run that is gone is removed.
+    """Draw the figures that have runs; pictures of runs that no longer exist are removed.
 
     Returns a dict by the figure's name: Path of the PNG, or None where nothing has been run.
     """
@@ -75,7 +75,7 @@ def figure_sections(results=RESULTS):
 
 
 def _series(frame, dataset, kind):
-    """What the bars of a figure are: dict by label of `class_means`, of those with runs."""
+    """The bars of a figure: dict by label of `class_means`, of those with runs."""
     if kind == "methods":
         chosen = {label: (f"{dataset}_{method}", score) for label, method, score in METHODS}
     else:

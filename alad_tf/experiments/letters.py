@@ -1,10 +1,10 @@
-"""The network of `digits_features_alad`: it was trained to tell letters apart, drawn by code.
+"""The network of `digits_features_alad`, which was trained to classify letters drawn by code.
 
     python -m alad_tf.experiments.letters [zoo/networks/letters.keras]
 
-Letters of matplotlib's fonts, turned, sheared and thickened at random, are brought to 8 x 8 pixels,
-as scikit-learn's digits are. No digit is among them. What is kept of the network are its maps of 2,
-4 and 8 pixels a position.
+Letters of matplotlib's fonts are rotated, sheared and thickened at random, and resized to 8 x 8
+pixels, the size of scikit-learn's digits. No digit is among them. The network's maps with 2, 4 and
+8 pixels per position are kept.
 """
 
 import string
@@ -78,7 +78,7 @@ def network():
 
 
 def main(path=HOME, count=LETTERS, epochs=EPOCHS, seed=0):
-    """Train, print how many new letters are told apart, and write the network; its Path."""
+    """Train, print the accuracy on new letters, and write the network; its Path."""
     keras.utils.set_random_seed(seed)
     resize = PicturePreprocessor(SHAPE)
     (x, y), (x_new, y_new) = drawn(count, seed), drawn(max(count // 10, 1), seed + 1)
@@ -87,7 +87,7 @@ def main(path=HOME, count=LETTERS, epochs=EPOCHS, seed=0):
     classifier.compile(keras.optimizers.Adam(2e-3), loss, metrics=["accuracy"])
     classifier.fit(resize.transform(x), y, 128, epochs, verbose=0)
     _, share = classifier.evaluate(resize.transform(x_new), y_new, verbose=0)
-    print(f"{share:.1%} of {len(x_new):,} new letters are told apart")
+    print(f"{share:.1%} of {len(x_new):,} new letters are classified correctly")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     maps.save(path)
     return Path(path)

@@ -120,7 +120,16 @@ def _speed(entries, results):
 
 
 # by page: names in its marks, and the functions that render what stands between them
+def _cards(entries, results):
+    rows = [
+        [f"[{entry.name}](../zoo/cards/{entry.name}.md)", entry.source, entry.summary]
+        for entry in entries
+    ]
+    return markdown_table(["entry", "source", "description"], rows)
+
+
 PAGES = {
+    "zoo.md": {"entries": _cards},
     "deviations.md": {"deviations": _deviations},
     "when_not.md": {"adbench": _adbench},
     "comparison.md": {"adbench": _adbench, "seconds": _seconds, "speed": _speed},

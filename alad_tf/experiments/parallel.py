@@ -41,9 +41,9 @@ def run_jobs(commands, jobs=None, console=None):
     the terminal themselves, and once more from here if they still run after `GRACE_S`. SIGTERM is
     passed on to them at once. Then KeyboardInterrupt or SystemExit is raised.
 
-    `commands` is a dict of argument lists by label, which stands before each of a job's lines;
-    `jobs` is how many run at a time, by default one a core. Returns the exit codes in the order of
-    `commands`: `NOT_STARTED` for what could not be started, -n for what signal n ended.
+    `commands` is a dict of argument lists by label, which precedes each of a job's lines;
+    `jobs` is how many run at a time, by default one per core. Returns the exit codes in the order
+    of `commands`: `NOT_STARTED` for what could not be started, -n for what signal n ended.
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"received jobs={jobs}; expected at least 1.")
@@ -201,9 +201,9 @@ def train_words(entry, settings, results, data_dir=None, resume=False, checkpoin
 def train_seeds(entry, settings, seeds, jobs, results, data_dir, console, **options):
     """Train an entry from each of several seeds, in processes side by side.
 
-    On images a seed's last bits follow from the number of cores that its process has, hence from
-    `jobs`; `options` are those of `train_words`. Returns `(trained, failed)`: the results of the
-    seeds that were trained, and the other processes' exit codes by seed.
+    On images, the last bits of a seed's result depend on the number of cores that its process has,
+    hence on `jobs`; `options` are those of `train_words`. Returns `(trained, failed)`: the results
+    of the seeds that were trained, and the other processes' exit codes by seed.
     """
     import tensorflow as tf
 
@@ -224,7 +224,7 @@ def train_seeds(entry, settings, seeds, jobs, results, data_dir, console, **opti
 
 
 def seeds_table(entry, trained):
-    """F1 and AUROC of the deciding score: a `rich.table.Table` row a result, mean ± std, paper."""
+    """F1 and AUROC of the deciding score as a `rich.table.Table`: results, mean ± std, paper."""
     names = ["f1", "auroc"]
     table = Table(f"score: {entry.score}", *map(TITLES.get, names))
     metrics = pd.DataFrame([run["metrics"][entry.score] for run in trained])[names]

@@ -52,7 +52,7 @@ class Group:
     classes: tuple = (None,)
 
     def runs(self, seeds=None):
-        """Its runs, or those of so many seeds; OC-SVM has no randomness, hence one."""
+        """Its runs, or those of `seeds` seeds; OC-SVM has no randomness, hence one."""
         count = 1 if self.entry.endswith("_ocsvm") else seeds or self.seeds
         for seed in range(count):
             for number in self.classes:
@@ -131,7 +131,7 @@ EXPERIMENTS = {
 
 
 def runs_of(names, seeds=None):
-    """The `Run`s of tables and figures, each once, the most useful first; of so many seeds.
+    """The `Run`s of tables and figures for `seeds` seeds, each once, the most useful first.
 
     A first seed of every class comes before a second of any; of tables, all seeds of a variant come
     before the next variant's.
@@ -153,7 +153,7 @@ _NOT_COMPARED = ("scaling", "kept_epoch", "precision")
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One run of a plan: the entry, resolved `Settings`, and whether it is there.
+    """One run of a plan: the entry, resolved `Settings`, and whether it is done.
 
     The state is "done"; "stale", if its result is of other hyper-parameters; or "to do".
     """
@@ -173,7 +173,7 @@ class Job:
 
 
 def plan(names, entries, results=RESULTS, seeds=None, only=None):
-    """The `Job`s that tables and figures need, in the order they are to be run.
+    """The `Job`s that tables and figures need, in the order in which to run them.
 
     `names` are keys of `EXPERIMENTS`, or "all"; `entries` the zoo's, by name; `seeds` how many of
     each, by default the paper's; only jobs whose label holds one of the texts in `only` are kept.
@@ -213,10 +213,11 @@ def _state(entry, settings, results):
 
 
 def run_plan(jobs, results=RESULTS, count=None, data_dir=None, console=None):
-    """Make the runs of a plan that are not done, `count` at a time (default: one a core).
+    """Make the runs of a plan that are not done, `count` at a time (default: one per core).
 
-    A run that was killed goes on from its checkpoint. A set that cannot be had stops no other's. On
-    images the last bits of a run follow from the cores that its process has, hence from `count`.
+    A run that was killed continues from its checkpoint. An unavailable data set does not stop the
+    runs of others. On images, the last bits of a run depend on the cores that its process has,
+    hence on `count`.
     Returns `(failed, missing)`: exit codes by label, and reasons by data set.
     """
     due = [job for job in jobs if job.state != "done"]
@@ -232,7 +233,7 @@ def run_plan(jobs, results=RESULTS, count=None, data_dir=None, console=None):
 def _why_missing(job, data_dir):
     try:
         load(job.entry.dataset, data_dir, job.settings.normal_class)
-    except Exception as error:  # whatever a download may end with; it stops no other set's runs
+    except Exception as error:  # a failed download must not stop the runs of other sets
         return str(error).splitlines()[0]
     return None
 

@@ -54,7 +54,7 @@ def publish(run_folder, data_dir=None, weights=HOME / "weights", registry=HOME /
 
 
 def _rounded(detector, dtype, test, before):
-    """The detector with weights of a dtype, its test scores, and how far these moved at most."""
+    """The detector with weights of a dtype, its test scores, and their largest change."""
     with tempfile.TemporaryDirectory() as folder:
         rounded = Detector.load(detector.save(Path(folder) / DETECTOR, dtype))
     after = rounded.scores(test.x)

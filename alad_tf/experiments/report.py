@@ -136,12 +136,12 @@ def _heading(entry, variant):
 
 
 def _means(frame):
-    """A cell a metric: mean ± spread over the rows of a frame."""
+    """A cell per metric: mean ± spread over the rows of a frame."""
     return [spread_of(frame[name]) for name in METRICS]
 
 
 def _values(metrics, form):
-    """A cell a metric of a dict, "" for what it lacks."""
+    """A cell per metric of a dict, "" if it is missing."""
     return [f"{metrics[name]:{form}}" if name in metrics else "" for name in METRICS]
 
 
@@ -183,7 +183,8 @@ def _image_section(entry, variant, frame, results):
         _reported_means(entry)
         + (f" Not run yet: {', '.join(missing)}, hence no mean here." if missing else ""),
         (f"{trained_for} epochs; weights kept: {_kept_epochs(runs)}. " if epochs[-1] else "")
-        + f"Protocol: {_protocol(runs[0])}. Training "
+        + f"Protocol, with {names[runs[0]['normal_class']]} as the normal class: "
+        f"{_protocol(runs[0])}. Training "
         f"took {_wall_time(runs)} per class and seed ({_machines(runs)}; other runs may have "
         "shared the machine).",
         "",
@@ -219,7 +220,7 @@ def _class_table(entry, frame, names):
 
 
 def _stopping_section(entry, frame, results):
-    """The epochs at which the paper's patience would have stopped the runs that went on."""
+    """The epochs at which the paper's patience ends a training, whether or not a run went on."""
     names, stops = class_names(entry.dataset), []
     for number, variant in sorted(set(zip(frame["normal_class"], frame["variant"], strict=True))):
         for seed, history in read_histories(results, entry.name, variant).items():
@@ -235,34 +236,37 @@ def _stopping_section(entry, frame, results):
     if not stops:
         return []
     rule = (
-        f"Epoch at which a patience of {entry.patience} epochs on the mean validation score would "
-        "have stopped the training"
+        f"Epoch at which a patience of {entry.patience} epochs on the mean validation score ends "
+        "the training"
     )
     return [f"{rule}: {'; '.join(stops)}.", ""]
 
 
 def _reported_means(entry):
-    """The paper's means over the classes, in a sentence."""
+    """The paper's means over the classes, as a sentence."""
     if not entry.reported:
         return "The paper has no such model."
     others = (f", {name} {values['auroc']:.4f}" for name, values in entry.reported_others.items())
     means = f"{entry.reported['auroc']:.4f}" + "".join(others)
-    return f"The paper's mean over all classes is {means} ({entry.reported_in})" + (
-        f"; {entry.reported_by_class_in}." if entry.reported_by_class else "."
+    return (
+        f"The paper's mean over all classes is {means} ({entry.reported_in})"
+        + (f"; {entry.reported_by_class_in}." if entry.reported_by_class else ".")
+        + (f" {entry.reported_elsewhere_in}." if entry.reported_elsewhere_by_class else "")
     )
 
 
 def _kept_epochs(runs):
     rules = sorted({run["config"].get("stopping", "fixed") for run in runs})
     epochs = sorted({run["config"]["kept_epoch"] for run in runs})
-    return f"epoch {', '.join(map(str, epochs))} (stopping rule: {', '.join(rules)})"
+    which = f"epoch{'s' * (len(epochs) > 1)} {', '.join(map(str, epochs))}"
+    return f"{which} (stopping rule: {', '.join(rules)})"
 
 
 def _protocol(run):
     rows = run["protocol"]
     return (
-        f"{rows['train_rows']:,} training and {rows['validation_rows']:,} validation images of the "
-        f"normal class; {rows['test_rows']:,} test images of all classes"
+        f"{rows['train_rows']:,} training and {rows['validation_rows']:,} validation images; "
+        f"{rows['test_rows']:,} test images of all classes"
     )
 
 
@@ -316,7 +320,7 @@ def with_results(text, entries, results=RESULTS):
 
 
 def write_readme(entries, results, path):
-    """Renew the table of a README; its Path. ValueError if BEGIN or END is not there once."""
+    """Renew the table of a README; its Path. ValueError unless BEGIN and END occur once."""
     path = Path(path)
     return write_text(path, with_results(path.read_text(encoding="utf-8"), entries, results))
 
@@ -351,7 +355,7 @@ def _image_cells(entry, frame):
         paper = sum(entry.reported_by_class[number] for number in classes) / len(classes)
     forest = forest[forest["normal_class"].isin(classes)]
     return [
-        f"{len(classes)} of {CLASSES} classes, one seed",
+        f"{len(classes)} of {CLASSES} classes, first seed",
         *_readme_cells(alad, forest, "auroc", paper),
     ]
 

@@ -1,4 +1,4 @@
-"""One JSON a training run: what was run, on what, and what came out; and all of them as a frame."""
+"""One JSON per training run: settings, machine and results; and all of them as a frame."""
 
 import re
 from pathlib import Path
@@ -34,9 +34,9 @@ _CLASS = re.compile(r"class(\d+)(?:_(.+))?")
 
 
 def result_path(folder, entry, variant, seed, kind=""):
-    """Where a run's JSON lies: `<folder>/<entry>/<variant>/seed<k>.json`.
+    """The path of a run's JSON: `<folder>/<entry>/<variant>/seed<k>.json`.
 
-    A `kind` ("history", "flagged", "examples") is what else is kept of the run.
+    A `kind` ("history", "flagged", "examples") is for other files of the run.
     """
     return Path(folder) / entry / variant / f"{kind}{'_' * bool(kind)}seed{int(seed)}.json"
 
@@ -152,7 +152,7 @@ def runs_in(frame):
 
 
 def spread_of(values, digits=4):
-    """Mean and sample standard deviation as text; of one value itself, of none "".
+    """Mean and sample standard deviation as text; one value as it is, no value as "".
 
     Example:
         >>> spread_of(pd.Series([0.4, 0.6])), spread_of(pd.Series([0.5]))

@@ -31,7 +31,7 @@ FALSE_ALARMS = 0.05  # share of normal rows that a detector's threshold may flag
 
 
 def run_folder(entry, variant, seed):
-    """Where a run is kept if no folder is named: `runs/<entry>/<variant>/seed<k>`."""
+    """The folder of a run if none is named: `runs/<entry>/<variant>/seed<k>`."""
     return Path("runs") / entry / variant / f"seed{seed}"
 
 
@@ -160,7 +160,7 @@ def _build(entry, settings, devices):
 
 
 def _untrained_scores(model, x_train, x_test):
-    """Scores of the networks before training, by name; none where nothing is trained."""
+    """Scores of the networks before training, by name; empty if nothing is trained."""
     if isinstance(model, ALAD):
         return Scorer.from_alad(model).scores(x_test)
     if hasattr(model, "untrained_scores"):
@@ -204,10 +204,10 @@ def _validation(data, entry):
 
 
 def set_threshold(detector, data, test_scores):
-    """From held-out rows where the protocol has them, else by the paper's rule on the test rows."""
+    """From held-out rows if the protocol has them, else by the paper's rule on the test rows."""
     if len(data.split.validation):
         scores = detector.anomaly_score(data.part("validation").x)
-        least = 1 / (len(scores) + 1)  # the smallest budget that so few rows can vouch for
+        least = 1 / (len(scores) + 1)  # the lowest rate that so few rows allow
         detector.set_threshold(by_false_alarms(scores, max(FALSE_ALARMS, least)))
     else:
         threshold = by_contamination(test_scores[detector.score], data.split.top_fraction)
@@ -229,8 +229,8 @@ def read_run(folder):
 def rescore_run(folder, entry, results_dir=RESULTS, data_dir=None):
     """Score a finished run again, and replace what follows from scores; the weights stay.
 
-    Such as after a fault in scoring was mended. Replaced are the run's threshold and pictures, its
-    example images, and in its result the metrics, trained and untrained; "scored" says on what
+    For example, after an error in scoring was fixed. Replaced are the run's threshold and pictures,
+    its example images, and in its result the metrics, trained and untrained; "scored" says on which
     machine and by which commit. Returns the result.
     """
     folder, run = Path(folder), read_run(folder)

@@ -1,4 +1,4 @@
-"""What a training run is, besides its entry, and the entry's data made ready for it."""
+"""The settings of a training run, besides its entry, and the entry's data prepared for it."""
 
 import dataclasses
 
@@ -180,7 +180,7 @@ def scaling_of(entry):
 
 @dataclasses.dataclass(frozen=True)
 class ProtocolData:
-    """A set's raw records, which of them train and test, preprocessing fitted on the former."""
+    """A set's raw records, its split, and the preprocessing fitted on the training rows."""
 
     records: Records
     split: Split
@@ -195,7 +195,7 @@ class ProtocolData:
         return self.preprocessor.transform(self.part(name).x)
 
     def protocol(self):
-        """The row counts and the threshold rule, as they stand in a result: JSON-able dict."""
+        """The row counts and the threshold rule, as in a result: JSON-able dict."""
         is_anomaly = self.records.is_anomaly
         return {
             "train_rows": len(self.split.train),

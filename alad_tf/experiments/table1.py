@@ -1,4 +1,4 @@
-"""Table I: what the data sets are, counted in the files themselves."""
+"""Table I: the sizes of the data sets, counted in the files themselves."""
 
 import math
 from pathlib import Path
@@ -15,16 +15,16 @@ _NAMES = {"svhn": "svhn_cropped"}  # as TensorFlow Datasets calls it
 
 
 def write_statistics(results=RESULTS, data_dir=None):
-    """Count each data set that can be had into `results/table1.json`.
+    """Count the rows of each available data set into `results/table1.json`.
 
-    Returns a dict by data set of why it could not be counted; what was counted before is kept.
+    Returns a dict by data set of why it could not be counted; earlier counts are kept.
     """
     path = Path(results) / PATH
     counted, missing = read_json(path) if path.is_file() else {}, {}
     for dataset in [name for name in DATASETS if name not in counted]:
         try:
             counted[dataset] = _count(_NAMES.get(dataset, dataset), data_dir)
-        except Exception as error:  # whatever a download may end with
+        except Exception as error:  # downloads raise all kinds of errors
             missing[dataset] = str(error).splitlines()[0]
     write_json(path, counted)
     return missing

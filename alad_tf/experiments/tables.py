@@ -1,6 +1,6 @@
 """Tables of RESULTS.md over the runs of several entries: the paper's, and of other data.
 
-Each is a list of Markdown lines; what has not been run says so.
+Each is a list of Markdown lines, which say so if something has not been run.
 """
 
 import math
@@ -472,7 +472,7 @@ def own_data_sections(results=RESULTS):
 
 
 def _adbench_frames(measured):
-    """Runs of ADBench, and their AUROC: two frames of a row a run; a method's column is short."""
+    """Runs of ADBench, and their AUROC by short names of methods: two frames, a row per run."""
     runs = pd.DataFrame(measured["runs"])
     auroc = pd.DataFrame(list(runs["auroc"]))
     names = {method: name for name, method in OWN_METHODS.items() if method in auroc}

@@ -1,4 +1,4 @@
-"""An export's self-check: a fresh process's answers beside the detector's."""
+"""An export's self-check: a fresh process's answers, compared with the detector's."""
 
 import os
 import subprocess
@@ -75,9 +75,9 @@ np.savez(results, **answers)
 
 
 def difference(detector, folder):
-    """Compares an export's answers to random raw records with the detector's.
+    """Compare an export's answers to random raw records with the detector's.
 
-    Verdicts may differ where the score is as near to the threshold as scores may be to each other.
+    Verdicts may differ if the score is so close to the threshold that rounding may decide.
 
     Returns:
         str, what differs and by how much; None if nothing does.
@@ -91,7 +91,7 @@ def difference(detector, folder):
 
 
 def portable_difference(detector, path):
-    """As `difference`, of a model for another runtime; its suffix says which."""
+    """As `difference`, for a model for another runtime, which its suffix names."""
     samples = _samples(detector)
     # Records far off are what a detector is for, and where another runtime's functions overflow.
     samples[FAR] = detector.preprocessor.sample(64, reach=1000)
@@ -111,7 +111,7 @@ def portable_difference(detector, path):
 
 
 def first_difference(answers, targets, preprocessor):
-    """Compares answers with what they should be.
+    """Compare answers with the expected ones.
 
     Args:
         answers: dict of arrays by "batch|signature|output".
@@ -135,10 +135,10 @@ def expected(detector, samples):
     answers = {}
     for batch, records in samples.items():
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the unseen categories are there on purpose
+            warnings.simplefilter("ignore")  # unseen categories are there on purpose
             x = detector.preprocessor.transform(records)
         scores, reconstruction = _answers_in_process(detector, x)
-        scores = judged(scores, x)  # a category that nobody has seen is news
+        scores = judged(scores, x)  # an unseen category counts as extreme
         for name, value in scores.items():
             answers[f"{batch}|scores|{name}"] = (value, _allowed(value), "float32")
         for name, answer in _verdicts(detector, scores[detector.score]).items():

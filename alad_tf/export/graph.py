@@ -1,4 +1,4 @@
-"""What every export is made of: the detector's graph, its functions, its metadata."""
+"""What all exports share: the detector's graph, its functions, its metadata."""
 
 import hashlib
 import logging
@@ -57,7 +57,7 @@ def exported_earlier(folder):
 
 
 def metadata(detector, folder):
-    """What an export says of itself: origin, score, threshold, and the sha256 of its files."""
+    """An export's metadata: origin, score, threshold, and the sha256 of its files."""
     preprocessor = detector.preprocessor
     threshold = detector.threshold
     files = sorted(p for p in folder.rglob("*") if p.is_file())
@@ -67,7 +67,7 @@ def metadata(detector, folder):
         "score": detector.score,
         "threshold": None if threshold is None else threshold.value,
         "threshold_rule": detector.threshold_rule,
-        "held_out_rows": len(detector.reference),  # that p_value is counted from
+        "held_out_rows": len(detector.reference),  # for p_value
         "contains": getattr(detector.scorer, "contains", None),  # of the training rows
         "feature_names": getattr(preprocessor, "feature_names", None),
         "columns": preprocessor.input_columns(),  # of each input
@@ -188,7 +188,7 @@ def heat_at_size(preprocessor, request, found):
 
 
 def draws_heat_maps(detector):
-    """Whether a detector's scorer says where a picture is unlike the others."""
+    """Whether a detector's scorer has heat maps."""
     return hasattr(detector.scorer, "heat_maps")
 
 
@@ -206,10 +206,10 @@ def requests(detector, records):
 
 
 def portable(detector, graph, double=True):
-    """What `serving_default` gives, of operations that other runtimes have as well; heat maps, too.
+    """`serving_default`, and heat maps, as operations that other runtimes have as well.
 
-    A record that is not finite cannot be refused there; it is called anomalous. Without `double`
-    all numbers are float32.
+    These cannot refuse a record that is not finite; they flag it. Without `double`, all numbers are
+    float32.
 
     Returns:
         `(function, specs)`: a function of tensors in the inputs' order, which returns a dict; and

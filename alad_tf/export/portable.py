@@ -90,7 +90,7 @@ def export_portable(detector, folder, kind):
 
 
 def _require_single_precision(preprocessor):
-    """Refuse columns that vary less than float32 can tell: TensorFlow Lite computes in no other."""
+    """Refuse columns that vary too little for float32, in which TensorFlow Lite computes."""
     lost = getattr(preprocessor, "lost_in_float32", list)()
     if lost:
         raise ValueError(

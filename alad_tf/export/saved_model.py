@@ -148,7 +148,7 @@ def export(detector, folder):
 
 @contextlib.contextmanager
 def _errors_of_the_disk():
-    """TensorFlow's errors as it writes, such as of a full disk, as OSErrors."""
+    """Turn TensorFlow's errors while it writes, such as for a full disk, into OSErrors."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -156,9 +156,9 @@ def _errors_of_the_disk():
 
 
 def write_warmup(folder, detector):
-    """Writes requests with which TensorFlow Serving warms an export up; returns how many.
+    """Write requests with which TensorFlow Serving warms up an export; returns how many.
 
-    0 without the package tensorflow-serving-api, an extra. Source: TensorFlow Serving,
+    Returns 0 without the optional package tensorflow-serving-api. Source: TensorFlow Serving,
     "SavedModel warmup".
     """
     try:

@@ -150,7 +150,7 @@ class ALAD(SteppedModel):
 
         Returns:
             dict of each network's loss before its update, averaged over the epoch so far. The
-            losses of G and of E both include the cycle terms; the terms of (x, x) and (z, z), which
+            losses of G and E both include the cycle terms; the terms of (x, x) and (z, z), which
             have no gradient with respect to G and E, are those of the discriminators' batch.
 
         Source: ALAD, Section IV; two batches a step as in the authors' released code.

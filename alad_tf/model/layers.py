@@ -178,7 +178,7 @@ def product(layer, inputs, kernel):
 
 
 def _by_patches(layer):
-    """Whether a layer's filter gradient is better made of patches: bfloat16 on a CPU."""
+    """Whether patches are faster for a layer's filter gradient: in bfloat16 on a CPU."""
     if layer.compute_dtype != "bfloat16" or layer.strides == (1, 1):
         return False
     return not tf.config.get_visible_devices("GPU")
@@ -193,7 +193,7 @@ def _convolved(layer, inputs, kernel):
 
 
 def apply_kernel(layer, products, training=False):
-    """What a layer, normalised or not, computes of a sum of products with its kernel.
+    """A layer's output, normalised or not, for a sum of products with its kernel.
 
     For inputs that are joined: [a, b] K = a K_a + b K_b, where K_a and K_b are rows of K, without
     the joined tensor, and without the gradient into a part that needs none.
@@ -222,7 +222,7 @@ class SeededDropout(keras.layers.Layer):
 
     Args:
         rate: float in [0, 1), the share of units set to 0; the others are scaled by 1 / (1 - rate).
-        seed: int that tells this layer's masks from other layers'.
+        seed: int that distinguishes this layer's masks from those of other layers.
 
     Call arguments:
         inputs: float tensor of any shape.

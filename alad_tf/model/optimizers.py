@@ -48,7 +48,7 @@ class Optimizers:
 
 
 def optimizer_settings(optimizer, adam):
-    """What `compile` received, as JSON: "optimizer", or Adam's four arguments with defaults."""
+    """The arguments of `compile`, as JSON: "optimizer", or Adam's four arguments with defaults."""
     if optimizer is not None:
         received = [name for name, value in adam.items() if value is not None]
         if received:
@@ -89,7 +89,7 @@ def new_optimizer(settings, name):
 
 
 def without_rate(settings):
-    """Settings that a training program depends on: all but a rate that is a variable."""
+    """The settings that a training program depends on: all except a rate that is a variable."""
     settings = dict(settings)
     if "optimizer" in settings:
         config = settings["optimizer"]["config"]

@@ -42,17 +42,17 @@ def fold(source, target, average_of):
 
 
 def spectral_vectors(model):
-    """The u of every normalised layer that scores, in the order of E, G and D_xx, as lists."""
+    """The vectors u of all normalised layers of E, G and D_xx, in this order, as lists."""
     layers = [layer for name in ("E", "G", "D_xx") for layer in leaves(getattr(model, name))]
     wrapped = [layer for layer in layers if isinstance(layer, SpectralNormalization)]
     return [layer.u.numpy().tolist() for layer in wrapped]
 
 
 class ScoringModel(InBlocks, keras.Model):
-    """A model that only scores; it is kept as its constructor's `_config` and its weights."""
+    """A model that only scores; it is saved as its constructor's `_config` and its weights."""
 
     def architecture(self):
-        """What the constructor takes, as a JSON-able dict: a twin is made of it."""
+        """The constructor's arguments, as a JSON-able dict."""
         # Keras tracks what a model holds, and `deepcopy` would copy the model with it
         return json.loads(json.dumps(self._config))
 
@@ -210,7 +210,7 @@ class Scorer(ScoringModel):
         return {**self.compare(x, reconstruction), "reconstruction": reconstruction}
 
     def compare(self, x, reconstruction):
-        """The four scores of samples for the given reconstructions.
+        """The four scores of samples and their reconstructions.
 
         Args:
             x: float32 tensor (B, *x_shape), preprocessed samples.

@@ -45,7 +45,7 @@ def anomaly_scores(x, reconstruction, real_features, fake_features, fake_logits)
 
 
 def check_score(score, known=SCORES):
-    """A score's name, if it is a known one; otherwise ValueError."""
+    """Return a score's name; ValueError if it is unknown."""
     if score not in known:
         raise ValueError(f"received the score {score!r}; expected one of {tuple(known)}.")
     return score

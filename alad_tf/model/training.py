@@ -13,7 +13,7 @@ from alad_tf.engine.random import derive_seed, normal
 from alad_tf.model.layers import PACKAGE, SeededDropout
 from alad_tf.model.optimizers import Optimizers, new_optimizer, optimizer_settings, without_rate
 
-CALLS = 128  # uses of randomness in a step, at most: see `alad_tf.model.alad.Calls`
+CALLS = 128  # uses of randomness in a step at most: see `alad_tf.model.alad.Calls`
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -41,7 +41,7 @@ class StepMeans(keras.metrics.Metric):
 class SteppedModel(keras.Model):
     """A Keras model that trains by chunks of steps, each a function of weights, seed and step.
 
-    A subclass builds its networks, calls `make_steps`, and says in `train_step` what a step does.
+    A subclass builds its networks, calls `make_steps`, and defines a step in `train_step`.
 
     Attributes:
         orders: int, independently shuffled batches of a step.
@@ -203,9 +203,9 @@ class SteppedModel(keras.Model):
     def training_key(self):
         """What the training program depends on besides the shapes of its arguments: JSON.
 
-        Neither the seed nor the learning rate: they are arguments. None if the model's class does
-        not say what it is made of, or if this model has methods of its own; then so are its
-        programs.
+        The seed and the learning rate are arguments, not part of it. None if the model's class does
+        not describe its parts, or if this model has methods of its own; then its programs are not
+        shared.
         """
         if vars(self).keys() & vars(SteppedModel).keys():
             return None
@@ -358,7 +358,7 @@ class SteppedModel(keras.Model):
         return tf.stack([tf.broadcast_to(salt, tf.shape(step)), step], axis=-1)
 
     def salt(self, call):
-        """What tells the `call`-th use of randomness from the others: 31 bits."""
+        """31 bits that distinguish the `call`-th use of randomness from the others."""
         return derive_seed(self.seed, 3, call) if self._salts is None else self._salts[call]
 
     # ------------------------------------------------------------------ averages

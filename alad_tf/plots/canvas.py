@@ -52,7 +52,7 @@ def show_images(line, images, label):
 def save_figure(figure, path):
     """Write a figure as a PNG, whole or not at all; the Path. Its folder is made.
 
-    All texts are drawn as they are: a $ is a dollar, and no mathematics.
+    All texts are drawn as they are: a $ is a dollar sign and does not begin mathematics.
     """
     from matplotlib.text import Text
 

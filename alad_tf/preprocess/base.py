@@ -16,8 +16,8 @@ from alad_tf.data.cells import MARKS
 from alad_tf.data.records import rows, take
 
 SCALINGS = ("standard", "minmax", "none")
-FAR = 1e15  # in preprocessed space: as far off as a value can be; what lies beyond is set to it
-REST = "_rest"  # suffix of a `tf.Example`'s feature: what float32 leaves of a float64 number
+FAR = 1e15  # largest value in preprocessed space; values beyond are set to it
+REST = "_rest"  # suffix of a `tf.Example`'s feature: a float64 number minus its float32 part
 MOST_OFFSET = 100  # in units of the spread: beyond it, float32 would round a column's values
 ROUNDING = 64 * np.finfo(np.float64).eps  # of a column's largest value
 MISSING = "(missing)"  # the category of a gap
@@ -47,7 +47,7 @@ class Preprocessor(keras.layers.Layer):
     accepts_gaps = False  # whether values may be missing
 
     def __init__(self, **kwargs):
-        # whatever the global policy is; and numbers keep their digits until they are centred
+        # not the global policy; numbers keep their digits until they are centred
         kwargs |= {"dtype": "float32", "trainable": False, "autocast": False}
         super().__init__(**kwargs)
 
@@ -115,7 +115,7 @@ class Preprocessor(keras.layers.Layer):
         return result
 
     def inverse(self, x):
-        """Reconstructions in a form to look at.
+        """Convert reconstructions to a form for display.
 
         Args:
             x: `(N, *output_shape)` float32, an array or a tensor.
@@ -344,7 +344,7 @@ class Preprocessor(keras.layers.Layer):
         return [serialized_example(dict(zip(request, values, strict=True))) for values in each]
 
     def in_single_precision(self, inputs):
-        """What `call` gives, computed without float64, which TensorFlow Lite cannot compute in."""
+        """`call` without float64, in which TensorFlow Lite cannot compute."""
         return self(inputs)
 
     def _own_config(self) -> dict:
@@ -361,15 +361,15 @@ class ScalingPreprocessor(Preprocessor):
     """Base of the tabular layers, which shift and scale columns.
 
     The fitted numbers are non-trainable float64 weights (`shift`, `scale`): a column of large
-    numbers that vary little, such as epoch seconds, keeps its meaning. What is farther off than
-    `FAR` after scaling is set to it; `alad_tf.detector.Detector` gives such a record the largest
-    score there is.
+    numbers that vary little, such as epoch seconds, keeps its meaning. Values beyond `FAR` after
+    scaling are set to it; `alad_tf.detector.Detector` gives such a record the largest possible
+    score.
 
     Args:
         scaling: "standard", "minmax" or "none"; see `fit_scaling`.
         shift: `(d,)` fitted shift, or None for a layer that is not fitted yet.
         scale: `(d,)` fitted scale, or None.
-        least: `(d,)` least number of each column in the training rows; None if not known, as of
+        least: `(d,)` smallest number of each column in the training rows; None if unknown, as in
             states that earlier versions wrote.
         most: `(d,)` largest number of each column, likewise.
         **kwargs: `name` of the layer.
@@ -455,7 +455,7 @@ class ScalingPreprocessor(Preprocessor):
         return {name: columns[name] for name in groups}
 
     def one_of(self, x: np.ndarray) -> np.ndarray:
-        """Rows whose columns hold one whole category each, the likeliest; gaps are gaps or none."""
+        """Rows with one whole category per column, the likeliest; gap indicators are 0 or 1."""
         x, features, numeric = np.array(x, np.float32), self.feature_names, set(self.numeric)
         for name, places in self.groups.items():
             if name not in numeric:
@@ -511,7 +511,7 @@ class ScalingPreprocessor(Preprocessor):
         return {**texts, **dict(zip(self.numeric, numbers, strict=True))}
 
     def _unscale(self, x: np.ndarray) -> np.ndarray:
-        """Scaled numbers `(N, n)` in their unit; of a constant column, the constant."""
+        """Scaled numbers `(N, n)` in their own units; the constant for constant columns."""
         x, scale = np.asarray(x, np.float64), self._numbers("scale")
         return np.divide(x, scale, out=np.zeros_like(x), where=scale != 0) + self._numbers("shift")
 
@@ -581,8 +581,8 @@ def fit_scaling(x: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
     """Shift and scale `(d,)` of each column of `(N, d)` float64 rows, for `(x - shift) * scale`.
 
     "standard" gives mean 0 and (population) standard deviation 1, "minmax" the range [0, 1], "none"
-    leaves x alone. Constant columns get scale 0 under "standard" and "minmax": they are 0 whatever
-    comes later, since nothing was learnt about another value.
+    leaves x alone. Constant columns get scale 0 under "standard" and "minmax": later values give 0,
+    too, since nothing was learnt about them.
     """
     if scaling == "none":
         return np.zeros(x.shape[1]), np.ones(x.shape[1])
@@ -635,7 +635,7 @@ def one_hot(
 def input_names(columns) -> dict[str, str]:
     """Columns by their names as inputs of an export, which have ASCII letters, digits and "_".
 
-    Columns that would be one input get a number: "x%" and "x$" are `x_` and `x__2`.
+    Columns that would have the same name are numbered: "x%" and "x$" are `x_` and `x__2`.
     """
     named = {}
     for column in columns:
@@ -643,7 +643,7 @@ def input_names(columns) -> dict[str, str]:
         if not name[:1].isalpha() or keyword.iskeyword(name) or name == "self":
             name = f"column_{name}"
         named[column] = name
-    # a column whose name needs no change keeps it; others that would be one input are counted
+    # a column whose name needs no change keeps it; others with the same name are numbered
     taken, found = {name for column, name in named.items() if name == str(column)}, {}
     for column, name in named.items():
         fresh, number = name, 1

@@ -1,4 +1,4 @@
-"""What dates say beyond their place on the time line: hour, weekday, time between two of them."""
+"""Features of dates besides elapsed time: hour, weekday, time between two dates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from alad_tf.preprocess.times import DAY
 
-MOST_PAIRS = 10  # of date columns, whose differences are features; those that stand nearest
+MOST_PAIRS = 10  # of date columns, whose differences are features: those closest in the table
 LEVEL = 0.01  # of the test whether hours and weekdays are equally frequent
 WEEKS = 28 * DAY  # that training rows have to span before weekdays count
 TICK = 128.0  # seconds: a day has 675, and float32 counts them exactly until 2038
@@ -17,23 +17,25 @@ PARTS = ("hour, sine", "hour, cosine", "weekday, sine", "weekday, cosine")
 
 
 class Calendar:
-    """Features of date columns, beside the elapsed seconds that each of them has.
+    """Features of date columns, in addition to the elapsed seconds of each.
 
-    For each column the hour of day, and, if the training rows span at least `WEEKS`, the day of
-    week, each as sine and cosine; but neither if it never varies, nor if all hours or weekdays are
-    equally frequent (a chi-squared test at `LEVEL`), since then none of them is unusual. For pairs
-    of columns the seconds from the first to the second; all pairs, or the `MOST_PAIRS` that stand
-    nearest to each other in the table. All are scaled as numbers are; a gap gives the mean.
+    Each column has the hour of day and, if the training rows span at least `WEEKS`, the day of the
+    week, both as sine and cosine. Hours or weekdays are left out if they never vary, or if all are
+    equally frequent (by a chi-squared test at `LEVEL`), since then none of them is unusual. Pairs
+    of columns have the seconds from the first to the second: all pairs, or the `MOST_PAIRS` that
+    are closest to each other in the table. All features are scaled like numbers; a gap gives the
+    mean.
 
-    Time goes on: a date after the last one of training counts as that one, up to once the span of
-    the training rows, because records that are scored are mostly later than all that trained. What
-    is later still, counts by the rest.
+    Records to be scored are mostly later than all training rows. A date after the last training
+    date therefore counts as that date, if it is later by no more than the span of the training
+    rows; beyond that, only the excess counts.
 
     Args:
         dates: list of str, the columns of dates, in the table's order.
-        last, span: lists of float, by column: the last second of training, seconds of all rows.
+        last, span: lists of float, by column: the last training date, and the span of all of them,
+            in seconds.
         hours, weekdays: lists of bool, by column: whether they are features.
-        shift, scale, fill: lists of float, one a feature.
+        shift, scale, fill: lists of float, one per feature.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class Calendar:
         return tf.cast(tf.where(tf.math.is_nan(raw), fill, scaled), tf.float32)
 
     def later(self, seconds):
-        """Seconds after the last of training `(N, d)` that do not count, because time goes on."""
+        """Seconds `(N, d)` after the last training date that do not count."""
         last, span = (np.array(values, np.float64) for values in (self.last, self.span))
         dtype = seconds.dtype
         high = last.astype(np.float32) if dtype == tf.float32 else last

@@ -1,4 +1,4 @@
-"""Cells as numbers, or as the text of categories, whatever type they come in."""
+"""Cells of any type as numbers, or as the text of categories."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def _value(text) -> float | None:
 
 
 def _number(value, decimal=".") -> float | None:
-    """A cell as a float, NaN for a gap; None for what is no number."""
+    """A cell as a float, NaN for a gap; None if it is not a number."""
     if _is_gap(value):
         return np.nan
     if _is_number(type(value)):
@@ -224,7 +224,7 @@ def _is_number(kind) -> bool:
 
 
 def refuse_times(column, what):
-    """An error for a column of dates or durations, which says what to make of them."""
+    """Raise an error for a column of dates or durations, which says how to convert them."""
     dtype = getattr(column, "dtype", None)
     if isinstance(dtype, pd.CategoricalDtype):
         column, dtype = column.cat.categories, column.cat.categories.dtype

@@ -1,4 +1,4 @@
-"""Records in whatever container they come, as one table whose columns are matched by name."""
+"""Records in any container, as a table whose columns are matched by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Table:
     """Columns of one length, in the order in which they came.
 
     Attributes:
-        source: str, what they came in, for messages.
+        source: str, the kind of container, for messages.
         columns: list of arrays or `pandas.Series` (N,).
         names: list of str; None for arrays and lists.
         index: names of the index, which is no column.
@@ -44,10 +44,10 @@ class Table:
     def select(self, names, who, strangers=False, quiet=False, optional=()) -> dict:
         """The columns that the training rows had, by the names they had there.
 
-        By name where both have names, in any order; others are ignored with a warning. By position
-        where one side has none, or only numbers, with scikit-learn's warning. `who` was fitted.
-        With `strangers`, names of which none is known are ignored as well. Those of `names` that
-        are `optional` may be missing.
+        If both sides have names, columns are matched by name, in any order, and others are ignored
+        with a warning. If one side has no names, or only numbers, they are matched by position,
+        with scikit-learn's warning. `who` names what was fitted. With `strangers`, names are
+        ignored, too, if none of them is known. Names in `optional` may be missing.
         """
         names, unnamed = list(names), is_counted(names)
         found = self.named()

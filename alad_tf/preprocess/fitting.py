@@ -136,7 +136,7 @@ def preprocessor_from_state(state: dict) -> Preprocessor:
             values = getattr(preprocessor, name, None)
             if values is not None and values.shape != (len(preprocessor.numeric),):
                 raise ValueError(f"{name} does not have a number for each of its columns")
-    # a damaged state makes constructors raise whatever they do where they first stumble
+    # constructors raise all kinds of errors for a damaged state
     except Exception as error:
         raise ValueError(
             f"received a state that does not describe a {kind!r} preprocessor "

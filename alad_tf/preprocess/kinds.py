@@ -1,4 +1,4 @@
-"""What each column of a table is: decided once, by all rows of `fit`, or by the user."""
+"""The kinds of columns: decided once, by all rows of `fit`, or by the user."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def checked_choices(choices, names=None) -> dict[str, str]:
 def decide(column, name, chosen=None) -> Decision:
     """What a column of the rows of `fit` is; `chosen` is the user's kind, or None.
 
-    ValueError for one that is nothing, or where it is not clear.
+    ValueError if it is of no kind, or its kind is not clear.
     """
     dtype = column.dtype
     if chosen is not None:
@@ -281,7 +281,7 @@ def _str(cell):
 
 
 def _written_out(texts, name):
-    """The decision on dates or durations as text; None for neither."""
+    """The decision on text of dates or durations; None if it is neither."""
     for kind, pattern in ((DATE, ISO_DATE), (DURATION_, DURATION)):
         some = texts[:20]
         if sum(pattern.fullmatch(text.strip()) is not None for text in some) < 0.5 * len(some):
@@ -362,10 +362,10 @@ def _is_gap(value) -> bool:
 
 
 def tells_rows_apart(counts) -> str | None:
-    """Why a column of text says no more than which row it is; None if it says more.
+    """Why a column of text only tells rows apart; None if it says more.
 
-    That is so if more than `MOST_OWN` of at least `FEWEST_IDS` rows have a value that no other row
-    has: as many of the rows to come will have one that is new (Good and Turing).
+    It only tells rows apart if more than `MOST_OWN` of at least `FEWEST_IDS` rows have a value that
+    no other row has: about as many future rows will then have a new value (Good and Turing).
 
     Args:
         counts: pandas.Series, how often each value occurs, by value.

@@ -43,7 +43,7 @@ from alad_tf.preprocess.kinds import (
 from alad_tf.preprocess.times import DAY, iso_text
 
 NEW_GAPS = ("flag", "refuse")  # what is done with a gap in a column that had none
-NEW_CATEGORIES = 1 / 200  # of normal rows may hold a category that is new, for it to be news
+NEW_CATEGORIES = 1 / 200  # share of normal rows that may be flagged for a new category
 BUCKETS = 32  # of a column of kind "hash"
 HASHED = "(hashed)"  # a reconstruction of it
 CONVERT = "Convert dates with pandas.to_datetime, and remove units from numbers. "
@@ -141,7 +141,7 @@ class MixedPreprocessor(ScalingPreprocessor):
         self.kinds = {name: Decision(**one) for name, one in (kinds or {}).items()}
         self.calendar = Calendar(**(calendar or {}))
         self.hashed = dict(hashed or {})
-        self._new = {}  # of fitted columns, the share of rows that may hold a new category
+        self._new = {}  # by column, the share of rows that may hold a new category
 
     @property
     def numeric(self) -> list[str]:
@@ -297,9 +297,9 @@ class MixedPreprocessor(ScalingPreprocessor):
             x: `(N, d)` array or list of rows, NaN or None for gaps; or with names: a DataFrame of
                 pandas, Polars or Arrow, a dict of `(N,)` columns, a list of dicts, a structured
                 array.
-            gaps_from: None; or all rows, of which x is a part, while the others are held out of
-                training. Kinds of columns are decided by all rows, and gaps and categories in any
-                of them count as seen.
+            gaps_from: None; or all rows: those of x, and others that are held out of training.
+                Kinds of columns are decided by all rows, and gaps and categories in any of them
+                count as seen.
             columns: dict of kinds by column, from `alad_tf.preprocess.kinds.KINDS`, that replace
                 the inferred ones; None for none.
 
@@ -342,7 +342,7 @@ class MixedPreprocessor(ScalingPreprocessor):
             warnings.warn(
                 f"left out {self._reasons(own)}. {advice}To use such a column, choose its kind: "
                 f"columns={{{own[0]!r}: 'hash'}} or 'category'. To leave it out without this "
-                "warning, choose 'ignore'.",
+                f"warning, use columns={{{own[0]!r}: 'ignore'}}.",
                 stacklevel=2,
             )
         used = [n for n in self.names if kinds[n].kind in (NUMBER, DATE, DURATION_)]
@@ -361,7 +361,7 @@ class MixedPreprocessor(ScalingPreprocessor):
         dates = np.array([kinds[name].kind == DATE for name in used], bool)
         if self.scaling == "none":  # seconds since the first
             shift = np.where(dates, np.nanmin(present, axis=0, initial=np.inf), shift)
-        # another value in a column that never varied is news: it counts in the column's own unit
+        # another value in a column that never varied is extreme: it counts in the column's own unit
         unit = np.where(dates, DAY, np.maximum(1, np.abs(shift)))
         self._set_scaling(shift, np.where(scale > 0, scale, 1 / unit))
         places = np.flatnonzero(dates)
@@ -398,7 +398,7 @@ class MixedPreprocessor(ScalingPreprocessor):
         return replace(decision, reason=f"{decision.reason}; {what}")
 
     def _close(self):
-        """Decide in which columns a value that was never seen is news, the least likely first."""
+        """Decide which columns are closed, starting with those least likely to have a new value."""
         expected = 0.0
         for name in sorted(self._new, key=self._new.get):
             expected += self._new[name]

@@ -1,4 +1,4 @@
-"""PicturePreprocessor: pictures of any size to one size, for a network that was trained before."""
+"""PicturePreprocessor: pictures of any size to one size, for a pretrained network."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class PicturePreprocessor(EncodedImages):
         return result
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Resizes `(N, H, W, C)` uint8; pure TensorFlow. What is float32 was resized before."""
+        """Resizes `(N, H, W, C)` uint8; float32 images are resized already. Pure TensorFlow."""
         if inputs.dtype == tf.float32:
             return inputs
         images, size = in_channels(inputs, self.image_shape[2]), self.image_shape[:2]
@@ -124,7 +124,7 @@ class PicturePreprocessor(EncodedImages):
         return resampled(images, size, [step, step], starts)
 
     def at_size(self, maps, size) -> tf.Tensor:
-        """Maps of what the network sees, at a picture's size.
+        """Resize maps over the network's input to the size of the original picture.
 
         Args:
             maps: float array or tensor `(N, h, w)`, of any resolution, over the network's input.
@@ -134,7 +134,7 @@ class PicturePreprocessor(EncodedImages):
             `(N, height, width)` float32: without what was added to keep the aspect.
 
         Raises:
-            ValueError: maps of another form.
+            ValueError: if the maps have another number of dimensions.
 
         Example:
             >>> PicturePreprocessor((8, 8, 3)).at_size([[[1.0, 2.0]]], (2, 4)).numpy().tolist()
@@ -185,7 +185,7 @@ class PicturePreprocessor(EncodedImages):
 
 
 def check_pictures(x) -> np.ndarray:
-    """What `PicturePreprocessor.check` does, whatever size pictures are brought to."""
+    """`PicturePreprocessor.check`, which does not depend on the size after resizing."""
     if isinstance(x, np.ndarray) and x.dtype != object:
         if x.ndim not in (3, 4) or not len(x):
             raise ValueError(
@@ -258,8 +258,8 @@ def resized(images: tf.Tensor, size) -> tf.Tensor:
 def resampled(images: tf.Tensor, size, steps, starts=(None, None)) -> tf.Tensor:
     """Pictures `(N, H, W, C)` float32 on another grid of pixels, with a triangle filter.
 
-    Of both axes: `steps` are the distances of the new pixels, in old ones, and `starts` say where
-    the first one begins: 0 by default. Beyond the edge, its pixels go on.
+    For both axes, `steps` are the distances between new pixels, in old ones, and `starts` say where
+    the first one begins (default: 0). Beyond the edges, their pixels are repeated.
     """
     static, sides = images.shape[1:3], tf.shape(images)[1:3]
     products = ("ih,nhwc->niwc", "jw,niwc->nijc")
@@ -274,7 +274,7 @@ def resampled(images: tf.Tensor, size, steps, starts=(None, None)) -> tf.Tensor:
 
 
 def _weights(source: tf.Tensor, target: int | tf.Tensor, step, start) -> tf.Tensor:
-    """What each of `source` pixels counts in each of `target` ones: float32 (target, source)."""
+    """The weight of each of `source` pixels in each of `target` ones: float32 (target, source)."""
     centers = (tf.cast(tf.range(target), tf.float32) + 0.5) * step
     if start is not None:
         centers = tf.clip_by_value(centers + start, 0.5, tf.cast(source, tf.float32) - 0.5)

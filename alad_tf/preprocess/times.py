@@ -1,4 +1,4 @@
-"""Dates and durations, in whatever type they come, as float64 seconds."""
+"""Dates and durations of any type as float64 seconds."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def date_seconds(column, name) -> np.ndarray:
     """A column of dates as seconds since 1970-01-01, NaN for gaps.
 
     Times with a zone count in UTC, others as they are; a period counts from its start, numbers are
-    seconds. ValueError for a cell that is no date.
+    seconds. ValueError for a cell that is not a date.
     """
     return _seconds(column, name, "date", _date_cell, _date_texts)
 
@@ -56,7 +56,7 @@ def duration_seconds(column, name) -> np.ndarray:
 
 
 def as_seconds(column, name, kind) -> np.ndarray:
-    """`date_seconds` or `duration_seconds`; cells that are neither stay what they are."""
+    """`date_seconds` or `duration_seconds`; other cells stay as they are."""
     read = date_seconds if kind == "date" else duration_seconds
     try:
         return read(column, name)
@@ -222,7 +222,7 @@ def _parsed_durations(texts):
 
 
 def iso_text(seconds, gap) -> np.ndarray:
-    """Seconds since 1970-01-01 as text: a date, with the time of day where there is one."""
+    """Seconds since 1970-01-01 as text: a date, with the time of day if it is not midnight."""
     gaps = np.isnan(seconds)
     whole = np.clip(np.round(np.where(gaps, 0, seconds)), LEAST, MOST).astype(np.int64)
     texts = np.datetime_as_string(whole.view("M8[s]")).astype(object)

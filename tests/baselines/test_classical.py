@@ -88,7 +88,7 @@ def test_a_tree_that_points_out_of_itself_is_refused(rows, tmp_path):
         for name, content in files.items():
             target.writestr(name, content)
     (folder / MANIFEST).unlink()
-    with pytest.raises(ValueError, match="points at one that is not there"):
+    with pytest.raises(ValueError, match="points to one that does not exist"):
         IsolationForest.load(folder)
 
 

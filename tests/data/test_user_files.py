@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from alad_tf.data.dialect import ReadOptions
 from alad_tf.data.user_files import count_rows, read_all, read_batches
 
 
@@ -187,3 +188,20 @@ def test_columns_of_parquet_may_be_declared_text(tmp_path):
     assert rows["zip"].tolist()[0] == "1" and rows["zip"].isna().tolist() == [False, True]
     with pytest.raises(ValueError, match="has no column 'absent'"):
         read_all(tmp_path / "t.parquet", text=["absent"])
+
+
+@pytest.mark.parametrize(
+    "name, options, expected",
+    [
+        ("a.parquet", {"sep": ";"}, "received --sep for .*a.parquet; expected only for CSV"),
+        ("a.npy", {"decimal": ",", "encoding": "utf-8"}, "--decimal and --encoding for .*a.npy"),
+        ("photos", {"sep": ","}, "received --sep for .*photos; expected only for CSV"),
+        ("a.csv", {"skip_damaged": True}, "--skip-damaged for .*a.csv; .* folders of images"),
+        ("a.npy", {"skip_damaged": True}, "--skip-damaged for .*a.npy; .* folders of images"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(tmp_path, name, options, expected):
+    path = tmp_path / name
+    path.touch() if path.suffix else path.mkdir()
+    with pytest.raises(ValueError, match=expected):
+        next(read_batches(path, options=ReadOptions(**options)))

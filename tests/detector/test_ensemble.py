@@ -287,6 +287,24 @@ def test_members_of_two_architectures_are_refused(members, x):
         Ensemble.of([members[0], odd], x)
 
 
+def test_columns_of_two_values_take_no_local_distance_off(members):
+    x, new = tiny_data(90), tiny_data(20, seed=2)
+    for some in (x, new):
+        some[:, 4:] = some[:, 4:] > 0.3
+    variances = x.var(0)
+    share = variances[:4].sum() / variances.sum()
+    combination = combination_for((6,), 90)
+    found = Ensemble.of(members[:1], x, combination=combination)
+    named = {**combination, "local": share / 3, "graded": False}
+    expected = Ensemble.of(members[:1], x, combination=named)
+    np.testing.assert_allclose(found.combined(new), expected.combined(new), rtol=1e-5)
+    other = Ensemble.of(members[:1], (x > 0.3).astype("f4"), combination=combination)
+    assert not other.shares.numpy().any() and other.program_key() == found.program_key()
+    found.save_own_variables(store := {})
+    other.load_own_variables(store)
+    np.testing.assert_array_equal(other.combined(new), found.combined(new))
+
+
 def test_tables_of_other_lengths_share_a_program(members):
     """300 and 400 rows have 512 places; what fills them is nobody's neighbour, nor in the mean."""
     weights = {**TABLES, **dict.fromkeys(LEARNT, 0.1)}

@@ -92,7 +92,7 @@ def test_labels_give_the_best_f1_of_all_thresholds():
             r"received a false-alarm rate of 1.5; expected",
         ),
         (lambda: by_false_alarms([np.nan], 0.5), "1 of them NaN or infinite"),
-        (lambda: by_contamination([], 0.5), "at least one finite number"),
+        (lambda: by_contamination([], 0.5), "a non-empty vector of finite"),
         (lambda: by_labels([1.0, 2.0], [True, True]), "2 labels, 2 of them anomalous"),
     ],
 )

@@ -77,7 +77,7 @@ def test_what_it_says_of_a_trial_is_the_auroc_of_corrupted_pictures(data):
 
 
 def test_what_cannot_be_tuned_is_refused(data):
-    with pytest.raises(ValueError, match="only 'combined' is tuned"):
+    with pytest.raises(ValueError, match="only 'combined' can be tuned"):
         data.hypermodel("features")
     with pytest.raises(ValueError, match="at least ten images; received 9"):
         FeatureTuningData.split(PICTURES[:9], tiny_network(), 0)

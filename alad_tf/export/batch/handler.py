@@ -1,4 +1,4 @@
-"""A Beam model handler for exports: keyed records in, verdicts out, bad records aside."""
+"""A Beam model handler for exports: keyed records in, verdicts out, bad records separate."""
 
 import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
@@ -80,7 +80,7 @@ def _ask(function, records, specs):
 
 
 def _shaped(record, specs):
-    """A record with values of the signature's types and shapes, or why it has none."""
+    """A record as values of the signature's types and shapes, or why that is impossible."""
     missing = sorted(set(specs) - set(record))
     if missing:
         return Refused(f"The record lacks {missing}.")

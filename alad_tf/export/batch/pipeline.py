@@ -43,19 +43,19 @@ def build(pipeline, export, source, output, options=None):
     Args:
         pipeline: `apache_beam.Pipeline`.
         export: str, the export's folder.
-        source: str, a pattern of CSV or TSV files with a header, also compressed, or of Parquet
+        source: str, a pattern of CSV or TSV files with a header, compressed or not, or of Parquet
             files.
         output: str, the beginning of the output's paths: OUTPUT-scored-*.jsonl and
             OUTPUT-refused-*.jsonl.
         options: `alad_tf.data.user_files.ReadOptions`, or None.
 
     Returns:
-        what `score_rows` returns. Files are read as `alad score` reads them; where it would stop,
-        at a cell that is no number or a line with too many or too few cells, that row is refused.
-        A row's key is its file's name and its number there, from 0.
+        what `score_rows` returns. Files are read as by `alad score`; where that would stop, at a
+        cell that is not a number or a line with too many or too few cells, the row is refused.
+        A row's key is its file's name and its number in that file, from 0.
 
     Raises:
-        ValueError: files of another kind.
+        ValueError: if the files are of another kind.
     """
     kind = table_kind(source)
     if kind not in KINDS:

@@ -24,24 +24,25 @@ def score_frame(frame, export, keep=None, signature=DEFAULT):
     another. A record that the export refuses does not fail its partition.
 
     Args:
-        frame: `pyspark.sql.DataFrame`, with the detector's columns by their own names: numbers or
-            bools for those of numbers, text or numbers for categories, dates, timestamps, text or
-            seconds for dates, text or seconds for durations, null for gaps. Of an export
-            that takes no named columns, one column by the name of its input: arrays of numbers for
-            `x`, bytes for `encoded`.
+        frame: `pyspark.sql.DataFrame` with the detector's columns, under their own names. Types:
+            numbers or bools for numbers; text or numbers for categories; dates, timestamps, text or
+            seconds for dates; text or seconds for durations; null for gaps. If the export takes no
+            named columns: one column, named like its input, with arrays of numbers for `x` or bytes
+            for `encoded`.
         export: str, the export's folder: a path that the driver and every worker can read.
-        keep: names of the frame's columns that the answer is to have as well; default all that
-            are no input. Spark keeps no order: have a key among them.
-        signature: str, one that gives a number for each record.
+        keep: names of the columns of `frame` to keep in the result; default: all that are not
+            inputs. Spark does not preserve the order of rows, so keep a key.
+        signature: str, the signature to call; it must return one number per record.
 
     Returns:
-        `pyspark.sql.DataFrame`: the columns of `keep`; "score", and "p_value" and "is_anomaly"
-        where the export has them; and "reason", why a record was not scored, else null.
+        `pyspark.sql.DataFrame`: the columns of `keep`; "score", and "p_value" and "is_anomaly" if
+        the export has them; and "reason", which says why a record was not scored, else null.
 
     Raises:
-        ValueError: a column that is missing or of a type that the export does not take, or names
-            in `keep` that the answer has already.
-        FileNotFoundError: no export there.
+        ValueError: if a column is missing or has a type that the export does not take, `keep` has a
+            name that the result uses itself, or the signature does not return one number per
+            record.
+        FileNotFoundError: if there is no export in the folder.
 
     Example:
         >>> # frame = spark.read.parquet("rows.parquet")
@@ -92,7 +93,7 @@ def score_frame(frame, export, keep=None, signature=DEFAULT):
 
 
 def _column(name):
-    """A frame's column by its name, whatever characters that has."""
+    """A frame's column by its name, which may have any characters."""
     return F.col("`" + name.replace("`", "``") + "`")
 
 

@@ -47,7 +47,7 @@ class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     Args:
         model: `alad_tf.export.serving.model.ServedModel`.
-        most_bytes: int, the greatest tensor that is read.
+        most_bytes: int, the largest tensor that is read.
     """
 
     def __init__(self, model, most_bytes):
@@ -146,15 +146,15 @@ def grpc_server(model, host, port, most_bytes):
 
     Args:
         model: `alad_tf.export.serving.model.ServedModel`.
-        host: str, an address in numbers; of IPv6 in brackets.
-        port: int; 0 takes a free one.
-        most_bytes: int, the greatest message, and the greatest tensor, that is read.
+        host: str, a numeric address; in brackets for IPv6.
+        port: int; 0: any free port.
+        most_bytes: int, the largest message, and the largest tensor, that is read.
 
     Returns:
         `(server, port)`.
 
     Raises:
-        OSError: the port is in use, or not allowed.
+        OSError: if the port is in use, or not allowed.
     """
     server = grpc.server(
         ThreadPoolExecutor(THREADS),

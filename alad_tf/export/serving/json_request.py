@@ -84,7 +84,7 @@ def read_request(body, specs_of):
         "instances", and are to be answered row by row.
 
     Raises:
-        RequestError: not JSON, or not what the signature takes.
+        RequestError: if it is not JSON, or not what the signature takes.
     """
     try:
         text = body.decode("utf-8-sig")

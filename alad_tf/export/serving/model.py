@@ -67,8 +67,8 @@ class ServedModel:
         """Read an export, `name/version` as `export_version` lays it out.
 
         Raises:
-            FileNotFoundError: no export there.
-            ValueError: a damaged one.
+            FileNotFoundError: if there is no export.
+            ValueError: if it is damaged.
         """
         folder = Path(folder).resolve()
         if not (folder / METADATA).is_file() or not folder.name.isdigit():
@@ -216,7 +216,9 @@ def records_at_a_time(*inputs):
 
 
 def _width(spec):
-    """Values of a record; of images of any size, so many that one is scored at a time."""
+    """The number of values per record; for images of any size, so many that one is scored at a
+    time.
+    """
     if None in spec.shape[1:]:
         return BLOCK_VALUES
     return 1 if spec.shape.rank == 1 else int(np.prod(spec.shape[1:]))
@@ -226,7 +228,7 @@ def _packed(function):
     """A signature as a function of a block: arrays by input.
 
     TensorFlow takes some fifteen microseconds for each argument of a call. A table's columns are
-    brought together, those of one type in one tensor, and parted again in the graph.
+    therefore joined, those of one type in one tensor, and split again in the graph.
     """
     specs = function.structured_input_signature[1]
     if len(specs) <= FEW_INPUTS or any(spec.shape.rank != 1 for spec in specs.values()):
@@ -341,7 +343,7 @@ def _pictures(signature, block):
 
 
 def _check_size(content, shape):
-    """Refuse an image of a wrong size before its pixels are decoded: a few bytes may hold many."""
+    """Refuse an image of a wrong size before it is decoded: few bytes may hold many pixels."""
     try:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "GIF", "BMP")) as image:
             size = image.size[::-1]

@@ -18,7 +18,7 @@ from alad_tf.export.serving.together import SMALL_BYTES
 
 MOST_BYTES = 32 * 2**20  # of a request's body
 BODY_S = 30  # for a body to arrive
-BODIES = 8  # bodies of the greatest size that may be in memory at a time
+BODIES = 8  # bodies of the largest size that may be in memory at a time
 
 # curl and urllib send a form's type unless they are asked not to
 CONTENT_TYPES = ("application/json", "application/x-www-form-urlencoded", "text/plain", "")
@@ -54,13 +54,13 @@ def rest_app(model, most_bytes=MOST_BYTES):
 
     Args:
         model: `alad_tf.export.serving.model.ServedModel`.
-        most_bytes: int, the greatest body that is read.
+        most_bytes: int, the largest body that is read.
 
     Returns:
         `starlette.applications.Starlette`.
     """
     held = 0  # bytes of bodies in memory
-    pool = ThreadPoolExecutor(AT_ONCE)  # computing takes its time; other requests go on meanwhile
+    pool = ThreadPoolExecutor(AT_ONCE)  # computing takes time; other requests continue meanwhile
 
     async def predict(request):
         nonlocal held

@@ -93,18 +93,19 @@ class Server:
 
     Args:
         folder: str or Path of an export, `NAME/VERSION`.
-        host: str, the name or address to listen at.
-        port, grpc_port: ints; 0 takes a free one.
-        most_bytes: int, the greatest request that is read.
-        grace_s: float, seconds for requests that are being answered when the server is stopped.
+        host: str, the name or address to listen on.
+        port, grpc_port: ints, the ports of REST and gRPC; 0: any free port.
+        most_bytes: int, the largest request that is read.
+        grace_s: float, the seconds that open requests have to finish when the server is stopped.
 
     Attributes:
         model: `ServedModel`.
-        port, grpc_port: ints, where it listens.
+        port, grpc_port: ints, the ports on which it listens.
 
     Raises:
-        FileNotFoundError: no export there.
-        OSError: a port is in use or not allowed, or the host is unknown.
+        FileNotFoundError: if there is no export in the folder.
+        ValueError: if the export is damaged.
+        OSError: if a port is in use or not allowed, or the host is unknown.
 
     Example:
         >>> import json, tempfile, urllib.request
@@ -172,8 +173,8 @@ class Server:
     def run(self):
         """Answer requests until SIGINT, SIGTERM or `stop`.
 
-        Then new requests are refused, and those begun have `grace_s` seconds to be answered. In
-        the main thread only, signals stop the server; what they did before is restored.
+        Then new requests are refused, and open ones have `grace_s` seconds to finish. Signals stop
+        the server only in the main thread; their previous handlers are restored afterwards.
 
         Example:
             >>> # Server("served/kdd99_alad/1").run()
@@ -237,7 +238,7 @@ def _on_signals(handler):
 
 
 def _resolve(host):
-    """One address of a host, so that REST and gRPC listen at the same."""
+    """One address of a host, so that REST and gRPC listen on the same one."""
     try:
         family, *_, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
     except OSError as error:

@@ -68,7 +68,7 @@ class Together:
         except ValueError as error:
             if len(batch) == 1:
                 batch[0].future.set_exception(error)
-            else:  # a bad record is nobody else's
+            else:  # a bad record must not fail other requests
                 for asked in batch:
                     self._answer([asked])
             return
@@ -88,5 +88,5 @@ class _Asked:
         self.signature, self.arrays, self.count, self.future = signature, arrays, count, future
 
     def is_wanted(self):
-        """Whether somebody still waits; from now on nobody can give up."""
+        """Whether the client still waits; from now on the request cannot be cancelled."""
         return self.future.running() or self.future.set_running_or_notify_cancel()
