@@ -130,7 +130,7 @@ Members = Annotated[
     typer.Option(
         min=1,
         help="Number of networks whose scores are averaged; default: 3, or 1 for the combined "
-        "score of a table, which does not use them.",
+        "score of a table, which uses none except with --keep-rows none.",
     ),
 ]
 Features = Annotated[

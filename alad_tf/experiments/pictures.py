@@ -80,16 +80,16 @@ def _defects(found):
     means = [_mean(one, found) for one in columns.values()]
     rows.append(["**mean**", *(f"**{one}**" if one else "" for one in means)])
     steps = sorted({methods[PIXELS]["steps"] for methods in found.values() if PIXELS in methods})
-    trained = " or ".join(f"{count:,}" for count in steps) or "so many"
+    trained = f"for {' or '.join(f'{count:,}' for count in steps)} steps " if steps else ""
     return [
         *markdown_table(["planted defects", *columns], rows),
         "",
-        "Scratches, blobs, smears and holes of known places, in textures drawn by code and in "
-        "crops of scikit-learn's two photographs: synthetic, and mostly small, some hundred of "
+        "Scratches, blobs, smears and holes in known places, in textures drawn by code and in "
+        "crops of scikit-learn's two photographs: synthetic, and mostly small, a few hundred of "
         "50,000 pixels. 60 images to fit on, 40 others and 60 with defects. *Pixels* is one "
-        f"`ALADDetector` without features, trained for {trained} steps on the images at 64 x 64 "
-        "pixels; its maps are those of `explain`. The weights of the score's parts and the choice "
-        "of layers were made on these sets and on three of CIFAR-10's classes.",
+        f"`ALADDetector` without features, trained {trained}on the images at 64 x 64 pixels; its "
+        "maps are those of `explain`. The weights of the score's parts and the layers were chosen "
+        "on these sets and on three of CIFAR-10's classes.",
         "",
     ]
 
