@@ -337,8 +337,8 @@ def score(
 ):
     """Score every row of a file or folder.
 
-    Writes row, score, p_value and is_anomaly in the order of the input, and shows the rows with the
-    highest scores, with reasons.
+    Writes row and score, and p_value and is_anomaly if the detector has them, in the order of the
+    input. Shows the rows with the highest scores, with reasons.
 
     The input is read in batches, so it may be larger than memory. If interrupted, run the same
     command again to continue.
