@@ -421,6 +421,9 @@ def _picture_speed(data):
             ],
         ),
         "",
+        "The ratio can exceed 1 because scoring works on one image per core at the same time, "
+        "whereas the network alone takes one image after the other, each on all cores.",
+        "",
         "[RESULTS.md](RESULTS.md) shows how well images are ranked.",
     ]
 

@@ -80,12 +80,12 @@ ENTRY = Entry(
         "On swapped_minmax, the best of the four scores varies from seed to seed. L1 has a higher "
         "and more stable F1 than the features score. Without spectral normalisation "
         "(swapped_no_sn_minmax) F1 is closer to the paper's.",
-        "With the normalisation, that variant's seeds form two groups, with an F1 of about 0.86 "
-        "and 0.93. Of three seeds that were examined, the two low ones flag 6% of the neptune "
-        "rows, which are a quarter of the training set. This happens late in training: after 25 "
-        "epochs "
+        "The seeds of swapped_minmax form two groups, with an F1 of about 0.86 and 0.93. Of three "
+        "seeds that were examined, the two low ones flag 6% of the neptune rows, which are a "
+        "quarter of the training set. This happens late in training: after 25 epochs "
         "(swapped_minmax_epochs25) the same two seeds are not low, and D_zz's loss falls towards 0 "
-        "afterwards. Without the normalisation the opposite holds: 25 epochs are worse than 100.",
+        "afterwards. Without spectral normalisation the opposite holds: 25 epochs are worse than "
+        "100.",
         "On swapped_minmax, D_zz is decisive: without it F1 is near 0.87, with or without spectral "
         "normalisation. On the default rows, four of five seeds without either (no_sn_no_dl) have "
         "an F1 of 0.944 to 0.957, the fifth has 0.334.",

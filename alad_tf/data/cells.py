@@ -20,16 +20,26 @@ NULLABLE = {
 MOST_LONG = 100_000  # integers of many digits that are checked at most
 TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
 WORDS = TRUE + FALSE
+# text that is a gap in columns of any kind: pandas' markers in CSV files
+MARKS = frozenset(
+    ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"]
+    + ["<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
+)
 GAPS = ("", "nan", "none", "null", "na", "n/a", "<na>", "nat")  # as text, beside numbers and dates
 # words that people write where a number is missing; pandas does not take them for gaps
 MARKERS = re.compile(
     r"[\W_]+|na|nil|none|missing|unknown|unk|undefined|error|err|void|#\w+[!?/]?\w*"
 )
 GROUPED = r"\d{1,3}(?:[,.'’ \x{a0}\x{202f}]\d{3})+(?:[.,]\d+)?"
-SIGN = r"[€$£¥%]"
+SIGN = r"[€$£¥₹₽₩₺₪฿%‰]"
 # what people read as a number, and programs do not: 1,234  1.234,5  12,5  $ 3.20  12 %
 LIKE_A_NUMBER = rf"^[+-]?(?:{GROUPED}|\d*[.,]\d+|{SIGN}\s?(?:{GROUPED}|\d+(?:[.,]\d+)?)"
 LIKE_A_NUMBER += rf"|(?:{GROUPED}|\d+(?:[.,]\d+)?)\s?{SIGN})$"
+# negative as accountants and typesetters write it: (12.50)  ($1,200)  12.50-  −12
+LIKE_A_NUMBER += rf"|^\({SIGN}?\s?(?:{GROUPED}|\d+(?:[.,]\d+)?)\s?{SIGN}?\)$"
+LIKE_A_NUMBER += (
+    rf"|^\x{{2212}}\s?{SIGN}?(?:{GROUPED}|\d+(?:[.,]\d+)?)$|^(?:{GROUPED}|\d+(?:[.,]\d+)?)-$"
+)
 
 
 class Seen:

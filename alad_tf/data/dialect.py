@@ -18,17 +18,14 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from alad_tf.data.cells import MARKS as MISSING
+
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 SEPARATORS = (",", ";", "\t", "|")
 UNUSUAL = (" ", ":", "^", "~", "#", "&", "/", "\x01", "\x1f")  # only as --sep says
 OTHER_KINDS = re.compile(r"\s*(?:(<!doctype|<html|<\?xml)|[\[{]\s*[\[{\"])", re.IGNORECASE)
 SAMPLE, SAMPLE_RECORDS = 2**20, 1000  # bytes and records that are examined
 LONGEST_CELL = 2**27
-# pandas' markers of gaps
-MISSING = frozenset(
-    ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"]
-    + ["<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
-)
 COMMA = re.compile(r"[+-]?(\d*),(\d+)(?:[eE][+-]?\d+)?|[+-]?\d{1,3}(?:\.\d{3})+,\d+")
 DOT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?|[+-]?\d{1,3}(?:,\d{3})+\.\d+")
 WHOLE = re.compile(r"[+-]?\d+")

@@ -13,6 +13,7 @@ from alad_tf.data.pictures import IMAGES, Found, Mode, readable
 
 TABLES = (".csv", ".tsv", ".parquet", ".npy", ".npz")
 DELIMITED = (".csv", ".tsv")
+PICKLED = ("pickle", "Python objects in dtype", "Object arrays cannot")  # in NumPy's messages
 BATCH = 50_000  # rows of a table, of which so many are in memory at a time
 ALL = 10**9
 
@@ -238,6 +239,11 @@ class _damage:
     def __exit__(self, kind, error, _):
         # NumPy's and pyarrow's readers raise all kinds of errors for a damaged file
         ours = isinstance(error, ValueError) and str(error).startswith(str(self.path))
+        if isinstance(error, ValueError) and any(one in str(error) for one in PICKLED):
+            raise ValueError(
+                f"{self.path} contains Python objects, or is not a NumPy file at all; expected an "
+                "array of numbers or of text. Save it with numpy.save or numpy.savez."
+            ) from error
         if isinstance(error, Exception) and not ours:
             raise ValueError(
                 f"{self.path} cannot be read: {error or type(error).__name__}"

@@ -85,6 +85,7 @@ def rules_for(
     `benchmarks/adbench.py` together, never for one of them.
     """
     image = len(x_shape) == 3
+    hidden, latent_dim, batch_size, steps = map(_plain, (hidden, latent_dim, batch_size, steps))
     sizes = dict(latent_dim=latent_dim, batch_size=batch_size, steps=steps)
     if hidden is None or isinstance(hidden, Integral):
         sizes["hidden"] = hidden
@@ -116,6 +117,11 @@ def rules_for(
         networks = table_networks(width, latent_dim, hidden or (128 if width <= 256 else 256))
     learning_rate = learning_rate or (IMAGE_RATE if image else TABLE_RATE)
     return Rules(networks, tuple(x_shape), latent_dim, batch_size, steps, learning_rate)
+
+
+def _plain(size):
+    """NumPy's integers as int, which Keras requires."""
+    return int(size) if isinstance(size, Integral) else size
 
 
 def _check_widths(hidden, image):

@@ -92,7 +92,7 @@ class Threshold(float):
         if not len(self.reference):
             raise ValueError(
                 "There are no p-values without calibration rows, and this threshold has "
-                f"none (its rule: {self.rule}). Set one with by_false_alarms."
+                f'none (rule: "{self.rule}"). Set one with by_false_alarms.'
             )
         below = np.searchsorted(self.reference, np.asarray(scores, "float32"), side="left")
         return (1 + len(self.reference) - below) / (len(self.reference) + 1)

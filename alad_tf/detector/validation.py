@@ -1,5 +1,6 @@
 """What the estimator accepts: tables or images of many types, checked as scikit-learn does."""
 
+import os
 import warnings
 from collections.abc import Hashable
 
@@ -9,7 +10,7 @@ from sklearn.utils.validation import validate_data
 
 from alad_tf.data.cells import EXACT_INTEGERS
 from alad_tf.detector.inputs import as_rows
-from alad_tf.preprocess.columns import CODE
+from alad_tf.preprocess.columns import CODE, NUMBER
 from alad_tf.preprocess.containers import as_array, is_named, listed, read_table
 
 
@@ -32,6 +33,8 @@ def check_records(estimator, x, reset, ordered=False):
         `pandas.DataFrame`, float64 or object array (N, d), or uint8 array (N, H, W, C).
     """
     x = as_rows(x)
+    if x is None or isinstance(x, (str, bytes, os.PathLike)) or hasattr(x, "collect"):
+        raise ValueError(f"received {_shown(x)}; expected rows. {_remedy(x)}")
     if is_named(x):
         return _named(estimator, x, reset, ordered and hasattr(x, "columns"))
     x = as_array(x)
@@ -43,11 +46,29 @@ def check_records(estimator, x, reset, ordered=False):
     return x
 
 
+def _shown(x):
+    return repr(x) if x is None or isinstance(x, (str, bytes)) else f"a {type(x).__name__}"
+
+
+def _remedy(x):
+    if hasattr(x, "collect"):  # Polars' LazyFrame, Dask's and Spark's frames
+        return "Pass x.collect()."
+    if x is None:
+        return "Pass an array, a DataFrame, a dict of columns or a list of records."
+    return "Read the file first, for example with pandas.read_csv, or use the command `alad`."
+
+
 check_given = check_records  # its name in earlier versions
 
 
 def _named(estimator, x, reset, ordered):
     frame = x if isinstance(x, pd.DataFrame) else pd.DataFrame(_columns_of(x))
+    twice = list(frame.columns[frame.columns.duplicated()])
+    if twice:
+        raise ValueError(
+            f"received two columns named {str(twice[0])!r}; expected different names. Rename one "
+            "of them."
+        )
     if len(frame) < (2 if reset else 1) or not frame.shape[1]:
         raise ValueError(
             f"received a table of shape {frame.shape}; expected at least one column and "
@@ -101,6 +122,11 @@ def _cells(estimator, x, reset):
     """An array of numbers; or of objects, if there is text among the cells."""
     checks = {"ensure_all_finite": "allow-nan", "ensure_min_samples": 2 if reset else 1}
     kind = getattr(getattr(x, "dtype", None), "kind", None)
+    if kind == "c":  # scikit-learn's words, and then the remedy
+        raise ValueError(
+            f"Complex data not supported: received an array of {x.dtype}; expected real numbers. "
+            "Pass the real and the imaginary parts as columns of their own."
+        )
     if kind in ("U", "S"):  # scikit-learn refuses arrays of text
         x = x.astype(object)
     if kind in ("M", "m"):  # whose objects are integers, if they are nanoseconds
@@ -108,14 +134,15 @@ def _cells(estimator, x, reset):
     if kind == "O":
         gaps = pd.isna(x)
         x = np.where(gaps, np.nan, x) if gaps.any() else x  # pandas.NA is no number to NumPy
-    if kind not in ("O", "U", "S") or not _has_codes(x):
+    if kind not in ("O", "U", "S") or not _has_texts(x):
         try:
             found = validate_data(estimator, x, reset=reset, dtype="numeric", **checks)
             exact = kind == "O" and (np.abs(found) >= EXACT_INTEGERS).any()
             if not exact and not (kind == "O" and getattr(estimator, "columns", None)):
                 return found  # else the preprocessor looks at the cells themselves
         except ValueError as error:
-            if "could not convert string to float" not in str(error):
+            known = "could not convert string to float", "setting an array element with a sequence"
+            if not any(text in str(error) for text in known):
                 raise
         except TypeError:
             # dates and the like: the preprocessor says what to do about them
@@ -125,10 +152,13 @@ def _cells(estimator, x, reset):
     return validate_data(estimator, np.asarray(x, object), reset=reset, dtype=None, **checks)
 
 
-def _has_codes(x):
-    """Whether there is text such as "007", which is no number."""
+def _has_texts(x):
+    """Whether there is text that is no number here, such as "007" or "1_000"."""
     texts = (c.decode(errors="replace") if isinstance(c, bytes) else c for c in x.flat)
-    return any(isinstance(text, str) and CODE.fullmatch(text) for text in texts)
+    return any(
+        isinstance(text, str) and (CODE.fullmatch(text) or not NUMBER.fullmatch(text))
+        for text in texts
+    )
 
 
 def _images(estimator, x, reset):

@@ -54,9 +54,11 @@ def _pretrained(entry):
         config, size = read_json(folder / CONFIG), (folder / WEIGHTS).stat().st_size
         run, rule = config["metadata"], config["threshold_rule"]
         values = run["metrics"][entry.score]
+        kept = run["kept_epoch"]  # 0: not trained by epochs
+        epoch = f" epoch {kept}," if kept else ""
         lines.append(
-            f"- Pretrained weights, {variant}: seed {run['seed']}, epoch "
-            f"{run['kept_epoch']}, {size / 1e6:.1f} MB, bundled. On the test rows: "
+            f"- Pretrained weights, {variant}: seed {run['seed']},{epoch} "
+            f"{size / 1e6:.1f} MB, bundled. On the test rows: "
             f"{entry.score} AUROC {values['auroc']:.4f}, F1 {values['f1']:.4f}. Threshold: "
             f"{config['threshold']:.4g}; it {'' if rule.startswith('flags') else 'is '}{rule}."
             + _rounding(run.get("rounding", {}))

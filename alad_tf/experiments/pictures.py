@@ -29,7 +29,8 @@ def features_sections(entries, frame, results=RESULTS):
         "images, in features of positions and of the whole. Nothing is trained. Beside it, on the "
         "same features: the mean distance of whole images to their five nearest training images, "
         "and the paper's score of one ALAD trained on positions' features, and of the same ALAD "
-        "untrained. One seed.",
+        "untrained. The column *features* is this detector's default score, not the paper's score "
+        "of that name. One seed.",
         "",
         *_cifar10(measured, {entry.name: entry for entry in entries}, frame),
         *_defects(measured["defects"]),
@@ -80,14 +81,14 @@ def _defects(found):
     means = [_mean(one, found) for one in columns.values()]
     rows.append(["**mean**", *(f"**{one}**" if one else "" for one in means)])
     steps = sorted({methods[PIXELS]["steps"] for methods in found.values() if PIXELS in methods})
-    trained = f"for {' or '.join(f'{count:,}' for count in steps)} steps " if steps else ""
+    trained = f" for {' or '.join(f'{count:,}' for count in steps)} steps" if steps else ""
     return [
         *markdown_table(["planted defects", *columns], rows),
         "",
-        "Scratches, blobs, smears and holes in known places, in textures drawn by code and in "
+        "Scratches, blobs, smears and holes at known places, in textures drawn by code and in "
         "crops of scikit-learn's two photographs: synthetic, and mostly small, a few hundred of "
         "50,000 pixels. 60 images to fit on, 40 others and 60 with defects. *Pixels* is one "
-        f"`ALADDetector` without features, trained {trained}on the images at 64 x 64 pixels; its "
+        f"`ALADDetector` without features, trained{trained} on the images at 64 x 64 pixels; its "
         "maps are those of `explain`. The weights of the score's parts and the layers were chosen "
         "on these sets and on three of CIFAR-10's classes.",
         "",

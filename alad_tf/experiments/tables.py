@@ -452,7 +452,8 @@ def _batch_norm(measured, frame):
         f"`python -m benchmarks.batch_norm`, {measured['entry']}, {variant}, seed "
         f"{measured['seed']}, AUROC. The scorer uses weights averaged over steps, but batch norm's "
         "moving statistics come from the raw weights. The other rows recompute the statistics with "
-        f"the averaged weights, on the {measured['train_rows']:,} training images."
+        f"the averaged weights, on the {measured['train_rows']:,} training images: E's from x, G's "
+        "from E(x) or from both E(x) and z."
     )
     return [*markdown_table(["batch norm statistics", *auroc], rows), "", note, ""]
 
@@ -572,7 +573,8 @@ def _false_alarms(runs):
         for name, held_out, fresh, flagged in counts.itertuples()
     ]
     head = ["false alarms, budget 1%", "calibration rows", "new normal rows, all seeds", "flagged"]
-    return [*markdown_table(head, rows), ""]
+    note = f"Sets with fewer than {ENOUGH} calibration rows, too few for this budget, are left out."
+    return [*markdown_table(head, rows), "", note, ""]
 
 
 def _combination_section(measured):

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from alad_tf.data.cells import MARKS
 from alad_tf.data.records import rows, take
 
 SCALINGS = ("standard", "minmax", "none")
@@ -613,19 +614,21 @@ def one_hot(
     """`(N,)` text as a float32 block `(N, len(known))`; an unknown value gives all `unknown`.
 
     Comparing needs no lookup table, which a SavedModel would have to initialise and which no
-    `tf.function` could create. Empty text counts as the category `gap`; if that is not a known one,
-    the whole block is `news`.
+    `tf.function` could create. Empty text, and other marks of a gap, count as the category `gap`;
+    where that is none of the known ones, the whole block is `news`.
     """
     column = tf.reshape(column, (-1, 1))  # (N, 1)
     same = tf.equal(column, tf.constant([list(known)]))
+    marks = tf.constant([sorted(MARKS.difference(known))])
+    empty = tf.reduce_any(tf.equal(column, marks), axis=1, keepdims=True) if gap else None
     if gap in known:
-        same = same | (tf.equal(column, "") & tf.constant([[value == gap for value in known]]))
+        same = same | (empty & tf.constant([[value == gap for value in known]]))
     block = tf.cast(same, tf.float32)
     if unknown:
         block = tf.where(tf.reduce_any(same, axis=1, keepdims=True), block, np.float32(unknown))
     if gap is None or gap in known:
         return block
-    missing = tf.equal(column, "") | tf.equal(column, gap)
+    missing = empty | tf.equal(column, gap)
     return tf.where(missing, np.float32(news), block)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import numbers
 import re
+import uuid
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -156,7 +157,7 @@ def as_categories(column, name, known=()) -> np.ndarray:
     if type_of(getattr(column, "dtype", None)) == "date":
         return iso_text(date_seconds(column, name), MISSING)
     cells = np.asarray(column, object)
-    gaps, empty = gaps_of(cells)
+    gaps, empty = gaps_of(cells, known)
     gaps |= empty
     present = set(map(type, cells[~gaps]))
     if present and all(issubclass(one, DATES) for one in present):
@@ -285,7 +286,7 @@ def _category(value) -> str | None:
         return str(int(value))
     if isinstance(value, (numbers.Real, Decimal)) and np.isfinite(float(value)):
         return str(int(value)) if float(value).is_integer() else str(value)
-    if isinstance(value, pd.Interval):
+    if isinstance(value, (pd.Interval, uuid.UUID)):
         return str(value)
     return None
 

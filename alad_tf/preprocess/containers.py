@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from alad_tf.data.cells import NULLABLE
 
@@ -157,7 +158,11 @@ def read_table(x) -> Table:
 def _to_pandas(x):
     """A table or column of Polars or Arrow; integers with gaps stay integers, of all digits."""
     if hasattr(x, "to_arrow"):
-        x = x.to_arrow()
+        try:
+            x = x.to_arrow()
+        except pa.ArrowInvalid:  # types that Arrow does not have: Polars' integers of 128 bits
+            cells = x.to_dict(as_series=False) if hasattr(x, "to_dict") else x.to_list()
+            return (pd.DataFrame if isinstance(cells, dict) else pd.Series)(cells, dtype=object)
     if not hasattr(x, "null_count") and not hasattr(x, "column_names"):
         return x.to_pandas()
     return x.to_pandas(types_mapper=NULLABLE.get)

@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 from alad_tf.data.cells import (
     EXACT_INTEGERS,
     GAPS,
+    MARKS,
+    WORDS,
     Seen,
     are_markers,
     mention_rounding,
@@ -32,7 +34,18 @@ NUMBER, CATEGORY, DATE, DURATION_, HASH, IGNORE = KINDS
 FEWEST_IDS, MOST_OWN = 20, 0.5  # rows, and the share of them with a value of their own
 # 1,5 but not 1,234, which may be a thousand
 COMMA = r"^[+-]?\d*,\d+$"
-OTHER_DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}\b", re.ASCII)  # 31.1.2024
+MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+# 31.1.2024  31 Jan 2024  Jan 31, 2024  Mon, 31-Jan-24  20240131T0830
+OTHER_DATE = re.compile(
+    rf"\d{{1,4}}([./-])\d{{1,2}}\1\d{{1,4}}\b|(?:[a-z]+,?\s)?\d{{1,2}}[\s.-]*{MONTH}[\s.,-]+\d{{2,4}}\b"
+    rf"|(?:[a-z]+,?\s)?{MONTH}[\s.-]+\d{{1,2}}[\s,]+.*\d{{2,4}}|\d{{8}}T\d{{2,6}}",
+    re.ASCII | re.IGNORECASE,
+)
+# 5 kg  5kg  1,200 km/h  USD 5
+WITH_UNIT = re.compile(
+    r"([^\W\d_]{2,4}) [+-]?[\d.,]*\d|[+-]?[\d.,]*\d(?: ?([^\W\d_]{2,}|[°µ]\w+|\w+/\w+)| (\w+))"
+)
+MOST_UNITS = 5  # different ones in a column
 THOUSANDS = r"^[+-]?[1-9]\d{0,2}(?:,\d{3})+$"
 
 
@@ -99,10 +112,7 @@ def decide(column, name, chosen=None) -> Decision:
         inner = type_of(dtype.categories.dtype) or _of_times(np.asarray(dtype.categories, object))
         return Decision(inner or CATEGORY, f"{inner}s" if inner else "a categorical column")
     if pd.api.types.is_complex_dtype(dtype):
-        raise ValueError(
-            f"column {name!r} has complex numbers ({dtype}); expected real ones. Split it "
-            "into two columns, the real and the imaginary parts."
-        )
+        _refuse_complex(name, dtype)
     if type_of(dtype):
         return Decision(type_of(dtype), f"{type_of(dtype)}s")
     if pd.api.types.is_bool_dtype(dtype):
@@ -113,22 +123,65 @@ def decide(column, name, chosen=None) -> Decision:
     return _of_cells(np.asarray(column, object), name)
 
 
+def _refuse_complex(name, dtype):
+    raise ValueError(
+        f"column {name!r} has complex numbers ({dtype}); expected real ones. Split it "
+        "into two columns, the real and the imaginary parts."
+    )
+
+
 def _as_chosen(column, name, kind):
     decimal = "."
     if kind == NUMBER and not pd.api.types.is_numeric_dtype(column.dtype):
         texts = [c for c in pd.unique(np.asarray(column, object)) if isinstance(c, str)]
         if texts and _has_commas(pa.array(texts, pa.string())):
             decimal = ","
-    if kind == DATE and pd.api.types.is_numeric_dtype(column.dtype):
-        numbers_ = pd.Series(column).astype("float64").abs()
-        if numbers_.median() > 1e11:
-            raise ValueError(
-                f"column {name!r} was chosen to be a date. Numbers are then seconds since "
-                f"1970-01-01, but these are about {numbers_.median():.2g}, beyond the year "
-                "5000. If they are milliseconds, divide them by 1,000, or convert them with "
-                "pandas.to_datetime(column, unit='ms')."
-            )
+    if kind == DATE and not type_of(column.dtype):
+        _require_seconds(column, name)
     return Decision(kind, "as chosen", decimal)
+
+
+def _require_seconds(column, name):
+    """Refuse numbers, also as text, that were chosen to be dates and are not seconds."""
+    values = np.array([_as_float(cell) for cell in np.asarray(column, object)])
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return
+    middle = float(np.median(np.abs(values)))
+    found = f"column {name!r} was chosen to be a date. Numbers are then seconds since 1970-01-01, "
+    if middle > 1e11:
+        units = ((1e14, "milliseconds", "ms", "1,000"), (1e17, "microseconds", "us", "1,000,000"))
+        units += ((np.inf, "nanoseconds", "ns", "1,000,000,000"),)
+        _, unit, short, factor = next(one for one in units if middle < one[0])
+        raise ValueError(
+            f"{found}but these are about {middle:.2g}, beyond the year 5000. If they are {unit}, "
+            f"divide them by {factor}, or convert them with pandas.to_datetime(column, "
+            f"unit={short!r})."
+        )
+    if (values % 1).any():
+        return
+    days = pd.to_datetime(
+        pd.Series(values.astype(np.int64)).astype(str), format="%Y%m%d", errors="coerce"
+    )
+    if values.min() >= 19000101 and days.notna().all():
+        raise ValueError(
+            f"{found}but these look like days, written as {values[0]:.0f}. Convert them with "
+            "pandas.to_datetime(column.astype(str), format='%Y%m%d'), or write them as 2024-01-31."
+        )
+    if values.min() >= 1900 and values.max() <= 2100:
+        raise ValueError(
+            f"{found}but these look like years, such as {values[0]:.0f}. Choose 'number', or "
+            "'category'."
+        )
+
+
+def _as_float(cell) -> float:
+    if isinstance(cell, (bool, np.bool_)) or not isinstance(cell, (numbers.Real, Decimal, str)):
+        return np.nan
+    try:
+        return float(cell)
+    except (ValueError, OverflowError):
+        return np.nan
 
 
 def _of_cells(cells, name):
@@ -137,8 +190,9 @@ def _of_cells(cells, name):
     present = cells[~(gaps | empty)]
     types = set(map(type, present))
     if not types:
-        text = bool(empty.any())
-        return Decision(CATEGORY, "empty text") if text else Decision(NUMBER, "empty")
+        return Decision(NUMBER, "empty")
+    if any(issubclass(one, numbers.Complex) and not _is_number(one) for one in types):
+        _refuse_complex(name, "complex")
     if all(map(_is_number, types)):
         if any(issubclass(one, (numbers.Integral, Decimal)) for one in types):
             _mention_long(present, name)
@@ -158,6 +212,8 @@ def _of_cells(cells, name):
         return Decision(kind, f"{kind}s")  # reading it names a cell that is neither
     if all(map(_is_number, types - texts)):
         words = [c for c in plain if isinstance(c, str) and c.strip().lower() not in GAPS]
+        if types - texts <= {bool, np.bool_} and all(w.strip() in WORDS for w in words):
+            return Decision(NUMBER, "True or False")
         seen = Seen()
         seen.add(pa.array(words, pa.string()), np.arange(len(words)))
         if seen.verdict() == (OF_NUMBERS, None) and seen.numbers:
@@ -195,17 +251,24 @@ def _of_texts(texts, cells, name):
     if wrong is not None:
         good, what, cell, _ = wrong
         row = next(
-            i for i, c in enumerate(cells) if isinstance(c, (str, bytes)) and cell in _str(c)
+            i
+            for i, c in enumerate(cells)
+            if isinstance(c, (str, bytes)) and _str(c).strip() == cell
         )
-        said = f"values are {what}, written as text; row {row} is {cells[row]!r}"
+        said = f"values are {what}, written as text; row {row} is {cells[row]!r}. Correct it"
+        remedy = "convert the column with pandas.to_numeric"
         if seen.alike:
             said = (
-                f"values look like numbers, but {cells[row]!r} in row {row} cannot be read as one"
+                f"values look like numbers, but {cells[row]!r} in row {row} cannot be read as one. "
+                "Correct it"
+            )
+            remedy = (
+                "remove thousands separators, currency signs, % and parentheses, for example with "
+                "column.str.replace(',', '')"
             )
         raise ValueError(
-            f"column {name!r}: {good + seen.alike:,} of {seen.cells:,} {said}. Correct it, "
-            "replace it by None if it is missing, convert the column with "
-            f"pandas.to_numeric, or make it a category: columns={{{name!r}: 'category'}}."
+            f"column {name!r}: {good + seen.alike:,} of {seen.cells:,} {said}, replace it by None "
+            f"if it is missing, {remedy}, or make it a category: columns={{{name!r}: 'category'}}."
         )
     if kind == OF_NUMBERS and seen.cells:
         seen.mention_rounding(name)
@@ -281,9 +344,14 @@ def _refuse_bad_cells(array, name):
     )
 
 
-def gaps_of(cells) -> tuple[np.ndarray, np.ndarray]:
-    """Which objects are gaps, and which are empty text, that counts as one."""
-    empty = np.fromiter((type(c) is str and not c for c in cells), bool, len(cells))
+def gaps_of(cells, known=()) -> tuple[np.ndarray, np.ndarray]:
+    """Which objects are gaps, and which are text that counts as one.
+
+    That is empty text, and what marks a gap in CSV files, such as "NA": else a table would have
+    other scores there. The `known` categories of an earlier version's detector stay what they are.
+    """
+    marks = MARKS.difference(known)
+    empty = np.fromiter((type(c) is str and c in marks for c in cells), bool, len(cells))
     return pd.isna(cells), empty
 
 
@@ -308,6 +376,10 @@ def tells_rows_apart(counts) -> str | None:
     words = np.mean([len(re.findall(r"\w+", str(text))) for text in counts.index[:1000]])
     blanks = np.mean([" " in str(text).strip() for text in counts.index[:1000]])
     what = "free text" if words >= 3 and blanks > 0.5 else "identifiers"
-    if np.mean([OTHER_DATE.match(str(text)) is not None for text in counts.index[:1000]]) > 0.9:
+    some = [str(text).strip() for text in counts.index[:1000]]
+    if np.mean([OTHER_DATE.match(text) is not None for text in some]) > 0.9:
         what = "dates that are not written as 2024-01-31"
+    units = [match and (match[1] or match[2]) for match in map(WITH_UNIT.fullmatch, some)]
+    if None not in units and len(set(units)) <= MOST_UNITS:
+        what = f"numbers with a unit ({', '.join(sorted(set(units)))})"
     return f"{what}: {own:,} of {rows:,} rows have a value that no other row has"

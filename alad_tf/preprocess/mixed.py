@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from alad_tf.data.cells import MARKS
 from alad_tf.preprocess.base import (
     FAR,
     MISSING,
@@ -45,6 +46,7 @@ NEW_GAPS = ("flag", "refuse")  # what is done with a gap in a column that had no
 NEW_CATEGORIES = 1 / 200  # share of normal rows that may be flagged for a new category
 BUCKETS = 32  # of a column of kind "hash"
 HASHED = "(hashed)"  # a reconstruction of it
+CONVERT = "Convert dates with pandas.to_datetime, and remove units from numbers. "
 
 
 @keras.saving.register_keras_serializable(package="alad_tf")
@@ -335,8 +337,10 @@ class MixedPreprocessor(ScalingPreprocessor):
                 "'category'}."
             )
         if own:
+            shown = [kinds[name].reason.startswith(("dates", "numbers")) for name in own]
+            advice = CONVERT if any(shown) else ""
             warnings.warn(
-                f"left out {self._reasons(own)}. To use such a column, choose its kind: "
+                f"left out {self._reasons(own)}. {advice}To use such a column, choose its kind: "
                 f"columns={{{own[0]!r}: 'hash'}} or 'category'. To leave it out without this "
                 f"warning, use columns={{{own[0]!r}: 'ignore'}}.",
                 stacklevel=2,
@@ -515,7 +519,8 @@ class MixedPreprocessor(ScalingPreprocessor):
             blocks.append(one_hot(columns[name], known, MISSING, news, unknown))
         for name, gaps in self.hashed.items():
             column = tf.reshape(columns[name], (-1,))
-            gap = (column == "") | (column == MISSING)
+            marks = tf.constant([[MISSING, *sorted(MARKS)]])
+            gap = tf.reduce_any(tf.equal(column[:, tf.newaxis], marks), axis=1)
             buckets = tf.strings.to_hash_bucket_fast(tf.where(gap, MISSING, column), BUCKETS)
             block = tf.one_hot(buckets, BUCKETS)
             blocks.append(block if gaps else tf.where(gap[:, tf.newaxis], news, block))

@@ -16,14 +16,15 @@ DATES = (datetime.date, np.datetime64, pd.Period)
 DURATIONS = (datetime.timedelta, np.timedelta64, datetime.time)
 # dates as ISO 8601 writes them, with a blank or a T before the time of day, or a month: 2024-05
 CLOCK = r"\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?"
+HOURS = r"\d+:[0-5]\d:[0-5]\d(?:[.,]\d{1,9})?"  # 9:05:00 or 100:00:00
 ISO_DATE = re.compile(
     rf"[12]\d{{3}}-(?:0[1-9]|1[0-2])|\d{{4}}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
-    rf"(?:[T ]{CLOCK}\s?(?:Z|[+-]\d{{2}}(?::?\d{{2}})?)?)?",
+    rf"(?:[T ](?:{CLOCK}|\d{{2}}(?=$|Z))\s?(?:Z|[+-]\d{{2}}(?::?\d{{2}})?)?)?",
     re.ASCII,
 )
 # durations as pandas, ISO 8601 and clocks write them: 1 days 02:00:00, P1DT2H, 02:00:00
 DURATION = re.compile(
-    rf"-?(?:\d+ days?(?: [+-]?{CLOCK})?|{CLOCK}"
+    rf"-?(?:\d+ days?(?: [+-]?{CLOCK})?|{CLOCK}|{HOURS}"
     r"|P(?=\w)(?:\d+W)?(?:\d+D)?(?:T(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)?)",
     re.ASCII,
 )
@@ -86,6 +87,8 @@ def _seconds(column, name, what, of_cell, of_texts):
         )
         return numbers.astype(np.float64)
     kind = getattr(column.dtype, "kind", "O")
+    if str(column.dtype).startswith("date"):  # Arrow's days: pandas has no datetime64 of gaps there
+        kind = "O" if isinstance(column.dtype, pd.ArrowDtype) else kind
     if kind == "M" and what == "date":
         if getattr(column.dtype, "tz", None) is not None:
             index = pd.DatetimeIndex(column)
