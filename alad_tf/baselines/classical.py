@@ -88,7 +88,8 @@ class _Classical(Baseline):
                 raise ValueError(f"it contains {_a(type(estimator).__name__)}")
             if estimator.n_features_in_ != math.prod(self.x_shape):
                 raise ValueError(
-                    f"it takes {estimator.n_features_in_} features, its config {self.x_shape}"
+                    f"it takes {estimator.n_features_in_} features, but its config has "
+                    f"x_shape={self.x_shape}"
                 )
             self._check(estimator)
             self.estimator = estimator

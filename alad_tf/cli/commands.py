@@ -285,7 +285,7 @@ def export(
     ],
     name: Annotated[
         str | None,
-        typer.Option(help="Name of the exported model; default: the entry's name, or detector."),
+        typer.Option(help="Name of the exported model; default: the entry's name, or 'detector'."),
     ] = None,
     version: Annotated[int, typer.Option(min=1, help="Version of the exported model.")] = 1,
     normal_class: Annotated[

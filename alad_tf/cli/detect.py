@@ -130,7 +130,7 @@ Members = Annotated[
     typer.Option(
         min=1,
         help="Number of networks whose scores are averaged; default: 3, or 1 for the combined "
-        "score of a table, which does not use them.",
+        "score of a table, which uses none except with --keep-rows none.",
     ),
 ]
 Features = Annotated[
@@ -337,8 +337,8 @@ def score(
 ):
     """Score every row of a file or folder.
 
-    Writes row, score, p_value and is_anomaly in the order of the input, and shows the rows with the
-    highest scores, with reasons.
+    Writes row and score, and p_value and is_anomaly if the detector has them, in the order of the
+    input. Shows the rows with the highest scores, with reasons.
 
     The input is read in batches, so it may be larger than memory. If interrupted, run the same
     command again to continue.

@@ -55,7 +55,7 @@ def write_html_report(
         _section("Columns", _columns(detector)),
         _section("Agreement between the networks", _stability(detector, data)),
         _section("About the detector", _learnt(detector, scores, kind)),
-        _section("Next steps", _next(folder, data, kind)),
+        _section("Next steps", _next(folder, data, kind, rate)),
     ]
     title = f"Anomalies in {_text(data.source.name)}"
     return write_text(folder / HTML_REPORT, _page(title, "alad fit", parts))
@@ -354,7 +354,7 @@ def _columns(detector):
     if columns is None:
         return ""
     rows = "".join(
-        "<tr>" + "".join(f"<td>{_text(cell, 80)}</td>" for cell in row) + "</tr>"
+        "<tr>" + "".join(f"<td>{_text(cell, 160)}</td>" for cell in row) + "</tr>"
         for row in columns.head(MOST_COLUMNS).itertuples(index=False)
     )
     head = "".join(f"<th>{_text(name)}</th>" for name in columns.columns)
@@ -362,7 +362,7 @@ def _columns(detector):
     rest = f"<p>{more:,} more columns are not shown.</p>" if more > 0 else ""
     return (
         "<p>How each column is treated. A feature is a number that the detector works with; "
-        "a category becomes one feature for each of its values.</p><div "
+        "a category becomes one feature for each value, up to 64 values.</p><div "
         f'class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{rest}'
     )
 
@@ -423,17 +423,21 @@ def _learnt(detector, scores, kind):
         if held
         else ""
     )
+    p_value = (
+        f"A p-value is the probability that a normal {kind[:-1]} scores at least as high. "
+        if held
+        else ""
+    )
     return (
         f"<p>The detector was fitted to {what}.{kept} {kind.capitalize()} that were used for "
         "training look slightly more normal to the detector than new ones "
         "will.</p><p>The saved detector and its exports contain "
-        f"{_text(detector.scorer.contains)}. A p-value is the probability that a normal "
-        f"{kind[:-1]} scores at least as high. A reason says what the detector noticed, "
+        f"{_text(detector.scorer.contains)}. {p_value}A reason says what the detector noticed, "
         "which is not always the cause.</p>"
     )
 
 
-def _next(folder, data, kind):
+def _next(folder, data, kind, rate):
     name = folder.parent.name  # the report is written in the detector's folder
     detector = shlex.quote(name)
     new = "new_images" if kind == "images" else f"new{data.source.suffix}"
@@ -442,19 +446,27 @@ def _next(folder, data, kind):
         f"alad explain {detector} {new} --out why --rows 3,17\n"
         f"alad export {detector} served"
     )
+    p_values = "" if rate is None else "p-values, "
     python = (
         "from alad_tf import ALADDetector\n\n"
         f"detector = ALADDetector.load({name!r})\n"
-        "detector.scores(new, as_frame=True)  # scores, p-values, verdicts\n"
+        f"detector.scores(new, as_frame=True)  # scores, {p_values}verdicts\n"
         "detector.set_threshold(2.5)  # another threshold"
+    )
+    if data.is_anomaly is not None:
+        fewer = "set a higher threshold in Python, and save the detector again"
+    else:
+        option = "--contamination" if rate is None else "--false-alarms"
+        fewer = f"fit again with a smaller <code>{option}</code>"
+    columns = (
+        " If a column such as an id is among the reasons, leave it out with "
+        "<code>--exclude</code>; <code>--column</code> changes the kind of a column."
     )
     return (
         "<p>Score new data, explain some of the scores, export the detector for a "
         f"server:</p><pre>{_code(shell)}</pre><p>Or from "
-        f"Python:</p><pre>{_code(python)}</pre><p>If too many {kind} are flagged, fit again "
-        "with a smaller <code>--false-alarms</code>. If a column such as an id is among the "
-        "reasons, leave it out with <code>--exclude</code>; <code>--column</code> changes "
-        "the kind of a column.</p>"
+        f"Python:</p><pre>{_code(python)}</pre><p>If too many {kind} are flagged, {fewer}."
+        f"{columns if kind == 'rows' else ''}</p>"
     )
 
 

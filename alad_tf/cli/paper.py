@@ -56,8 +56,8 @@ def reproduce(
     Trains what the chosen tables and figures still need, then writes the report.
 
     You can stop it at any time and run the same command again to continue. Runs whose data set is
-    unavailable are skipped and listed; the command fails (exit code 1) only if no other run
-    was left to do.
+    unavailable are skipped and listed; if no other run was left to do, the command fails
+    (exit code 1).
     """
     import zoo
     from alad_tf.experiments import plan as planner

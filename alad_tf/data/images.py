@@ -157,8 +157,8 @@ def _read(dataset: str, data_dir: str | os.PathLike | None, folder: str | None):
     if data_dir is not None and not builder.is_prepared():
         raise FileNotFoundError(
             f"{Path(data_dir)} does not contain {dataset} as TensorFlow Datasets prepares it; "
-            f"expected {builder.data_path}. Choose another folder, or none, to download the set "
-            f"({_SETS[dataset].home})."
+            f"expected {builder.data_path}. Choose another folder, or pass none to download the "
+            f"set ({_SETS[dataset].home})."
         )
     try:
         if not builder.is_prepared():

@@ -149,7 +149,7 @@ def _from_folder(source: _Source, folder: Path, otherwise: str) -> Records:
         builder = _builder(source, folder)
         if builder.is_prepared():
             return _read_prepared(source, builder)
-    received = "contains neither" if folder.is_dir() else "does not exist; expected there"
+    received = "contains neither" if folder.is_dir() else "does not exist; it should contain"
     expected = f"the file {source.file} {'nor' if folder.is_dir() else 'or'} the prepared"
     raise FileNotFoundError(
         f"{folder} {received} {expected} TensorFlow Datasets folder {source.builder}. Put "

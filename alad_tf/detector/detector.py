@@ -345,8 +345,8 @@ class Detector:
 
         Raises:
             ValueError: if the score is unknown, the method has no gradients (alad, dsebm and dagmm
-                have), the score is not "combined" although it is of features of images, `steps` is
-                below 1, or the preprocessor refuses the records.
+                have), the detector uses features of images and the score is not "combined",
+                `steps` is below 1, or the preprocessor refuses the records.
 
         Source: `alad_tf.detector.explain.explain`.
         """

@@ -158,11 +158,12 @@ class Ensemble(ScoringModel):
 
     with center and spread over the training rows (a row is not its own neighbour there). A typical
     normal row has 0; one unit is about a standard deviation. For neighbours' distances, s is the
-    mean distance to the 3 nearest training rows, s' the mean of these rows' own such distances, and
-    a = 1/3, since rows of a sparse cluster may lie farther apart, times the share of the variance
-    in columns of more than two values: in yes/no columns, a rare combination is one that few rows
-    share, and dividing by the neighbours' distances would hide it. A training row is not its own
-    neighbour, neither there nor when it is scored. For tables the distances and their weights are
+    mean distance to the 3 nearest training rows, s' is the mean of these rows' own such distances,
+    and a is 1/3 times the share of the variance in columns of more than two values. Dividing by the
+    neighbours' distances allows for sparse clusters, whose rows lie farther apart; but in yes/no
+    columns it would hide rare combinations, which are those that few rows share. A table's training
+    row is not its own neighbour when it is scored, either. For tables the distances and their
+    weights are
 
     - distances to neighbours in x, 1/2;
     - distances to neighbours in the columns' normal scores (`alad_tf.detector.spaces`), 1/5;
@@ -170,14 +171,15 @@ class Ensemble(ScoringModel):
       far from all others;
     - the columns' tail probabilities, 1/10.
 
-    The score is the logarithm of the weighted mean of exp(t), so that a row that stands out in one
-    of these distances stands out.
+    With more than 512 columns, relations are left out, and the weights are 5/9, 1/3 and 1/9. The
+    score is the logarithm of the weighted mean of exp(t), so that a row that stands out in one of
+    these distances stands out.
 
     If the training rows are known to contain anomalies, 10 neighbours count instead of 3, and a
     neighbour counts as at least as far away as its own neighbours are from it.
 
     With more columns than rows, the weights are 1/3 for x and 2/3 for ranks, and the score is the
-    weighted mean of t itself. Tables use no networks, which did not improve the ranking. For
+    weighted mean of t itself. These scores use no networks, which did not improve the ranking. For
     images, the score is the mean of t for ||x - x'||_2 and for the distances to neighbours in the
     members' codes E(x) and features f_xx(x, x), with 5 neighbours and a = 0.
 
@@ -185,8 +187,9 @@ class Ensemble(ScoringModel):
     files and its exports. `keep` replaces them: by "centroids", the centres of k-means clusters of
     at least five rows (up to 256 clusters, one for twenty rows), with a = 0; or, with "none", by
     only the rows' mean and 16 quantiles of each column. Then the distance from the mean, the same
-    in decorrelated normal scores, and the tails have 0.3 each, and ||x - x'||_2 has 0.1; for images
-    ||x - x'||_2 has all the weight.
+    in decorrelated normal scores, and the tails have 0.3 each, and ||x - x'||_2 has 0.1 (0.5, 0,
+    0.4 and 0.1 if there are more columns than rows, or more than 512); for images ||x - x'||_2 has
+    all the weight.
 
     Args:
         scorer: dict, the members' `Scorer.architecture()`.

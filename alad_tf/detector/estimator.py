@@ -59,14 +59,15 @@ class ALADDetector(OutlierMixin, BaseEstimator):
 
     `fit` takes rows of which most should be normal. On tables the default score uses distances to
     these rows, not the networks, which only train briefly for the paper's scores and for
-    reconstructions. On images the score comes from the networks.
+    reconstructions. On images the score comes from the networks, unless `features` is a network.
 
     The threshold is set by calibration rows: normal rows that were not used to fit what scores
     them. For the default score of a table this is cross-calibration: each fifth of the rows is
     scored by a fit to the other four fifths, so that no row is lost
     (`alad_tf.detector.ensemble.Ensemble.cross_scores`). For scores of networks, some rows are held
-    out of training instead: a fifth of fewer than 1,000 rows, a third of more, but at most 2,000.
-    Tables of 6,096 rows or more hold out 2,000, too, since no more than 4,096 are kept.
+    out of training instead: a fifth if there are fewer than 1,000 rows, else a third, but at most
+    2,000. Tables of 6,096 rows or more have 2,000 held out for the default score, too, since no
+    more than 4,096 are kept.
 
     Columns may be numbers, bools, text, categories, dates or durations, and may have missing
     values. Images are uint8, with even sides of at least 8 pixels.
@@ -83,7 +84,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             `alad_tf.detector.ensemble.Ensemble`), or one of the paper's, "features", "l1", "l2" or
             "logits". (In scikit-learn `score` is a method.)
         n_members: int, the number of ALADs with different seeds whose scores are averaged. Default:
-            3, or 1 for the "combined" score of tables, which uses no network.
+            3, or 1 for the "combined" score of tables, which uses no network unless `keep_rows` is
+            False.
         contamination: "auto"; or float in (0, 0.5], the share of anomalies among the training rows.
             Then that share of them is flagged, there are no p-values, and the combined score of a
             table allows for anomalies among the rows that it measures distances to.
@@ -479,7 +481,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         return self._fitted().p_value(self._checked(X))
 
     def set_threshold(self, threshold):
-        """Flag rows that score at least this high: in `predict`, saved files and exports, too.
+        """Flag rows that score at least this high, in `predict`, saved files and exports.
 
         Args:
             threshold: float, for the score that decides; or an

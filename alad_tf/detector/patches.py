@@ -88,7 +88,7 @@ def require_weights(weights):
     good = len(weights) == len(PARTS) and min(weights) >= 0 and abs(sum(weights) - 1) < 1e-6
     if not good:
         raise ValueError(
-            f"received weights={list(weights)}; expected three of sum 1: of {', '.join(PARTS)}."
+            f"received weights={list(weights)}; expected three with sum 1, for {', '.join(PARTS)}."
         )
 
 
@@ -133,7 +133,7 @@ class PatchScorer(ScoringModel):
     where the last is the mean distance of the picture's last map, averaged over its positions and
     brought to length 1, to the 3 nearest of the kept pictures, and t standardises log-distances as
     `alad_tf.detector.ensemble.Ensemble` does, by training pictures. A training picture is not its
-    own neighbour, neither there nor when it is scored (if there are more than 1,000, only the kept
+    own neighbour, either there or when it is scored (if there are more than 1,000, only the kept
     ones are recognised): an unusual one among them stays unusual. A small defect is one distant
     position, a picture of another kind is distant as a whole; in a mean of exponentials, each
     stands out by itself.

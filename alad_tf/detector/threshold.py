@@ -92,7 +92,7 @@ class Threshold(float):
         if not len(self.reference):
             raise ValueError(
                 "There are no p-values without calibration rows, and this threshold has "
-                f"none: it {self.rule}. Set one with by_false_alarms."
+                f'none (rule: "{self.rule}"). Set one with by_false_alarms.'
             )
         below = np.searchsorted(self.reference, np.asarray(scores, "float32"), side="left")
         return (1 + len(self.reference) - below) / (len(self.reference) + 1)
@@ -126,7 +126,7 @@ def by_contamination(scores, fraction):
     scores = np.asarray(scores, "float32")
     if (scores >= value).sum() > fraction * len(scores) + 1e-9:
         value = _above(value)
-    return Threshold(value, f"flags the top {fraction:g} of the rows it was set on")
+    return Threshold(value, f"flags the top {100 * fraction:.3g}% of the rows it was set on")
 
 
 def by_false_alarms(scores, budget, seed=0):

@@ -43,8 +43,8 @@ class Batches:
             )
         if not 1 <= batch_size <= len(x):
             raise ValueError(
-                f"received batch_size={batch_size} for {len(x)} training rows; expected a "
-                "number from 1 to that. Lower it, or add rows."
+                f"received batch_size={batch_size} for {len(x)} training rows; expected at least "
+                "1 and at most that many. Change it, or add rows."
             )
         finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)
         if not finite.all():

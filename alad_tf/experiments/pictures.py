@@ -85,7 +85,7 @@ def _defects(found):
     return [
         *markdown_table(["planted defects", *columns], rows),
         "",
-        "Scratches, blobs, smears and holes of known places, in textures drawn by code and in "
+        "Scratches, blobs, smears and holes at known places, in textures drawn by code and in "
         "crops of scikit-learn's two photographs: synthetic, and mostly small, a few hundred of "
         "50,000 pixels. 60 images to fit on, 40 others and 60 with defects. *Pixels* is one "
         f"`ALADDetector` without features, trained{trained} on the images at 64 x 64 pixels; its "

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from alad_tf.detector.explain import as_shown, observed_shown
+from alad_tf.detector.explain import expected_shown, observed_shown
 from alad_tf.engine.texts import as_is
 from alad_tf.plots.canvas import (
     ANOMALOUS,
@@ -54,11 +54,8 @@ def column_bars(explanation, row, path, count=10, title=""):
     axes.barh(places, values, color=colors, height=0.7)
     labels = []
     for reason in ranked:
-        column, *values = (
-            as_is(text, LONGEST)
-            for text in (reason["column"], observed_shown(reason), as_shown(reason["expected"]))
-        )
-        labels.append("{}: {} (expected {})".format(column, *values))
+        texts = reason["column"], observed_shown(reason), expected_shown(reason)
+        labels.append("{}: {} ({})".format(*(as_is(text, LONGEST) for text in texts)))
     axes.set_yticks(places, labels)
     axes.invert_yaxis()
     axes.axvline(0, color=GREY, linewidth=0.8)

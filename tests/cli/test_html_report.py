@@ -114,7 +114,8 @@ def test_without_calibration_no_rate_is_promised(table, tmp_path):
     data = UserData(Path("orders.csv"), list(range(500)), rows, scores > 5)
     page = read(write_html_report(tmp_path, made, data, scores, top, explanation))
     assert "no false-alarm rate" in page.text and "false alarms a day" not in page.text
-    assert "anomalous (2)" in page.text
+    assert "anomalous (2)" in page.text and "p-value is" not in page.text
+    assert "set a higher threshold" in page.text  # --label admits no --false-alarms
 
 
 @pytest.mark.parametrize(("channels", "rebuilt"), [(1, True), (3, True), (3, False)])

@@ -54,7 +54,9 @@ def test_a_named_folder_without_the_data_is_an_error(
             "Put the file there",
         ):
             assert part in str(error.value)
-    with pytest.raises(FileNotFoundError, match=f"does not exist; expected there the file {file}"):
+    with pytest.raises(
+        FileNotFoundError, match=f"does not exist; it should contain the file {file}"
+    ):
         load(dataset, tmp_path / "absent")
     monkeypatch.setenv("ALAD_DATA_DIR", str(tmp_path / "empty"))
     with pytest.raises(FileNotFoundError, match="or unset ALAD_DATA_DIR to download"):

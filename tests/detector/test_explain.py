@@ -176,8 +176,9 @@ def test_texts_are_drawn_as_they_are(tmp_path, monkeypatch, column, value):
 
     monkeypatch.setattr(plots, "save_figure", look)
     one, found = np.ones(1), {column: np.array([value])}
+    expected = {column: np.array([f"{value}$"])}
     width = np.full((1, 1), 8.0)
-    explanation = Explanation("l1", 8 * one, 0 * one, width, (column,), width, found, found)
+    explanation = Explanation("l1", 8 * one, 0 * one, width, (column,), width, found, expected)
     path = column_bars(explanation, 0, tmp_path / "bars.png", title=f"{column} $_$")
     assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     (label,) = drawn
@@ -185,4 +186,4 @@ def test_texts_are_drawn_as_they_are(tmp_path, monkeypatch, column, value):
     if column.isprintable():
         assert label.startswith(f"{column}: ")
     if isinstance(value, str) and value.isprintable() and len(value) < 40:
-        assert label == f"{column}: {value} (expected {value})"
+        assert label == f"{column}: {value} (expected {value}$)"

@@ -300,7 +300,7 @@ def test_options_are_used_and_kept(tmp_path):
         ({"layers": ["a", "b"]}, "received the layer 'a'; expected one of"),
         ({"neighbourhood": 2}, "an odd number"),
         ({"rows": 0}, "expected at least 1"),
-        ({"weights": [1, 1, 0]}, "expected three of sum 1: of strongest, positions, whole"),
+        ({"weights": [1, 1, 0]}, "expected three with sum 1, for strongest, positions, whole"),
     ],
 )
 def test_options_that_are_none(options, message):
