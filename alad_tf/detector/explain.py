@@ -209,7 +209,7 @@ def _put_right(score_of, expect, x, columns):
         by how much each column lowered them; float32 (N, d), the expected values, which for changed
         columns follow from the others' new values.
     """
-    x, score = x.copy(), score_of(x, np.arange(len(x))).astype("float64")
+    observed, x, score = x, x.copy(), score_of(x, np.arange(len(x))).astype("float64")
     attributions = np.zeros((len(x), len(columns)))
     changed = np.stack([(np.abs(x[:, c]) >= np.float32(FAR)).any(1) for c in columns], 1)
     rows = np.flatnonzero(changed.any(1))
@@ -245,7 +245,26 @@ def _put_right(score_of, expect, x, columns):
         expected[moved] = expect(x[moved])
         rows = np.array([row for row in moved if score[row] > ORDINARY], int)
     expected = _replaced(at_first, expected, changed, columns)
+    as_observed = np.stack([(observed[:, c] == expected[:, c]).all(1) for c in columns], 1)
+    _put_back(score_of, observed, x, score, attributions, changed & as_observed, columns)
     return score.astype("float32"), attributions.astype("float32"), expected
+
+
+def _put_back(score_of, observed, x, score, attributions, which, columns):
+    """Undo changes of columns whose values, after the later changes of others, are as expected.
+
+    The other columns get their shares in proportion. Changes `x`, `score` and `attributions`.
+    """
+    rows = np.flatnonzero(which.any(1))
+    if not len(rows):
+        return
+    total = score[rows] + attributions[rows].sum(1)
+    x[rows] = _replaced(x[rows], observed[rows], which[rows], columns)
+    score[rows] = score_of(x[rows], rows)
+    attributions[which] = 0
+    others = attributions[rows].sum(1)
+    scale = np.divide(total - score[rows], others, out=np.zeros(len(rows)), where=others > 0)
+    attributions[rows] *= scale[:, None]
 
 
 def _replaced(x, expected, which, columns):

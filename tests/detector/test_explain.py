@@ -8,7 +8,7 @@ import zoo
 from alad_tf.baselines import DSEBM, IsolationForest
 from alad_tf.data import split
 from alad_tf.detector.detector import Detector
-from alad_tf.detector.explain import Explanation, explain
+from alad_tf.detector.explain import Explanation, _put_right, explain
 from alad_tf.model.specs import dense
 from alad_tf.plots import explain as plots
 from alad_tf.plots.canvas import save_figure
@@ -68,6 +68,23 @@ def test_a_planted_fault_ranks_first(breast, benign):
     # what was expected there is nearer to the value before the fault
     before = benign[3, columns[3]]
     assert abs(first["expected"] - before) < abs(first["observed"] - before)
+
+
+def test_a_column_that_is_as_expected_in_the_end_has_no_part():
+    """Changed first, because of the other's fault; once that is corrected, its own value fits."""
+    scores = {(5, 1): 100, (0, 1): 51, (5, 3): 50, (0, 3): 20}
+
+    def score_of(x, numbers):
+        return np.array([scores[tuple(row)] for row in x.astype(int)])
+
+    def expect(x):
+        return np.stack([0 * x[:, 0], np.where(x[:, 0] == 5, 3, 1)], 1).astype("float32")
+
+    x, columns = np.array([[5, 1]], "float32"), [np.array([0]), np.array([1])]
+    baseline, attributions, expected = _put_right(score_of, expect, x, columns)
+    np.testing.assert_array_equal(expected, [[0, 1]])
+    np.testing.assert_array_equal(attributions, [[49, 0]])
+    np.testing.assert_array_equal(baseline, [51])
 
 
 def test_a_row_is_explained_alike_in_any_company(breast, benign):
