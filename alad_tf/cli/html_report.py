@@ -54,7 +54,7 @@ def write_html_report(
         _section(title, _cards(detector, ids, explanation.scores, explanation, images)),
         _section("Columns", _columns(detector)),
         _section("Agreement between the networks", _stability(detector, data)),
-        _section("About the detector", _learnt(detector, scores, kind)),
+        _section("About the detector", _learnt(detector, data, kind)),
         _section("Next steps", _next(folder, data, kind, rate)),
     ]
     title = f"Anomalies in {_text(data.source.name)}"
@@ -182,7 +182,7 @@ def _scores(detector, data, scores, flagged, rate, measured, kind):
         lines.append(
             "<p>The threshold was not calibrated on normal data, so there are no p-values "
             "and no false-alarm rate. Of new data like this, about "
-            f"{_share(flagged / len(scores))} will be flagged.</p>"
+            f"{_share(flagged / len(scores))} or more will be flagged.</p>"
         )
     else:
         rows = "".join(
@@ -410,7 +410,7 @@ def agreement(detector, rows):
     }
 
 
-def _learnt(detector, scores, kind):
+def _learnt(detector, data, kind):
     shape = detector.preprocessor.output_shape
     what = (
         f"images of {shape[0]} x {shape[1]} pixels"
@@ -418,11 +418,18 @@ def _learnt(detector, scores, kind):
         else f"rows of {len(detector.preprocessor.groups):,} columns ({shape[0]:,} features)"
     )
     held = len(detector.reference)
-    kept = (
-        f" The threshold and the p-values are based on the scores of {held:,} calibration {kind}."
-        if held
-        else ""
-    )
+    if not held:
+        kept = ""
+    elif data.is_anomaly is None:
+        kept = (
+            f" The threshold and the p-values are based on the scores of {held:,} calibration "
+            f"{kind}."
+        )
+    else:
+        kept = (
+            f" The p-values are based on the scores of {held:,} calibration {kind}, the threshold "
+            "on these and those of the anomalies."
+        )
     p_value = (
         f"A p-value is the probability that a normal {kind[:-1]} scores at least as high. "
         if held
@@ -430,7 +437,7 @@ def _learnt(detector, scores, kind):
     )
     return (
         f"<p>The detector was fitted to {what}.{kept} {kind.capitalize()} that were used for "
-        "training look slightly more normal to the detector than new ones "
+        "training look more normal to the detector than new ones "
         "will.</p><p>The saved detector and its exports contain "
         f"{_text(detector.scorer.contains)}. {p_value}A reason says what the detector noticed, "
         "which is not always the cause.</p>"

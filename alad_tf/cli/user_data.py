@@ -117,8 +117,9 @@ class UserData:
         for option, value in names.items():
             if value:
                 raise ValueError(
-                    f"received --{option} for {source}, whose images have no columns. To "
-                    "label images, name the sub-folders of normal ones with --normal."
+                    f"received --{option} for {source}, whose images have no columns. Leave it "
+                    "out. To label images, name the sub-folders of normal ones with `alad fit "
+                    "--normal`."
                 )
         paths = image_paths(source)
         folders = [set(path.relative_to(source).parts[:-1]) for path in paths]
@@ -184,11 +185,13 @@ def labelled_split(data, seed):
     """
     normal = np.flatnonzero(~data.is_anomaly)
     if data.is_anomaly.all() or not data.is_anomaly.any() or len(normal) < 3:
+        kind, remedy = "rows", "--label and exclude the column with --exclude"
+        if is_images(data.rows):
+            kind, remedy = "images", "--normal"
         raise ValueError(
-            f"{data.source} has {len(normal)} normal rows and {int(data.is_anomaly.sum())} "
-            "anomalies; choosing the threshold by labels takes at least three normal rows "
-            "and one anomaly. To fit without labels, leave out --label and exclude the "
-            "column with --exclude."
+            f"{data.source} has {len(normal)} normal {kind} and {int(data.is_anomaly.sum())} "
+            f"anomalies; choosing the threshold by labels takes at least three normal {kind} "
+            f"and one anomaly. To fit without labels, leave out {remedy}."
         )
     order = np.random.default_rng(seed).permutation(normal)
     held_out = max(int(len(normal) * HELD_OUT), 1)

@@ -253,7 +253,8 @@ class Ensemble(ScoringModel):
         unknown = [n for n in self.weights_of if n not in (*LEARNT, *NEARNESS, "mean", "tails")]
         if unknown or not 1 <= self.neighbours <= MOST_ROWS:
             raise ValueError(
-                f"received the combination {combination}, with unknown keys {unknown}."
+                f"received the combination {combination}; expected known weights (unknown: "
+                f"{unknown or 'none'}) and 1 to {MOST_ROWS:,} neighbours."
             )
         frozen = {"trainable": False, "initializer": "zeros"}
         places = capacity(int(rows), self.neighbours)  # rows, then zeros: `save_own_variables`
