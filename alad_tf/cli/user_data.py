@@ -217,12 +217,12 @@ def label_metrics(detector, rows, is_anomaly):
         "precision": float(precision_score(is_anomaly, flagged, zero_division=0)),
         "recall": float(recall_score(is_anomaly, flagged)),
     }
-    anomalies = int(np.sum(is_anomaly))
+    anomalies, kind = int(np.sum(is_anomaly)), "images" if is_images(rows) else "rows"
     words = (
         f"AUROC {found['auroc']:.3f}, F1 {found['f1']:.3f} (precision "
         f"{found['precision']:.3f}, recall {found['recall']:.3f}), on "
-        f"{len(scores) - anomalies:,} normal rows and {anomalies:,} anomalies that were not "
-        "trained on; the threshold was chosen for the best F1 on the same rows"
+        f"{len(scores) - anomalies:,} normal {kind} and {anomalies:,} anomalies that were not "
+        f"trained on; the threshold was chosen for the best F1 on the same {kind}"
     )
     return {**found, "words": words}
 

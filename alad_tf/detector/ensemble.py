@@ -712,13 +712,13 @@ class Ensemble(ScoringModel):
     @property
     def contains(self):
         """What the scorer, its files and its exports contain of the training rows: str."""
-        rows = self._config["rows"]
+        rows, kind = self._config["rows"], "images" if len(self.x_shape) == 3 else "rows"
         if self.keep == "rows":
-            return f"{rows:,} of the training rows"
+            return f"{rows:,} of the training {kind}"
         if self.keep == "centroids":
-            return f"no training rows, but the centres of {rows:,} clusters of them"
-        more = "" if self.knots is None else f", and {spaces.KNOTS} quantiles of each column"
-        return f"no training rows, but their mean{more}"
+            return f"no training {kind}, but the centres of {rows:,} clusters of them"
+        more = "" if self.knots is None else f" and {spaces.KNOTS} quantiles of each column"
+        return f"no training {kind}, but their mean{more}"
 
     def program_key(self):
         """The key of the compiled program, which ensembles of one architecture share.
