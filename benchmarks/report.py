@@ -4,6 +4,7 @@ from pathlib import Path
 
 from alad_tf.engine.files import read_json, write_text
 from alad_tf.engine.markdown import markdown_table
+from alad_tf.experiments.results import network_of
 from benchmarks.common import beside, median_range, origin
 from benchmarks.reliability import render_reliability
 
@@ -390,9 +391,10 @@ def _orders(data):
         f"Mean AUROC over {len(runs)} seeds: {data['faults']} faulty orders of each kind against "
         f"{data['test_rows']:,} normal ones, after training on {data['train_rows']:,} normal ones. "
         "`ALADDetector` takes the table as it is, with categories, missing values and dates; the "
-        "others get numbers, one-hot columns and dates as seconds. The last column is the share of "
-        "faulty orders that `ALADDetector` flags by default; of normal orders, the share is "
-        f"{normal}.",
+        "others get numbers, one-hot columns and dates as seconds, except that *5-NN, in "
+        "ALADDetector's columns* gets the columns that `ALADDetector` derives. The last column is "
+        "the share of faulty orders that `ALADDetector` flags by default; of normal orders, the "
+        f"share is {normal}.",
         "",
         *markdown_table(["fault", *methods, "flagged"], rows),
         "",
@@ -407,8 +409,8 @@ def _picture_speed(data):
     return [
         "## Images by pretrained features",
         "",
-        f"`ALADDetector(features=...)` with {data['network']} on images of 224 x 224 pixels. A fit "
-        f"on {data['training pictures']:,} images took "
+        f"`ALADDetector(features=...)` with {network_of(data)} on images of 224 x 224 pixels. "
+        f"A fit on {data['training pictures']:,} images took "
         f"{median_range(data['seconds to fit'], 1, 0)} s. Scoring is limited by the network, which "
         "sees one image at a time, so that an image's score does not depend on others:",
         "",

@@ -717,8 +717,10 @@ class Ensemble(ScoringModel):
             return f"{rows:,} of the training {kind}"
         if self.keep == "centroids":
             return f"no training {kind}, but the centres of {rows:,} clusters of them"
-        more = "" if self.knots is None else f" and {spaces.KNOTS} quantiles of each column"
-        return f"no training {kind}, but their mean{more}"
+        parts = [f"no training {kind}, but their mean"]
+        parts += [] if self.knots is None else [f"{spaces.KNOTS} quantiles of each column"]
+        parts += [] if self.related is None else ["a matrix of the columns' relations"]
+        return " and ".join([", ".join(parts[:-1]), parts[-1]]) if parts[1:] else parts[0]
 
     def program_key(self):
         """The key of the compiled program, which ensembles of one architecture share.

@@ -350,7 +350,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         most = count - 1 if self.calibration else min(count - 1, MOST_HELD_OUT)
         order = generator.permutation(count)
         held_out = min(max(int(share * count), 1), most)
-        self._require_enough(held_out)
+        remedy = "Hold out a larger share of the rows with calibration=, use more rows"
+        self._require_enough(held_out, remedy)
         # in their own order: what is held out must not shuffle the others
         parts = np.sort(order[held_out:]), np.sort(order[:held_out])
         return *(take_rows(x, part) for part in parts), None
@@ -373,9 +374,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         decide = self.score_name != COMBINED or networks_count(combination["weights"])
         return self.n_members or (MEMBERS if decide else 1)
 
-    def _require_enough(self, rows):
+    def _require_enough(self, rows, *remedy):
         if self.false_alarms is not None:
-            require_enough(rows, self.false_alarms)
+            require_enough(rows, self.false_alarms, *remedy)
 
     def _train(self, models, x_train, history, preprocessor):
         rules, console = self.rules_, Console(stderr=True) if self.verbose else None

@@ -168,7 +168,7 @@ def by_false_alarms(scores, budget, seed=0):
     )
 
 
-def require_enough(rows, budget):
+def require_enough(rows, budget, remedy="Use more rows"):
     """Refuse a false-alarm rate outside (0, 1), or one that is too low for so few rows."""
     if not 0 < budget < 1:
         raise ValueError(
@@ -178,7 +178,7 @@ def require_enough(rows, budget):
     if rows < _fewest(budget):
         raise ValueError(
             f"received {rows} calibration rows for a false-alarm rate of {budget:g}; expected at "
-            f"least {_fewest(budget)}. Use more rows, or allow a higher rate."
+            f"least {_fewest(budget)}. {remedy}, or allow a higher rate."
         )
 
 

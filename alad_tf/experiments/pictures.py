@@ -3,7 +3,7 @@
 from alad_tf.data import class_names
 from alad_tf.engine.markdown import markdown_table
 from alad_tf.experiments import RESULTS
-from alad_tf.experiments.results import DEFAULT, measured_by, select
+from alad_tf.experiments.results import DEFAULT, measured_by, network_of, select
 from alad_tf.experiments.tables import NOT_RUN
 
 FEATURES, PIXELS = "features", "pixels"
@@ -24,13 +24,13 @@ def features_sections(entries, frame, results=RESULTS):
     return [
         "## Images by features of a network: not the paper's method",
         "",
-        f"`{measured['command']}`. `ALADDetector(features=...)` with {measured['network']}, which "
-        "was trained on ImageNet and is frozen: an image is anomalous by its distances to training "
-        "images, in features of positions and of the whole. Nothing is trained. Beside it, on the "
-        "same features: the mean distance of whole images to their five nearest training images, "
-        "and the paper's score of one ALAD trained on positions' features, and of the same ALAD "
-        "untrained. The column *features* is this detector's default score, not the paper's score "
-        "of that name. One seed.",
+        f"`{measured['command']}`. `ALADDetector(features=...)` with {network_of(measured)}. The "
+        "network was trained on ImageNet and is frozen. An image is anomalous by its distances to "
+        "training images, in features of positions and of the whole. Nothing is trained. Beside "
+        "it, on the same features: the mean distance of whole images to their five nearest "
+        "training images, and the paper's score of one ALAD trained on positions' features, and of "
+        "the same ALAD untrained. The column *features* is this detector's default score, not the "
+        "paper's score of that name. One seed.",
         "",
         *_cifar10(measured, {entry.name: entry for entry in entries}, frame),
         *_defects(measured["defects"]),

@@ -51,8 +51,9 @@ HEADER = [
     "",
     "Rendered by `alad report` from the JSON files in `results/`, one per training run; do not "
     "edit by hand. Values are means over seeds ± the sample standard deviation. All runs of a data "
-    "set use the same split. Differences are this project's result minus the paper's. *Untrained* "
-    "is the same network at initialisation.",
+    "set use the same split, except that variants on the *other half* swap its halves. Differences "
+    "are this project's result minus the paper's. *Untrained* is the same network at "
+    "initialisation.",
     "",
 ]
 
@@ -249,7 +250,7 @@ def _reported_means(entry):
     others = (f", {name} {values['auroc']:.4f}" for name, values in entry.reported_others.items())
     means = f"{entry.reported['auroc']:.4f}" + "".join(others)
     return (
-        f"The paper's mean over all classes is {means} ({entry.reported_in})"
+        f"The paper reports {means} ({entry.reported_in})"
         + (f"; {entry.reported_by_class_in}." if entry.reported_by_class else ".")
         + (f" {entry.reported_elsewhere_in}." if entry.reported_elsewhere_by_class else "")
     )

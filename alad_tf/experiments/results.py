@@ -28,6 +28,7 @@ FIELDS = (
     "hardware",
     "commit",
 )
+STAND_IN = "efficientnet_lite0"  # of benchmarks.lite0: its weights are in a Python package
 SCORED = "scored"  # where and by what a run was scored again, if it was
 _KEYS = ("entry", "variant", "normal_class", "changes", "seed", "trained", "score")
 _CLASS = re.compile(r"class(\d+)(?:_(.+))?")
@@ -115,6 +116,12 @@ def measured_by(benchmark, results=RESULTS):
     """What `benchmarks.<benchmark>` wrote, or None."""
     path = Path(results) / "benchmarks" / f"{benchmark}.json"
     return read_json(path) if path.is_file() else None
+
+
+def network_of(measured):
+    """The name of the network that was measured, and which one it stands in for."""
+    name = measured["network"]
+    return f"{name} (in place of the default, EfficientNetV2-B0)" if name == STAND_IN else name
 
 
 def read_frame(folder=RESULTS, entry="*"):
