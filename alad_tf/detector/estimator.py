@@ -350,7 +350,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         most = count - 1 if self.calibration else min(count - 1, MOST_HELD_OUT)
         order = generator.permutation(count)
         held_out = min(max(int(share * count), 1), most)
-        remedy = "Hold out a larger share of the rows with calibration=, use more rows"
+        remedy = "Use more rows, hold out a larger share of them (`calibration` in Python)"
         self._require_enough(held_out, remedy)
         # in their own order: what is held out must not shuffle the others
         parts = np.sort(order[held_out:]), np.sort(order[:held_out])
