@@ -72,8 +72,9 @@ Normal = Annotated[
 Size = Annotated[
     str | None,
     typer.Option(
-        help="Resize images to HEIGHTxWIDTH, such as 64x64. By default, they are resized only "
-        "if their sizes differ or a side is odd, to at most 64 pixels a side."
+        help="Resize images to HEIGHTxWIDTH, such as 64x64. Default: with --features, the "
+        "network's size; otherwise images are resized only if their sizes differ or a side is odd "
+        "or below 8, to at most 64 pixels a side."
     ),
 ]
 Categorical = Annotated[
@@ -121,16 +122,18 @@ NewGaps = Annotated[
 KeepRows = Annotated[
     str,
     typer.Option(
-        help="Training rows to store in the detector: all (at most 4,096), centroids, or none. The "
-        "combined score uses distances to them."
+        help="Training rows to store in the detector: all (at most 4,096), centroids, or none; "
+        "with --features, features of the images instead. The combined score uses distances to "
+        "them."
     ),
 ]
 Members = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Number of networks whose scores are averaged; default: 3, or 1 for the combined "
-        "score of a table, which uses none except with --keep-rows none.",
+        help="Number of networks whose scores are averaged. Default: 3; if the score does not use "
+        "them, 1 for a table and none with --features. The combined score of a table uses them "
+        "only with --keep-rows none, that of --features never.",
     ),
 ]
 Features = Annotated[
@@ -193,7 +196,7 @@ def fit(
     Shows how each column is treated and how long training will take. Then writes the detector and a
     report (report.html, report.md) with the scores and the most anomalous rows or images.
     """
-    _require_scores(score, false_alarms, contamination, label)
+    _require_scores(score, false_alarms, contamination, label, normal)
     options = {
         "contamination": "auto" if contamination is None else contamination,
         "false_alarms": false_alarms,
@@ -338,7 +341,7 @@ def score(
     """Score every row of a file or folder.
 
     Writes row and score, and p_value and is_anomaly if the detector has them, in the order of the
-    input. Shows the rows with the highest scores, with reasons.
+    input. Shows the rows with the highest scores and, for a table, the reasons.
 
     The input is read in batches, so it may be larger than memory. If interrupted, run the same
     command again to continue.
@@ -388,7 +391,7 @@ def explain(
 ):
     """Show which columns or pixels a score comes from.
 
-    Prints tables and writes figures.
+    Writes figures and, for a table, prints the reasons.
     """
     from alad_tf.cli.fit_report import draw_reasons
     from alad_tf.cli.tables import reasons_table
@@ -502,9 +505,10 @@ def _choices(new_gaps, keep_rows):
     return {"missing": new_gaps, "keep_rows": KEPT[keep_rows]}
 
 
-def _require_scores(score, false_alarms, contamination=None, label=None):
+def _require_scores(score, false_alarms, contamination=None, label=None, normal=None):
     """Refuse values that are wrong for any data, before the data are read."""
     rules = {"--false-alarms": false_alarms, "--contamination": contamination, "--label": label}
+    rules |= {"--normal": normal}
     chosen = [name for name, value in rules.items() if value is not None]
     if len(chosen) > 1:
         raise UsageError(

@@ -35,9 +35,10 @@ class FitPlan(keras.callbacks.Callback):
             self.console.print(columns_table(columns))
         members = self.params["members"]
         networks = "1 network" if members == 1 else f"{members} networks"
+        kind = "images" if len(rules.x_shape) == 3 else "rows"
         say(
             f"training  {rules.steps:,} steps, batches of {rules.batch_size} from "
-            f"{self.params['rows']:,} rows, {networks}",
+            f"{self.params['rows']:,} {kind}, {networks}",
             self.console,
         )
         compiling, each = step_seconds(rules)

@@ -56,10 +56,11 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
     with counted(1, "reasons", console) as advance:
         explanation = detector.explain(data.take(top))
         advance(1)
-    _histogram(folder / "score_histogram.png", detector, scores, data.is_anomaly)
+    kind = "images" if images else "rows"
+    _histogram(folder / "score_histogram.png", detector, scores, data.is_anomaly, kind)
     pictures = draw_reasons(folder, explanation, data, top)
     flagged = int(detector.threshold.flags(scores).sum())
-    share, kind = flagged / len(scores), "images" if images else "rows"
+    share = flagged / len(scores)
     lines = [
         f"# Anomalies in {_plain(data.source.name)}",
         "",
@@ -67,7 +68,7 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
             f"{len(scores):,} {kind} of {_described(detector)}. The threshold of the "
             f"{detector.score} score is {detector.threshold.value:.4g}; it "
             f"{detector.threshold_rule}. Of these {kind}, {flagged:,} ({share:.2%}) are flagged. "
-            f"{kind.capitalize()} that were used for training look slightly more normal to the "
+            f"{kind.capitalize()} that were used for training look more normal to the "
             "detector than new ones will. The detector and its exports contain "
             f"{detector.scorer.contains}."
         ),
@@ -101,9 +102,9 @@ def _described(detector):
     )
 
 
-def _histogram(path, detector, scores, is_anomaly):
-    """Scores of all rows, with those of the calibration rows, or by label."""
-    title, label = "scores of all rows", f"{detector.score} score"
+def _histogram(path, detector, scores, is_anomaly, kind):
+    """Scores of all rows or images, with those of the calibration rows, or by label."""
+    title, label = f"scores of all {kind}", f"{detector.score} score"
     if is_anomaly is not None:
         score_histogram(scores, is_anomaly, path, detector.threshold, title, label)
         return
@@ -115,7 +116,7 @@ def _histogram(path, detector, scores, is_anomaly):
         detector.threshold,
         title,
         label,
-        kinds=("calibration rows", "all rows"),
+        kinds=(f"calibration {kind}", f"all {kind}"),
     )
 
 

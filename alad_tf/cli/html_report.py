@@ -54,8 +54,8 @@ def write_html_report(
         _section(title, _cards(detector, ids, explanation.scores, explanation, images)),
         _section("Columns", _columns(detector)),
         _section("Agreement between the networks", _stability(detector, data)),
-        _section("About the detector", _learnt(detector, scores, kind)),
-        _section("Next steps", _next(folder, data, kind, rate)),
+        _section("About the detector", _learnt(detector, data, kind)),
+        _section("Next steps", _next(folder, data, kind, rate, len(detector.reference))),
     ]
     title = f"Anomalies in {_text(data.source.name)}"
     return write_text(folder / HTML_REPORT, _page(title, "alad fit", parts))
@@ -171,8 +171,8 @@ def _scores(detector, data, scores, flagged, rate, measured, kind):
     lines = [
         (
             f"<p>The higher its score, the less {one} resembles the others. {kind.capitalize()} "
-            f"that score {detector.threshold.value:.4g} or more are flagged. This threshold "
-            f"{rule}.</p>"
+            f"that score {detector.threshold.value:.4g} (rounded) or more are flagged. This "
+            f"threshold {rule}.</p>"
         ),
         _histogram(detector, scores, data.is_anomaly, kind),
     ]
@@ -182,9 +182,10 @@ def _scores(detector, data, scores, flagged, rate, measured, kind):
         lines.append(
             "<p>The threshold was not calibrated on normal data, so there are no p-values "
             "and no false-alarm rate. Of new data like this, about "
-            f"{_share(flagged / len(scores))} will be flagged.</p>"
+            f"{_share(flagged / len(scores))} or more will be flagged.</p>"
         )
     else:
+        source = "folder" if data.source.is_dir() else "file"
         rows = "".join(
             f"<tr><td>{count:,}</td><td>{_alarms(rate * count)}</td></tr>"
             for count in sorted({*DAYS, len(scores)})
@@ -192,7 +193,7 @@ def _scores(detector, data, scores, flagged, rate, measured, kind):
         lines.append(
             f"<p>On average, at most {_share(rate)} of normal {kind} are flagged, judging by "
             f"{len(detector.reference):,} calibration {kind}. The table shows how many false "
-            f"alarms a day to expect; this file has {len(scores):,} "
+            f"alarms a day to expect; this {source} has {len(scores):,} "
             f"{kind}.</p><table><thead><tr><th>{kind} a day</th><th>expected false alarms a "
             f"day</th></tr></thead><tbody>{rows}</tbody></table>"
         )
@@ -244,7 +245,8 @@ def _histogram(detector, scores, is_anomaly, kind):
     )
     beyond = int((scores > high).sum())
     note = (
-        f" The last bar includes {beyond:,} higher scores, up to {short(scores.max())}."
+        f" The last bar includes {beyond:,} higher score{'s' * (beyond > 1)}, up to "
+        f"{short(scores.max())}."
         if beyond
         else ""
     )
@@ -410,7 +412,7 @@ def agreement(detector, rows):
     }
 
 
-def _learnt(detector, scores, kind):
+def _learnt(detector, data, kind):
     shape = detector.preprocessor.output_shape
     what = (
         f"images of {shape[0]} x {shape[1]} pixels"
@@ -418,11 +420,18 @@ def _learnt(detector, scores, kind):
         else f"rows of {len(detector.preprocessor.groups):,} columns ({shape[0]:,} features)"
     )
     held = len(detector.reference)
-    kept = (
-        f" The threshold and the p-values are based on the scores of {held:,} calibration {kind}."
-        if held
-        else ""
-    )
+    if not held:
+        kept = ""
+    elif data.is_anomaly is None:
+        kept = (
+            f" The threshold and the p-values are based on the scores of {held:,} calibration "
+            f"{kind}."
+        )
+    else:
+        kept = (
+            f" The p-values are based on the scores of {held:,} calibration {kind}, the threshold "
+            "on these and those of the anomalies."
+        )
     p_value = (
         f"A p-value is the probability that a normal {kind[:-1]} scores at least as high. "
         if held
@@ -430,14 +439,14 @@ def _learnt(detector, scores, kind):
     )
     return (
         f"<p>The detector was fitted to {what}.{kept} {kind.capitalize()} that were used for "
-        "training look slightly more normal to the detector than new ones "
+        "training look more normal to the detector than new ones "
         "will.</p><p>The saved detector and its exports contain "
         f"{_text(detector.scorer.contains)}. {p_value}A reason says what the detector noticed, "
         "which is not always the cause.</p>"
     )
 
 
-def _next(folder, data, kind, rate):
+def _next(folder, data, kind, rate, held):
     name = folder.parent.name  # the report is written in the detector's folder
     detector = shlex.quote(name)
     new = "new_images" if kind == "images" else f"new{data.source.suffix}"
@@ -455,6 +464,11 @@ def _next(folder, data, kind, rate):
     )
     if data.is_anomaly is not None:
         fewer = "set a higher threshold in Python, and save the detector again"
+    elif rate is not None and rate * (held + 1) < 1.5:  # one, which is the least
+        fewer = (
+            f"fit again with more {kind}: {held:,} calibration {kind} are too few for a lower "
+            "false-alarm rate"
+        )
     else:
         option = "--contamination" if rate is None else "--false-alarms"
         fewer = f"fit again with a smaller <code>{option}</code>"

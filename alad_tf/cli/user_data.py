@@ -117,8 +117,9 @@ class UserData:
         for option, value in names.items():
             if value:
                 raise ValueError(
-                    f"received --{option} for {source}, whose images have no columns. To "
-                    "label images, name the sub-folders of normal ones with --normal."
+                    f"received --{option} for {source}, whose images have no columns. Leave it "
+                    "out. To label images, name the sub-folders of normal ones with `alad fit "
+                    "--normal`."
                 )
         paths = image_paths(source)
         folders = [set(path.relative_to(source).parts[:-1]) for path in paths]
@@ -184,11 +185,13 @@ def labelled_split(data, seed):
     """
     normal = np.flatnonzero(~data.is_anomaly)
     if data.is_anomaly.all() or not data.is_anomaly.any() or len(normal) < 3:
+        kind, remedy = "rows", "--label and exclude the column with --exclude"
+        if is_images(data.rows):
+            kind, remedy = "images", "--normal"
         raise ValueError(
-            f"{data.source} has {len(normal)} normal rows and {int(data.is_anomaly.sum())} "
-            "anomalies; choosing the threshold by labels takes at least three normal rows "
-            "and one anomaly. To fit without labels, leave out --label and exclude the "
-            "column with --exclude."
+            f"{data.source} has {len(normal)} normal {kind} and {int(data.is_anomaly.sum())} "
+            f"anomalies; choosing the threshold by labels takes at least three normal {kind} "
+            f"and one anomaly. To fit without labels, leave out {remedy}."
         )
     order = np.random.default_rng(seed).permutation(normal)
     held_out = max(int(len(normal) * HELD_OUT), 1)
@@ -214,12 +217,12 @@ def label_metrics(detector, rows, is_anomaly):
         "precision": float(precision_score(is_anomaly, flagged, zero_division=0)),
         "recall": float(recall_score(is_anomaly, flagged)),
     }
-    anomalies = int(np.sum(is_anomaly))
+    anomalies, kind = int(np.sum(is_anomaly)), "images" if is_images(rows) else "rows"
     words = (
         f"AUROC {found['auroc']:.3f}, F1 {found['f1']:.3f} (precision "
         f"{found['precision']:.3f}, recall {found['recall']:.3f}), on "
-        f"{len(scores) - anomalies:,} normal rows and {anomalies:,} anomalies that were not "
-        "trained on; the threshold was chosen for the best F1 on the same rows"
+        f"{len(scores) - anomalies:,} normal {kind} and {anomalies:,} anomalies that were not "
+        f"trained on; the threshold was chosen for the best F1 on the same {kind}"
     )
     return {**found, "words": words}
 

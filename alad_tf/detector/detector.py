@@ -56,9 +56,10 @@ class Detector:
 
     Args:
         preprocessor: a fitted preprocessor of `alad_tf.preprocess`.
-        scorer: `Scorer`, or a baseline of `alad_tf.baselines`.
+        scorer: `Scorer`, a baseline of `alad_tf.baselines`, or what an `ALADDetector` fits.
         score: str, the score that thresholds, p-values and verdicts use: "features" (the paper's
-            A(x)), "l1", "l2", "logits"; a baseline has others. Default: the scorer's own.
+            A(x)), "l1", "l2", "logits"; for an `ALADDetector`'s scorer also "combined"; a baseline
+            has others. Default: the scorer's own.
         threshold: `alad_tf.detector.threshold.Threshold` for that score; None until it is set.
         metadata: dict that JSON can represent, saved with the detector (entry, seed, metrics).
         training: dict that `model` is rebuilt from: "model" and "compile", the configs of the
@@ -133,8 +134,8 @@ class Detector:
                 images.
 
         Returns:
-            dict of float32 arrays (N,): "features", "l1", "l2", "logits", or a baseline's; higher
-            is more anomalous.
+            dict of float32 arrays (N,): "features", "l1", "l2", "logits", for an
+            `ALADDetector`'s scorer also "combined"; or a baseline's. Higher is more anomalous.
 
         Raises:
             ValueError: if a column is missing, the number of columns is wrong, there are no rows, a
@@ -332,7 +333,8 @@ class Detector:
         """Reasons for the scores of raw records, and expected values.
 
         Scores are explained by integrated gradients; the combined score of a table by how far it
-        falls when suspicious columns get their expected values.
+        falls when suspicious columns get their expected values, that of features of images by
+        their distances.
 
         Args:
             x: as for `scores`.
@@ -372,7 +374,7 @@ class Detector:
         if self._model is None:
             if self.training is None:
                 raise ValueError(
-                    "This detector has a scorer but no model to train. Make one that has: "
+                    "This detector has a scorer but no model to train. Make one with a model: "
                     "Detector.from_model(preprocessor, model)."
                 )
             model = ALAD.from_config(self.training["model"])

@@ -253,7 +253,8 @@ class Ensemble(ScoringModel):
         unknown = [n for n in self.weights_of if n not in (*LEARNT, *NEARNESS, "mean", "tails")]
         if unknown or not 1 <= self.neighbours <= MOST_ROWS:
             raise ValueError(
-                f"received the combination {combination}, with unknown keys {unknown}."
+                f"received the combination {combination}; expected known weights (unknown: "
+                f"{unknown or 'none'}) and 1 to {MOST_ROWS:,} neighbours."
             )
         frozen = {"trainable": False, "initializer": "zeros"}
         places = capacity(int(rows), self.neighbours)  # rows, then zeros: `save_own_variables`
@@ -711,12 +712,12 @@ class Ensemble(ScoringModel):
     @property
     def contains(self):
         """What the scorer, its files and its exports contain of the training rows: str."""
-        rows = self._config["rows"]
+        rows, kind = self._config["rows"], "images" if len(self.x_shape) == 3 else "rows"
         if self.keep == "rows":
-            return f"{rows:,} of the training rows"
+            return f"{rows:,} of the training {kind}"
         if self.keep == "centroids":
-            return f"no training rows, but the centres of {rows:,} clusters of them"
-        parts = ["no training rows, but their mean"]
+            return f"no training {kind}, but the centres of {rows:,} clusters of them"
+        parts = [f"no training {kind}, but their mean"]
         parts += [] if self.knots is None else [f"{spaces.KNOTS} quantiles of each column"]
         parts += [] if self.related is None else ["a matrix of the columns' relations"]
         return " and ".join([", ".join(parts[:-1]), parts[-1]]) if parts[1:] else parts[0]

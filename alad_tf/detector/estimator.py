@@ -70,7 +70,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
     more than 4,096 are kept.
 
     Columns may be numbers, bools, text, categories, dates or durations, and may have missing
-    values. Images are uint8, with even sides of at least 8 pixels.
+    values. Images are uint8, with even sides of at least 8 pixels, or of any size if `features` is
+    a network.
 
     A record is flagged, with the largest float32 number as its score and the smallest possible
     p-value, if it has a missing value in a column that had none in `fit`, or a number too extreme
@@ -84,14 +85,16 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             `alad_tf.detector.ensemble.Ensemble`), or one of the paper's, "features", "l1", "l2" or
             "logits". (In scikit-learn `score` is a method.)
         n_members: int, the number of ALADs with different seeds whose scores are averaged. Default:
-            3, or 1 for the "combined" score of tables, which uses no network unless `keep_rows` is
-            False.
+            3; if the score uses no ALAD, 1 for tables and none if `features` is a network.
+            "combined" uses ALADs for images without such `features`, and for tables if `keep_rows`
+            is False.
         contamination: "auto"; or float in (0, 0.5], the share of anomalies among the training rows.
-            Then that share of them is flagged, there are no p-values, and the combined score of a
-            table allows for anomalies among the rows that it measures distances to.
+            Then that share of them is flagged and there are no p-values, unless `fit` takes
+            `validation_data`. With `keep_rows=True`, the combined score of a table also allows for
+            anomalies among the rows that it measures distances to.
         false_alarms: float in (0, 1), the false-alarm rate: the share of normal rows that may be
-            flagged. Used if `contamination` is "auto". Default: 0.01, or 1 / (calibration rows + 1)
-            if that is higher.
+            flagged. Used unless `contamination` or labels set the threshold. Default: 0.01, or
+            1 / (calibration rows + 1) if that is higher.
         calibration: float in (0, 1), the share of the rows to hold out as calibration rows.
             Default: the rule above.
         scaling: "standard", "minmax" or "none", for numeric columns.
@@ -101,7 +104,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             of the training rows. True: up to 4,096 of them, for the distances in the score. False:
             none; "combined" then uses no distances to neighbours. "centroids": up to 256 centres of
             k-means clusters. See `alad_tf.detector.ensemble.Ensemble`. If `features` is a network,
-            rows are the features of positions and of whole images.
+            features are kept instead of rows. True: those of up to 1,000 positions of each of two
+            maps ("rows" in `feature_options`) and of up to 1,000 whole images. "centroids": up to
+            256 centres of each.
         columns: dict or None, the kinds of columns by name (or by position, if they have no names):
             "number", "category", "date", "duration", "hash" or "ignore"; see
             `alad_tf.preprocess.MixedPreprocessor`. Other columns' kinds are inferred from the data.
@@ -131,7 +136,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
     Attributes:
         detector_: `alad_tf.Detector`, which `save` writes: preprocessing, scorer and threshold.
         rules_: `alad_tf.detector.defaults.Rules`, the networks and hyper-parameters that were
-            chosen; absent after `load`.
+            chosen; absent after `load`, and if `features` is a network and no ALAD is trained.
         offset_: float; `decision_function` is `score_samples` minus this.
         n_iter_: int, the number of training steps of a member.
         history_: dict of lists, as in Keras: "step" and the losses of each block of 100 training
@@ -247,7 +252,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             validation_data: rows like X that are not trained on. With labels, `(X_val, y_val)` (see
                 `alad_tf.detector.validation.anomaly_labels`), they set the threshold with the best
                 F1. Normal rows alone, `X_val` or `(X_val, None)`, are the calibration rows, and
-                none are held out.
+                none are held out. Either way, `contamination` does not set the threshold.
             callbacks: sequence of `keras.callbacks.Callback`; see
                 `alad_tf.detector.history.History`. For them, an epoch is 100 training steps.
 
@@ -345,7 +350,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         most = count - 1 if self.calibration else min(count - 1, MOST_HELD_OUT)
         order = generator.permutation(count)
         held_out = min(max(int(share * count), 1), most)
-        remedy = "Hold out a larger share of the rows with calibration=, use more rows"
+        remedy = "Use more rows, hold out a larger share of them (`calibration` in Python)"
         self._require_enough(held_out, remedy)
         # in their own order: what is held out must not shuffle the others
         parts = np.sort(order[held_out:]), np.sort(order[:held_out])
@@ -567,7 +572,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             X: N rows or images, as for `fit`.
             score: str, the score to explain; default: the one that decides.
             steps: int, the number of points at which the gradient is taken; unused for the combined
-                score of tables, which has none.
+                score of tables and of `features`, which have none.
 
         Returns:
             `alad_tf.detector.explain.Explanation`.

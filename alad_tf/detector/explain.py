@@ -30,7 +30,8 @@ class Explanation:
         baseline: float32 array (N,), the scores without these reasons: a row's attributions add up
             to its score minus its baseline. For the combined score of a table, the score once the
             suspicious columns have their expected values. For other scores, the score of x' with
-            itself as reconstruction, which is 0 for ALAD's features, l1 and l2.
+            itself as reconstruction, which is 0 for ALAD's features, l1 and l2. For features of
+            images, 0.
         reconstruction: the result of the detector's `reconstruct`; None for features of images.
         columns: tuple of str, the table's columns; empty for images.
         attributions: float32 array, (N, columns) or (N, H, W). For features of images, heat maps of

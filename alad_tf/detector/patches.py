@@ -342,11 +342,11 @@ class PatchScorer(ScoringModel):
         """What the scorer, its files and its exports contain of the training pictures: str."""
         rows, pictures = self._config["rows"], self._config["pictures"]
         if self.keep == "none":
-            return "no features of training pictures, but their means and covariances"
+            return "no features of training images, but their means and covariances"
         what = "the features of" if self.keep == "rows" else "the centres of features of"
         return (
-            f"no training pictures, but {what} {sum(rows):,} positions and of {pictures:,} whole "
-            "pictures"
+            f"no training images, but {what} {sum(rows):,} positions and of {pictures:,} whole "
+            "images"
         )
 
     def _program(self, what, blocks):

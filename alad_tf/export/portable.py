@@ -59,11 +59,11 @@ def export_portable(detector, folder, kind):
         >>> export_portable(None, "served", "onyx")
         Traceback (most recent call last):
         ...
-        ValueError: received the format 'onyx'; expected one of ['onnx', 'tflite'] or saved_model.
+        ValueError: received the format 'onyx'; expected 'onnx' or 'tflite'.
     """
     if kind not in CONVERTERS:
         raise ValueError(
-            f"received the format {kind!r}; expected one of {sorted(CONVERTERS)} or saved_model."
+            f"received the format {kind!r}; expected {' or '.join(map(repr, CONVERTERS))}."
         )
     preprocessor, folder = require_exportable(detector), Path(folder)
     require_place(folder, f"model.{kind}")

@@ -20,7 +20,7 @@ from alad_tf.export.graph import (
     save,
     signatures,
 )
-from alad_tf.export.portable import export_portable
+from alad_tf.export.portable import CONVERTERS, export_portable
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 
@@ -56,6 +56,8 @@ def export_version(detector, directory, name=None, version=1, kind="saved_model"
         raise ValueError(
             f"received the model name {name!r}; expected letters, digits, '_', '-' and '.'."
         )
+    if kind not in (kinds := ("saved_model", *CONVERTERS)):
+        raise ValueError(f"received the format {kind!r}; expected one of {', '.join(kinds)}.")
     if int(version) != version or version < 1:
         raise ValueError(f"received version {version!r}; expected a whole number, at least 1.")
     folder = Path(directory) / name / str(int(version))

@@ -1,6 +1,7 @@
 """Empty figures without a display, their colours, and how they are written."""
 
 import io
+import warnings
 
 from alad_tf.engine.files import write_bytes
 
@@ -59,7 +60,9 @@ def save_figure(figure, path):
     for text in figure.findobj(Text):
         text.set_parse_math(False)
     picture = io.BytesIO()
-    figure.savefig(picture, format="png")
+    with warnings.catch_warnings():  # on a busy machine matplotlib says that it is slow
+        warnings.filterwarnings("ignore", "Creating legend with loc")
+        figure.savefig(picture, format="png")
     return write_bytes(path, picture.getvalue())
 
 

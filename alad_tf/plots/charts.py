@@ -33,7 +33,7 @@ def score_histogram(
         scores: float array (N,).
         is_anomaly: bool array (N,).
         path: str or Path of the PNG.
-        threshold: float, drawn as a line; None for none.
+        threshold: float, drawn as a line unless it is above all scores; None for none.
         title, label: str, the title, and the name of the score on the axis.
         kinds: tuple of two str, the names of the groups that are False and True in `is_anomaly`; an
             empty group is not drawn.

@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from alad_tf.cli.image_size import size_by_rule
 from alad_tf.cli.score_files import record_at, write_scores
 from alad_tf.cli.tables import reasons_table
 from alad_tf.cli.top_rows import TopRows
+from alad_tf.cli.user_data import UserData, labelled_split
 from alad_tf.detector.explain import Explanation, as_shown
 
 FEW = ["--steps", "40", "--members", "1"]
@@ -492,6 +494,7 @@ def test_a_commands_line_steers_no_terminal(tmp_path, capsys, monkeypatch):
         ("fit {orders}", 2, "Missing option '--out'"),
         ("fit {orders} --out d --size 8", 2, "expected HEIGHTxWIDTH"),
         ("fit {orders} --out d --label bad --contamination 0.1", 2, "sets the threshold"),
+        ("fit {orders} --out d --normal good --false-alarms 0.1", 2, "sets the threshold"),
         ("fit {orders} --out {orders}", 1, "is a file; expected a folder"),
         ("tune {orders} --out d --trials 0", 2, "greater than or equal to 1. Try '"),
         ("tune {orders} --out d --score best", 2, "expected one of combined"),
@@ -658,6 +661,13 @@ def test_labels_by_folder(mvtec, tmp_path):
 def test_folders_that_are_not_there_are_refused(mvtec, tmp_path, options, message):
     result = run("fit", mvtec, "--out", tmp_path / "detector", *options)
     assert result.exit_code != 0 and re.search(message, str(result.exception))
+
+
+def test_labels_by_folder_need_three_normal_images():
+    x, is_anomaly = np.zeros((3, 8, 8, 3), "uint8"), np.array([False, False, True])
+    data = UserData(Path("bottle"), list("abc"), x, is_anomaly)
+    with pytest.raises(ValueError, match="has 2 normal images .* leave out --normal[.]"):
+        labelled_split(data, seed=0)
 
 
 def test_tables_have_no_folders(orders, tmp_path):

@@ -131,6 +131,16 @@ def test_images_are_inside(tmp_path, channels, rebuilt):
     page = read(write_html_report(tmp_path, made, data, scores, top, explanation))
     assert page.tags.count("img") == (6 if rebuilt else 4) and "5.png" in page.text
     assert "images of 8 x 8 pixels" in page.text and "features)" not in page.text
+    assert "with a smaller --false-alarms" in page.text
+
+
+def test_a_lower_false_alarm_rate_takes_more_rows(table, tmp_path):
+    rows, scores, top, explanation = table
+    threshold = by_false_alarms(np.random.default_rng(1).normal(size=9), 0.1)
+    made = detector(MixedPreprocessor().fit(rows), scores, threshold)
+    data = UserData(Path("orders.csv"), list(range(500)), rows)
+    page = read(write_html_report(tmp_path, made, data, scores, top, explanation))
+    assert "fit again with more rows: 9 calibration rows are too few" in page.text
 
 
 def test_other_files_are_not_replaced(tmp_path):

@@ -517,11 +517,11 @@ def test_what_a_detector_contains_of_the_training_rows(rows, odd, tmp_path, keep
 
         file.visititems(look)
     assert len(held) == ((160 if images else 500) if keep is True else 0)
-    contains = estimator.detector_.scorer.contains
+    contains, kind = estimator.detector_.scorer.contains, "images" if images else "rows"
     if keep is True:
-        assert contains == f"{len(held)} of the training rows"
+        assert contains == f"{len(held)} of the training {kind}"
     else:
-        assert contains.startswith("no training rows, but")
+        assert contains.startswith(f"no training {kind}, but")
 
 
 def test_centres_of_small_clusters_are_not_kept():
