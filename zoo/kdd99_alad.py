@@ -86,8 +86,9 @@ ENTRY = Entry(
         "(swapped_minmax_epochs25) the same two seeds are not low, and D_zz's loss falls towards 0 "
         "afterwards. Without spectral normalisation the opposite holds: 25 epochs are worse than "
         "100.",
-        "On swapped_minmax, D_zz is decisive: without it F1 is near 0.87, with or without spectral "
-        "normalisation. On the default rows, four of five seeds without either (no_sn_no_dl) have "
+        "On swapped_minmax, F1 is near 0.87 without D_zz, with or without spectral normalisation, "
+        "and higher with D_zz; with spectral normalisation, the difference is within the spread of "
+        "the seeds. On the default rows, four of five seeds without either (no_sn_no_dl) have "
         "an F1 of 0.944 to 0.957, the fifth has 0.334.",
         "F1 depends on few rows: 2% of the normal test rows are rarer attacks. All scores flag "
         "most of back, ipsweep, warezclient and pod, and less of satan, portsweep, teardrop and "

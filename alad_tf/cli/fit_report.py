@@ -121,15 +121,14 @@ def _histogram(path, detector, scores, is_anomaly, kind):
 
 
 def _row_table(detector, explanation, data, top):
-    yield "| row | score | p-value | reasons: column, observed, expected |"
-    yield "|---|---|---|---|"
+    p_value = ["p-value"] if len(detector.reference) else []
+    yield from _head("row", "score", *p_value, "reasons: column, observed, expected")
     for place, row in enumerate(top):
         reasons = "; ".join(
             _plain(f"{one['column']}: {observed_shown(one)}, {expected_shown(one)}")
             for one in explanation.top(place, REASONS)
         )
-        score = explanation.scores[place]
-        yield f"| {data.ids[row]} | {score:.4g} | {_p_value(detector, score)} | {reasons} |"
+        yield _line(data.ids[row], *_judged(detector, explanation.scores[place]), reasons)
 
 
 def _column_table(detector):
@@ -172,17 +171,25 @@ def _by_folder(detector, scores, data):
 
 
 def _image_table(detector, explanation, data, top):
-    yield "| image | score | p-value |"
-    yield "|---|---|---|"
+    yield from _head("image", "score", *(["p-value"] if len(detector.reference) else []))
     for place, row in enumerate(top):
-        score = explanation.scores[place]
-        yield f"| {_plain(data.ids[row])} | {score:.4g} | {_p_value(detector, score)} |"
+        yield _line(_plain(data.ids[row]), *_judged(detector, explanation.scores[place]))
 
 
-def _p_value(detector, score):
-    if not len(detector.reference):
-        return ""
-    return f"{detector.p_values_of([score])[0]:.2g}"
+def _judged(detector, score):
+    """A score and, if the detector has p-values, its p-value, as cells."""
+    yield f"{score:.4g}"
+    if len(detector.reference):
+        yield f"{detector.p_values_of([score])[0]:.2g}"
+
+
+def _head(*cells):
+    yield _line(*cells)
+    yield "|" + "---|" * len(cells)
+
+
+def _line(*cells):
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _plain(text):

@@ -177,6 +177,8 @@ def test_a_share_sets_the_threshold(orders, tmp_path):
     options = ["--contamination", "0.05", "--exclude", "id,bad", *FEW]
     result = run("fit", orders, "--out", tmp_path / "d", *options)
     assert result.exit_code == 0, result.output
+    report = (tmp_path / "d/report/report.md").read_text()
+    assert "| row | score | reasons: column, observed, expected |\n|---|---|---|\n" in report
     path = tmp_path / "s.csv"
     run("score", tmp_path / "d", orders, "--out", path)
     found = pd.read_csv(path)
