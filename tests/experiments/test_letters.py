@@ -33,7 +33,7 @@ def test_the_bundled_network_has_maps_of_three_sizes():
 @pytest.mark.slow  # the bundled one was made by it
 def test_a_network_is_trained_and_written(tmp_path, capsys):
     path = letters.main(tmp_path / "some" / "letters.keras", count=2, epochs=1)
-    assert "of 52 new letters are told apart" in capsys.readouterr().out
+    assert "of 52 new letters are classified correctly" in capsys.readouterr().out
     assert len(keras.saving.load_model(path).outputs) == 3
 
 
