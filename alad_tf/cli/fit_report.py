@@ -142,10 +142,9 @@ def _column_table(detector):
         "How each column is treated, and how many features it becomes. `alad fit --column "
         "NAME=KIND` changes the kind.\n"
     )
-    yield "| column | kind | features | reason |"
-    yield "|---|---|---|---|"
+    yield from _head("column", "kind", "features", "reason")
     for row in table.head(MOST_COLUMNS).itertuples():
-        yield f"| {_plain(row.column)} | {row.kind} | {row.features} | {_plain(row.reason)} |"
+        yield _line(_plain(row.column), row.kind, row.features, _plain(row.reason))
     if len(table) > MOST_COLUMNS:
         yield (
             f"\n`ALADDetector.load(...).columns_` has the other {len(table) - MOST_COLUMNS:,} "
@@ -159,15 +158,12 @@ def _by_folder(detector, scores, data):
     folders = np.array([str(PurePath(one).parent) for one in data.ids])
     yield "## By folder"
     yield ""
-    yield "| folder | labelled | images | flagged | median score |"
-    yield "|---|---|---|---|---|"
+    yield from _head("folder", "labelled", "images", "flagged", "median score")
     for folder in sorted(set(folders)):
         here = folders == folder
         label = "anomalous" if data.is_anomaly[here].any() else "normal"
-        yield (
-            f"| {_plain(folder)} | {label} | {here.sum():,} | {flagged[here].sum():,} | "
-            f"{np.median(scores[here]):.4g} |"
-        )
+        counts = f"{here.sum():,}", f"{flagged[here].sum():,}"
+        yield _line(_plain(folder), label, *counts, f"{np.median(scores[here]):.4g}")
 
 
 def _image_table(detector, explanation, data, top):

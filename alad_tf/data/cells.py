@@ -31,15 +31,12 @@ MARKERS = re.compile(
     r"[\W_]+|na|nil|none|missing|unknown|unk|undefined|error|err|void|#\w+[!?/]?\w*"
 )
 GROUPED = r"\d{1,3}(?:[,.'’ \x{a0}\x{202f}]\d{3})+(?:[.,]\d+)?"
+AMOUNT = rf"(?:{GROUPED}|\d+(?:[.,]\d+)?)"
 SIGN = r"[€$£¥₹₽₩₺₪฿%‰]"
 # what people read as a number, and programs do not: 1,234  1.234,5  12,5  $ 3.20  12 %
-LIKE_A_NUMBER = rf"^[+-]?(?:{GROUPED}|\d*[.,]\d+|{SIGN}\s?(?:{GROUPED}|\d+(?:[.,]\d+)?)"
-LIKE_A_NUMBER += rf"|(?:{GROUPED}|\d+(?:[.,]\d+)?)\s?{SIGN})$"
+LIKE_A_NUMBER = rf"^[+-]?(?:{GROUPED}|\d*[.,]\d+|{SIGN}\s?{AMOUNT}|{AMOUNT}\s?{SIGN})$"
 # negative as accountants and typesetters write it: (12.50)  ($1,200)  12.50-  −12
-LIKE_A_NUMBER += rf"|^\({SIGN}?\s?(?:{GROUPED}|\d+(?:[.,]\d+)?)\s?{SIGN}?\)$"
-LIKE_A_NUMBER += (
-    rf"|^\x{{2212}}\s?{SIGN}?(?:{GROUPED}|\d+(?:[.,]\d+)?)$|^(?:{GROUPED}|\d+(?:[.,]\d+)?)-$"
-)
+LIKE_A_NUMBER += rf"|^\({SIGN}?\s?{AMOUNT}\s?{SIGN}?\)$|^\x{{2212}}\s?{SIGN}?{AMOUNT}$|^{AMOUNT}-$"
 
 
 class Seen:

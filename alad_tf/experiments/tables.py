@@ -567,10 +567,10 @@ def _behind(runs, auroc):
     names = [name for name, value in lost.items() if value > BEHIND]
     if not names:
         return []
-    reasons = [SKEWED] if set(names) <= {"Pima", "smtp"} else []
+    reason = f" {SKEWED}" if {"Pima", "smtp"}.issuperset(names) else ""
     return [
         f"The default is more than {BEHIND} below the better of *5-NN, mean* and *IF* on "
-        f"{' and '.join(names)}. {' '.join(reasons)}".strip(),
+        f"{' and '.join(names)}.{reason}",
         "",
     ]
 

@@ -608,6 +608,11 @@ def likeliest(block: np.ndarray, known: list[str]) -> np.ndarray:
     return np.array(known)[block.argmax(axis=1)]
 
 
+def among(column: tf.Tensor, texts) -> tf.Tensor:
+    """Whether cells of text `(N, 1)` are among some texts: bool `(N, 1)`."""
+    return tf.reduce_any(tf.equal(column, tf.constant([sorted(texts)])), axis=1, keepdims=True)
+
+
 def one_hot(
     column: tf.Tensor, known, gap: str | None = None, news: float = 0.0, unknown: float = 0.0
 ) -> tf.Tensor:
@@ -619,16 +624,14 @@ def one_hot(
     """
     column = tf.reshape(column, (-1, 1))  # (N, 1)
     same = tf.equal(column, tf.constant([list(known)]))
-    marks = tf.constant([sorted(MARKS.difference(known))])
-    empty = tf.reduce_any(tf.equal(column, marks), axis=1, keepdims=True) if gap else None
+    missing = among(column, MARKS.difference(known) | {gap}) if gap else None
     if gap in known:
-        same = same | (empty & tf.constant([[value == gap for value in known]]))
+        same = same | (missing & tf.constant([[value == gap for value in known]]))
     block = tf.cast(same, tf.float32)
     if unknown:
         block = tf.where(tf.reduce_any(same, axis=1, keepdims=True), block, np.float32(unknown))
     if gap is None or gap in known:
         return block
-    missing = empty | tf.equal(column, gap)
     return tf.where(missing, np.float32(news), block)
 
 

@@ -43,7 +43,7 @@ OTHER_DATE = re.compile(
 )
 # 5 kg  5kg  1,200 km/h  USD 5
 WITH_UNIT = re.compile(
-    r"([^\W\d_]{2,4}) [+-]?[\d.,]*\d|[+-]?[\d.,]*\d(?: ?([^\W\d_]{2,}|[°µ]\w+|\w+/\w+)| (\w+))"
+    r"([^\W\d_]{2,4}) [+-]?[\d.,]*\d|[+-]?[\d.,]*\d(?: ?([^\W\d_]{2,}|[°µ]\w+|\w+/\w+))"
 )
 MOST_UNITS = 5  # different ones in a column
 THOUSANDS = r"^[+-]?[1-9]\d{0,2}(?:,\d{3})+$"

@@ -16,6 +16,7 @@ from alad_tf.preprocess.base import (
     FAR,
     MISSING,
     ScalingPreprocessor,
+    among,
     fit_scaling,
     likeliest,
     one_hot,
@@ -518,12 +519,11 @@ class MixedPreprocessor(ScalingPreprocessor):
             # in requests "" is a gap
             blocks.append(one_hot(columns[name], known, MISSING, news, unknown))
         for name, gaps in self.hashed.items():
-            column = tf.reshape(columns[name], (-1,))
-            marks = tf.constant([[MISSING, *sorted(MARKS)]])
-            gap = tf.reduce_any(tf.equal(column[:, tf.newaxis], marks), axis=1)
+            column = tf.reshape(columns[name], (-1, 1))
+            gap = among(column, MARKS | {MISSING})
             buckets = tf.strings.to_hash_bucket_fast(tf.where(gap, MISSING, column), BUCKETS)
-            block = tf.one_hot(buckets, BUCKETS)
-            blocks.append(block if gaps else tf.where(gap[:, tf.newaxis], news, block))
+            block = tf.one_hot(tf.reshape(buckets, (-1,)), BUCKETS)
+            blocks.append(block if gaps else tf.where(gap, news, block))
         return tf.concat(blocks, axis=1)  # (N, output_dim)
 
     def _own_config(self) -> dict:
