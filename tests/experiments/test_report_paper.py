@@ -181,6 +181,18 @@ def test_tables_of_images_average_classes_and_say_how_many(tmp_path):
     assert (tmp_path / "figures/figure8.png").is_file()
 
 
+def test_ablations_on_images_are_compared_on_the_classes_and_seeds_they_share(tmp_path):
+    for number, seed, auroc in ((0, 0, 0.5), (0, 1, 0.9), (1, 0, 0.7), (2, 0, 0.95)):
+        write_result(tmp_path, image_run(number, seed, auroc))
+    for number, seed, auroc in ((0, 0, 0.4), (1, 0, 0.65), (3, 0, 0.1)):  # 3 has no full model
+        run = {**image_run(number, seed, auroc), "variant": f"class{number}_no_dl"}
+        write_result(tmp_path, run)
+    rows = cells(table_six(read_frame(tmp_path)))
+    shared = ["0.6000", "-0.0750"]  # of (0, 0) and (1, 0)
+    assert rows["CIFAR-10", "Baseline + SN"][1:5] == ["3 of 10", "1", *shared]
+    assert rows["CIFAR-10", "Baseline + SN + DL"][3:5] == ["", ""]
+
+
 def test_open_questions_stand_beside_the_default(tmp_path):
     assert all(
         row[0] == "not run"
