@@ -69,8 +69,8 @@ MENDED = (
     ),
     (
         "faults",
-        "When two `alad score` had the same output, the first to finish deleted the other's "
-        "batches, and the other could write an output without rows.",
+        "When two `alad score` commands had the same output, the first to finish deleted the "
+        "other's batches, and the other could write an output without rows.",
         "The second is refused while the first is running.",
     ),
     (
