@@ -321,7 +321,7 @@ def _reasons(data):
         f"{len(data['tables'])} tables of ADBench. *Named first* is how often `explain` names that "
         "column first for the combined score; the next column is the same for integrated gradients "
         "from the reconstruction. Errors are those of the expected value, and of the "
-        "reconstruction within the training rows' range, relative to the error of the column's "
+        "reconstruction clipped to the training rows' range, relative to the error of the column's "
         "median. *Another row's value* often fits just as well, and cannot be found then.",
         "",
         *markdown_table(header, rows),

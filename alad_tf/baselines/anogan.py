@@ -36,7 +36,8 @@ class AnoGAN(NeuralBaseline):
         ema_decay: float in [0, 1), decay of the averaged weights of G and D, which compute the
             scores.
         slope: float, LReLU's negative slope.
-        learning_rate, beta_1, batch_size, epochs, initializer, seed: see `NeuralBaseline`.
+        learning_rate, beta_1, batch_size, epochs, initializer, seed: see
+            `alad_tf.baselines.base.NeuralBaseline`.
 
     Example:
         >>> import numpy as np

@@ -28,7 +28,8 @@ class DAGMM(NeuralBaseline):
         x_shape: tuple of one int, the number of features.
         lambda_energy: float, weight of the mean energy.
         lambda_singularity: float, weight of the sum of 1 / variance.
-        learning_rate, beta_1, batch_size, epochs, initializer, seed: see `NeuralBaseline`.
+        learning_rate, beta_1, batch_size, epochs, initializer, seed: see
+            `alad_tf.baselines.base.NeuralBaseline`.
 
     Attributes:
         mixture: `Mixture` of the training rows, which computes the score; `calibrate` sets it.

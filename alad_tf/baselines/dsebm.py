@@ -49,7 +49,8 @@ class DSEBM(NeuralBaseline):
         networks: dict with the layers of "f".
         x_shape: tuple of ints, the shape of one preprocessed sample.
         noise: float, standard deviation of the corruption.
-        learning_rate, beta_1, batch_size, epochs, initializer, seed: see `NeuralBaseline`.
+        learning_rate, beta_1, batch_size, epochs, initializer, seed: see
+            `alad_tf.baselines.base.NeuralBaseline`.
 
     Example:
         >>> import numpy as np

@@ -261,8 +261,7 @@ def tune(
     Trials are ranked by how well they separate held-out rows from corrupted copies (AUROC). They
     are kept in OUT.trials. If interrupted, run the same command again to continue.
 
-    With --features, the search is over layers, the number of positions, and the weights of the
-    score's parts.
+    With --features, the search is over the network's layers and how their features are compared.
     """
     from alad_tf.cli.tables import trials_table
     from alad_tf.data.user_files import array_shape
@@ -340,8 +339,8 @@ def score(
 ):
     """Score every row of a file or folder.
 
-    Writes row and score, and p_value and is_anomaly if the detector has them, in the order of the
-    input. Shows the rows with the highest scores and, for a table, the reasons.
+    Writes the columns row and score, and p_value and is_anomaly if the detector has them, in the
+    order of the input. Shows the rows with the highest scores and, for a table, the reasons.
 
     The input is read in batches, so it may be larger than memory. If interrupted, run the same
     command again to continue.

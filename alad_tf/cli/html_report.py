@@ -299,7 +299,10 @@ def _about(explanation, images):
             "The image, and how far each position is from those of training images (white: "
             "no farther than usual; red: farther)."
         )
-    return "The image, its reconstruction, and how much each pixel adds to the score (red: more)."
+    return (
+        "The image, its reconstruction, and how much each pixel raises (red) or lowers (blue) "
+        "the score."
+    )
 
 
 def _reason_bars(explanation, place):

@@ -76,7 +76,8 @@ def _write_scores(detector, source, path, console, batch, options, note, top):
                 try:
                     table = verdicts(detector, ids, rows)
                 except ValueError as error:
-                    raise ValueError(f"{source}, rows {ids[0]} to {ids[-1]}: {error}") from error
+                    place = f"rows {ids[0]} to {ids[-1]}" + " (numbered from 0 here)" * (done > 0)
+                    raise ValueError(f"{source}, {place}: {error}") from error
                 parts.add(done, table)
                 if top is not None:
                     top.add(done, table, rows)

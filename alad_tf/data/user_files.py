@@ -172,7 +172,8 @@ def _binary(path, kind, text, batch, skip):
     """The parts of a Parquet file or an array."""
     if text and kind != ".parquet":
         raise ValueError(
-            f"received the column name {text[0]!r}, but the columns of {path} have no names."
+            f"received the column name {text[0]!r}, but the columns of {path} have no names. "
+            "Save the table with names, as CSV or Parquet."
         )
     with _damage(path):
         if kind == ".parquet":

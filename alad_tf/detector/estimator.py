@@ -541,8 +541,8 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         detector = self._fitted()
         if not detector.reconstructs:
             raise ValueError(
-                "A detector with a network in `features` has no images to generate: its G "
-                "generates features of positions. Fit it with features='pixels' instead."
+                "A detector with a network in `features` cannot generate images. Fit it with "
+                "features='pixels' instead."
             )
         x = detector.scorer.generate(int(n), int(random_state))
         x = detector.preprocessor.inverse(x)
@@ -572,7 +572,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             X: N rows or images, as for `fit`.
             score: str, the score to explain; default: the one that decides.
             steps: int, the number of points at which the gradient is taken; unused for the combined
-                score of tables and of `features`, which have none.
+                score of tables and of `features`, which needs no gradient.
 
         Returns:
             `alad_tf.detector.explain.Explanation`.

@@ -108,8 +108,8 @@ def train_members(models, x, batch_size, steps, report=None, checkpoint=None, hi
         if not math.isfinite(found["loss"]):
             raise FloatingPointError(
                 f"Training diverged: the loss of the member with seed {model.seed} is "
-                f"{found['loss']}. Lower the learning rate, or look for columns with extreme "
-                "values."
+                f"{found['loss']}. Look for columns with extreme values, or lower the "
+                "learning rate (`learning_rate` in Python)."
             )
     return losses
 

@@ -25,9 +25,9 @@ def features_sections(entries, frame, results=RESULTS):
         "## Images by features of a network: not the paper's method",
         "",
         f"`{measured['command']}`. `ALADDetector(features=...)` with {network_of(measured)}. The "
-        "network was trained on ImageNet and is frozen. An image is scored by its distances to "
-        "training images, in features of positions and of the whole. Nothing is trained. Beside "
-        "it, on the same features: the mean distance of whole images to their five nearest "
+        "network was trained on ImageNet and is frozen. An image's score comes from its distances "
+        "to training images, in features of positions and of the whole. Nothing is trained. For "
+        "comparison, on the same features: the mean distance of whole images to their five nearest "
         "training images, and the paper's score of one ALAD trained on positions' features, and of "
         "the same ALAD untrained. The column *features* is this detector's default score, not the "
         "paper's score of that name. One seed.",
