@@ -131,9 +131,9 @@ Members = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Number of networks whose scores are averaged. Default: 3; if the score does not use "
-        "them, 1 for a table and none with --features. The combined score of a table uses them "
-        "only with --keep-rows none, that of --features never.",
+        help="Number of networks whose scores are averaged. Default: 3; if the score uses no "
+        "networks, 1 for a table and none with --features. The combined score uses networks for "
+        "images without --features, and for tables with --keep-rows none.",
     ),
 ]
 Features = Annotated[

@@ -91,7 +91,8 @@ class UserData:
         named = isinstance(rows, pd.DataFrame)
         absent = [name for name in left_out if not named or name not in rows.columns]
         if absent:
-            known = f"it has {list(rows.columns)[:20]}" if named else "its columns have no names"
+            known = "its columns have no names. Save the table with names, as CSV or Parquet"
+            known = f"it has {list(rows.columns)[:20]}" if named else known
             raise ValueError(f"{source} has no column {absent[0]!r}; {known}.")
         labels = _labels(rows[label], source) if label else None
         origin = {
