@@ -130,7 +130,8 @@ def _faults(data):
 def _fuzz(data):
     counts = data["targets"]
     rows = [[name, *(f"{value:,}" for value in one.values())] for name, one in counts.items()]
-    header = ["target", *next(iter(counts.values()))]
+    names = {"seconds": "seconds, all processes"}
+    header = ["target", *(names.get(name, name) for name in next(iter(counts.values())))]
     tried, found = sum(one["tried"] for one in counts.values()), data["findings"]
     kinds = (
         f"{len(found)} kind{'' if len(found) == 1 else 's'} of finding" if found else "no findings"
