@@ -131,9 +131,8 @@ Members = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Number of networks whose scores are averaged. Default: 3; if the score uses no "
-        "networks, 1 for a table and none with --features. The combined score uses networks for "
-        "images without --features, and for tables with --keep-rows none.",
+        help="Number of networks to train; their scores are averaged. Default: 3; for the combined "
+        "score, 1 for a table (3 with --keep-rows none) and none with --features.",
     ),
 ]
 Features = Annotated[
