@@ -338,8 +338,8 @@ def score(
 ):
     """Score every row of a file or folder.
 
-    Writes the columns row and score, and p_value and is_anomaly if the detector has them, in the
-    order of the input. Shows the rows with the highest scores and, for a table, the reasons.
+    Writes, in the order of the input, the columns row and score, and p_value and is_anomaly if the
+    detector has them. Shows the rows with the highest scores and, for a table, the reasons.
 
     The input is read in batches, so it may be larger than memory. If interrupted, run the same
     command again to continue.
