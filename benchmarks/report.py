@@ -13,7 +13,8 @@ HEAD = """# Benchmarks
 
 Rendered by `python -m benchmarks.report` from `results/benchmarks/`; do not edit by hand. Times and
 ratios are medians (minimum to maximum) of measurements that alternate within one run. Commands that
-compare with other libraries need `pip install -r requirements-bench.txt`.
+compare with other libraries need `pip install -r requirements-bench.txt`. A + after a commit: the
+code had uncommitted changes.
 """
 
 

@@ -257,10 +257,10 @@ def _require_same(detector, entry, variant, folder):
     """Refuse weights of another entry, or of another variant where one was asked for."""
     name, number = (detector.metadata.get(key) for key in ("entry", "normal_class"))
     if name != entry.name or variant not in (None, f"class{number}"):
-        raise ValueError(
-            f"{folder} contains weights of {name!r}, normal class {number}; expected "
-            f"{entry.name!r}" + (f", {variant}." if variant else ".")
-        )
+        found = repr(name) if name else "no zoo entry"
+        found += "" if number is None else f", class{number}"
+        expected = f"{entry.name!r}, {variant}" if variant else repr(entry.name)
+        raise ValueError(f"{folder} contains weights of {found}; expected {expected}.")
 
 
 def _preset(entry, variant):

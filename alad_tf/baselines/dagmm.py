@@ -24,7 +24,7 @@ class DAGMM(NeuralBaseline):
 
     Args:
         networks: dict with the layers of "encoder", "decoder" and "estimation"; the estimation
-            network's last row returns one logit per component.
+            network's last layer returns one logit per component.
         x_shape: tuple of one int, the number of features.
         lambda_energy: float, weight of the mean energy.
         lambda_singularity: float, weight of the sum of 1 / variance.
@@ -148,7 +148,7 @@ class DAGMM(NeuralBaseline):
         return self.counted(parts)
 
     def calibrate(self, x):
-        """Fit the mixture that scores to all training rows, in float64.
+        """Fit the mixture, which computes the score, to all training rows, in float64.
 
         Args:
             x: float array (N, d), the preprocessed training rows.

@@ -131,9 +131,8 @@ Members = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Number of networks whose scores are averaged. Default: 3; if the score uses no "
-        "networks, 1 for a table and none with --features. The combined score uses networks for "
-        "images without --features, and for tables with --keep-rows none.",
+        help="Number of networks to train; their scores are averaged. Default: 3; for the combined "
+        "score, 1 for a table (3 with --keep-rows none) and none with --features.",
     ),
 ]
 Features = Annotated[
@@ -339,8 +338,8 @@ def score(
 ):
     """Score every row of a file or folder.
 
-    Writes the columns row and score, and p_value and is_anomaly if the detector has them, in the
-    order of the input. Shows the rows with the highest scores and, for a table, the reasons.
+    Writes, in the order of the input, the columns row and score, and p_value and is_anomaly if the
+    detector has them. Shows the rows with the highest scores and, for a table, the reasons.
 
     The input is read in batches, so it may be larger than memory. If interrupted, run the same
     command again to continue.

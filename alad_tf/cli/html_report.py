@@ -53,7 +53,7 @@ def write_html_report(
         _section("Scores", _scores(detector, data, scores, flagged, rate, measured, kind)),
         _section(title, _cards(detector, ids, explanation.scores, explanation, images)),
         _section("Columns", _columns(detector)),
-        _section("Agreement between the networks", _stability(detector, data)),
+        _section("Agreement between the networks", _stability(detector, data, kind)),
         _section("About the detector", _learnt(detector, data, kind)),
         _section("Next steps", _next(folder, data, kind, rate, len(detector.reference))),
     ]
@@ -372,16 +372,16 @@ def _columns(detector):
     )
 
 
-def _stability(detector, data):
+def _stability(detector, data, kind):
     """How much the members agree; nothing if there is only one."""
     found = agreement(detector, data.rows)
     if found is None:
         return ""
     return (
         f"<p>{found['members']} networks were trained from different random seeds. Over "
-        f"{found['rows']:,} rows, their rankings by the paper's score have an average "
+        f"{found['rows']:,} {kind}, their rankings by the paper's score have an average "
         f"correlation of {found['correlation']:.2f} (1: the same ranking), and two networks "
-        f"share {_share(found['overlap'])} of the {found['top']:,} highest scores on "
+        f"share {_share(found['overlap'])} of their {found['top']:,} highest-scoring {kind} on "
         "average. If they disagree, more networks (<code>--members</code>) "
         "or more data make the ranking more stable.</p>"
     )

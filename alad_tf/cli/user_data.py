@@ -130,7 +130,7 @@ class UserData:
                 raise ValueError(f"{source} has no sub-folder {name!r} of images; it has {known}.")
         kept = [p for p, some in zip(paths, folders, strict=True) if some.isdisjoint(exclude)]
         if exclude and note is not None:
-            note(f"{source}: left out {len(paths) - len(kept):,} images in {', '.join(exclude)}")
+            note(f"{source}: left out {len(paths) - len(kept):,} image(s) in {', '.join(exclude)}")
         if size is None:
             size, line = size_by_rule(kept)
             if note and size:

@@ -41,8 +41,8 @@ class Found:
         foreign = [path for path in shown if path.suffix.lower() in FOREIGN]
         if foreign:
             raise ValueError(
-                f"{foreign[0]} is one of {len(foreign)} images in a format that is not supported. "
-                f"Convert them to PNG, or move them out of {folder}. Supported: "
+                f"{foreign[0]} is in a format that is not supported ({len(foreign)} such image(s) "
+                f"in all). Convert them to PNG, or move them out of {folder}. Supported: "
                 f"{', '.join(IMAGES)}."
             )
         pictures = [p for p in shown if p.suffix.lower() in IMAGES and not p.is_dir()]
@@ -54,7 +54,7 @@ class Found:
             return None
         kinds = Counter(path.suffix.lower() or path.name for path in self.others)
         kinds_shown = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(6))
-        return f"ignored {len(self.others):,} files that are hidden or not images: {kinds_shown}"
+        return f"ignored {len(self.others):,} file(s) that are hidden or not images: {kinds_shown}"
 
 
 def _hidden(path):

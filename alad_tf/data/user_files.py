@@ -281,7 +281,7 @@ def _images(folder, size, mode, batch, skip, options, note, ignored=()):
     if options.skip_damaged:
         paths, errors = readable(paths)
         if errors:
-            note(f"{folder}: skipped {len(errors)} unreadable images; {errors[0]}")
+            note(f"{folder}: skipped {len(errors)} unreadable image(s); {errors[0]}")
         if not paths:
             raise ValueError(f"{folder} contains no readable image; {errors[0]}")
     mode = mode or Mode.of(paths)

@@ -332,9 +332,9 @@ class Detector:
     def explain(self, x, score=None, steps=32):
         """Reasons for the scores of raw records, and expected values.
 
-        Scores are explained by integrated gradients; the combined score of a table by how far it
-        falls when suspicious columns get their expected values, that of features of images by
-        their distances.
+        The combined score of a table is explained by how far it falls when suspicious columns get
+        their expected values; the combined score of image features, by distances; all other scores,
+        by integrated gradients.
 
         Args:
             x: as for `scores`.

@@ -184,12 +184,12 @@ class Ensemble(ScoringModel):
     members' codes E(x) and features f_xx(x, x), with 5 neighbours and a = 0.
 
     Distances to neighbours need training rows, so up to 4,096 of them are part of the scorer, its
-    files and its exports. `keep` replaces them: by "centroids", the centres of k-means clusters of
-    at least five rows (up to 256 clusters, one for twenty rows), with a = 0; or, with "none", by
-    only the rows' mean and 16 quantiles of each column. Then the distance from the mean, the same
-    in decorrelated normal scores, and the tails have 0.3 each, and ||x - x'||_2 has 0.1 (0.5, 0,
-    0.4 and 0.1 if there are more columns than rows, or more than 512); for images ||x - x'||_2 has
-    all the weight.
+    files and its exports. With `keep="centroids"`, the centres of k-means clusters of at least five
+    rows replace them (up to 256 clusters, one for twenty rows), and a = 0. With `keep="none"`, only
+    the rows' mean and 16 quantiles of each column are kept. Then the distance from the mean, the
+    same in decorrelated normal scores, and the tails have 0.3 each, and ||x - x'||_2 has 0.1 (0.5,
+    0, 0.4 and 0.1 if there are more columns than rows, or more than 512); for images ||x - x'||_2
+    has all the weight.
 
     Args:
         scorer: dict, the members' `Scorer.architecture()`.

@@ -84,10 +84,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         score_name: str, the score that decides: "combined" (see
             `alad_tf.detector.ensemble.Ensemble`), or one of the paper's, "features", "l1", "l2" or
             "logits". (In scikit-learn `score` is a method.)
-        n_members: int, the number of ALADs with different seeds whose scores are averaged. Default:
-            3; if the score uses no ALAD, 1 for tables and none if `features` is a network.
-            "combined" uses ALADs for images without such `features`, and for tables if `keep_rows`
-            is False.
+        n_members: int, the number of ALADs to train, from different seeds; their scores are
+            averaged. Default: 3; for "combined", 1 for tables (3 if `keep_rows` is False) and none
+            if `features` is a network.
         contamination: "auto"; or float in (0, 0.5], the share of anomalies among the training rows.
             Then that share of them is flagged and there are no p-values, unless `fit` takes
             `validation_data`. With `keep_rows=True`, the combined score of a table also allows for

@@ -343,10 +343,15 @@ class PatchScorer(ScoringModel):
         rows, pictures = self._config["rows"], self._config["pictures"]
         if self.keep == "none":
             return "no features of training images, but their means and covariances"
-        what = "the features of" if self.keep == "rows" else "the centres of features of"
+        positions, whole = f"{sum(rows):,}", f"{pictures:,}"
+        if self.keep == "rows":
+            return (
+                f"no training images, but the features of {positions} positions and of {whole} "
+                "whole images"
+            )
         return (
-            f"no training images, but {what} {sum(rows):,} positions and of {pictures:,} whole "
-            "images"
+            "no training images, but centres of clusters of their features: "
+            f"{positions} for positions and {whole} for whole images"
         )
 
     def _program(self, what, blocks):

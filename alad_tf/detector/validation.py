@@ -83,9 +83,9 @@ def _named(estimator, x, reset, ordered):
     if not reset and known and frame.columns.is_unique and set(known) <= set(frame.columns):
         extra = [name for name in frame.columns if name not in set(known)]
         if extra:
+            some = "1 column" if len(extra) == 1 else f"{len(extra)} columns"
             warnings.warn(
-                f"ignored {len(extra)} columns that the training rows did not have: "
-                f"{listed(extra)}.",
+                f"ignored {some} that the training rows did not have: {listed(extra)}.",
                 stacklevel=4,
             )
         frame = frame[[name for name in frame.columns if name in set(known)] if ordered else known]

@@ -92,7 +92,7 @@ def export(detector, folder):
     - `serialized_examples`: the same for `examples`, string (N,): serialized `tf.Example`s with the
       inputs by name, or with the bytes of a PNG or JPEG as "image";
     - `encoded_images`, for images: the same for `encoded`, string (N,), the bytes of a PNG or JPEG
-      (neither of these two for images with 2 or more than 4 channels);
+      (neither of these two for images with 2 channels or more than 4);
     - `reconstruct`: `reconstruction`, tables float32 (N, d) in preprocessed space, images uint8;
     - `heat_map` and `encoded_heat_map`, for features of images: `heat_map` float32 (N, H, W), at
       the size of `images`, or for `encoded` at the size that the network takes.

@@ -539,7 +539,7 @@ class ScalingPreprocessor(Preprocessor):
         return self(inputs, double=False)
 
     def lost_in_float32(self) -> list[str]:
-        """The columns of numbers that float32 would round by a hundredth of their spread."""
+        """The columns of numbers that float32 rounds by over a hundredth of their spread."""
         error = np.abs(self._numbers("shift")) * self._numbers("scale") * 2.0**-24
         return [name for name, one in zip(self.numeric, error, strict=True) if one > 0.01]
 

@@ -102,7 +102,7 @@ class Calendar:
         return tf.clip_by_value(over, tf.zeros_like(over), tf.constant(span, dtype))
 
     def lost_in_float32(self) -> list[str]:
-        """The columns whose differences float32 would round by a hundredth of their spread."""
+        """The columns whose differences float32 rounds by over a hundredth of their spread."""
         error = np.abs(self.last).max(initial=0) * 2.0**-24
         differences = zip(self.features(), self.scale, strict=True)
         return [

@@ -268,7 +268,8 @@ def _of_texts(texts, cells, name):
             )
         raise ValueError(
             f"column {name!r}: {good + seen.alike:,} of {seen.cells:,} {said}, replace it by None "
-            f"if it is missing, {remedy}, or make it a category: columns={{{name!r}: 'category'}}."
+            f"if it is missing, {remedy}, or make the column a category: "
+            f"columns={{{name!r}: 'category'}}."
         )
     if kind == OF_NUMBERS and seen.cells:
         seen.mention_rounding(name)

@@ -255,7 +255,7 @@ class MixedPreprocessor(ScalingPreprocessor):
         return [tf.float64 if name in self.calendar.dates else dtype for name, dtype in found]
 
     def lost_in_float32(self) -> list[str]:
-        """The columns that float32 would round by a hundredth of their spread.
+        """The columns that float32 rounds by over a hundredth of their spread.
 
         Returns:
             list of str: columns of numbers, and columns of dates, for the time between two of them.

@@ -424,7 +424,7 @@ def test_deep_pictures_are_scored_as_they_were_fitted(tmp_path):
     result = run(*words, "--skip-damaged")
     assert result.exit_code == 0, result.output
     assert (
-        "skipped 1 unreadable images" in result.output
+        "skipped 1 unreadable image(s)" in result.output
         and "scaled from 12 bits to 8" in result.output
     )
     detector = Detector.load(tmp_path / "d")
@@ -641,7 +641,7 @@ def test_labels_by_folder(mvtec, tmp_path):
     options = ["--features", network, "--normal", "good", "--exclude", "ground_truth"]
     result = run("fit", mvtec, "--out", folder, *options)
     assert result.exit_code == 0, result.output
-    assert "left out 4 images in ground_truth" in result.output
+    assert "left out 4 image(s) in ground_truth" in result.output
     report = (folder / "report" / "report.md").read_text()
     rows = [line.split(" | ") for line in report.split("## By folder")[1].splitlines()[4:]]
     assert [row[:4] for row in rows if len(row) > 4] == [

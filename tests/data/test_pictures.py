@@ -106,10 +106,10 @@ def test_other_files_are_passed_over_with_one_line(tmp_path):
     noted = []
     ids, _ = read_all(tmp_path, note=noted.append)
     assert ids == ["A.PNG"] and count_rows(tmp_path) == 1
-    assert len(noted) == 2 and "ignored 6 files that are hidden or not images" in noted[0]
+    assert len(noted) == 2 and "ignored 6 file(s) that are hidden or not images" in noted[0]
     (tmp_path / "photo.heic").write_bytes(b"something")
     with pytest.raises(
-        ValueError, match=r"photo\.heic is one of 1 images in a format .* not supported"
+        ValueError, match=r"photo\.heic is in a format that is not supported \(1 such image"
     ):
         read_all(tmp_path)
 
@@ -123,7 +123,7 @@ def test_links_are_neither_lost_nor_followed_without_a_word(tmp_path):
     (folder / "more").symlink_to(other)
     noted = []
     assert read_all(folder, note=noted.append)[0] == ["a.png", "b.png"]
-    assert "ignored 1 files that are hidden or not images: more (1)" in noted[0]
+    assert "ignored 1 file(s) that are hidden or not images: more (1)" in noted[0]
     (folder / "c.png").symlink_to(other / "absent.png")
     with pytest.raises(ValueError, match=r"c\.png cannot be read as an image"):
         read_all(folder)
@@ -180,7 +180,7 @@ def test_damage_is_named_or_left_out(tmp_path, name, damage, reason):
         tmp_path, (8, 8), options=ReadOptions(skip_damaged=True), note=noted.append
     )
     assert ids == ["a.png", "c.png"] and len(images) == 2
-    assert "skipped 1 unreadable images" in noted[0] and name in noted[0]
+    assert "skipped 1 unreadable image(s)" in noted[0] and name in noted[0]
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".tif", ".webp", ".png"])

@@ -165,7 +165,7 @@ def test_columns_are_matched_by_name(rows):
     for method in (estimator.predict, estimator.decision_function, estimator.score_samples):
         with pytest.raises(ValueError, match="must be in the same order as they were in fit"):
             method(turned)
-    with pytest.warns(UserWarning, match="ignored 1 columns .*: 'e'") as caught:
+    with pytest.warns(UserWarning, match="ignored 1 column .*: 'e'") as caught:
         np.testing.assert_array_equal(estimator.anomaly_score(turned.assign(e=1)), score)
     assert len(caught) == 1
     with pytest.raises(ValueError, match="seen at fit time, yet now missing:\n- d"):
