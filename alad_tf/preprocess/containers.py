@@ -72,8 +72,8 @@ class Table:
             hint = f" {listed(inside)} is in the index; call reset_index()." if inside else ""
             raise ValueError(
                 f"{len(missing)} of {count} columns are missing: {listed(missing)}; received "
-                f"{listed(list(found))}. Add the missing columns, or rename those that have "
-                f"other names.{hint}"
+                f"{listed(list(found))}. Add the missing columns, or rename those that go by "
+                f"another name.{hint}"
             )
         if len(found) != count:
             raise ValueError(

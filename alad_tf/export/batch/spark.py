@@ -57,7 +57,7 @@ def score_frame(frame, export, keep=None, signature=DEFAULT):
     if missing:
         raise ValueError(
             f"received a frame without the columns {missing}; it has {sorted(frame.columns)}. "
-            "Add them, or rename those that have other names."
+            "Add them, or rename those that go by another name."
         )
     if keep is None:
         keep = [name for name in frame.columns if name not in set(columns.values())]
