@@ -105,8 +105,8 @@ def register(entry):
         )
     if entry.name in _NAMES or not entry.name.isidentifier():
         raise ValueError(
-            f"received an entry named {entry.name!r}; expected a name of letters, digits and "
-            "underscores that the zoo does not use."
+            f"received an entry named {entry.name!r}; expected a name that the zoo does not "
+            "use, of letters, digits and underscores."
         )
     if entry.dataset not in DATASETS:
         raise unknown_name_error("data set", entry.dataset, DATASETS)

@@ -357,7 +357,7 @@ def _seeds(seed, seeds, jobs, out_dir):
         if jobs is not None:
             raise UsageError(
                 "received --jobs without --seeds; --jobs is how many seeds train at a time. "
-                "Add --seeds, or leave it out."
+                "Add --seeds, or leave --jobs out."
             )
         return [seed or 0]
     if seed is not None:

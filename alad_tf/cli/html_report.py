@@ -192,10 +192,10 @@ def _scores(detector, data, scores, flagged, rate, measured, kind):
         )
         lines.append(
             f"<p>On average, at most {_share(rate)} of normal {kind} are flagged, judging by "
-            f"{len(detector.reference):,} calibration {kind}. The table shows how many false "
-            f"alarms a day to expect; this {source} has {len(scores):,} "
-            f"{kind}.</p><table><thead><tr><th>{kind} a day</th><th>expected false alarms a "
-            f"day</th></tr></thead><tbody>{rows}</tbody></table>"
+            f"{len(detector.reference):,} calibration {kind}, each scored by a detector fitted "
+            f"without it. The table shows how many false alarms a day to expect; this {source} "
+            f"has {len(scores):,} {kind}.</p><table><thead><tr><th>{kind} a day</th><th>expected "
+            f"false alarms a day</th></tr></thead><tbody>{rows}</tbody></table>"
         )
     return "".join(lines)
 

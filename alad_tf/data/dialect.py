@@ -96,7 +96,7 @@ class Dialect:
     hint: bool = False  # Excel's first line, sep=;
 
     def __str__(self):
-        sep = {"\t": "tabs", " ": "blanks"}.get(self.sep, f"separator '{self.sep}'")
+        sep = {"\t": "tabs", " ": "spaces"}.get(self.sep, f"separator '{self.sep}'")
         quote = "" if self.quote == '"' else f", quotes {self.quote}"
         return f"{sep}, decimal mark '{self.decimal}'{quote}, {self.encoding}"
 

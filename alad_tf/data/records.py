@@ -67,7 +67,8 @@ class Records:
 
     Args:
         name: str, the data set's name, such as "kdd99".
-        x: `(N, d)` float32 array, or a dict of raw columns, each `(N,)` text or float32.
+        x: `(N, d)` float32 array; a dict of raw columns, each `(N,)` text or float32; or uint8
+            images `(N, H, W, C)`.
         is_anomaly: `(N,)` bool, True for the rows that a detector should flag.
         labels: `(N,)` array, the file's own classes, such as attack types; None if it has none.
 

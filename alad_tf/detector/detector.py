@@ -347,7 +347,7 @@ class Detector:
 
         Raises:
             ValueError: if the score is unknown, the method has no gradients (alad, dsebm and dagmm
-                have), the detector uses features of images and the score is not "combined",
+                have them), the detector uses features of images and the score is not "combined",
                 `steps` is below 1, or the preprocessor refuses the records.
 
         Source: `alad_tf.detector.explain.explain`.

@@ -364,8 +364,8 @@ class Ensemble(ScoringModel):
 
         The rows are divided into folds. Each fold is scored by an ensemble of the others, whose
         kept rows, quantiles, relations and spreads do not depend on the fold. So the scores are
-        like those of new rows, except that each ensemble has a few rows less, and no rows have to
-        be held out to set a threshold.
+        like those of new rows, except that each ensemble has fewer rows, and no rows have to be
+        held out to set a threshold.
 
         Args:
             scorers, x, seed, keep: as for `of`; at least two rows.

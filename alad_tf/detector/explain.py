@@ -136,8 +136,7 @@ def explain(detector, x, score=None, steps=STEPS):
     score = check_score(score or detector.score, scorer.score_names)
     if not getattr(scorer, "explainable", False):
         raise ValueError(
-            f"Scores of {scorer.method} cannot be explained, since it has no reconstruction "
-            "to take a gradient from. Methods that can: alad, dsebm, dagmm."
+            f"Scores of {scorer.method} cannot be explained; those of alad, dsebm and dagmm can."
         )
     if steps < 1:
         raise ValueError(f"received steps={steps}; expected at least 1.")

@@ -74,8 +74,7 @@ class Threshold(float):
         p = (1 + calibration scores that are at least as high) / (n + 1). For a normal row that is
         exchangeable with the calibration rows, P(p <= a) <= a for every a, whatever the
         distribution of the scores and however few rows there are. For cross-calibrated scores this
-        holds approximately, because each fold is scored by a fit to slightly fewer rows than new
-        rows are.
+        holds approximately, because each fold is scored by a fit to fewer rows than new rows are.
 
         Args:
             scores: float array (N,).
@@ -136,7 +135,7 @@ def by_false_alarms(scores, budget, seed=0):
         scores: float array (n,), the scores of calibration rows: normal rows that were not used to
             fit what scores them.
         budget: float in (0, 1), the share of normal rows that may be flagged.
-        seed: int, for choosing the scores that are kept if there are more than `KEPT`.
+        seed: int, for choosing the scores that are kept if there are more than 10,000.
 
     Returns:
         `Threshold` with p-values; `flags(s)` is `p_values(s) <= budget`.

@@ -28,10 +28,10 @@ def export_portable(detector, folder, kind):
     """Write a detector as one file for ONNX Runtime or TensorFlow Lite.
 
     Inputs and outputs are those of a SavedModel's `serving_default` (see
-    `alad_tf.export.saved_model.export`), with these differences: for TensorFlow Lite all numbers
-    are float32, records that are not finite are not refused but flagged, and for features of images
-    there is one more output, `heat_map` float32 (N, H, W), at the size of `images`. The batch size
-    is free; in TensorFlow Lite the signature runner resizes the inputs itself.
+    `alad_tf.export.saved_model.export`), with these differences: records that are not finite are
+    flagged instead of refused; for features of images there is one more output, `heat_map` float32
+    (N, H, W), at the size of `images`; and for TensorFlow Lite all numbers are float32. The
+    batch size is free; in TensorFlow Lite the signature runner resizes the inputs itself.
 
     The export is checked before it is put in place: a fresh process, which can import neither this
     package nor TensorFlow, scores random records, and its answers are compared with the detector's.

@@ -19,10 +19,10 @@ PARTS = ("hour, sine", "hour, cosine", "weekday, sine", "weekday, cosine")
 class Calendar:
     """Features of date columns, in addition to the elapsed seconds of each.
 
-    Each column has the hour of day and, if the training rows span at least `WEEKS`, the day of the
+    Each column has the hour of day and, if the training rows span at least 28 days, the day of the
     week, both as sine and cosine. Hours or weekdays are left out if they never vary, or if all are
-    equally frequent (by a chi-squared test at `LEVEL`), since then none of them is unusual. Pairs
-    of columns have the seconds from the first to the second: all pairs, or the `MOST_PAIRS` that
+    equally frequent (by a chi-squared test at 1%), since then none of them is unusual. Pairs
+    of columns have the seconds from the first to the second: all pairs, or the ten that
     are closest to each other in the table. All features are scaled like numbers; a gap gives the
     mean.
 

@@ -68,19 +68,19 @@ class MixedPreprocessor(ScalingPreprocessor):
     - "duration": durations and times of day, also as text; they become seconds and are then treated
       as numbers.
     - "category": text, intervals and pandas categories of any type.
-    - "hash": text in `BUCKETS` buckets, one-hot; for columns with many values that matter.
+    - "hash": text in 32 buckets, one-hot; for columns with many values that matter.
     - "ignore": left out. Identifiers and free text are left out by default, with a warning: text in
       which more than half of at least 20 rows have a value that no other row has.
 
     Numbers are scaled. A gap (a missing value) gets the training rows' median, and a column that
     has gaps in the training rows also gets an indicator, 1 where there is one. A gap in a column
     that had none, of numbers or of text, is treated as an extreme value, or refused, as `missing`
-    says. Categories become one-hot blocks of their most frequent `MOST_CATEGORIES` values; a gap is
+    says. Categories become one-hot blocks of their 64 most frequent values; a gap is
     a value of its own (and so is empty text). A new value is treated as extreme if the column is
-    closed. A column is closed if it has at most `MOST_CATEGORIES` values in the training rows and
+    closed. A column is closed if it has at most 64 values in the training rows and
     normal rows will rarely have a new one. How rarely is estimated by the share of rows with a
     value that no other row has (Good and Turing); summed over all closed columns, this share is at
-    most `NEW_CATEGORIES`. In other columns a new value gives zeros. Columns that never vary give 0;
+    most 0.5%. In other columns a new value gives zeros. Columns that never vary give 0;
     a later value c' instead of the constant c gives (c' - c) / max(1, |c|), a later date the days
     between.
 

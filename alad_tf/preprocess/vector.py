@@ -34,8 +34,8 @@ class VectorPreprocessor(ScalingPreprocessor):
         shift: `(d,)` fitted shift, from a state or config; None before `fit`.
         scale: `(d,)` fitted scale, likewise.
         names: list of str, the columns' names, likewise; None where they have none.
-        from_arrays: bool, whether the training rows were an array nevertheless, so that later
-            arrays cause no warning.
+        from_arrays: bool, whether the training rows were an array, with `names` from elsewhere;
+            later arrays then cause no warning.
         **kwargs: `name` of the layer.
 
     Raises:
