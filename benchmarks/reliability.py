@@ -123,7 +123,7 @@ def _faults(data):
     summary = f"{tried:,} faults were tried, including {data['kills']} kills of each command; "
     summary += f"{wrong or 'no'} violation{'' if wrong == 1 else 's'}."
     commits = sorted({row["commit"] for row in data["rows"] if "commit" in row})
-    note = f"Rows were measured at commit {', '.join(commits)}." if len(commits) > 1 else ""
+    note = f"Rows were measured at commits {', '.join(commits)}." if len(commits) > 1 else ""
     return [summary, "", *markdown_table(header, rows), "", note]
 
 

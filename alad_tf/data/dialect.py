@@ -77,9 +77,10 @@ class ReadOptions:
             unused.append("--skip-damaged")
         if unused:
             what = "folders of images" if unused[0] == "--skip-damaged" else "CSV and TSV files"
+            them = "it" if len(unused) == 1 else "them"
             raise ValueError(
-                f"received {' and '.join(unused)} for {path}; expected only for {what}. Leave it "
-                "out."
+                f"received {' and '.join(unused)} for {path}; expected only for {what}. Leave "
+                f"{them} out."
             )
 
 

@@ -15,6 +15,8 @@ MOST_PIXELS = 89_000_000  # below Pillow's limit for a warning
 GRAY, DEEP = ("1", "L", "LA", "La"), ("I", "I;16", "I;16L", "I;16B", "I;16N")
 DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras have
 
+REMEDY = " Replace it, or skip such images with --skip-damaged."
+
 
 @dataclass(frozen=True)
 class Found:
@@ -147,7 +149,7 @@ def readable(paths):
                 pass
             good.append(path)
         except ValueError as error:
-            errors.append(str(error))
+            errors.append(str(error).removesuffix(REMEDY))  # they are being skipped
     return good, errors
 
 
@@ -166,8 +168,7 @@ def _opened(path):
         if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise
         raise ValueError(
-            f"{path} cannot be read as an image ({type(error).__name__}: {error}). Replace "
-            "it, or skip such images with --skip-damaged."
+            f"{path} cannot be read as an image ({type(error).__name__}: {error}).{REMEDY}"
         ) from error
 
 

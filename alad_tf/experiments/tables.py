@@ -533,8 +533,8 @@ def sets_of_all_methods(measured):
 
 BEHIND = 0.02  # of the AUROC
 SKEWED = (
-    "There, anomalies are extreme values of skewed columns. Distances in the columns as they are "
-    "rank them well, but part of the score is computed from columns transformed to normal "
+    "There, anomalies are extreme values of skewed columns. Distances in the original columns rank "
+    "them well, but part of the score is computed from columns transformed to normal "
     "distributions, in which extreme values are less extreme."
 )
 
@@ -570,7 +570,7 @@ def _adbench_section(measured):
         "[ADBench](https://arxiv.org/abs/2206.09426) is a public benchmark. Half of the normal "
         "rows are for training; the others and all anomalies are test rows. The embeddings are "
         "images of MVTec AD, encoded by a ResNet-18. All methods have their defaults; those of "
-        "ALADDetector follow from a table's shape and length (`alad_tf/detector/defaults.py`).",
+        "ALADDetector follow from a table's size (`alad_tf/detector/defaults.py`).",
         "",
         "*Combined* is the default: distances to training rows, relations between columns and "
         "tail probabilities, without networks. *Features* is the paper's score. *With networks* "

@@ -181,6 +181,7 @@ def test_damage_is_named_or_left_out(tmp_path, name, damage, reason):
     )
     assert ids == ["a.png", "c.png"] and len(images) == 2
     assert "skipped 1 unreadable image(s)" in noted[0] and name in noted[0]
+    assert "--skip-damaged" not in noted[0]  # it was given
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".tif", ".webp", ".png"])

@@ -194,6 +194,7 @@ def test_columns_of_parquet_may_be_declared_text(tmp_path):
     "name, options, expected",
     [
         ("a.parquet", {"sep": ";"}, "received --sep for .*a.parquet; expected only for CSV"),
+        ("a.parquet", {"sep": ";", "decimal": ","}, "--sep and --decimal .* Leave them out"),
         ("a.npy", {"decimal": ",", "encoding": "utf-8"}, "--decimal and --encoding for .*a.npy"),
         ("photos", {"sep": ","}, "received --sep for .*photos; expected only for CSV"),
         ("a.csv", {"skip_damaged": True}, "--skip-damaged for .*a.csv; .* folders of images"),
