@@ -265,8 +265,9 @@ def table_two(entries, frame):
         "test scores. The paper quotes its values for OC-SVM, DSEBM and DAGMM from earlier papers. "
         "Its one row for AnoGAN does not state the weight of the reconstruction, here 0.1 or 0.9. "
         "IF is Isolation Forest. DSEBM-r scores by the reconstruction, DSEBM-e by the energy. "
-        "OC-SVM does not depend on a seed. *Other half, in [0, 1]*: see the note to Table V. *Raw "
-        "features*: not standardised. Notes on each method are with its runs and on its card."
+        "OC-SVM does not depend on a seed. *Other half, in [0, 1]*: see the note to Table V. On "
+        "KDD99, OC-SVM, DSEBM and DAGMM get columns in [0, 1] on either half. *Raw features*: not "
+        "standardised. Notes on each method are with its runs and on its card."
     )
     return section("Table II: KDD99 and Arrhythmia, all methods", head, rows, note)
 
