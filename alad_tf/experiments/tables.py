@@ -654,11 +654,11 @@ def _combination_section(measured):
         "(*normal scores*), in those after decorrelation (*relations*), in ranks, in codes, or in "
         "the features of D_xx; tail probabilities (*tails*); the distance from the mean row "
         "(*mean*); and the reconstruction error (*l2*). A search over scaling, number of "
-        "neighbours and weights of these candidates finds the choice with the best mean. *On these sets* "
-        "it is optimistic, because the sets that made the choice also test it. *On the other sets* "
-        "it is not: the choice for each set was made without it. The default was mainly chosen by "
-        "reasoning: it uses distances in views of the columns that make sense for any table, and "
-        "none that helps only here.",
+        "neighbours and weights of these candidates finds the choice with the best mean. *On "
+        "these sets* it is optimistic, because the sets that made the choice also test it. *On "
+        "the other sets* it is not: the choice for each set was made without it. The default was "
+        "mainly chosen by reasoning: it uses distances in views of the columns that make sense "
+        "for any table, and none that helps only here.",
         "",
     ]
 
