@@ -265,8 +265,9 @@ def table_two(entries, frame):
         "test scores. The paper quotes its values for OC-SVM, DSEBM and DAGMM from earlier papers. "
         "Its one row for AnoGAN does not state the weight of the reconstruction, here 0.1 or 0.9. "
         "IF is Isolation Forest. DSEBM-r scores by the reconstruction, DSEBM-e by the energy. "
-        "OC-SVM does not depend on a seed. *Other half, in [0, 1]*: see the note to Table V. *Raw "
-        "features*: not standardised. Notes on each method are with its runs and on its card."
+        "OC-SVM does not depend on a seed. *Other half, in [0, 1]*: see the note to Table V. On "
+        "KDD99, OC-SVM, DSEBM and DAGMM get columns in [0, 1] on either half. *Raw features*: not "
+        "standardised. Notes on each method are with its runs and on its card."
     )
     return section("Table II: KDD99 and Arrhythmia, all methods", head, rows, note)
 
@@ -650,14 +651,14 @@ def _combination_section(measured):
         f"`{measured['command']}`, seeds {measured['seeds'].replace(',', ', ')}, fitted on all "
         "training rows. Each row *alone* is one candidate for a part of the score: distances to "
         "neighbours in the columns (*x*), in the columns transformed to normal distributions "
-        "(*normal scores*), in these decorrelated (*relations*), in ranks, in codes, or in the "
-        "features of D_xx; tail probabilities (*tails*); the distance from the mean row (*mean*); "
-        "and the reconstruction error (*l2*). A search over scaling, number of neighbours and "
-        "weights of these candidates finds the choice with the best mean. *On these sets* it is "
-        "optimistic, because the sets that made the choice also test it. *On the other sets* it is "
-        "not: the choice for each set was made without it. The default was mainly chosen by "
-        "reasoning: it uses distances in views of the columns that make sense for any table, and "
-        "none that helps only here.",
+        "(*normal scores*), in those after decorrelation (*relations*), in ranks, in codes, or in "
+        "the features of D_xx; tail probabilities (*tails*); the distance from the mean row "
+        "(*mean*); and the reconstruction error (*l2*). A search over scaling, number of "
+        "neighbours and weights of these candidates finds the choice with the best mean. *On "
+        "these sets* it is optimistic, because the sets that made the choice also test it. *On "
+        "the other sets* it is not: the choice for each set was made without it. The default was "
+        "mainly chosen by reasoning: it uses distances in views of the columns that make sense "
+        "for any table, and none that helps only here.",
         "",
     ]
 
