@@ -166,7 +166,7 @@ def _tiles(tiles):
 
 
 def _scores(detector, data, scores, flagged, rate, measured, kind):
-    rule = _text(detector.threshold_rule)
+    rule = _text(detector.threshold_rule.replace("rows", kind))
     one = "a row" if kind == "rows" else "an image"
     lines = [
         (
