@@ -400,7 +400,7 @@ def _train_seeds(entry, settings, seeds, jobs, results, data_dir, **options):
         say(f"results   {path.parent}", out)
     if failed:
         names = ", ".join(f"seed {k} (exit code {code})" for k, code in failed.items())
-        say(f"Failed: {names}. See their messages above.", err)
+        say(f"Failed: {names}. See the messages above.", err)
         raise typer.Exit(1)
 
 

@@ -61,13 +61,14 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
     pictures = draw_reasons(folder, explanation, data, top)
     flagged = int(detector.threshold.flags(scores).sum())
     share = flagged / len(scores)
+    rule = detector.threshold_rule.replace("rows", kind)
     lines = [
         f"# Anomalies in {_plain(data.source.name)}",
         "",
         (
             f"{len(scores):,} {kind} of {_described(detector)}. The threshold of the "
-            f"{detector.score} score is {detector.threshold.value:.4g}; it "
-            f"{detector.threshold_rule}. Of these {kind}, {flagged:,} ({share:.2%}) are flagged. "
+            f"{detector.score} score is {detector.threshold.value:.4g}; it {rule}. "
+            f"Of these {kind}, {flagged:,} ({share:.2%}) are flagged. "
             f"{kind.capitalize()} that were used for training look more normal to the "
             "detector than new ones will. The detector and its exports contain "
             f"{detector.scorer.contains}."

@@ -166,7 +166,7 @@ def _tiles(tiles):
 
 
 def _scores(detector, data, scores, flagged, rate, measured, kind):
-    rule = _text(detector.threshold_rule)
+    rule = _text(detector.threshold_rule.replace("rows", kind))
     one = "a row" if kind == "rows" else "an image"
     lines = [
         (
@@ -379,10 +379,10 @@ def _stability(detector, data, kind):
         return ""
     return (
         f"<p>{found['members']} networks were trained from different random seeds. Over "
-        f"{found['rows']:,} {kind}, their rankings by the paper's score have an average "
-        f"correlation of {found['correlation']:.2f} (1: the same ranking), and two networks "
-        f"share {_share(found['overlap'])} of their {found['top']:,} highest-scoring {kind} on "
-        "average. If they disagree, more networks (<code>--members</code>) "
+        f"{found['rows']:,} {kind}, their rankings by the ALAD paper's score (features) have an "
+        f"average correlation of {found['correlation']:.2f} (1: the same ranking), and two "
+        f"networks share {_share(found['overlap'])} of their {found['top']:,} highest-scoring "
+        f"{kind} on average. If they disagree, more networks (<code>--members</code>) "
         "or more data make the ranking more stable.</p>"
     )
 

@@ -89,7 +89,7 @@ def reproduce(
             say(f"not {what}: {name}: {as_options(str(why))}", err)
     if failed:
         labels = ", ".join(f"{label} (exit code {code})" for label, code in failed.items())
-        say(f"Failed: {labels}. See their messages above.", err)
+        say(f"Failed: {labels}. See the messages above.", err)
     due = {job.entry.dataset for job in jobs_planned if job.state != "done"}
     if failed or unmade or (missing and due <= set(missing)):
         raise typer.Exit(1)

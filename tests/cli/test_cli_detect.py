@@ -200,6 +200,7 @@ def test_a_folder_of_images(tmp_path):
     assert result.exit_code == 0, result.output
     report = (folder / "report/report.md").read_text()
     assert "30 images of 8 x 8 pixels" in report and "| 04.png |" in report
+    assert "of normal images on average" in report and "of normal images" in result.output
     # the size and the colours are the detector's: the same folder is read as it was fitted
     assert run("score", folder, pictures, "--out", scores).exit_code == 0
     found = pd.read_csv(scores)
