@@ -130,7 +130,7 @@ def test_quotes_are_recognised(tmp_path, content, cells):
         ("a^b^c\n1^2^3\n", r"3 columns separated by '\^'. Pass the separator"),
         ('[{"a": 1},\n {"a": 2}]\n', "contains JSON"),
         ("<!DOCTYPE html>\n<html></html>\n", "contains HTML"),
-        ("a\n1,5\n2,5\n", r"--decimal ,"),
+        ("a\n1,5\n2,5\n", r"--sep \(';' for one column\).*--decimal ,"),
         ("a;b\n1,234;5\n5,678;6\n", r"column 'a' has '1,234'.*--decimal"),
         ("a;b\n1,25;0.5\n5,75;0.6\n", r"'1,25' and '0.5' in 'b'.*--decimal"),
         ("größe,b\n1,2\n".encode("cp1252"), r"line 1: the text is not in utf-8.*--encoding.*größe"),
