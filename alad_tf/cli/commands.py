@@ -143,9 +143,9 @@ def train(
     stopping: Annotated[
         str | None,
         typer.Option(
-            help="fixed: train all epochs; last: stop when the validation score stops improving "
-            "and keep the last weights, as in the authors' code; best: the same, but keep "
-            "the best weights. Default: the entry's."
+            help="fixed: train for all epochs; last: stop when the validation score stops "
+            "improving and keep the last weights, as in the authors' code; best: the same, "
+            "but keep the best weights. Default: the entry's."
         ),
     ] = None,
     patience: Annotated[
