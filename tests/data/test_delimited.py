@@ -216,7 +216,7 @@ NUMBERS = [f"{n + 0.5}" for n in range(60)]
         ([*NUMBERS, '"1,234.5"'], r"'1,234.5' in line 62.*thousands separators"),
         (['"1,234.5"', '"2,000.0"', '"9.5"'], r"thousands separators"),
         (["1 234", "22 500", "1 111 000"], r"'1 234' in line 2.*thousands separators"),
-        (["12 %", "13 %", "4.5 %"], r"'12 %' in line 2"),
+        (["12 %", "13 %", "4.5 %"], r"3 of 3 cells look like numbers, but '12 %' in line 2"),
         (["$3.50", "$1,200.00", "$7.25"], None),
         (["€ 3.50", "7.25 €"], r"'€ 3.50' in line 2.*currency"),
     ],
