@@ -431,7 +431,7 @@ def main():
         context = getattr(error, "ctx", None)
         hint = f" Try '{context.command_path} --help'." if context else ""
         message = _one_line(error.format_message())
-        say(f"alad: {message}{'' if message[-1:] in '.)' else '.'}{hint}", err)
+        say(f"alad: {message}{'' if message[-1:] in '.)?' else '.'}{hint}", err)
         code = error.exit_code
     raise SystemExit(code or 0)
 
