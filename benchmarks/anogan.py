@@ -100,7 +100,13 @@ def main(rounds: Annotated[int, typer.Option(min=1, help="Number of rounds.")] =
         rows.append(
             [dataset, str(batch), "paper: AnoGAN, ALAD", f"{anogan}, {alad}", f"~ {speed_up}"]
         )
-    header = ["data", "batch", "method", "ms a batch, median (least to most)", "times ALAD's"]
+    header = [
+        "data",
+        "batch",
+        "method",
+        "ms per batch, median (minimum to maximum)",
+        "ALAD's speed-up",
+    ]
     common.show("Table IV: inference time", header, rows)
     common.write("anogan", {"rounds": rounds, "steps": STEPS, "datasets": results})
 

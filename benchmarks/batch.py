@@ -115,7 +115,7 @@ def main(
     shown.append(["ratio", common.median_range(results["ratio"], 1, 2)])
     shown.append(["additional memory, MiB", f"{answer['additional_bytes'] / 2**20:,.0f}"])
     shown.append(["killed, then resumed", f"{resumed['rows_kept']:,} rows kept; equal: {same}"])
-    common.show(f"{rows:,} rows of KDD99", ["what", "median (least to most)"], shown)
+    common.show(f"{rows:,} rows of KDD99", ["measure", "median (minimum to maximum)"], shown)
     common.write("batch", results, ("pyarrow",))
 
 

@@ -144,7 +144,7 @@ def main(
         for part, curves in results.items()
         for name, curve in curves.items()
     ]
-    common.show("How cost grows", ["with", "of", "slope"], table)
+    common.show("How cost grows", ["size", "time of", "slope"], table)
     if not redraw:
         common.write("growth", {"parts": results})
 

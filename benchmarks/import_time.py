@@ -58,7 +58,7 @@ def main(rounds: Annotated[int, typer.Option(min=1, help="Number of rounds.")] =
     times = common.in_turns(measurements, rounds)
     seconds = {name: common.spread(values) for name, values in times.items()}
     rows = [[name, common.median_range(value, 1)] for name, value in seconds.items()]
-    common.show("Start-up", ["what", "s, median (least to most)"], rows)
+    common.show("Start-up", ["operation", "s, median (minimum to maximum)"], rows)
     common.write("import_time", {"rounds": rounds, "seconds": seconds})
 
 

@@ -192,8 +192,8 @@ def main(
         for size, ways in found["requests"].items()
         for way, v in ways.items()
     ]
-    header = ["entry", "rows", "way", "median", "95th percentile"]
-    common.show("milliseconds of a request", header, rows)
+    header = ["entry", "rows", "scorer", "median", "95th percentile"]
+    common.show("milliseconds per request", header, rows)
     bounds = verdicts(results)
     for name, one in bounds.items():
         common.console.print(name, one)

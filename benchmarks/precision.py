@@ -83,7 +83,9 @@ def main(rounds: Annotated[int, typer.Option(min=1, help="Number of rounds.")] =
             },
         }
         rows = common.beside(results[what]["seconds"], results[what]["times_float32"])
-        common.show(what, ["precision", "ms, median (least to most)", "times float32"], rows)
+        common.show(
+            what, ["precision", "ms, median (minimum to maximum)", "relative to float32"], rows
+        )
     common.write("precision", {"rounds": rounds, "entry": ENTRY, "parts": results})
 
 

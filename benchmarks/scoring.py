@@ -83,7 +83,11 @@ def main(
             f"{name}, {result['rows']:,} rows ({result['kind_of_rows']}): "
             f"{result['share_of_limit']['median']:.0%} of the products' rate"
         )
-        header = ["what", "1000 rows/s, median (least to most)", "ours is faster by a factor of"]
+        header = [
+            "scorer",
+            "1000 rows/s, median (minimum to maximum)",
+            "ours is faster by a factor of",
+        ]
         common.show(title, header, rows)
     common.write("scoring", {"rounds": rounds, "entries": results}, ["pyod", "torch"])
 

@@ -111,7 +111,7 @@ def main(
         for way, counts in ways.items()
         for count, value in counts.items()
     ]
-    header = ["entry", "way", "seeds", "aggregate steps/s, median (least to most)"]
+    header = ["entry", "method", "seeds", "total steps/s, median (minimum to maximum)"]
     common.show("Seeds side by side", header, rows)
     common.write("seeds", {"rounds": rounds, "wall_s": time.time() - begun, "entries": results})
 

@@ -139,7 +139,7 @@ def main(
             f"{name}, batch {entry.batch_size}: {result['gflop_per_step']:.3f} GFLOP a step; "
             f"{result['share_of_limit']['median']:.0%} of the products' rate"
         )
-        common.show(title, ["step", "ms, median (least to most)", "times ours"], rows)
+        common.show(title, ["step", "ms, median (minimum to maximum)", "relative to ours"], rows)
     common.write("train_step", {"rounds": rounds, "entries": results}, ["pyod", "torch"])
 
 

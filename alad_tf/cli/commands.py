@@ -143,9 +143,9 @@ def train(
     stopping: Annotated[
         str | None,
         typer.Option(
-            help="fixed: train all epochs; last: stop when the validation score stops improving "
-            "and keep the last weights, as in the authors' code; best: the same, but keep "
-            "the best weights. Default: the entry's."
+            help="fixed: train for all epochs; last: stop when the validation score stops "
+            "improving and keep the last weights, as in the authors' code; best: the same, "
+            "but keep the best weights. Default: the entry's."
         ),
     ] = None,
     patience: Annotated[
@@ -431,7 +431,7 @@ def main():
         context = getattr(error, "ctx", None)
         hint = f" Try '{context.command_path} --help'." if context else ""
         message = _one_line(error.format_message())
-        say(f"alad: {message}{'' if message[-1:] in '.)' else '.'}{hint}", err)
+        say(f"alad: {message}{'' if message[-1:] in '.)?' else '.'}{hint}", err)
         code = error.exit_code
     raise SystemExit(code or 0)
 

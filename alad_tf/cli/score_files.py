@@ -76,7 +76,8 @@ def _write_scores(detector, source, path, console, batch, options, note, top):
                 try:
                     table = verdicts(detector, ids, rows)
                 except ValueError as error:
-                    place = f"rows {ids[0]} to {ids[-1]}" + " (numbered from 0 here)" * (done > 0)
+                    first = f" (row 0 here is row {ids[0]})" if done else ""
+                    place = f"rows {ids[0]} to {ids[-1]}{first}"
                     raise ValueError(f"{source}, {place}: {error}") from error
                 parts.add(done, table)
                 if top is not None:

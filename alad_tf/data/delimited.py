@@ -273,16 +273,18 @@ class Delimited:
         if wrong is None:
             return kind
         good, what, cell, line = wrong
-        found = f"{self.name}, column {name!r}: {good:,} of {seen.cells:,} cells are {what}"
+        where, total = f"{self.name}, column {name!r}", f"{seen.cells:,} cells"
         if seen.alike:
             raise ValueError(
-                f"{found}, but {cell!r} in line {line} cannot be read as one. Write numbers "
-                "without thousands separators, currency signs or %, pass the decimal mark "
-                f"with --decimal, or make the column a category with --categorical {name!r}."
+                f"{where}: {good + seen.alike:,} of {total} look like numbers, but {cell!r} "
+                f"in line {line} cannot be read as one. Write numbers without thousands "
+                "separators, currency signs or %, pass the decimal mark with --decimal, or make "
+                f"the column a category with --categorical {name!r}."
             )
         count = seen.cells - good
         raise ValueError(
-            f"{found}, {count:,} {'is' if count == 1 else 'are'} not; line {line} has "
-            f"{cell!r}. Correct it, pass --missing {cell!r} if it marks missing values, or "
+            f"{where}: {good:,} of {total} are {what}, {count:,} "
+            f"{'is' if count == 1 else 'are'} not; line {line} has {cell!r}. Correct it, "
+            f"pass --missing {cell!r} if it marks missing values, or "
             f"make the column a category with --categorical {name!r}."
         )

@@ -83,7 +83,7 @@ def read_kdd99(
         with gzip.open(path, "rt", encoding="utf-8") as file:
             received = len(file.readline().split(","))
         if received != fields:
-            raise ValueError(f"row 0 has {received} comma-separated fields, expected {fields}.")
+            raise ValueError(f"row 0 has {received} comma-separated fields, expected {fields}")
         table = pd.read_csv(
             path,
             compression="gzip",
@@ -97,8 +97,8 @@ def read_kdd99(
         )
     except (EOFError, OSError, zlib.error, ValueError) as error:  # ParserError is a ValueError
         raise ValueError(
-            f"{path} is not a readable {KDD99_FILE}: {error} Expected a gzip file with {fields} "
-            f"fields in each row; {remedy}."
+            f"{path} is not a readable {KDD99_FILE}: {str(error).strip()}. Expected a gzip file "
+            f"with {fields} fields in each row; {remedy}."
         ) from error
     missing = np.flatnonzero(table.isna().any(axis=1).to_numpy())
     if missing.size:
@@ -151,7 +151,7 @@ def read_arrhythmia(
         table = pd.read_csv(path, header=None, na_values="?", dtype=np.float64).to_numpy()
     except (OSError, ValueError) as error:  # pandas' ParserError and EmptyDataError are ValueErrors
         raise ValueError(
-            f"{path} is not a readable {ARRHYTHMIA_FILE}: {error}. Expected "
+            f"{path} is not a readable {ARRHYTHMIA_FILE}: {str(error).strip()}. Expected "
             f"{_ARRHYTHMIA_FIELDS} comma-separated numbers (or '?') in each row; {remedy}."
         ) from error
     if table.shape[1] != _ARRHYTHMIA_FIELDS:

@@ -21,7 +21,7 @@ from alad_tf.engine.weights import save_weights
 WEIGHTS, STATE = "model.weights.h5", "state.json"
 # paper: "Patience 10"; the authors' code stops by it and restores nothing
 RULES = {
-    "fixed": "train all epochs",
+    "fixed": "train for all epochs",
     "last": "stop when the validation score stalls, and keep the last weights",
     "best": "stop when the validation score stalls, and restore the weights of the best epoch",
 }

@@ -109,7 +109,7 @@ def check_place(path, known=None):
         )
     if not os.access(place, os.W_OK | os.X_OK):
         raise PermissionError(
-            errno.EACCES, "This folder is not writable. Choose another one", str(place)
+            errno.EACCES, "Choose another folder. This one is not writable", str(place)
         )
     if path.exists():
         others = _undisturbed(path, lambda: _others(path, known)) or ()

@@ -196,8 +196,8 @@ def save_weights(model, path):
     if free < size:
         raise OSError(
             errno.ENOSPC,
-            f"No space left: {size:,} bytes are needed, {free:,} are free. Free some space "
-            "and run the same command again",
+            "No space left: free some and run the same command again. "
+            f"{size:,} bytes are needed, {free:,} are free",
             str(path.parent),
         )
     model.save_weights(path)

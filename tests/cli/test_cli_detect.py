@@ -521,6 +521,7 @@ def test_a_commands_line_steers_no_terminal(tmp_path, capsys, monkeypatch):
         ("fit {orders} --out d --features resnet", 2, "expected pixels, imagenet or"),
         ("score {fitted} {orders} --out s.txt", 2, "expected a .csv or .parquet file"),
         ("nonsense", 2, "No such command 'nonsense'"),
+        ("scor", 2, "No such command 'scor'. Did you mean 'score'? Try 'alad --help'."),
     ],
 )
 def test_every_error_is_one_line(orders, fitted, tmp_path, capsys, monkeypatch, words, code, told):

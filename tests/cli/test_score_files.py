@@ -171,7 +171,7 @@ def test_a_row_that_cannot_be_scored_is_named(detector, rows, tmp_path):
     bad = rows.copy()
     bad[777, 2] = np.inf
     np.save(tmp_path / "bad.npy", bad)
-    with pytest.raises(ValueError, match=r"rows 700 to 799 \(numbered from 0 here\): .*"):
+    with pytest.raises(ValueError, match=r"rows 700 to 799 \(row 0 here is row 700\): .*"):
         write_scores(detector, tmp_path / "bad.npy", tmp_path / "s.csv", batch=100)
     assert not (tmp_path / "s.csv").exists()
 
