@@ -103,7 +103,7 @@ def _download(base, files, folder):
                     raise
                 raise OSError(
                     error.errno,
-                    f"{error.strerror}, while {address} was written below {folder.parent}. "
+                    f"{error.strerror}, while {address} was being saved below {folder.parent}. "
                     "Nothing was changed there. Free some space, or set KERAS_HOME to a "
                     "folder on another disk",
                 ) from error

@@ -132,7 +132,7 @@ Members = Annotated[
     typer.Option(
         min=1,
         help="Number of networks to train; their scores are averaged. Default: 3; for the combined "
-        "score, 1 for a table (3 with --keep-rows none) and none with --features.",
+        "score, 1 for a table (3 with --keep-rows none) and no network with --features.",
     ),
 ]
 Features = Annotated[

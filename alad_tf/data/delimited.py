@@ -192,7 +192,10 @@ class Delimited:
     def _ragged(self, line, fields):
         hint = ""
         if len(fields) > len(self.columns) and self.dialect.sep == ",":
-            hint = " If commas are decimal marks, pass --decimal , and the separator with --sep."
+            hint = (
+                " If commas are decimal marks, pass --decimal , (a comma) and the separator with "
+                "--sep."
+            )
         return (
             f"line {line}: received {len(fields)} cells, expected {len(self.columns)}, one "
             f"for each name in the first line (read with {self.dialect}). Correct the line, "

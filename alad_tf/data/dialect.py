@@ -222,7 +222,7 @@ def _separated(text, whole, base, name, sep, tabs, decimal):
         named = one in SEPARATORS or (widths and widths[0] == head)
         if len(set(widths)) == 1 and widths[0] > 1 and named:
             single = next((mark for mark in (usual, *candidates) if mark not in text), usual)
-            decimals = " If commas are decimal marks, pass --decimal , instead."
+            decimals = " If commas are decimal marks, pass --decimal , (a comma) instead."
             raise ValueError(
                 f"{name} has either one column or {widths[0]} columns separated by {one!r}. "
                 f"Pass the separator with --sep ({single!r} for one column); the first line "

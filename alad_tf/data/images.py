@@ -106,7 +106,7 @@ def load_images(
 
     Args:
         dataset: "cifar10" (60,000 images), "svhn_cropped" (99,289 images, without "extra") or
-            "digits" (1,797 gray images of 8 x 8 pixels).
+            "digits" (1,797 grey images of 8 x 8 pixels).
         normal_class: name or number of the normal class; default: class 0.
         data_dir: folder with `<dataset>/<version>` as TensorFlow Datasets prepares it.
 

@@ -68,8 +68,8 @@ class Mode:
     """How the pictures of a folder become pixels, decided once by all of them.
 
     Attributes:
-        channels: int, 1 for gray or 3 for RGB.
-        depth: int, bits of 16-bit gray pictures that are used: white is 2**depth - 1.
+        channels: int, 1 for grey or 3 for RGB.
+        depth: int, bits of 16-bit grey pictures that are used: white is 2**depth - 1.
     """
 
     channels: int
@@ -77,7 +77,7 @@ class Mode:
 
     @classmethod
     def of(cls, paths):
-        """Gray if all pictures are; the depth by their largest value."""
+        """Grey if all pictures are; the depth by their largest value."""
         channels, depth = 1, DEPTHS[0]
         for path in paths:
             # a damaged one is an error when it is read
@@ -134,9 +134,9 @@ class Mode:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             image = image.convert("RGB")
         if in_colour and self.channels == 1:
-            seen["in colour, read as gray"] += 1
+            seen["in colour, read as grey"] += 1
         if not in_colour and self.channels == 3:
-            seen["gray, read as RGB"] += 1
+            seen["grey, read as RGB"] += 1
         return image.convert("L" if self.channels == 1 else "RGB")
 
 
@@ -189,7 +189,7 @@ def _require_decent(path, image):
 
 
 def _deep(path, image):
-    """Values of a 16-bit gray picture, as int64."""
+    """Values of a 16-bit grey picture, as int64."""
     values = np.array(image).astype(np.int64)
     if values.min() < 0 or values.max() > 2**16 - 1:
         raise ValueError(

@@ -40,7 +40,7 @@ def read_batches(
             or the one called "X"); or a folder with images of `IMAGES` in it and below, in the
             order of their names.
         size: (height, width) that images are resized to; None if all are of one size.
-        channels: int, 1 or 3, of images; None: 1 if all of them are gray, else 3.
+        channels: int, 1 or 3, of images; None: 1 if all of them are grey, else 3.
         text: sequence of str, columns of a CSV that are text even where they look like numbers.
         batch: int, rows per batch; for images, a hundredth of it.
         skip: int, how many rows to skip at the beginning; ids count them.
@@ -299,6 +299,6 @@ def _images(folder, size, mode, batch, skip, options, note, ignored=()):
                 )
             pixels.append(image)
         yield [str(path.relative_to(folder)) for path in some], np.stack(pixels)
-    colours = "gray" if mode.channels == 1 else "RGB"
+    colours = "grey" if mode.channels == 1 else "RGB"
     done = "".join(f"; {count:,} {what}" for what, count in seen.items())
     note(f"{folder}: {len(paths):,} images, read as {colours}{done}")

@@ -134,7 +134,7 @@ def adding_to(folder, name):
         Path of the temporary folder.
 
     Raises:
-        FileExistsError: a file to be replaced is not in the manifest, or was changed since.
+        FileExistsError: a file to be replaced is not in the manifest, or has been changed since.
         whatever the body raises; the folder is then as it was.
 
     Example:
@@ -155,8 +155,8 @@ def adding_to(folder, name):
         taken = [n for n in names if not _is_free(folder / n, {listed.get(n)})]
         if taken:
             raise FileExistsError(
-                f"{folder / taken[0]} was not written by this program, or was changed since. Move "
-                "it away first."
+                f"{folder / taken[0]} was not written by this program, or has been changed "
+                "since. Move it away first."
             )
         listed |= {n: sha256(temporary / Path(n).relative_to(name)) for n in names}
         # In this order a process that is killed leaves no file that the manifest does not know:
@@ -178,8 +178,8 @@ def check_adding(folder, pattern):
         pattern: str, a regular expression of the names that may be written.
 
     Raises:
-        FileExistsError: such a file is not in the manifest, or was changed since; or `folder` is a
-            file.
+        FileExistsError: such a file is not in the manifest, or has been changed since; or `folder`
+            is a file.
     """
     folder = Path(os.path.realpath(folder))
     if folder.exists() and not folder.is_dir():
@@ -190,7 +190,7 @@ def check_adding(folder, pattern):
             continue
         if not _is_listed(path, {accepted.get(path.name)}):
             raise FileExistsError(
-                f"{path} was not written by this program, or was changed since. Nothing was "
+                f"{path} was not written by this program, or has been changed since. Nothing was "
                 "changed. Choose another folder, or move it away first."
             )
 
@@ -502,7 +502,7 @@ def _is_partial(name):
 
 
 def _others(folder, known=None):
-    """Names in a folder that this program did not write, or that were changed since."""
+    """Names in a folder that this program did not write, or that have been changed since."""
     accepted = {}
     for place in (folder, *folder.glob(f".*{PARTIAL}")):  # a partial one's: of a write in progress
         with contextlib.suppress(ValueError):

@@ -12,7 +12,7 @@ from alad_tf.preprocess.containers import describe
 from alad_tf.preprocess.encoded import EncodedImages, decoded
 
 PART = 64  # pictures that are resized together
-LUMA = (0.299, 0.587, 0.114)  # of red, green and blue, in gray: ITU-R BT.601
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue, in grey: ITU-R BT.601
 LEAST_SIDE, MOST_PIXELS = 2, 89_000_000
 
 
@@ -25,8 +25,8 @@ class PicturePreprocessor(EncodedImages):
     edge pixels are repeated to fill the rest; nothing is cut off either.
 
     Shrinking averages over the pixels that become one (a triangle filter, Pillow's BILINEAR);
-    enlarging interpolates. Gray images get three equal channels if the network takes three, colours
-    become gray (ITU-R BT.601) if it takes one, and transparent pixels are blended with white.
+    enlarging interpolates. Grey images get three equal channels if the network takes three, colours
+    become grey (ITU-R BT.601) if it takes one, and transparent pixels are blended with white.
 
     Args:
         image_shape: `(height, width, channels)` that the network takes, 1 or 3 channels.
@@ -59,7 +59,7 @@ class PicturePreprocessor(EncodedImages):
 
         Args:
             x: uint8 `(N, H, W)` or `(N, H, W, C)`; or a sequence of N images of several sizes, `(H,
-                W)` or `(H, W, C)` each. C is 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA).
+                W)` or `(H, W, C)` each. C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA).
 
         Returns:
             `(N, H, W, C)` uint8, or an object array `(N,)` of such images.
@@ -210,8 +210,8 @@ def check_pictures(x) -> np.ndarray:
 def _check_picture(array, described):
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
         raise ValueError(
-            f"received {described}; expected images (H, W) or (H, W, C) of 1 (gray), 2 "
-            "(gray, alpha), 3 (RGB) or 4 (RGBA) channels."
+            f"received {described}; expected images (H, W) or (H, W, C) of 1 (grey), 2 "
+            "(grey, alpha), 3 (RGB) or 4 (RGBA) channels."
         )
     if array.dtype != np.uint8:
         raise ValueError(

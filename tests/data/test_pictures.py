@@ -86,7 +86,7 @@ def test_one_colour_rule_for_a_folder(tmp_path):
     np.testing.assert_array_equal(images[4], np.array(few.convert("RGB")))
     assert np.abs(images[5].astype(int) - colour).max() <= 1
     for what in (
-        "1 gray, read as RGB",
+        "1 grey, read as RGB",
         "1 transparent, blended with white",
         "1 converted from CMYK",
     ):
@@ -94,7 +94,7 @@ def test_one_colour_rule_for_a_folder(tmp_path):
     # a detector of gray pictures keeps to them
     _, images = read_all(tmp_path, channels=1, note=noted.append)
     np.testing.assert_array_equal(images[0, :, :, 0], plain)
-    assert images.shape == (6, 12, 16, 1) and "5 in colour, read as gray" in noted[-1]
+    assert images.shape == (6, 12, 16, 1) and "5 in colour, read as grey" in noted[-1]
 
 
 def test_other_files_are_passed_over_with_one_line(tmp_path):
