@@ -80,7 +80,7 @@ def test_alads_train_on_positions(fitted, tmp_path):
 
 
 def test_what_only_pixels_have(fitted):
-    with pytest.raises(ValueError, match="generates features"):
+    with pytest.raises(ValueError, match="cannot generate images"):
         fitted.sample(2)
     with pytest.raises(ValueError, match="has no reconstructions"):
         fitted.reconstruct(NEW)
