@@ -600,7 +600,6 @@ def _fit(data, folder, options, show=False):
     from alad_tf.cli.user_data import label_metrics, labelled_split
     from alad_tf.detector.estimator import ALADDetector
     from alad_tf.detector.pictures import uses_network
-    from alad_tf.detector.validation import is_images
     from alad_tf.engine.files import adding_to, remove_own
 
     begun, partial = time.monotonic(), _partial(folder)
@@ -618,8 +617,7 @@ def _fit(data, folder, options, show=False):
     measured = validation and label_metrics(estimator.detector_, *validation)
     estimator.save(folder)
     remove_own(partial, re.compile(MEMBER).fullmatch)
-    kind = "images" if is_images(data.rows) else "rows"
-    say(f"threshold {estimator.detector_.threshold_rule.replace('rows', kind)}", out)
+    say(f"threshold {data.rule_of(estimator.detector_)}", out)
     if measured:
         say(f"labels    {measured['words']}", out)
     say(f"detector  {folder}", out)

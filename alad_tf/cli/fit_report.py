@@ -48,7 +48,7 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     scores = detector.anomaly_score(data.rows)
-    images = not hasattr(data.rows, "columns") and data.rows.ndim == 4
+    kind, images = data.kind, data.kind == "images"
     top = np.argsort(-scores, kind="stable")[: TOP_IMAGES if images else TOP_ROWS]
     if images and detector.preprocessor.kind == "pictures":  # for comparison
         typical = np.argsort(np.abs(scores - np.median(scores)), kind="stable")
@@ -56,19 +56,17 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
     with counted(1, "reasons", console) as advance:
         explanation = detector.explain(data.take(top))
         advance(1)
-    kind = "images" if images else "rows"
     _histogram(folder / "score_histogram.png", detector, scores, data.is_anomaly, kind)
     pictures = draw_reasons(folder, explanation, data, top)
     flagged = int(detector.threshold.flags(scores).sum())
     share = flagged / len(scores)
-    rule = detector.threshold_rule.replace("rows", kind)
     lines = [
         f"# Anomalies in {_plain(data.source.name)}",
         "",
         (
             f"{len(scores):,} {kind} of {_described(detector)}. The threshold of the "
-            f"{detector.score} score is {detector.threshold.value:.4g}; it {rule}. "
-            f"Of these {kind}, {flagged:,} ({share:.2%}) are flagged. "
+            f"{detector.score} score is {detector.threshold.value:.4g}; it "
+            f"{data.rule_of(detector)}. Of these {kind}, {flagged:,} ({share:.2%}) are flagged. "
             f"{kind.capitalize()} that were used for training look more normal to the "
             "detector than new ones will. The detector and its exports contain "
             f"{detector.scorer.contains}."

@@ -166,7 +166,7 @@ def _tiles(tiles):
 
 
 def _scores(detector, data, scores, flagged, rate, measured, kind):
-    rule = _text(detector.threshold_rule.replace("rows", kind))
+    rule = _text(data.rule_of(detector))
     one = "a row" if kind == "rows" else "an image"
     lines = [
         (

@@ -52,6 +52,15 @@ class UserData:
     is_anomaly: np.ndarray | None = None
     origin: dict = field(default_factory=dict)
 
+    @property
+    def kind(self):
+        """What the detector is fitted to, in words: "rows" or "images"."""
+        return "images" if is_images(self.rows) else "rows"
+
+    def rule_of(self, detector):
+        """The rule of a detector's threshold, about images where these are images."""
+        return detector.threshold_rule.replace("rows", self.kind)
+
     @classmethod
     def read(
         cls,
@@ -91,8 +100,11 @@ class UserData:
         named = isinstance(rows, pd.DataFrame)
         absent = [name for name in left_out if not named or name not in rows.columns]
         if absent:
-            known = "its columns have no names. Save the table with names, as CSV or Parquet"
-            known = f"it has {list(rows.columns)[:20]}" if named else known
+            known = (
+                f"it has {list(rows.columns)[:20]}"
+                if named
+                else "its columns have no names. Save the table with names, as CSV or Parquet"
+            )
             raise ValueError(f"{source} has no column {absent[0]!r}; {known}.")
         labels = _labels(rows[label], source) if label else None
         origin = {
@@ -186,9 +198,9 @@ def labelled_split(data, seed):
     """
     normal = np.flatnonzero(~data.is_anomaly)
     if data.is_anomaly.all() or not data.is_anomaly.any() or len(normal) < 3:
-        kind, remedy = "rows", "--label and exclude the column with --exclude"
-        if is_images(data.rows):
-            kind, remedy = "images", "--normal"
+        kind, remedy = data.kind, "--label and exclude the column with --exclude"
+        if kind == "images":
+            remedy = "--normal"
         raise ValueError(
             f"{data.source} has {len(normal)} normal {kind} and {int(data.is_anomaly.sum())} "
             f"anomalies; choosing the threshold by labels takes at least three normal {kind} "

@@ -15,8 +15,6 @@ MOST_PIXELS = 89_000_000  # below Pillow's limit for a warning
 GRAY, DEEP = ("1", "L", "LA", "La"), ("I", "I;16", "I;16L", "I;16B", "I;16N")
 DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras have
 
-REMEDY = " Replace it, or skip such images with --skip-damaged."
-
 
 @dataclass(frozen=True)
 class Found:
@@ -100,7 +98,8 @@ class Mode:
         from PIL import Image
 
         seen = Counter() if seen is None else seen
-        with _opened(path) as image:
+        remedy = " Replace it, or skip such images with --skip-damaged."
+        with _opened(path, remedy) as image:
             image = self._upright(path, image, seen)
             if size is not None:
                 image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
@@ -149,12 +148,12 @@ def readable(paths):
                 pass
             good.append(path)
         except ValueError as error:
-            errors.append(str(error).removesuffix(REMEDY))  # they are being skipped
+            errors.append(str(error))
     return good, errors
 
 
 @contextlib.contextmanager
-def _opened(path):
+def _opened(path, remedy=""):
     """A picture, decoded; any error becomes a ValueError that names the file."""
     from PIL import Image
 
@@ -168,7 +167,7 @@ def _opened(path):
         if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise
         raise ValueError(
-            f"{path} cannot be read as an image ({type(error).__name__}: {error}).{REMEDY}"
+            f"{path} cannot be read as an image ({type(error).__name__}: {error}).{remedy}"
         ) from error
 
 
