@@ -232,8 +232,8 @@ def _gpu(data):
         for name, found in data["steps"].items()
     ]
     head = ["precision", "ms a step", "TFLOP/s", "one large product, TFLOP/s", "share, %"]
-    apart = "; ".join(f"{k} {v:.1e}" for k, v in data["losses_beside_the_cpus"].items())
-    scores = "; ".join(f"{k} {v:.1e}" for k, v in data["scores_beside_the_cpus"].items())
+    apart = "; ".join(f"{k} {v:.1e}" for k, v in data["beside_the_cpu"]["losses"].items())
+    scores = "; ".join(f"{k} {v:.1e}" for k, v in data["beside_the_cpu"]["scores"].items())
     images = ", ".join(
         f"{median_range(found, 1, 0)} in a {name}"
         for name, found in data["images_per_second"].items()

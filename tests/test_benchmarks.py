@@ -155,9 +155,10 @@ def test_measurements_take_turns():
 def test_a_gpu_makes_a_seed_of_all_classes_before_the_next(tmp_path):
     """First what is missing of the default's first seed; then its second, and the ablations."""
     jobs = gpu.due(ROOT / "results")
-    rounds = [job.settings.seed + (gpu._kind(job) != (True, True)) for job in jobs]
+    full = ("cifar10_alad", True, True)
+    rounds = [job.settings.seed + (gpu._kind(job) != full) for job in jobs]
     assert rounds == sorted(rounds) and {job.state for job in jobs} <= {"to do", "stale"}
-    assert len(gpu.due(tmp_path)) == 10 * 3 * 4  # classes, seeds, ablations
+    assert len(gpu.due(tmp_path)) == 10 * 3 * (4 + 1)  # classes, seeds, ablations and AnoGAN
     first = [job.settings.normal_class for job in gpu.due(tmp_path)[:10]]
     assert sorted(first) == list(range(10))
 
@@ -175,6 +176,39 @@ def test_runs_side_by_side_write_their_results(tmp_path, monkeypatch, capfd):
     found = tmp_path.glob("results/breast_cancer_alad/epochs1/seed*.json")
     assert sorted(path.name for path in found) == ["seed0.json", "seed1.json", "seed2.json"]
     assert "Error" in capfd.readouterr().out
+
+
+def test_a_measurement_that_was_cut_short_goes_on(tmp_path, monkeypatch):
+    made = []
+
+    def part(name, fails=()):
+        def measured(*arguments):
+            made.append((name, *(a for a in arguments if isinstance(a, str))))
+            if name in fails:
+                raise KeyboardInterrupt
+            return len(made)
+
+        return measured
+
+    names = ("_step", "_scoring", "agreement", "same_scores")
+    for name in names:
+        monkeypatch.setattr(gpu, name, part(name, fails=("agreement",)))
+    path = tmp_path / "gpu.partial.json"
+    with pytest.raises(KeyboardInterrupt):
+        gpu.measure(5, path)
+    steps = [("_step", name) for name in gpu.PRECISIONS]
+    assert made == [*steps, *[("_scoring",)] * len(gpu.BLOCKS), ("agreement",)]
+    kept = json.loads(path.read_text())
+    assert list(kept["steps"]) == list(gpu.PRECISIONS) and "beside_the_cpu" not in kept
+
+    for name in names:
+        monkeypatch.setattr(gpu, name, part(name))
+    made.clear()
+    found = gpu.measure(5, path)
+    assert made == [("agreement",), ("same_scores",)] and found["steps"] == kept["steps"]
+    made.clear()
+    gpu.measure(4, path)  # of other rounds: all again
+    assert len(made) == len(steps) + len(gpu.BLOCKS) + 2
 
 
 def test_a_gpus_scores_are_compared_with_the_cpus():

@@ -6,7 +6,7 @@ The appendix names "the official DCGAN architecture". Here: G of Table IX, and D
 with a logit, which are of that form and make the comparison with ALAD one of methods, not of sizes.
 
 A search takes 500 steps of Adam for each image, so that 1,000 of the test images are scored;
-`--test-rows 10000` scores all.
+`--test-rows 12000` scores all.
 """
 
 from alad_tf.model.specs import conv, dense, flatten

@@ -25,5 +25,5 @@ ENTRY = DSEBMEntry(
     epochs=50,  # not stated anywhere; here: the denoising loss has stopped falling
     reported={"auroc": 0.5956},
     reported_others={"reconstruction_error": {"auroc": 0.6071}},
-    reported_in="Table III, mean of the ten classes, ± 0.1151 (energy) and 0.1007",
+    reported_in="Table III, means of the ten classes, ± 0.1151 and ± 0.1007",
 )

@@ -14,5 +14,5 @@ ENTRY = replace(
     summary="DSEBM for SVHN: one digit is normal, the other nine are anomalous.",
     reported={"auroc": 0.5240},
     reported_others={"reconstruction_error": {"auroc": 0.5290}},
-    reported_in="Table III, mean of the ten digits, ± 0.0067 (energy) and 0.0129",
+    reported_in="Table III, means of the ten digits, ± 0.0067 and ± 0.0129",
 )

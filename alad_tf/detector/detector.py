@@ -83,7 +83,7 @@ class Detector:
         >>> other.set_threshold(by_false_alarms(np.arange(99.0), 0.05)).threshold.value > 94
         True
         >>> other.threshold_rule, len(other.reference)
-        ('flags 5% of normal rows on average', 99)
+        ('flags at most 5% of normal rows on average', 99)
         >>> loaded = Detector.load(detector.save(tempfile.mkdtemp() + "/detector"))
         >>> loaded.predict(records).tolist()
         [True, True, True]

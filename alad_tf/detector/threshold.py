@@ -26,7 +26,7 @@ class Threshold(float):
     Example:
         >>> threshold = by_false_alarms(np.arange(99.0), 0.05)
         >>> threshold.rule
-        'flags 5% of normal rows on average'
+        'flags at most 5% of normal rows on average'
         >>> threshold.flags(np.array([93.0, 95.0])).tolist()
         [False, True]
         >>> threshold.p_values(np.array([94.0, 1000.0])).tolist()
@@ -163,7 +163,7 @@ def by_false_alarms(scores, budget, seed=0):
     # p <= budget means: fewer than `allowed` held-out scores are as high, so beyond this one
     beyond = reference[len(reference) - allowed]
     return Threshold(
-        _above(beyond), f"flags {100 * budget:.3g}% of normal rows on average", reference
+        _above(beyond), f"flags at most {100 * budget:.3g}% of normal rows on average", reference
     )
 
 

@@ -125,8 +125,7 @@ def _table_section(entry, variant, frame, results):
         f"{steps}{protocol['train_rows']:,} training rows, "
         f"{protocol['train_anomalies']:,} of them anomalous; {protocol['test_rows']:,} test rows, "
         f"{protocol['test_anomaly_rate']:.2%} anomalous. Flagged: {protocol['threshold_rule']}. "
-        f"Training took {_wall_time(runs)} per seed "
-        f"({_machines(runs)}; other runs may have shared the machine).",
+        f"Training time per seed: {_times(runs)}; other runs may have shared the machine.",
         "",
         *_flagged_section(entry, read_flagged(results, entry.name, variant)),
     ]
@@ -185,9 +184,8 @@ def _image_section(entry, variant, frame, results):
         + (f" Not run yet: {', '.join(missing)}, hence no mean here." if missing else ""),
         (f"{trained_for} epochs; weights kept: {_kept_epochs(runs)}. " if epochs[-1] else "")
         + f"Protocol, with {names[runs[0]['normal_class']]} as the normal class: "
-        f"{_protocol(runs[0])}. Training "
-        f"took {_wall_time(runs)} per class and seed ({_machines(runs)}; other runs may have "
-        "shared the machine).",
+        f"{_protocol(runs[0])}. Training time per class and seed: {_times(runs)}; other runs may "
+        "have shared the machine.",
         "",
         *_stopping_section(entry, frame, results),
     ]
@@ -247,8 +245,10 @@ def _reported_means(entry):
     """The paper's means over the classes, as a sentence."""
     if not entry.reported:
         return "The paper has no such model."
-    others = (f", {name} {values['auroc']:.4f}" for name, values in entry.reported_others.items())
-    means = f"{entry.reported['auroc']:.4f}" + "".join(others)
+    means = f"{entry.reported['auroc']:.4f}"
+    if entry.reported_others:
+        scores = entry.reported_scores.items()
+        means = " and ".join(f"{name} {values['auroc']:.4f}" for name, values in scores)
     return (
         f"The paper reports {means} ({entry.reported_in})"
         + (f"; {entry.reported_by_class_in}." if entry.reported_by_class else ".")
@@ -283,24 +283,24 @@ def _numbers(seeds):
     return ", ".join(map(str, seeds))
 
 
-def _wall_time(runs):
-    """The wall time of runs in words: "3.0 to 4.5 minutes"."""
-    minutes = [run["wall_s"] / 60 for run in runs]
-    ends = list(dict.fromkeys(f"{end:.1f}" for end in (min(minutes), max(minutes))))
-    return ("under 0.1" if ends == ["0.0"] else " to ".join(ends)) + " minutes"
-
-
-def _machines(runs):
-    """The hardware of the runs in words: "1 core or 2 cores, AMD EPYC"."""
-    used = {}
+def _times(runs):
+    """The training times by machine: "3.0 to 4.5 minutes on 1 or 2 cores (AMD EPYC)"."""
+    minutes, cores = {}, {}
     for run in runs:
         hardware, precision = run["hardware"], _precision(run)
-        place = ", ".join(hardware["gpus"]) or hardware["processor"]
+        machine = ", ".join(hardware["gpus"]) or hardware["processor"]
         if precision != "float32":
-            place += f" with {precision} products"
-        used.setdefault(place, set()).update([] if hardware["gpus"] else [hardware["cores"]])
-    counts = {k: " or ".join(plural(n, "core") for n in sorted(v)) for k, v in used.items()}
-    return "; ".join(", ".join(filter(None, [counts[k], k])) for k in sorted(used))
+            machine += f", {precision} products"
+        minutes.setdefault(machine, []).append(run["wall_s"] / 60)
+        cores.setdefault(machine, set()).update([] if hardware["gpus"] else [hardware["cores"]])
+    times = []
+    for machine, values in sorted(minutes.items()):
+        ends = dict.fromkeys(f"{end:.1f}" for end in (min(values), max(values)))
+        time = "under 0.1" if list(ends) == ["0.0"] else " to ".join(ends)
+        used = sorted(cores[machine])
+        units = f"{' or '.join(map(str, used))} core{'s' * (used != [1])}" if used else "a GPU"
+        times.append(f"{time} minutes on {units} ({machine})")
+    return "; ".join(times)
 
 
 BEGIN = "<!-- rendered by `alad report` from results/; do not edit -->"

@@ -46,7 +46,8 @@ class VectorPreprocessor(ScalingPreprocessor):
         >>> layer.transform([[5.0, 9.0]])
         array([[3., 0.]], dtype=float32)
 
-    Source: the paper does not state its scaling (Zenati et al. 2018, section V-A, appendix B, C).
+    Source: the paper states no scaling for KDD99 and uses raw data for Arrhythmia (Zenati et al.
+    2018, appendices B and C).
     """
 
     kind = "vector"

@@ -37,7 +37,7 @@ def test_saved_and_loaded_detectors_agree(detector, tmp_path):
     np.testing.assert_array_equal(loaded.p_value(raw), detector.p_value(raw))
     np.testing.assert_array_equal(loaded.predict(raw), loaded.p_value(raw) <= 0.2)
     assert loaded.predict(raw).sum() == 5  # floor(0.2 * 31) less the row itself
-    assert loaded.threshold_rule == "flags 20% of normal rows on average"
+    assert loaded.threshold_rule == "flags at most 20% of normal rows on average"
     assert loaded.metadata == {"entry": "tiny"}
     files = sorted(path.name for path in (tmp_path / "detector").iterdir())
     assert files == ["config.json", "scorer.weights.h5", "sha256.json"]

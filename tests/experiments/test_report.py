@@ -130,7 +130,7 @@ def test_image_sets_are_reported_by_class(tmp_path):
     assert "mean of the classes" not in text and "Not run yet: airplane, automobile" in text
     assert "weights kept: epoch 100 (stopping rule: fixed)" in text
     assert (
-        "(1 core or 2 cores, P; other runs may" in text
+        "1.0 minutes on 1 or 2 cores (P); other runs may" in text
         and "| seeds | precision | features" not in text
     )
     rounded = image_run(0, 0, 0.5)
@@ -139,7 +139,7 @@ def test_image_sets_are_reported_by_class(tmp_path):
     lines = render(ENTRIES, tmp_path).splitlines()
     cells = [line.split(" | ")[1:3] for line in lines if line.startswith(("| cat ", "| airplane "))]
     assert cells == [["1", "bfloat16"], ["2", "float32"]]
-    assert "2 cores, P with bfloat16 products; other" in "\n".join(lines)
+    assert "2 cores (P, bfloat16 products); other" in "\n".join(lines)
     for number in range(10):
         write_result(tmp_path, image_run(number, 0, number / 10))
     text = render(ENTRIES, tmp_path)
