@@ -139,7 +139,7 @@ Features = Annotated[
     str | None,
     typer.Option(
         help="Images only. pixels (default): networks are trained from scratch, which takes "
-        "long. imagenet: features of a pretrained network, which Keras downloads once (24 "
+        "a long time. imagenet: features of a pretrained network, which Keras downloads once (24 "
         "MB). A .keras file: features of your own network. With features, images may be of "
         "any size."
     ),

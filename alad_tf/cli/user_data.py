@@ -243,7 +243,7 @@ def label_metrics(detector, rows, is_anomaly):
 def network_of(features, source):
     """What --features names, and the size that a folder of images is read at, or None.
 
-    The network is checked before the images are read, which may take long.
+    The network is checked before the images are read, which may take a long time.
 
     Raises:
         ValueError: a table, no such choice or file, or a network that cannot be used.

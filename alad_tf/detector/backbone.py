@@ -140,7 +140,7 @@ def imagenet():
         raise ConnectionError(
             "features='imagenet' needs weights that are not in Keras's cache and could not "
             f"be downloaded ({error}). Save {HOME}{FILE} as {place}; or pass a keras.Model "
-            "of your own, or features='pixels', which needs no weights but takes long to "
+            "of your own, or features='pixels', which needs no weights but takes a long time to "
             "train."
         ) from error
 

@@ -50,9 +50,9 @@ class Detector:
     in. Scores are bit-identical in every batch, except that a single record is scored by its own
     program, whose scores may differ by rounding.
 
-    Scores are always finite. A record with a number too extreme to be scored, or with a missing
-    value in a column that had none in training, is flagged: its score is the largest float32
-    number.
+    Scores are always finite. A record is flagged, with the largest float32 number as its score, if
+    it has a number too extreme to be scored, a missing value in a column that had none in training,
+    or, in tables of `ALADDetector`, a new category in a column where none are expected.
 
     Args:
         preprocessor: a fitted preprocessor of `alad_tf.preprocess`.

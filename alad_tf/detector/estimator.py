@@ -74,8 +74,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
     a network.
 
     A record is flagged, with the largest float32 number as its score and the smallest possible
-    p-value, if it has a missing value in a column that had none in `fit`, or a number too extreme
-    to be scored.
+    p-value, if it has a missing value in a column that had none in `fit`, a new category in a
+    column where none are expected (see `alad_tf.preprocess.MixedPreprocessor`), or a number too
+    extreme to be scored.
 
     Signs: `anomaly_score` is the paper's, higher is more anomalous. As in scikit-learn,
     `score_samples` is its negative, and `decision_function` is negative where `predict` returns -1.

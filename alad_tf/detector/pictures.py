@@ -48,7 +48,7 @@ def _named(features):
 def fit_pictures(estimator, train, seed, keep, history):
     """`ALADDetector.fit` for pictures: returns `(preprocessor, scorer, models)`.
 
-    The network is built first, so that a missing one is an error before anything takes long.
+    The network is built first, so that a missing one is an error before anything long begins.
     """
     if estimator.warm_start:
         raise ValueError(

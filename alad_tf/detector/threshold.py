@@ -135,7 +135,8 @@ def by_false_alarms(scores, budget, seed=0):
         scores: float array (n,), the scores of calibration rows: normal rows that were not used to
             fit what scores them.
         budget: float in (0, 1), the share of normal rows that may be flagged.
-        seed: int, for choosing the scores that are kept if there are more than 10,000.
+        seed: int, for choosing the scores that are kept if there are more than 10,000 and more than
+            the budget needs.
 
     Returns:
         `Threshold` with p-values; `flags(s)` is `p_values(s) <= budget`.

@@ -78,9 +78,11 @@ def export(detector, folder):
 
     Preprocessing, weights and threshold are inside the graph. The batch size is free. Inputs of
     every signature: `x` float32 (N, d); or `images` uint8 (N, H, W, C); or, for a table, one (N,)
-    for each column, named like the column: string for categories, float32 for numbers. Characters
-    that TensorFlow does not allow in names are replaced ("mean radius": `mean_radius`), and names
-    that would then be equal get numbers; "columns" in the metadata maps inputs to columns.
+    for each column, named like the column: string for categories, float32 for numbers. Columns of
+    large numbers that vary little, such as epoch seconds, are float64, and so is `x` if it has one.
+    Characters that TensorFlow does not allow in names are replaced ("mean radius": `mean_radius`),
+    and names that would then be equal get numbers; "columns" in the metadata maps inputs to
+    columns.
     Categories are text: "1", not 1. Dates are float64, seconds since 1970-01-01 (in UTC, if they
     have a time zone), and durations are seconds; "seconds" in the metadata lists these columns.
     Missing values, where the preprocessing allows them, are NaN and "". All other records that are
