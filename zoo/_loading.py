@@ -106,7 +106,7 @@ def register(entry):
     if entry.name in _NAMES or not entry.name.isidentifier():
         raise ValueError(
             f"received an entry named {entry.name!r}; expected a name that the zoo does not "
-            "use, of letters, digits and underscores."
+            "use, of letters, digits and underscores, not beginning with a digit."
         )
     if entry.dataset not in DATASETS:
         raise unknown_name_error("data set", entry.dataset, DATASETS)
@@ -201,8 +201,8 @@ def save_preset(detector, folder, dtype="float32"):
     Args:
         detector: `alad_tf.Detector`.
         folder: str or Path; an existing preset there is replaced.
-        dtype: "float32"; or "float16" or "int8", which round large weights to a half or a quarter
-            of the size.
+        dtype: "float32"; or "float16" or "int8", which store large arrays of weights in fewer
+            bits, in a half or a quarter of the space.
 
     Returns:
         Path of the folder.

@@ -32,7 +32,7 @@ ENTRY = DSEBMEntry(
         "longer training, or on raw features (variant raw), it follows the energy. In a network "
         "of 10 and 2 units the energy is nearly 0.5 ||x - b'||^2 and the norm of its gradient "
         "nearly ||x - b'||, so the two scores rank rows almost identically.",
-        "The untrained network scores as well: training changes F1 by less than one detected "
-        "anomaly.",
+        "On standardised features the untrained network scores as well: training changes F1 by "
+        "less than one detected anomaly.",
     ),
 )

@@ -342,8 +342,8 @@ def demo(
     rows = result["protocol"]
     out.print(
         f"Wisconsin breast cancer: {rows['train']} benign training rows, {rows['validation']} "
-        f"benign rows for the threshold, {rows['test']} test rows of which {rows['anomalies']} "
-        "are malignant.",
+        f"benign rows for the threshold, and {rows['test']} test rows, of which "
+        f"{rows['anomalies']} are malignant.",
         highlight=False,
     )
     out.print(metrics_table("model", result["metrics"]))
@@ -407,7 +407,7 @@ def _train_seeds(entry, settings, seeds, jobs, results, data_dir, **options):
 def main():
     """Run the command; an expected error prints its message in one line, not a traceback.
 
-    Exit codes: 2 for a command line that is wrong by itself, 1 for everything else, 130 for an
+    Exit codes: 2 for a command line that is wrong in itself, 1 for everything else, 130 for an
     interrupt.
     """
     import sys

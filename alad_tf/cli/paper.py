@@ -18,7 +18,10 @@ err = Console(stderr=True, markup=False, highlight=False)
 Results = Annotated[Path, typer.Option(help="Folder of the results (JSON).")]
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="Folder of the raw data files; default: ALAD_DATA_DIR, or a download."),
+    typer.Option(
+        help="Folder of the data set; default: ALAD_DATA_DIR (tables) or TFDS_DATA_DIR (images), "
+        "or a download."
+    ),
 ]
 Report = Annotated[Path, typer.Option("--out", help="File to write the report to.")]
 

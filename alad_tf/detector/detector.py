@@ -419,13 +419,13 @@ class Detector:
         """Save the detector, completely or not at all: config.json and the scorer's weights.
 
         The folder contains what scoring needs. For an `ALADDetector` this includes up to 4,096 of
-        its training rows (see its `keep_rows`), for a one-class SVM the support vectors, which are
-        training rows as well. Detectors of the paper's models contain no training rows.
+        its training rows (see its `keep_rows`), and for a one-class SVM the support vectors, which
+        are training rows as well. Detectors of the paper's models contain no training rows.
 
         Args:
             folder: str or Path; an existing detector there is replaced.
-            dtype: "float32"; or "float16" or "int8", which round large weights to a half or a
-                quarter of the size.
+            dtype: "float32"; or "float16" or "int8", which store large arrays of weights in
+                fewer bits, in a half or a quarter of the space.
 
         Returns:
             Path of the folder.

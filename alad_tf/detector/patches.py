@@ -88,7 +88,8 @@ def require_weights(weights):
     good = len(weights) == len(PARTS) and min(weights) >= 0 and abs(sum(weights) - 1) < 1e-6
     if not good:
         raise ValueError(
-            f"received weights={list(weights)}; expected three with sum 1, for {', '.join(PARTS)}."
+            f"received weights={list(weights)}; expected three, none negative, with sum 1, for "
+            f"{', '.join(PARTS)}."
         )
 
 

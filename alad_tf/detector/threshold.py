@@ -74,7 +74,8 @@ class Threshold(float):
         p = (1 + calibration scores that are at least as high) / (n + 1). For a normal row that is
         exchangeable with the calibration rows, P(p <= a) <= a for every a, whatever the
         distribution of the scores and however few rows there are. For cross-calibrated scores this
-        holds approximately, because each fold is scored by a fit to fewer rows than new rows are.
+        holds approximately, because the detector that scores a fold was fitted to fewer rows than
+        the one that scores new rows.
 
         Args:
             scores: float array (N,).

@@ -62,7 +62,7 @@ def _cifar10(measured, entries, frame):
         "",
         f"AUROC. A detector is fitted on the first {measured['training images']:,} training images "
         f"of a class and scores the first {measured['test images']:,} test images of all classes. "
-        "The two columns on pixels are of the paper's protocol (Table III), with other training "
+        "The two columns on pixels follow the paper's protocol (Table III), with other training "
         "and test images.",
         "",
     ]

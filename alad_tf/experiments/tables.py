@@ -581,7 +581,7 @@ def _adbench_section(measured):
         f"training rows: their mean, or the fifth. {_what_networks_add(auroc)} By default one "
         "network trains briefly, for reconstructions and the paper's scores.",
         "",
-        f"Fit and scoring took {seconds.max():.0f} s at most ({slowest}; {hardware['cores']} "
+        f"Fitting and scoring took {seconds.max():.0f} s at most ({slowest}; {hardware['cores']} "
         f"cores, {hardware['processor']}).",
         "",
         *_behind(runs, auroc),

@@ -181,5 +181,6 @@ def _unfit(what, error):
     message = " ".join(str(error).split())
     short = message if len(message) < 300 else f"{message[:300]}..."
     return ValueError(
-        f"This detector cannot be converted to {what}: {short} Export a SavedModel instead."
+        f"This detector cannot be converted to {what} ({short.rstrip('.')}). Export a SavedModel "
+        "instead."
     )

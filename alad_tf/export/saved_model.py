@@ -49,12 +49,13 @@ def export_version(detector, directory, name=None, version=1, kind="saved_model"
         >>> export_version(zoo.load("breast_cancer_alad"), "served", name="a/b")
         Traceback (most recent call last):
         ...
-        ValueError: received the model name 'a/b'; expected letters, digits, '_', '-' and '.'.
+        ValueError: received the model name 'a/b'; expected letters, digits, '_', '-' and '.', ...
     """
     name = name or detector.metadata.get("entry") or "detector"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise ValueError(
-            f"received the model name {name!r}; expected letters, digits, '_', '-' and '.'."
+            f"received the model name {name!r}; expected letters, digits, '_', '-' and '.', "
+            "beginning with a letter or digit."
         )
     if kind not in (kinds := ("saved_model", *CONVERTERS)):
         raise ValueError(f"received the format {kind!r}; expected one of {', '.join(kinds)}.")
@@ -91,10 +92,11 @@ def export(detector, folder):
     - `serving_default`: `score` float32 (N,), the one that decides; `is_anomaly` bool (N,), if the
       detector has a threshold; `p_value` float32 (N,), if it was set from calibration rows;
     - `scores`: the scorer's, such as `features`, `l1`, `l2`, `logits`, each float32 (N,);
-    - `serialized_examples`: the same for `examples`, string (N,): serialized `tf.Example`s with the
-      inputs by name, or with the bytes of a PNG or JPEG as "image";
-    - `encoded_images`, for images: the same for `encoded`, string (N,), the bytes of a PNG or JPEG
-      (neither of these two for images with 2 channels or more than 4);
+    - `serialized_examples`: the outputs of `serving_default`, for `examples`, string (N,):
+      serialized `tf.Example`s with the inputs by name, or with the bytes of a PNG or JPEG as
+      "image";
+    - `encoded_images`, for images: the outputs of `serving_default`, for `encoded`, string (N,),
+      the bytes of a PNG or JPEG (neither of these two for images with 2 channels or more than 4);
     - `reconstruct`: `reconstruction`, tables float32 (N, d) in preprocessed space, images uint8;
     - `heat_map` and `encoded_heat_map`, for features of images: `heat_map` float32 (N, H, W), at
       the size of `images`, or for `encoded` at the size that the network takes.

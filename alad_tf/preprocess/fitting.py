@@ -30,11 +30,10 @@ def for_dataset(
     """Fit the preprocessor of a data set on its training rows.
 
     KDD99's vocabularies come from the whole table, since the paper's 121 features do: 87 one-hot
-    columns (3 + 66 + 11 + 2 + 2 + 1 + 2) and 34 continuous ones. For KDD99 the paper
-    states no scaling, for Arrhythmia it uses raw data; the authors' released code scales neither.
-    Here: none for KDD99, standard for the others. Scaling is
-    fitted on the training rows only. For images there is nothing to fit: pixels are always scaled
-    to [-1, 1].
+    columns (3 + 66 + 11 + 2 + 2 + 1 + 2) and 34 continuous ones. For KDD99 the paper states no
+    scaling, and for Arrhythmia it uses raw data; the authors' released code scales neither. Here:
+    none for KDD99, standard for the others. Scaling is fitted on the training rows only. For images
+    there is nothing to fit: pixels are always scaled to [-1, 1].
 
     Args:
         dataset: one of `alad_tf.data.DATASETS`.

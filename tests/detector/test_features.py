@@ -300,7 +300,10 @@ def test_options_are_used_and_kept(tmp_path):
         ({"layers": ["a", "b"]}, "received the layer 'a'; expected one of"),
         ({"neighbourhood": 2}, "an odd number"),
         ({"rows": 0}, "expected at least 1"),
-        ({"weights": [1, 1, 0]}, "expected three with sum 1, for strongest, positions, whole"),
+        (
+            {"weights": [1, 1, 0]},
+            "expected three, none negative, with sum 1, for strongest",
+        ),
     ],
 )
 def test_options_that_are_none(options, message):

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -193,8 +194,11 @@ def _array(name, proto, most_bytes):
     except TypeError:
         dtype = None
     if dtype not in _VALUES:
+        known = types_pb2.DataType.values()
+        kind = types_pb2.DataType.Name(proto.dtype) if proto.dtype in known else "unknown"
         raise RequestError(
-            f"Input {name!r} has the data type {proto.dtype}, which is not supported."
+            f"Input {name!r} has the data type {proto.dtype} ({kind}), which is not supported. Set "
+            "the dtype that the signature has in the model's metadata."
         )
     if proto.tensor_shape.unknown_rank or min(sides, default=0) < 0 or len(sides) > 32:
         raise RequestError(f"Input {name!r} must have a shape; received {sides[:33]}.")
