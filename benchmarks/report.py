@@ -408,7 +408,7 @@ def _orders(data):
 def _picture_speed(data):
     rates = data["pictures a second"]
     return [
-        "## Images by pretrained features",
+        "## Images with pretrained features",
         "",
         f"`ALADDetector(features=...)` with {network_of(data)} on images of 224 x 224 pixels. "
         f"A fit on {data['training pictures']:,} images took "

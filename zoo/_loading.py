@@ -277,6 +277,6 @@ def _preset(entry, variant):
     run = f"runs/{entry.name}/{variant}/seed0"
     raise ValueError(
         f"There are no pretrained weights for {entry.name}{of_class}.{pretrained} Train them "
-        f"with `{command}`, then pass the folder {run} instead of the name. In Python, "
-        "weights=None gives untrained networks."
+        f"with `{command}`. Then pass the folder {run} instead of the name; in Python, "
+        f"zoo.load({entry.name!r}, weights={run!r}). There, weights=None gives untrained networks."
     )

@@ -30,8 +30,9 @@ ENTRY = DSEBMEntry(
         "DSEBM-e detects one or two anomalies more than the quoted row, of 226 test rows; DSEBM-r "
         "detects eleven more. Nothing that was tried comes near the 0.15 quoted for DSEBM-r: with "
         "longer training, or on raw features (variant raw), it follows the energy. In a network "
-        "of 10 and 2 units the energy is nearly 0.5 ||x - b'||^2 and the norm of its gradient "
-        "nearly ||x - b'||, so the two scores rank rows almost identically.",
+        "of 10 and 2 units the energy is nearly 0.5 ||x - b'||^2, with b' its learned bias, and "
+        "the norm of its gradient is nearly ||x - b'||, so the two scores rank rows almost "
+        "identically.",
         "On standardised features the untrained network scores as well: training changes F1 by "
         "less than one detected anomaly.",
     ),

@@ -14,8 +14,8 @@ ENTRY = FeaturesEntry(
     name="digits_features_alad",
     dataset="digits",
     source="not in the paper",
-    summary="Handwritten digits by features of a network trained on letters only: one digit is "
-    "normal, the other nine are anomalous.",
+    summary="Handwritten digits, scored with the features of a network trained on letters only: "
+    "one digit is normal, the other nine are anomalous.",
     x_shape=(32, 32, 1),  # to which the images of 8 x 8 pixels are enlarged
     network="letters",
     rows=300,

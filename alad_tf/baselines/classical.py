@@ -207,7 +207,7 @@ def _check_forest(forest):
         if not 1 <= tree.node_count <= tree.capacity or not 0 <= tree.max_depth < tree.node_count:
             raise ValueError(f"a tree claims {tree.node_count} nodes and has {tree.capacity}")
         if not tree.n_features == len(features) == forest.n_features_in_:
-            raise ValueError("a tree has another number of features")
+            raise ValueError("a tree has a different number of features")
         if (features < 0).any() or (features >= forest.n_features_in_).any():
             raise ValueError("a tree uses a feature that does not exist")
         if any(len(table) != tree.node_count for table in tables):

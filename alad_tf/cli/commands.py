@@ -131,7 +131,7 @@ def train(
     ] = True,
     scaling: Annotated[
         str | None,
-        typer.Option(help="Scaling of numbers: standard, minmax or none; default: the data set's."),
+        typer.Option(help="Scaling of numbers: standard, minmax or none; default: the entry's."),
     ] = None,
     normal_class: Annotated[
         str | None, typer.Option(help="Name or number of the normal class, for image data sets.")

@@ -626,8 +626,8 @@ def _fit(data, folder, options, show=False):
             name = write_fit_report(report, estimator.detector_, data, err, measured).name
     except Exception as error:
         say(
-            "The detector was saved, but its report could not be written: "
-            f"{type(error).__name__}: {error}",
+            "The detector was saved and can be used (`alad score --report` reports its alarms), "
+            f"but its own report could not be written: {type(error).__name__}: {error}",
             err,
         )
         raise typer.Exit(1) from error

@@ -1,4 +1,4 @@
-"""RESULTS.md's section on images by features of a network, beside the paper's ALAD on pixels."""
+"""RESULTS.md's section on images with features of a network, beside the paper's ALAD on pixels."""
 
 from alad_tf.data import class_names
 from alad_tf.engine.markdown import markdown_table
@@ -22,7 +22,7 @@ def features_sections(entries, frame, results=RESULTS):
     if measured is None:
         return []
     return [
-        "## Images by features of a network: not the paper's method",
+        "## Images with features of a network: not the paper's method",
         "",
         f"`{measured['command']}`. `ALADDetector(features=...)` with {network_of(measured)}. The "
         "network was trained on ImageNet and is frozen. An image's score comes from its distances "

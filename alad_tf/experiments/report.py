@@ -235,8 +235,8 @@ def _stopping_section(entry, frame, results):
     if not stops:
         return []
     rule = (
-        f"Epoch at which a patience of {entry.patience} epochs on the mean validation score ends "
-        "the training"
+        f"Epoch at which a patience of {entry.patience} epochs on the mean validation score runs "
+        "out"
     )
     return [f"{rule}: {'; '.join(stops)}.", ""]
 

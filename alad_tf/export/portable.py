@@ -85,7 +85,9 @@ def export_portable(detector, folder, kind):
         write_json(temporary / METADATA, {**about, "file": path.name})
         wrong = portable_difference(detector, path)
         if wrong:
-            raise RuntimeError(f"{wrong} Nothing was written to {folder.resolve()}.")
+            raise RuntimeError(
+                f"{wrong} Nothing was written to {folder.resolve()}. Export a SavedModel instead."
+            )
     return folder / path.name
 
 

@@ -148,7 +148,10 @@ def export(detector, folder):
         write_json(temporary / METADATA, {**about, "warmup_requests": written})
         wrong = difference(detector, temporary)
         if wrong:
-            raise RuntimeError(f"{wrong} Nothing was written to {folder.resolve()}.")
+            raise RuntimeError(
+                f"{wrong} Nothing was written to {folder.resolve()}. This is a fault of the export "
+                "or of the installed TensorFlow, not of your data: please report this message."
+            )
     return folder
 
 

@@ -267,8 +267,8 @@ def _of_texts(texts, cells, name):
                 "column.str.replace(',', '')"
             )
         raise ValueError(
-            f"column {name!r}: {good + seen.alike:,} of {seen.cells:,} {said}, replace it by None "
-            f"if it is missing, {remedy}, or make the column a category: "
+            f"column {name!r}: {good + seen.alike:,} of {seen.cells:,} {said}, replace it with "
+            f"None if it is missing, {remedy}, or make the column a category: "
             f"columns={{{name!r}: 'category'}}."
         )
     if kind == OF_NUMBERS and seen.cells:
@@ -340,7 +340,7 @@ def _refuse_bad_cells(array, name):
     row = next(i for i, v in enumerate(array) if not _is_gap(v) and not _is_number(type(v)))
     raise ValueError(
         f"column {name!r}: {len(found):,} of {len(values):,} values are numbers, the others "
-        f"are text; row {row} is {array[row]!r}. Correct it, replace it by None if it is "
+        f"are text; row {row} is {array[row]!r}. Correct it, replace it with None if it is "
         f"missing, or make the column a category: columns={{{name!r}: 'category'}}."
     )
 

@@ -117,7 +117,7 @@ def _seconds(column, name, what, of_cell, of_texts):
         examples = "2024-01-31 or 2024-01-31 08:30:00" if what == "date" else "1 days 02:30:00"
         raise ValueError(
             f"column {name!r} has {what}s, but row {row} is {cells[row]!r}. Correct it (as "
-            f"text: {examples}), replace it by None if it is missing, or choose another kind "
+            f"text: {examples}), replace it with None if it is missing, or choose another kind "
             f"for the column: columns={{{name!r}: 'category'}} or 'ignore'."
         )
     return found[codes]
