@@ -1,6 +1,7 @@
 """The zoo: entries by name, their descriptions and cards, and `zoo.load`."""
 
 import functools
+import itertools
 import json
 import re
 import subprocess
@@ -288,3 +289,11 @@ def test_nothing_in_the_zoo_is_a_pickle():
     assert files <= {".json", ".h5"}
     code = "\n".join(path.read_text() for path in (ROOT / "zoo").glob("*.py"))
     assert not re.search(r"\bpickle|joblib|allow_pickle\b", code)
+
+
+def test_no_entry_tells_the_results_of_another_data_set():
+    """An entry that `replace` derives from another one would keep its notes on results."""
+    entries = [zoo.entry(name) for name in zoo.list()]
+    for entry, other in itertools.permutations(entries, 2):
+        same = entry.dataset == other.dataset or not entry.notes
+        assert same or entry.notes is not other.notes, (entry.name, other.name)
