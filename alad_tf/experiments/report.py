@@ -219,26 +219,25 @@ def _class_table(entry, frame, names):
 
 
 def _stopping_section(entry, frame, results):
-    """The epochs at which the paper's patience ends a training, whether or not a run went on."""
-    names, stops = class_names(entry.dataset), []
+    """The epochs at which the paper's patience runs out, whether or not a run went on."""
+    names, rows = class_names(entry.dataset), []
     for number, variant in sorted(set(zip(frame["normal_class"], frame["variant"], strict=True))):
         for seed, history in read_histories(results, entry.name, variant).items():
             if "val_score" not in history[0]:
                 continue
             scores = [logs["val_score"] for logs in history]
             best, stop = best_epoch(history), stop_epoch(history, entry.patience)
-            stops.append(
-                f"{names[number]}, seed {seed}: {f'epoch {stop}' if stop else 'none'} (score "
-                f"{scores[0]:.0f} after the first epoch, lowest {scores[best - 1]:.0f} at epoch "
-                f"{best}, {scores[-1]:.0f} after the last)"
-            )
-    if not stops:
+            first, lowest, last = (f"{scores[k]:.0f}" for k in (0, best - 1, -1))
+            rows.append([names[number], seed, first, lowest, best, last, stop or "none"])
+    if not rows:
         return []
-    rule = (
-        f"Epoch at which a patience of {entry.patience} epochs on the mean validation score runs "
-        "out"
+    title = (
+        "Mean score of the validation images after the epochs, and the epoch at which a patience "
+        f"of {entry.patience} epochs runs out:"
     )
-    return [f"{rule}: {'; '.join(stops)}.", ""]
+    head = ["normal class", "seed", "first epoch", "lowest", "at epoch", "last epoch"]
+    head.append("patience runs out")
+    return [title, "", *markdown_table(head, rows), ""]
 
 
 def _reported_means(entry):

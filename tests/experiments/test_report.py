@@ -149,5 +149,5 @@ def test_image_sets_are_reported_by_class(tmp_path):
     rising = [5.0, 2.0] + [3.0] * 20
     write_history(tmp_path, image_run(3, 1, 0.8), [{"val_score": value} for value in rising])
     text = render(ENTRIES, tmp_path)
-    assert "cat, seed 1: epoch 12 (score 5 after the first epoch, lowest 2 at epoch 2" in text
+    assert "| cat | 1 | 5 | 2 | 2 | 3 | 12 |" in text
     assert "no mean here" not in text.split("## cifar10_alad, default")[1].split("## ")[0]
