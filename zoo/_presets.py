@@ -112,5 +112,6 @@ def _download(base, files, folder):
                 raise ValueError(
                     f"{address} is not the file that this version expects: {wrong}. It was "
                     "cut off or changed during the download, or belongs to another version. "
-                    f"{folder} is unchanged."
+                    f"{folder} is unchanged. Try again, or set {BASE_ENV} to an address with the "
+                    "presets of this version."
                 )

@@ -35,10 +35,12 @@ ENTRY = DAGMMEntry(
     reported_in="Table II, quoted there from DAGMM's paper",
     notes=(
         "Twenty seeds of 10,000 epochs ran without NaN, but with standardised features (default, "
-        "ALAD's preprocessing) the result is far below the paper's. The likely cause is the two "
-        "relative error measures. 192 rows are too few to learn to reconstruct 274 centred "
-        "features. The error of every test row is about its own norm and the cosine about 0, so "
-        "normal and anomalous rows look alike to the mixture.",
+        "ALAD's preprocessing) the result is far below the paper's. The likely cause is that "
+        "DAGMM measures the reconstruction error relatively: by the distance between a row and its "
+        "reconstruction, divided by the row's norm, and by the cosine between the two. 192 rows "
+        "are too few to learn to reconstruct 274 centred features. For every test row the relative "
+        "distance is then about 1 and the cosine about 0, so normal and anomalous rows look alike "
+        "to the mixture.",
         "With features in [0, 1] (variant minmax) or raw features as in the paper (variant raw), "
         "rows have a large part in common, which is easy to reconstruct. The relative measures are "
         "then informative: F1 agrees with the paper's within the spread, or is one detected "

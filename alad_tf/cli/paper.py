@@ -43,7 +43,7 @@ def reproduce(
     only: Annotated[
         str | None,
         typer.Option(
-            help="Only runs whose name contains one of these texts, such as "
+            help="Only runs whose name contains one of these strings, such as "
             "kdd99_alad/no_sn,class1/seed0."
         ),
     ] = None,

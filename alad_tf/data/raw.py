@@ -214,8 +214,8 @@ def _existing_file(path: str | os.PathLike, file_name: str, url: str) -> Path:
 def _check_rows(path: Path, received: int, expected: int | None, remedy: str) -> None:
     if expected is not None and received != expected:
         raise ValueError(
-            f"{path} has {received:,} rows, expected {expected:,}: it is cut off or another "
-            f"file; {remedy}."
+            f"{path} has {received:,} rows, expected {expected:,}: it is truncated, or it "
+            f"is a different file; {remedy}."
         )
 
 

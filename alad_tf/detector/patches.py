@@ -195,7 +195,7 @@ class PatchScorer(ScoringModel):
         found = backbone_of(backbone)
         self.x_shape = tuple(int(side) for side in x_shape)
         if found.input_shape != self.x_shape:
-            raise ValueError(f"the backbone takes {found.input_shape}, x_shape is {self.x_shape}.")
+            raise ValueError(f"the backbone takes {found.input_shape}; x_shape is {self.x_shape}.")
         self.network = found.network
         self.make_blocks(block or BLOCK)
         self._config = {

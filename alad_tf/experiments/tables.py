@@ -682,7 +682,7 @@ def _criterion_section(measured):
         "",
         f"`{measured['command']}`: {count} random trials on each of {len(measured['trials'])} "
         "tables, one network each, seed 0; means over tables. *Chosen* is the trial with the best "
-        "criterion; the search sees no anomalies. *Combined* was measured when the network still "
-        "had part of its weight.",
+        "criterion; the search sees no anomalies. *Combined* was measured when that score still "
+        "included the network.",
         "",
     ]

@@ -73,7 +73,7 @@ def test_read_kdd99_names_the_columns_of_a_small_file(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (KDD_ROWS, "has 2 rows, expected 494,021: it is cut off or another file"),
+        (KDD_ROWS, "has 2 rows, expected 494,021: it is truncated, or it is a different file"),
         ([KDD_ROWS[0].rsplit(",", 1)[0]], "row 0 has 41 comma-separated fields, expected 42"),
         ([KDD_ROWS[0], KDD_ROWS[1].rsplit(",", 1)[0]], "row 1 has an empty or cut-off field"),
         ([KDD_ROWS[0], KDD_ROWS[1].rsplit(",", 9)[0]], "row 1 has an empty or cut-off field"),
