@@ -133,7 +133,7 @@ def test_read_arrhythmia_small_file(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([arrhythmia_line()], "has 1 rows, expected 452: it is cut off"),
+        ([arrhythmia_line()], "has 1 rows, expected 452: it is truncated"),
         (["1,2,3"], "row 0 has 3 comma-separated fields, expected 280"),
         ([arrhythmia_line(), arrhythmia_line(_20="?")], "row 1 has a missing or cut-off field"),
         ([arrhythmia_line(), "1,2,3"], "row 1 has a missing or cut-off field"),
