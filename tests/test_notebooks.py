@@ -45,7 +45,7 @@ def run(number, folder, monkeypatch, **more):
 
 def test_01_quickstart(tmp_path, monkeypatch):
     text, pictures = run("01", tmp_path, monkeypatch)
-    assert "saved, read, and the same scores to the bit" in text and pictures == 3
+    assert "saved and loaded; the scores are bit-identical" in text and pictures == 3
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def fitted(orders):
 
 def test_fit_writes_a_detector_and_a_report(orders, fitted):
     folder, result = fitted
-    assert "threshold flags 1% of normal rows" in result.output
+    assert "threshold flags at most 1% of normal rows" in result.output
     told = result.stderr
     assert "weight" in told and "number" in told and "category" in told  # what was decided
     assert told.index("to train (") < told.index("training steps 40/40")  # before it began
