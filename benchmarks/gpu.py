@@ -57,8 +57,12 @@ def measure(rounds, path=PARTIAL):
     """
     entry = zoo.entry(ENTRY)
     x = np.random.default_rng(0).uniform(-1, 1, (IMAGES, *entry.x_shape)).astype("float32")
+    operations = flops.total(flops.train_step(entry))
     parts = {
-        **{("steps", name): functools.partial(_step, entry, name, rounds) for name in PRECISIONS},
+        **{
+            ("steps", name): functools.partial(_step, entry, name, rounds, operations)
+            for name in PRECISIONS
+        },
         **{
             ("images_per_second", f"block of {block}"): functools.partial(
                 _scoring, entry, x, block, rounds
@@ -68,7 +72,6 @@ def measure(rounds, path=PARTIAL):
         ("beside_the_cpu", "losses"): functools.partial(agreement, entry),
         ("beside_the_cpu", "scores"): functools.partial(same_scores, entry, x[: 8 * max(BLOCKS)]),
     }
-    operations = flops.total(flops.train_step(entry))
     about = {"hardware": machine.hardware(), "commit": machine.commit(), "rounds": rounds}
     found = {**about, "gflop_per_step": operations / 1e9}
     if path.is_file():
@@ -84,13 +87,12 @@ def measure(rounds, path=PARTIAL):
     return found
 
 
-def _step(entry, precision, rounds):
+def _step(entry, precision, rounds, operations):
     """A training step of a precision in turns with one large product: dict of spreads."""
     parts = {"product": _product(precision)}
     parts["step"] = Fit(entry, STEPS, precision=precision, jit_compile=True)
     times = common.in_turns(parts, rounds)
     rate = [2 * SIDE**3 / seconds for seconds in times["product"]]
-    operations = flops.total(flops.train_step(entry))
     reached = [operations / seconds for seconds in times["step"]]
     return {
         "seconds": common.spread(times["step"]),

@@ -83,7 +83,8 @@ ENTRY = Entry(
     deviations=(
         "D_xx joins x and x', its reconstruction, along the height, as the authors' code does; the "
         "paper says 'concatenate', which suggests channels (`--pair-axis channels`). With "
-        "channels, D_xx tells its pairs apart within the first epochs, and E and G learn little.",
+        "channels, on CIFAR-10, D_xx tells its pairs apart within the first epochs, and E and G "
+        "learn little.",
         "G's last layer has no batch norm, as in the authors' code.",
     ),
     notes=(

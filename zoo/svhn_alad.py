@@ -18,11 +18,5 @@ ENTRY = replace(
     reported_by_class_in="",
     reported_elsewhere_by_class=(),
     reported_elsewhere_in="",
-    deviations=(
-        "D_xx joins x and x', its reconstruction, along the height, as the authors' code does; the "
-        "paper says 'concatenate', which suggests channels (`--pair-axis channels`). The card of "
-        "cifar10_alad compares the two.",
-        "G's last layer has no batch norm, as in the authors' code.",
-    ),
-    notes=(),
+    notes=(),  # of results
 )

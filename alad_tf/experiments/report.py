@@ -235,8 +235,8 @@ def _stopping_section(entry, frame, results):
         "Mean score of the validation images after the epochs, and the epoch at which a patience "
         f"of {entry.patience} epochs runs out:"
     )
-    head = ["normal class", "seed", "first epoch", "lowest", "at epoch", "last epoch"]
-    head.append("patience runs out")
+    scores = ("first epoch", "lowest", "at epoch", "last epoch")
+    head = ["normal class", "seed", *scores, "patience runs out"]
     return [title, "", *markdown_table(head, rows), ""]
 
 
