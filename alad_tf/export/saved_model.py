@@ -49,7 +49,8 @@ def export_version(detector, directory, name=None, version=1, kind="saved_model"
         >>> export_version(zoo.load("breast_cancer_alad"), "served", name="a/b")
         Traceback (most recent call last):
         ...
-        ValueError: received the model name 'a/b'; expected letters, digits, '_', '-' and '.', ...
+        ValueError: received the model name 'a/b'; expected letters, digits, '_', '-' and '.',
+        beginning with a letter or digit.
     """
     name = name or detector.metadata.get("entry") or "detector"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
