@@ -39,7 +39,7 @@ ENTRY = GANEntry(
     notes=(
         "It detects two to three anomalies more than the paper's row, of 226 test rows. But the "
         "untrained networks score as well: G's output stays small compared with a row, so the "
-        "residual is about the row's own norm.",
+        "residual is roughly the row's own norm.",
         "On raw features (variant raw), as in the paper, F1 is lower; with a reconstruction "
         "weight of 0.1 it agrees with the paper's within the spread.",
     ),

@@ -433,7 +433,7 @@ def serve(
     grace: Annotated[
         int,
         typer.Option(
-            min=0, help="Seconds that open requests have to finish when the server is stopped."
+            min=0, help="Seconds allowed for open requests to finish when the server is stopped."
         ),
     ] = 25,
     normal_class: NormalClass = None,

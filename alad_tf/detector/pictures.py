@@ -57,8 +57,8 @@ def fit_pictures(estimator, train, seed, keep, history):
         )
     if history.callbacks and not _members(estimator):
         raise ValueError(
-            "received callbacks, but the default score of features needs no training. Leave "
-            "them out, or set n_members=1 to train an ALAD as well."
+            "received callbacks, but with features of a pretrained network the default score needs "
+            "no training. Leave them out, or set n_members=1 to train an ALAD as well."
         )
     options = FeatureOptions.of(estimator.feature_options)
     backbone = backbone_for(estimator.features, options.layers)

@@ -198,7 +198,7 @@ def _class_table(entry, frame, names):
     table = aurocs.agg(spread_of).unstack()[list(entry.score_names)]
     precisions = by_class["run"].agg(lambda runs: ", ".join(sorted(set(map(_precision, runs)))))
     if set(precisions) != {"float32"}:
-        table.insert(0, "precision", precisions)
+        table.insert(0, "number format", precisions)
     table.insert(0, "seeds", by_class["seed"].nunique().map(str))
     table.insert(0, "normal class", [names[number] for number in table.index])
     if all(run["untrained"] for run in runs_in(frame)):

@@ -71,6 +71,10 @@ METHODS = [
     for label, end, method, score in _ROWS
     if label != "DAGMM" and not end.endswith("0.9")
 ]
+BASELINE = (
+    "*Baseline*, the paper's term, is ALAD without D_zz and without spectral normalisation. DL is "
+    "D_zz, SN is spectral normalisation."
+)
 ON_HALVES = (
     "KDD99's two halves are alike except for one extreme row. The default follows the authors' "
     "released code: their training half, with unscaled numbers. *Other half, in [0, 1]* is the "
@@ -266,8 +270,9 @@ def table_two(entries, frame):
         "Its one row for AnoGAN does not state the weight of the reconstruction, here 0.1 or 0.9. "
         "IF is Isolation Forest. DSEBM-r scores by the reconstruction, DSEBM-e by the energy. "
         "OC-SVM does not depend on a seed. *Other half, in [0, 1]*: see the note to Table V. On "
-        "KDD99, OC-SVM, DSEBM and DAGMM get columns in [0, 1] on either half. *Raw features*: not "
-        "standardised. Notes on each method are with its runs and on its card."
+        "KDD99, OC-SVM, DSEBM and DAGMM get columns in [0, 1] on either half, so there the variant "
+        "is called `swapped`. *Raw features*: not standardised. "
+        "Notes on each method are with its runs and on its card."
     )
     return section("Table II: KDD99 and Arrhythmia, all methods", head, rows, note)
 
@@ -344,7 +349,7 @@ def _way(search):
 def table_five(frame):
     """Table V: ablations on KDD99 and Arrhythmia."""
     note = (
-        "DL is D_zz, SN is spectral normalisation. In the authors' released code, SN has no effect "
+        f"{BASELINE} In the authors' released code, SN has no effect "
         "on tables (the flag is not read), so their values with and without it differ only by "
         "seed. For Arrhythmia's full model the paper prints an F1 of 0.497 in its Table V and of "
         "0.515 in its Tables II and VII; in its Table V, 0.515 is the value without D_zz. "
@@ -381,7 +386,7 @@ def table_six(frame):
     head = ["data", "model", "AUROC", "classes", "seeds"]
     head += ["SN + DL, same runs", "difference", "paper"]
     note = (
-        "DL is D_zz, SN is spectral normalisation. *SN + DL, same runs* is the full model on the "
+        f"{BASELINE} *SN + DL, same runs* is the full model on the "
         "same classes and seeds. A mean over fewer than ten classes cannot be compared with the "
         "paper's."
     )
