@@ -20,7 +20,8 @@ FAULTS = """## Faults
 `python -m benchmarks.faults` runs each command undisturbed, then with a fault: killed (SIGKILL) or
 interrupted (Ctrl-C) at a random moment, on a full or read-only disk, or twice at once with the same
 output. It then inspects the files and runs the command again, which must end as if nothing had
-happened. For each fault the table counts how often
+happened. *download* is `zoo.load` of a preset from a server. For each fault the table counts how
+often
 
 - it was *tried*;
 - a file was *lost*: one of the user's, or the previous output;

@@ -47,6 +47,7 @@ def execute(source, target, folder, **parameters):
         notebook,
         timeout=None,
         record_timing=False,  # the same run is to give the same file
+        coalesce_streams=True,
         resources={"metadata": {"path": str(folder)}},
     )
     client.execute()

@@ -5,7 +5,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from alad_tf.cli.html_report import write_html_report
+from alad_tf.cli.html_report import flattery, write_html_report
 from alad_tf.detector.explain import expected_shown, observed_shown
 from alad_tf.engine.files import write_text
 from alad_tf.engine.progress import counted
@@ -67,8 +67,7 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
             f"{len(scores):,} {kind} of {_described(detector)}. The threshold of the "
             f"{detector.score} score is {detector.threshold.value:.4g}; it "
             f"{data.rule_of(detector)}. Of these {kind}, {flagged:,} ({share:.2%}) are flagged. "
-            f"{kind.capitalize()} that were used for training look more normal to the "
-            "detector than new ones will. The detector and its exports contain "
+            f"{flattery(detector, kind)}The detector and its exports contain "
             f"{detector.scorer.contains}."
         ),
         "",

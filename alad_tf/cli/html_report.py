@@ -13,6 +13,7 @@ import alad_tf
 from alad_tf.cli.fit_plan import column_decisions
 from alad_tf.cli.html_style import STYLE
 from alad_tf.cli.lines import UsageError
+from alad_tf.detector.ensemble import COMBINED, networks_count
 from alad_tf.detector.explain import expected_shown, observed_shown
 from alad_tf.detector.patches import PatchScorer
 from alad_tf.detector.validation import take_rows
@@ -415,6 +416,17 @@ def agreement(detector, rows):
     }
 
 
+def flattery(detector, kind):
+    """A sentence about scores of training rows, where networks decide.
+
+    Distances do not need it: no row is its own neighbour.
+    """
+    weights = getattr(detector.scorer, "weights_of", {})
+    if detector.score == COMBINED and not networks_count(weights):
+        return ""
+    return f"{kind.capitalize()} used in training look more normal to the networks than new ones. "
+
+
 def _learnt(detector, data, kind):
     shape = detector.preprocessor.output_shape
     what = (
@@ -441,9 +453,8 @@ def _learnt(detector, data, kind):
         else ""
     )
     return (
-        f"<p>The detector was fitted to {what}.{kept} {kind.capitalize()} that were used for "
-        "training look more normal to the detector than new ones "
-        "will.</p><p>The saved detector and its exports contain "
+        f"<p>The detector was fitted to {what}.{kept} {flattery(detector, kind)}</p>"
+        f"<p>The saved detector and its exports contain "
         f"{_text(detector.scorer.contains)}. {p_value}A reason says what the detector noticed, "
         "which is not always the cause.</p>"
     )

@@ -370,7 +370,15 @@ def refusals(name, line=None):
     except Exception as error:  # decompressors raise all kinds of errors
         if isinstance(error, ValueError) and str(error).startswith(str(name)):
             raise
-        raise ValueError(f"{name} cannot be read: {error or type(error).__name__}.") from error
+        raise ValueError(f"{name} cannot be read: {failed(error)}") from error
+
+
+def failed(error):
+    """What a reader's error says, and what to do about it: str."""
+    said = f"{error or type(error).__name__}".rstrip(".")
+    if isinstance(error, OSError) and error.errno:  # the disk's, not the content's
+        return f"{said}."
+    return f"{said}. It is damaged, incomplete or of another format. Copy or write it again."
 
 
 @contextlib.contextmanager

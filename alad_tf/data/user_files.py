@@ -8,7 +8,7 @@ import pandas as pd
 
 from alad_tf.data.cells import NULLABLE, NUMBER, TEXT
 from alad_tf.data.delimited import EITHER, Delimited
-from alad_tf.data.dialect import COMPRESSED, ReadOptions
+from alad_tf.data.dialect import COMPRESSED, ReadOptions, failed
 from alad_tf.data.pictures import IMAGES, Found, Mode, readable
 
 TABLES = (".csv", ".tsv", ".parquet", ".npy", ".npz")
@@ -246,9 +246,7 @@ class _damage:
                 "array of numbers or of text. Save it with numpy.save or numpy.savez."
             ) from error
         if isinstance(error, Exception) and not ours:
-            raise ValueError(
-                f"{self.path} cannot be read: {error or type(error).__name__}"
-            ) from error
+            raise ValueError(f"{self.path} cannot be read: {failed(error)}") from error
 
 
 def _only_array(path, arrays):

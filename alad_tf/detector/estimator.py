@@ -285,7 +285,7 @@ class ALADDetector(OutlierMixin, BaseEstimator):
         self._models = models
         self.detector_ = Detector(preprocessor, scorer, self.score_name)
         if crossed is not None:
-            threshold = self._by_false_alarms(crossed)
+            threshold = self._by_false_alarms(crossed, held_out=False)
         elif held_out is None:
             scores = self.detector_.anomaly_score(x)
             threshold = by_contamination(scores, self.contamination)
@@ -387,9 +387,9 @@ class ALADDetector(OutlierMixin, BaseEstimator):
             train_members(models, x_train, *options)
         self.history_ = history.history
 
-    def _by_false_alarms(self, scores):
-        least = 1 / (len(scores) + 1)
-        return by_false_alarms(scores, self.false_alarms or max(FALSE_ALARMS, least))
+    def _by_false_alarms(self, scores, held_out=True):
+        budget = self.false_alarms or max(FALSE_ALARMS, 1 / (len(scores) + 1))
+        return by_false_alarms(scores, budget, held_out=held_out)
 
     # ----------------------------------------------------------------- scores
 

@@ -129,7 +129,7 @@ def by_contamination(scores, fraction):
     return Threshold(value, f"flags the top {100 * fraction:.3g}% of the rows it was set on")
 
 
-def by_false_alarms(scores, budget, seed=0):
+def by_false_alarms(scores, budget, seed=0, held_out=True):
     """Flag rows whose conformal p-value is at most `budget`, a false-alarm rate.
 
     Args:
@@ -138,6 +138,9 @@ def by_false_alarms(scores, budget, seed=0):
         budget: float in (0, 1), the share of normal rows that may be flagged.
         seed: int, for choosing the scores that are kept if there are more than 10,000 and more than
             the budget needs.
+        held_out: bool; False: the rows are also part of what scores new rows, and each was scored
+            by another detector, fitted without it (cross-calibration). The rule then says that the
+            rate is aimed at, since it is not guaranteed.
 
     Returns:
         `Threshold` with p-values; `flags(s)` is `p_values(s) <= budget`.
@@ -164,9 +167,9 @@ def by_false_alarms(scores, budget, seed=0):
     )  # calibration rows it flags, plus one
     # p <= budget means: fewer than `allowed` held-out scores are as high, so beyond this one
     beyond = reference[len(reference) - allowed]
-    return Threshold(
-        _above(beyond), f"flags at most {100 * budget:.3g}% of normal rows on average", reference
-    )
+    flags = "flags" if held_out else "aims to flag"
+    rule = f"{flags} at most {100 * budget:.3g}% of normal rows on average"
+    return Threshold(_above(beyond), rule, reference)
 
 
 def require_enough(rows, budget, remedy="Use more rows"):

@@ -53,6 +53,11 @@ class ImagePreprocessor(EncodedImages):
             raise ValueError(
                 f"received {describe(x)}; expected {expected}. For one image, pass x[None]."
             )
+        if array.ndim not in (3, 4):
+            raise ValueError(
+                f"received {describe(x)}; expected images, {expected}, N >= 1. For a table, use a "
+                "detector of tables."
+            )
         if array.ndim != 4 or array.shape[1:] != self.image_shape or not len(array):
             raise ValueError(
                 f"received {describe(x)}; expected {expected}, N >= 1. Resize the images first."

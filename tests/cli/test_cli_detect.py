@@ -63,7 +63,7 @@ def fitted(orders):
 
 def test_fit_writes_a_detector_and_a_report(orders, fitted):
     folder, result = fitted
-    assert "threshold flags at most 1% of normal rows" in result.output
+    assert "threshold aims to flag at most 1% of normal rows" in result.output
     told = result.stderr
     assert "weight" in told and "number" in told and "category" in told  # what was decided
     assert told.index("to train (") < told.index("training steps 40/40")  # before it began
@@ -77,6 +77,7 @@ def test_fit_writes_a_detector_and_a_report(orders, fitted):
     assert rows[1].startswith(("| 7 |", "| 9 |")) and rows[2].startswith(("| 7 |", "| 9 |"))
     assert "weight: 60, expected" in report and "weight: -40, expected" in report
     assert "400 rows of 4 columns" in report
+    assert "used in training" not in report  # no row is its own neighbour
     for name in ("score_histogram.png", "row_7.png"):
         assert f"({name})" in report
     assert is_png(folder / "report/score_histogram.png", 840, 504)

@@ -81,7 +81,7 @@ def test_compressed_files_are_read_whatever_their_name(tmp_path):
     for name, content in packed.items():
         assert_speeds(write(tmp_path, content, name))
     cut = write(tmp_path, gzip.compress(raw * 50)[:-30], "cut.csv.gz")
-    with pytest.raises(ValueError, match=r"cut\.csv\.gz cannot be read"):
+    with pytest.raises(ValueError, match=r"cut\.csv\.gz cannot be read.*write it again"):
         read_all(cut)
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as file:
         file.writestr("a.csv", raw)

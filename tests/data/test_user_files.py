@@ -160,9 +160,9 @@ def _header(old, new):
         ("a.npy", _one_d, r"array of shape \(5,\); expected rows"),
         ("a.npy", _fields, r"with the fields \['a', 'b'\]"),
         ("a.npy", _objects, "contains Python objects, or is not"),
-        ("a.npz", _cut, "cannot be read"),
+        ("a.npz", _cut, "cannot be read.*write it again"),
         ("a.npz", _flipped, "cannot be read"),
-        ("a.parquet", _cut, "cannot be read"),
+        ("a.parquet", _cut, "cannot be read.*write it again"),
     ],
 )
 def test_damaged_arrays_are_errors_that_name_the_file(tmp_path, name, write, reason):

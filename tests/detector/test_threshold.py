@@ -47,6 +47,14 @@ def test_p_values_of_normal_rows_are_uniform_and_agree_with_the_flags():
     assert p.min() == 1 / 2000 and p.max() <= 1
 
 
+def test_a_rate_that_is_not_guaranteed_is_called_an_aim():
+    held_out = by_false_alarms(np.arange(99.0), 0.05)
+    crossed = by_false_alarms(np.arange(99.0), 0.05, held_out=False)
+    assert crossed.value == held_out.value
+    assert held_out.rule == "flags at most 5% of normal rows on average"
+    assert crossed.rule == "aims to flag at most 5% of normal rows on average"
+
+
 def test_p_values_count_ties_as_at_least_as_high():
     threshold = by_false_alarms([1.0, 1.0, 2.0], 0.5)
     assert threshold.p_values([0.5, 1.0, 1.5, 2.0, 3.0]).tolist() == [1.0, 1.0, 0.5, 0.5, 0.25]

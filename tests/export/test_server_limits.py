@@ -169,6 +169,11 @@ def test_tensors_that_are_not_what_they_declare_are_refused(server, case):
     assert (code, told in details) == ("INVALID_ARGUMENT", True), details
 
 
+def test_a_host_without_an_address_is_refused():
+    with pytest.raises(OSError, match=r"'nowhere\.invalid' cannot be resolved.*such as 127"):
+        server_module._resolve("nowhere.invalid")
+
+
 def test_tensors_of_all_forms_are_read(server):
     for tensor in (
         proto(tf.float32, (2, 2), float_val=[3, 1, 0, 2]),

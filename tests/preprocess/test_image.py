@@ -46,7 +46,7 @@ def test_the_state_makes_a_twin():
         (np.zeros((4, 5, 3), "uint8"), "For one image, pass x"),
         (np.zeros((2, 5, 4, 3), "uint8"), r"shape \(2, 5, 4, 3\); expected \(N, 4, 5, 3\) uint8"),
         (np.zeros((0, 4, 5, 3), "uint8"), "N >= 1"),
-        (np.zeros((2, 60), "uint8"), "Resize the images first"),
+        (np.zeros((2, 60), "uint8"), "For a table, use a detector of tables"),
         (np.zeros((2, 4, 5, 3), "float32"), "cast with x.astype"),
     ],
 )

@@ -242,7 +242,10 @@ def _resolve(host):
     try:
         family, *_, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
     except OSError as error:
-        raise OSError(f"The host {host!r} cannot be resolved: {error.strerror}.") from error
+        raise OSError(
+            f"The host {host!r} cannot be resolved: {error.strerror}. Pass an address of this "
+            "machine, such as 127.0.0.1, or 0.0.0.0 for all of them."
+        ) from error
     return family, address[0]
 
 
