@@ -23,7 +23,7 @@ ENTRY = FeaturesEntry(
     steps=1000,
     notes=(
         "*combined* consists of distances between features, without ALAD. The other scores are the "
-        "paper's, of an ALAD trained on the features of positions.",
+        "paper's, from an ALAD trained on the features at single positions of the feature maps.",
         "The data set is small, and easy because its digits look unlike each other. It shows how "
         "features are used, not how well they do elsewhere.",
     ),

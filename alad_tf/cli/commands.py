@@ -7,7 +7,7 @@ import typer
 import typer.core
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.table import Table
+from rich.table import Column, Table
 
 from alad_tf.cli import detect, paper
 from alad_tf.cli.lines import UsageError, as_options, checking_usage, one_of, say
@@ -70,7 +70,8 @@ def list_entries():
     """List the entries of the model zoo."""
     import zoo
 
-    table = Table("entry", "source", "dataset", "pretrained", "summary")
+    names = Column("entry", no_wrap=True)  # other columns give way on a narrow screen
+    table = Table(names, "source", "dataset", "pretrained", "summary")
     for name in zoo.list():
         entry, pretrained = zoo.entry(name), ", ".join(zoo.variants(name))
         table.add_row(name, entry.source, entry.dataset, pretrained, entry.summary)
@@ -95,21 +96,25 @@ def train(
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Random seed for weights, noise, dropout and shuffling; default: 0."
+            min=0,
+            metavar="<int>",
+            help="Random seed for weights, noise, dropout and shuffling; default: 0.",
         ),
     ] = None,
     seeds: Annotated[
         str | None, typer.Option(help="Several seeds, one process each, such as 0-9 or 0,1,7.")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes at a time; default: one per core.")
+        int | None,
+        typer.Option(min=1, metavar="<int>", help="Processes at a time; default: one per core."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Number of epochs; default: the entry's.")
+        int | None,
+        typer.Option(min=1, metavar="<int>", help="Number of epochs; default: the entry's."),
     ] = None,
     out_dir: Annotated[
         Path | None,
-        typer.Option("--out", help="Run folder; default: runs/ENTRY/VARIANT/seedN."),
+        typer.Option("--out", help="Run folder; default: a folder of its own in runs/."),
     ] = None,
     results: paper.Results = Path(RESULTS),
     data_dir: paper.DataDir = None,
@@ -123,12 +128,12 @@ def train(
     swap_halves: Annotated[
         bool, typer.Option("--swap-halves", help="Tables: swap the training and test halves.")
     ] = False,
-    spectral_norm: Annotated[
-        bool, typer.Option(help="With or without spectral normalisation (ablation).")
-    ] = True,
-    latent_discriminator: Annotated[
-        bool, typer.Option(help="With or without D_zz (ablation).")
-    ] = True,
+    no_spectral_norm: Annotated[
+        bool, typer.Option("--no-spectral-norm", help="Ablation: no spectral normalisation.")
+    ] = False,
+    no_latent_discriminator: Annotated[
+        bool, typer.Option("--no-latent-discriminator", help="Ablation: no D_zz.")
+    ] = False,
     scaling: Annotated[
         str | None,
         typer.Option(help="Scaling of numbers: standard, minmax or none; default: the entry's."),
@@ -150,7 +155,11 @@ def train(
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option(min=1, help="Stop after this many epochs without a better validation score."),
+        typer.Option(
+            min=1,
+            metavar="<int>",
+            help="Stop after this many epochs without a better validation score.",
+        ),
     ] = None,
     precision: Annotated[
         str | None,
@@ -162,11 +171,14 @@ def train(
     test_rows: Annotated[
         int | None,
         typer.Option(
-            min=1, help="AnoGAN only: number of test rows to score, the same ones in each run."
+            min=1,
+            metavar="<int>",
+            help="AnoGAN only: number of test rows to score, the same ones in each run.",
         ),
     ] = None,
     checkpoint_every: Annotated[
-        float, typer.Option(min=0, help="Seconds between checkpoints; 0: every epoch.")
+        float,
+        typer.Option(min=0, metavar="<float>", help="Seconds between checkpoints; 0: every epoch."),
     ] = 30.0,
     strategy: Annotated[
         str | None,
@@ -202,8 +214,8 @@ def train(
         epochs=epochs,
         contaminated=contaminated,
         swap_halves=swap_halves,
-        spectral_norm=spectral_norm,
-        latent_discriminator=latent_discriminator,
+        spectral_norm=not no_spectral_norm,
+        latent_discriminator=not no_latent_discriminator,
         scaling=scaling,
         normal_class=normal_class,
         pair_axis=pair_axis,
@@ -287,7 +299,9 @@ def export(
         str | None,
         typer.Option(help="Name of the exported model; default: the entry's name, or 'detector'."),
     ] = None,
-    version: Annotated[int, typer.Option(min=1, help="Version of the exported model.")] = 1,
+    version: Annotated[
+        int, typer.Option(min=1, metavar="<int>", help="Version of the exported model.")
+    ] = 1,
     normal_class: Annotated[
         str | None, typer.Option(help="Name or number of the normal class, for image entries.")
     ] = None,
@@ -327,7 +341,8 @@ def demo(
         "runs/demo"
     ),
     seed: Annotated[
-        int, typer.Option(min=0, help="Random seed for weights, noise and shuffling.")
+        int,
+        typer.Option(min=0, metavar="<int>", help="Random seed for weights, noise and shuffling."),
     ] = 0,
 ):
     """Train on a bundled table, in about a minute.

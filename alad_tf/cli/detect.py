@@ -131,8 +131,20 @@ Members = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Number of networks to train; their scores are averaged. Default: 3; for the combined "
-        "score, 1 for a table (3 with --keep-rows none) and no network with --features.",
+        metavar="<int>",
+        help="Number of ALADs to train, each of five networks; their scores are averaged. "
+        "Default: 3; for the combined score, 1 for a table (3 with --keep-rows none) and none "
+        "with --features.",
+    ),
+]
+MembersOfTune = Annotated[
+    int | None,
+    typer.Option(
+        "--members",
+        min=1,
+        metavar="<int>",
+        help="Number of ALADs to train for the final detector; their scores are averaged. "
+        "Default: 3; none with --features.",
     ),
 ]
 Features = Annotated[
@@ -172,10 +184,13 @@ def fit(
     members: Members = None,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Training steps; default: chosen by the size of the data."),
+        typer.Option(
+            min=1, metavar="<int>", help="Training steps; default: chosen by the size of the data."
+        ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, help="Random seed for weights, noise and shuffling.")
+        int,
+        typer.Option(min=0, metavar="<int>", help="Random seed for weights, noise and shuffling."),
     ] = 0,
     categorical: Categorical = None,
     column: Column = None,
@@ -224,7 +239,9 @@ def tune(
     trials: Annotated[
         int,
         typer.Option(
-            min=1, help="Number of trials; each trains one network, except with --features."
+            min=1,
+            metavar="<int>",
+            help="Number of trials; each trains one ALAD, except with --features.",
         ),
     ] = 20,
     false_alarms: FalseAlarms = None,
@@ -238,9 +255,10 @@ def tune(
             "paper's) for tables."
         ),
     ] = None,
-    members: Members = None,
+    members: MembersOfTune = None,
     seed: Annotated[
-        int, typer.Option(min=0, help="Random seed for weights, noise and shuffling.")
+        int,
+        typer.Option(min=0, metavar="<int>", help="Random seed for weights, noise and shuffling."),
     ] = 0,
     categorical: Categorical = None,
     column: Column = None,
@@ -316,7 +334,10 @@ def score(
     count: Annotated[
         int,
         typer.Option(
-            "--top", min=0, help="How many of the most anomalous rows to show, with reasons."
+            "--top",
+            min=0,
+            metavar="<int>",
+            help="How many of the most anomalous rows to show, with reasons.",
         ),
     ] = 5,
     report: Annotated[
@@ -378,7 +399,10 @@ def explain(
         ),
     ] = None,
     count: Annotated[
-        int, typer.Option("--top", min=1, help="How many of the most anomalous rows to explain.")
+        int,
+        typer.Option(
+            "--top", min=1, metavar="<int>", help="How many of the most anomalous rows to explain."
+        ),
     ] = 3,
     normal_class: NormalClass = None,
     sep: Sep = None,
@@ -424,16 +448,20 @@ def serve(
     ],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="REST port; 0: any free port.")
+        int, typer.Option(min=0, max=65535, metavar="<int>", help="REST port; 0: any free port.")
     ] = 8501,
     grpc_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="gRPC port; 0: any free port.")
+        int, typer.Option(min=0, max=65535, metavar="<int>", help="gRPC port; 0: any free port.")
     ] = 8500,
-    most_mib: Annotated[int, typer.Option(min=1, max=1024, help="Largest request, in MiB.")] = 32,
+    most_mib: Annotated[
+        int, typer.Option(min=1, max=1024, metavar="<int>", help="Largest request, in MiB.")
+    ] = 32,
     grace: Annotated[
         int,
         typer.Option(
-            min=0, help="Seconds allowed for open requests to finish when the server is stopped."
+            min=0,
+            metavar="<int>",
+            help="Seconds allowed for open requests to finish when the server is stopped.",
         ),
     ] = 25,
     normal_class: NormalClass = None,

@@ -54,7 +54,7 @@ def write_html_report(
         _section("Scores", _scores(detector, data, scores, flagged, rate, measured, kind)),
         _section(title, _cards(detector, ids, explanation.scores, explanation, images)),
         _section("Columns", _columns(detector)),
-        _section("Agreement between the networks", _stability(detector, data, kind)),
+        _section("Agreement between the ALADs", _stability(detector, data, kind)),
         _section("About the detector", _learnt(detector, data, kind)),
         _section("Next steps", _next(folder, data, kind, rate, len(detector.reference))),
     ]
@@ -379,11 +379,11 @@ def _stability(detector, data, kind):
     if found is None:
         return ""
     return (
-        f"<p>{found['members']} networks were trained from different random seeds. Over "
+        f"<p>{found['members']} ALADs were trained from different random seeds. Over "
         f"{found['rows']:,} {kind}, their rankings by the ALAD paper's score (features) have an "
         f"average correlation of {found['correlation']:.2f} (1: the same ranking), and two "
-        f"networks share {_share(found['overlap'])} of their {found['top']:,} highest-scoring "
-        f"{kind} on average. If they disagree, more networks (<code>--members</code>) "
+        f"of them share {_share(found['overlap'])} of their {found['top']:,} highest-scoring "
+        f"{kind} on average. If they disagree, more ALADs (<code>--members</code>) "
         "or more data make the ranking more stable.</p>"
     )
 

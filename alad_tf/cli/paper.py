@@ -35,10 +35,12 @@ def reproduce(
         ),
     ],
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Number of seeds; default: as in the paper.")
+        int | None,
+        typer.Option(min=1, metavar="<int>", help="Number of seeds; default: as in the paper."),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes at a time; default: one per core.")
+        int | None,
+        typer.Option(min=1, metavar="<int>", help="Processes at a time; default: one per core."),
     ] = None,
     only: Annotated[
         str | None,

@@ -152,7 +152,7 @@ class Delimited:
         width, several, line, row = len(self.columns), len(self.columns) > 1, 0, -1
         kept, rows, lines = [], [], []
         reader = None
-        damage = refusals(self.name, lambda: reader.line_num + 1 if reader else 1)
+        damage = refusals(self.name, lambda: reader.line_num + 1 if reader else 1, lambda: line + 1)
         with damage, decompressed(self._opened, self.name) as binary:
             text = io.TextIOWrapper(binary, encoding=self.dialect.encoding, newline="")
             if self.dialect.hint:

@@ -26,6 +26,7 @@ UNUSUAL = (" ", ":", "^", "~", "#", "&", "/", "\x01", "\x1f")  # only as --sep s
 OTHER_KINDS = re.compile(r"\s*(?:(<!doctype|<html|<\?xml)|[\[{]\s*[\[{\"])", re.IGNORECASE)
 SAMPLE, SAMPLE_RECORDS = 2**20, 1000  # bytes and records that are examined
 LONGEST_CELL = 2**27
+CLOSE_QUOTES = "Close all quotes, and double those within cells."
 COMMA = re.compile(r"[+-]?(\d*),(\d+)(?:[eE][+-]?\d+)?|[+-]?\d{1,3}(?:\.\d{3})+,\d+")
 DOT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?|[+-]?\d{1,3}(?:,\d{3})+\.\d+")
 WHOLE = re.compile(r"[+-]?\d+")
@@ -196,7 +197,7 @@ def _separated(text, whole, base, name, sep, tabs, decimal):
     split = {one: found for one, found in best.items() if len(found[2][0]) > 1}
     if broken and not split:
         error = _reading(text, whole, replace(base, sep=broken[0]))[2]
-        raise ValueError(f"{name}, {error}. Close all quotes, and double those within cells.")
+        raise ValueError(f"{name}, {error}. {CLOSE_QUOTES}")
     if sep:
         return best[sep][1:]
     usual = "\t" if tabs else candidates[0]
@@ -354,8 +355,11 @@ def _is_number(cell):
 
 
 @contextlib.contextmanager
-def refusals(name, line=None):
-    """Turn the errors of decoders and decompressors into a ValueError that names the file."""
+def refusals(name, line=None, begin=None):
+    """Turn the errors of decoders and decompressors into a ValueError that names the file.
+
+    `line()` is where a reader is, `begin()` where the record begins that it was reading.
+    """
     try:
         yield
     except UnicodeDecodeError as error:
@@ -366,7 +370,10 @@ def refusals(name, line=None):
             "with --encoding, such as cp1252."
         ) from error
     except csv.Error as error:
-        raise ValueError(f"{name}, near line {line() if line else 1}: {error}.") from error
+        # not where the reader is: a quote that is never closed takes it to the end of the file
+        raise ValueError(
+            f"{name}, record that begins in line {begin() if begin else 1}: {error}. {CLOSE_QUOTES}"
+        ) from error
     except Exception as error:  # decompressors raise all kinds of errors
         if isinstance(error, ValueError) and str(error).startswith(str(name)):
             raise

@@ -26,10 +26,11 @@ def features_sections(entries, frame, results=RESULTS):
         "",
         f"`{measured['command']}`. `ALADDetector(features=...)` with {network_of(measured)}. The "
         "network was trained on ImageNet and is frozen. An image's score comes from its distances "
-        "to training images, in features of positions and of the whole. Nothing is trained. For "
-        "comparison, on the same features: the mean distance of whole images to their five nearest "
-        "training images, and the paper's score of one ALAD trained on positions' features, and of "
-        "the same ALAD untrained. The column *features* is this detector's default score, not the "
+        "to training images, between the features at single positions of the network's feature "
+        "maps and between those of whole images. Nothing is trained. For comparison, on the same "
+        "features: the mean distance of whole images to their five nearest training images, and "
+        "the paper's score of one ALAD trained on the features at single positions, and of the "
+        "same ALAD untrained. The column *features* is this detector's default score, not the "
         "paper's score of that name. One seed.",
         "",
         *_cifar10(measured, {entry.name: entry for entry in entries}, frame),

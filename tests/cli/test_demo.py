@@ -4,6 +4,8 @@ import dataclasses
 import json
 
 import numpy as np
+import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import zoo
@@ -12,6 +14,8 @@ from alad_tf.cli.demo import run_demo
 from alad_tf.data import load, split
 from alad_tf.detector.detector import Detector
 from alad_tf.plots.charts import roc, score_histogram
+
+COMMANDS = sorted(get_command(app).commands)
 
 
 def is_png(path, width, height):
@@ -50,8 +54,15 @@ def test_pictures_take_extreme_and_constant_scores(tmp_path):
 
 
 def test_list_names_every_entry():
-    text = CliRunner().invoke(app, ["list"], env={"COLUMNS": "200"}).output
+    text = CliRunner().invoke(app, ["list"], env={"COLUMNS": "80"}).output
     assert all(name in text for name in zoo.list())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_help_is_cut_off_on_a_narrow_screen(command):
+    result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "80"})
+    assert result.exit_code == 0 and "--help" in result.output
+    assert "…" not in result.output
 
 
 def test_describe_prints_the_description():

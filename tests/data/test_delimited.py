@@ -137,6 +137,11 @@ def test_quotes_are_recognised(tmp_path, content, cells):
         (b"a,b\n" + b"1,2\n" * 400_000 + b"\xff,2\n", r"line 400002: .*--encoding"),
         ("a,b\n1,2\n".encode("utf-16-le"), r"NUL characters.*--encoding"),
         ('a,b\n1,"2\n3,4\n', r"end of data. Close all quotes"),
+        (  # far behind what is read to recognise the dialect
+            b"a,b\n" + b"1,2\n" * 400_000 + b'1,"2\n' + b"1,2\n" * 9,
+            r"begins in line 400002: .*Close all quotes",
+        ),
+        (b"a,b\n" + b"1,2\n" * 400_000 + b'"1"1,2\n3,4\n', r"begins in line 400002: .*Close"),
         ("1.5,2.5\n3.5,1.5\n", r"the first line has the numbers \[1.5, 2.5\]"),
         ("Ulm,2.5\nBern,1.5\n", r"the first line has the numbers \[2.5\]"),
     ],
