@@ -34,11 +34,11 @@ class FitPlan(keras.callbacks.Callback):
         if columns is not None:
             self.console.print(columns_table(columns))
         members = self.params["members"]
-        networks = "1 network" if members == 1 else f"{members} networks"
+        alads = "1 ALAD" if members == 1 else f"{members} ALADs"
         kind = "images" if len(rules.x_shape) == 3 else "rows"
         say(
             f"training  {rules.steps:,} steps, batches of {rules.batch_size} from "
-            f"{self.params['rows']:,} {kind}, {networks}",
+            f"{self.params['rows']:,} {kind}, {alads}",
             self.console,
         )
         compiling, each = step_seconds(rules)

@@ -28,7 +28,6 @@ border-bottom:1px solid var(--rule);overflow-wrap:break-word}
 td:first-child{overflow-wrap:anywhere;min-width:6rem}
 th{color:var(--quiet);font-weight:600}
 .wide{overflow-x:auto}
-.wide table{min-width:32rem}
 figure{margin:1rem 0}
 figcaption{color:var(--quiet);font-size:.88rem}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;font-size:.9rem}
@@ -58,7 +57,6 @@ min-width:2px}
 :root{--ink:#000;--quiet:#444;--page:#fff;--soft:#f3f3f3;--rule:#ccc;--normal:#2b6cb0;--odd:#c53030}
 body{font-size:11pt}
 main{max-width:none;padding:0}
-.wide table{min-width:0}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 h2,h3{break-after:avoid}
 figure,.tiles,pre,tr{break-inside:avoid}
