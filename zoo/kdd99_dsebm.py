@@ -30,8 +30,8 @@ ENTRY = DSEBMEntry(
     notes=(
         "Both scores are far above the paper's, which are quoted from earlier work. The "
         "quoted precision and recall come from another protocol: when 20% of these test rows "
-        "are flagged, precision is 0.984 times recall. Neither source states the number of "
-        "epochs; here training continues until the denoising loss is flat.",
+        "are flagged, precision is 0.984 times recall. Neither the paper nor that work "
+        "states the number of epochs; here training continues until the denoising loss is flat.",
         "The two scores raise false alarms on different classes: the reconstruction error on "
         "ipsweep, the energy on satan.",
         "DSEBM-r trains in a fraction of ALAD's time, and its seeds hardly matter. On the default "

@@ -192,9 +192,9 @@ def _scores(detector, data, scores, flagged, rate, measured, kind):
             for count in sorted({*DAYS, len(scores)})
         )
         lines.append(
-            f"<p>On average, at most {_share(rate)} of normal {kind} are flagged, judging by "
-            f"{len(detector.reference):,} calibration {kind}, each scored by a detector fitted "
-            f"without it. The table shows how many false alarms a day to expect; this {source} "
+            f"<p>Judging by {len(detector.reference):,} calibration {kind}, each scored by a "
+            f"detector fitted without it, about {_share(rate)} of normal {kind} should be flagged "
+            f"on average. The table shows how many false alarms a day to expect; this {source} "
             f"has {len(scores):,} {kind}.</p><table><thead><tr><th>{kind} a day</th><th>expected "
             f"false alarms a day</th></tr></thead><tbody>{rows}</tbody></table>"
         )

@@ -8,10 +8,10 @@ from alad_tf.experiments.tables import NOT_RUN
 
 FEATURES, PIXELS = "features", "pixels"
 METHODS = {
-    FEATURES: "features",
-    "nearest neighbours": "nearest neighbours on them",
-    "ALAD": "ALAD on them",
-    "ALAD, untrained": "untrained ALAD on them",
+    FEATURES: "default score",
+    "nearest neighbours": "nearest neighbours on the features",
+    "ALAD": "ALAD on the features",
+    "ALAD, untrained": "untrained ALAD on the features",
 }
 MAPS = {"pixel auroc": "pixel AUROC", "aupro": "AUPRO"}
 
@@ -30,8 +30,7 @@ def features_sections(entries, frame, results=RESULTS):
         "maps and between those of whole images. Nothing is trained. For comparison, on the same "
         "features: the mean distance of whole images to their five nearest training images, and "
         "the paper's score of one ALAD trained on the features at single positions, and of the "
-        "same ALAD untrained. The column *features* is this detector's default score, not the "
-        "paper's score of that name. One seed.",
+        "same ALAD untrained. *Default score* is this detector's own. One seed.",
         "",
         *_cifar10(measured, {entry.name: entry for entry in entries}, frame),
         *_defects(measured["defects"]),

@@ -582,9 +582,9 @@ def _adbench_section(measured):
         "",
         "*Combined* is the default: distances to training rows, relations between columns and "
         "tail probabilities, without networks. *Features* is the paper's score. *With networks* "
-        "gives a tenth of the weight to three networks. *5-NN* is the distance to the five nearest "
+        "gives a tenth of the weight to three ALADs. *5-NN* is the distance to the five nearest "
         f"training rows: their mean, or the fifth. {_what_networks_add(auroc)} By default one "
-        "network trains briefly, for reconstructions and the paper's scores.",
+        "ALAD trains briefly, for reconstructions and the paper's scores.",
         "",
         f"Fitting and scoring took {seconds.max():.0f} s at most ({slowest}; {hardware['cores']} "
         f"cores, {hardware['processor']}).",
@@ -686,8 +686,8 @@ def _criterion_section(measured):
         *markdown_table([*head, "mean", "best"], rows),
         "",
         f"`{measured['command']}`: {count} random trials on each of {len(measured['trials'])} "
-        "tables, one network each, seed 0; means over tables. *Chosen* is the trial with the best "
+        "tables, one ALAD each, seed 0; means over tables. *Chosen* is the trial with the best "
         "criterion; the search sees no anomalies. *Combined* was measured when that score still "
-        "included the network.",
+        "included an ALAD.",
         "",
     ]
