@@ -28,7 +28,7 @@ ENTRY = DSEBMEntry(
     reported_others={"reconstruction_error": {"precision": 0.8521, "recall": 0.6472, "f1": 0.7328}},
     reported_in="Table II, quoted there from earlier papers",
     notes=(
-        "Both scores are far above the paper's, which are quoted from earlier work. The "
+        "The F1 of both scores is far above the paper's, which is quoted from earlier work. The "
         "quoted precision and recall come from another protocol: when 20% of these test rows "
         "are flagged, precision is 0.984 times recall. Neither the paper nor that work "
         "states the number of epochs; here training continues until the denoising loss is flat.",

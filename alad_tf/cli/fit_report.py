@@ -66,7 +66,7 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
         (
             f"{len(scores):,} {kind} of {_described(detector)}. The threshold of the "
             f"{detector.score} score is {detector.threshold.value:.4g}; it "
-            f"{data.rule_of(detector)}. Of these {kind}, {flagged:,} ({share:.2%}) are flagged. "
+            f"{data.rule_of(detector)}. Flagged among these {kind}: {flagged:,} ({share:.2%}). "
             f"{flattery(detector, kind)}The detector and its exports contain "
             f"{detector.scorer.contains}."
         ),

@@ -25,11 +25,11 @@ def features_sections(entries, frame, results=RESULTS):
         "## Images with features of a network: not the paper's method",
         "",
         f"`{measured['command']}`. `ALADDetector(features=...)` with {network_of(measured)}. The "
-        "network was trained on ImageNet and is frozen. An image's score comes from its distances "
-        "to training images, between the features at single positions of the network's feature "
-        "maps and between those of whole images. Nothing is trained. For comparison, on the same "
-        "features: the mean distance of whole images to their five nearest training images, and "
-        "the paper's score of one ALAD trained on the features at single positions, and of the "
+        "network was trained on ImageNet and is frozen. An image's score comes from distances "
+        "between its features and those of training images, both at single positions of the "
+        "network's feature maps and for whole images. Nothing is trained. For comparison, on the "
+        "same features: the mean distance of whole images to their five nearest training images, "
+        "and the paper's score of one ALAD trained on the features at single positions, and of the "
         "same ALAD untrained. *Default score* is this detector's own. One seed.",
         "",
         *_cifar10(measured, {entry.name: entry for entry in entries}, frame),

@@ -232,8 +232,8 @@ def _stopping_section(entry, frame, results):
     if not rows:
         return []
     title = (
-        "Mean score of the validation images after the epochs, and the epoch at which a patience "
-        f"of {entry.patience} epochs runs out:"
+        "Mean score of the validation images after the first epoch, at its lowest and after the "
+        f"last epoch, and the epoch at which a patience of {entry.patience} epochs runs out:"
     )
     scores = ("first epoch", "lowest", "at epoch", "last epoch")
     head = ["normal class", "seed", *scores, "patience runs out"]

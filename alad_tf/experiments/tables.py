@@ -661,9 +661,9 @@ def _combination_section(measured):
         "(*normal scores*), in those after decorrelation (*relations*), in ranks, in codes, or in "
         "the features of D_xx; tail probabilities (*tails*); the distance from the mean row "
         "(*mean*); and the reconstruction error (*l2*). A search over scaling, number of "
-        "neighbours and weights of these candidates finds the choice with the best mean. *On "
-        "these sets* it is optimistic, because the sets that made the choice also test it. *On "
-        "the other sets* it is not: the choice for each set was made without it. The default was "
+        "neighbours and weights of these candidates finds the choice with the best mean. The mean "
+        "*on these sets* is optimistic, because the choice was made on the same sets. The mean *on "
+        "the other sets* is not: for each set, the choice was made on all others. The default was "
         "mainly chosen by reasoning: it uses distances in views of the columns that make sense "
         "for any table, and none that helps only here.",
         "",
