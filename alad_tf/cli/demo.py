@@ -1,17 +1,21 @@
 """The demo: ALAD on a bundled table, compared with an untrained network and a forest."""
 
+import re
 from contextlib import closing
 from pathlib import Path
 
 from sklearn.ensemble import IsolationForest
 
 from alad_tf.detector.detector import Detector
-from alad_tf.engine.files import write_json
+from alad_tf.engine.files import adding_to, check_adding, write_json
 from alad_tf.engine.progress import TrainingProgress
+from alad_tf.engine.weights import require_place
 from alad_tf.experiments.run import DETECTOR, set_threshold
 from alad_tf.experiments.settings import prepare
 from alad_tf.model.scorer import Scorer
 from alad_tf.plots.charts import roc, score_histogram
+
+METRICS, HISTOGRAM, ROC = "metrics.json", "score_histogram.png", "roc.png"
 
 
 def run_demo(entry, out="runs/demo", seed=0, console=None):
@@ -23,6 +27,8 @@ def run_demo(entry, out="runs/demo", seed=0, console=None):
     "protocol" (row counts).
     """
     out, title = Path(out), "Wisconsin breast cancer: test rows"
+    check_adding(out, "|".join(map(re.escape, (METRICS, HISTOGRAM, ROC))))
+    require_place(out / DETECTOR)
     data = prepare(entry)
     x_train, x_test = data.transformed("train"), data.transformed("test")
     is_anomaly = data.part("test").is_anomaly
@@ -44,14 +50,13 @@ def run_demo(entry, out="runs/demo", seed=0, console=None):
     }
     metrics = data.evaluate(scores)
     saved = detector.save(out / DETECTOR)  # before anything is drawn
-    histogram, label = out / "score_histogram.png", "ALAD features score A(x)"
-    score_histogram(scores["ALAD"], is_anomaly, histogram, detector.threshold, title, label)
-    files = {
-        "detector": saved,
-        "metrics": write_json(out / "metrics.json", metrics),
-        "score histogram": histogram,
-        "ROC curve": roc(scores, is_anomaly, out / "roc.png", title),
-    }
+    with adding_to(out, ".") as folder:
+        write_json(folder / METRICS, metrics)
+        target, label = (folder / HISTOGRAM, detector.threshold), "ALAD features score A(x)"
+        score_histogram(scores["ALAD"], is_anomaly, *target, title, label)
+        roc(scores, is_anomaly, folder / ROC, title)
+    names = {"metrics": METRICS, "score histogram": HISTOGRAM, "ROC curve": ROC}
+    files = {"detector": saved, **{title: out / name for title, name in names.items()}}
     parts = {name: len(getattr(data.split, name)) for name in ("train", "validation", "test")}
     protocol = {**parts, "anomalies": int(is_anomaly.sum())}
     return {"metrics": metrics, "files": files, "protocol": protocol}

@@ -362,8 +362,8 @@ def score(
     Writes, in the order of the input, the columns row and score, and p_value and is_anomaly if the
     detector has them. Shows the rows with the highest scores and, for a table, the reasons.
 
-    The input is read in batches, so it may be larger than memory. If interrupted, run the same
-    command again to continue.
+    The input is read in batches, so it may be larger than memory (unless it is an NPZ). If
+    interrupted, run the same command again to continue.
     """
     from alad_tf.cli.html_report import require_report
     from alad_tf.cli.score_files import require_output, write_scores

@@ -1,11 +1,11 @@
 """The report of a fit: the threshold, the most anomalous rows, and figures of the reasons."""
 
 import re
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 
-from alad_tf.cli.html_report import flattery, write_html_report
+from alad_tf.cli.html_report import flattery, folders_table, write_html_report
 from alad_tf.detector.explain import expected_shown, observed_shown
 from alad_tf.engine.files import write_text
 from alad_tf.engine.progress import counted
@@ -151,17 +151,12 @@ def _column_table(detector):
 
 
 def _by_folder(detector, scores, data):
-    """How many images of each sub-folder are flagged, where labels came from the folders."""
-    flagged = detector.threshold.flags(scores)
-    folders = np.array([str(PurePath(one).parent) for one in data.ids])
+    names, rows = folders_table(detector, scores, data)
     yield "## By folder"
     yield ""
-    yield from _head("folder", "labelled", "images", "flagged", "median score")
-    for folder in sorted(set(folders)):
-        here = folders == folder
-        label = "anomalous" if data.is_anomaly[here].any() else "normal"
-        counts = f"{here.sum():,}", f"{flagged[here].sum():,}"
-        yield _line(_plain(folder), label, *counts, f"{np.median(scores[here]):.4g}")
+    yield from _head(*names)
+    for folder, *cells in rows:
+        yield _line(_plain(folder), *cells)
 
 
 def _image_table(detector, explanation, data, top):

@@ -5,7 +5,7 @@ import html
 import io
 import shlex
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -53,6 +53,7 @@ def write_html_report(
         _summary(detector, scores, flagged, rate, measured, kind),
         _section("Scores", _scores(detector, data, scores, flagged, rate, measured, kind)),
         _section(title, _cards(detector, ids, explanation.scores, explanation, images)),
+        _section("By folder", _by_folder(detector, scores, data)),
         _section("Columns", _columns(detector)),
         _section("Agreement between the ALADs", _stability(detector, data, kind)),
         _section("About the detector", _learnt(detector, data, kind)),
@@ -355,21 +356,48 @@ def _data_uri(pixels):
     return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
 
 
+def folders_table(detector, scores, data):
+    """How many images of each sub-folder are flagged, where labels came from the folders.
+
+    Names of columns, and rows of texts.
+    """
+    flagged = detector.threshold.flags(scores)
+    folders = np.array([str(PurePath(one).parent) for one in data.ids])
+    rows = []
+    for folder in sorted(set(folders)):
+        here = folders == folder
+        label = "anomalous" if data.is_anomaly[here].any() else "normal"
+        counts = f"{here.sum():,}", f"{flagged[here].sum():,}"
+        rows.append((folder, label, *counts, f"{np.median(scores[here]):.4g}"))
+    return ("folder", "labelled", "images", "flagged", "median score"), rows
+
+
+def _by_folder(detector, scores, data):
+    if data.kind != "images" or data.is_anomaly is None:
+        return ""
+    return _table(*folders_table(detector, scores, data))
+
+
+def _table(names, rows):
+    head = "".join(f"<th>{_text(name)}</th>" for name in names)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_text(cell, 160)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="wide">{table}</div>'
+
+
 def _columns(detector):
     columns = column_decisions(detector.preprocessor)
     if columns is None:
         return ""
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{_text(cell, 160)}</td>" for cell in row) + "</tr>"
-        for row in columns.head(MOST_COLUMNS).itertuples(index=False)
-    )
-    head = "".join(f"<th>{_text(name)}</th>" for name in columns.columns)
+    rows = columns.head(MOST_COLUMNS).itertuples(index=False)
     more = len(columns) - MOST_COLUMNS
     rest = f"<p>{more:,} more columns are not shown.</p>" if more > 0 else ""
     return (
         "<p>How each column is treated. A feature is a number that the detector works with; "
-        "a category becomes one feature for each value, up to 64 values.</p><div "
-        f'class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{rest}'
+        "a category becomes one feature for each value, up to 64 values.</p>"
+        f"{_table(columns.columns, rows)}{rest}"
     )
 
 

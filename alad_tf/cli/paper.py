@@ -66,6 +66,7 @@ def reproduce(
     """
     import zoo
     from alad_tf.experiments import plan as planner
+    from alad_tf.experiments.report import check_report
 
     entries = {name: zoo.entry(name) for name in zoo.list()}
     chosen = [part.strip() for part in only.split(",")] if only else None
@@ -82,6 +83,7 @@ def reproduce(
     out.print(f"runs      {', '.join(counts) or 'none needed'}", soft_wrap=True)
     if plan:
         return
+    check_report(results, path)  # before hours of training
     try:
         failed, missing = planner.run_plan(jobs_planned, results, jobs, data_dir, err)
         unmade = planner.run_steps(names, entries, results, data_dir, err)

@@ -170,6 +170,16 @@ def adding_to(folder, name):
             os.replace(temporary / Path(n).relative_to(name), place)
 
 
+def removing_from(folder, names):
+    """Remove files of a folder that its manifest lists and that are as they were written."""
+    folder, listed = Path(folder), read_manifest(folder)
+    for name in names:
+        if name in listed and _is_listed(folder / name, {listed[name]}):
+            (folder / name).unlink()
+            del listed[name]
+            write_json(folder / MANIFEST, listed)
+
+
 def check_adding(folder, pattern):
     """Refuse a folder if `adding_to` would replace a file that this program did not write.
 

@@ -59,8 +59,13 @@ def _pretrained(entry):
         lines.append(
             f"- Pretrained weights, {variant}: seed {run['seed']},{epoch} "
             f"{size / 1e6:.1f} MB, bundled. On the test rows: "
-            f"{entry.score} AUROC {values['auroc']:.4f}, F1 {values['f1']:.4f}. Threshold: "
-            f"{config['threshold']:.4g}; it {'' if rule.startswith('flags') else 'is '}{rule}."
+            f"{entry.score} AUROC {values['auroc']:.4f}, F1 {values['f1']:.4f}"
+            + (
+                f", if as many rows are flagged as there are anomalies. The detector's threshold "
+                f"is another one: {config['threshold']:.4g}, which {rule}."
+                if rule.startswith("flags")
+                else f". Threshold: {config['threshold']:.4g}; it is {rule}."
+            )
             + _rounding(run.get("rounding", {}))
         )
     return lines or ["No pretrained weights."]

@@ -1,11 +1,13 @@
 """The paper's figures and the toy example's, drawn from `results/` where there are results."""
 
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from alad_tf.data import class_names
-from alad_tf.engine.files import read_json
+from alad_tf.engine.files import adding_to, check_adding, read_json, removing_from
 from alad_tf.experiments import RESULTS, toy
 from alad_tf.experiments.errors import ROWS, examples_path, read_examples
 from alad_tf.experiments.paper import DATASETS
@@ -33,6 +35,7 @@ _BARS = {  # figure: data set, and what stands side by side
     "figure10": ("cifar10", "scores"),
 }
 _ERRORS = ("figure5", "figure6")
+_TOYS = ("toy_scores", "toy_training")
 NAMES = tuple(f"figure{number}" for number in range(2, 11))
 
 
@@ -45,21 +48,39 @@ def write_figures(entries, results=RESULTS):
     """Draw the figures that have runs; pictures of runs that no longer exist are removed.
 
     Returns a dict by the figure's name: Path of the PNG, or None where nothing has been run.
+    Raises FileExistsError if another picture has the name of one of them.
     """
+    check_figures(results)
+    with tempfile.TemporaryDirectory() as scratch:
+        drawn = _draw(entries, results, Path(scratch))
+        paths = {name: path and picture_path(results, name) for name, path in drawn.items()}
+        folder = picture_path(results, "any").parent
+        if any(drawn.values()):
+            with adding_to(folder, ".") as temporary:
+                for path in filter(None, drawn.values()):
+                    shutil.copyfile(path, temporary / path.name)
+    removing_from(folder, [f"{name}.png" for name, path in paths.items() if path is None])
+    return paths
+
+
+def check_figures(results=RESULTS):
+    """Refuse a folder with pictures by the names of figures that this program did not write."""
+    check_adding(picture_path(results, "any").parent, rf"({'|'.join((*NAMES, *_TOYS))})\.png")
+
+
+def _draw(entries, results, folder):
+    """Draw into a folder; Path or None by the figure's name."""
     by_name, frame, written = {entry.name: entry for entry in entries}, read_frame(results), {}
     for name in NAMES:
-        path = picture_path(results, name)
+        path = folder / f"{name}.png"
         if name in _BARS:
             written[name] = _class_bars(by_name, frame, *_BARS[name], path)
         elif name in _ERRORS:
             written[name] = _errors(results, name, path)
         else:
             written[name] = _toy(Path(results) / toy.PATH, path)
-    for name, draw in (("toy_scores", _toy_scores), ("toy_training", _toy_training)):
-        written[name] = draw(Path(results) / toy.PATH, picture_path(results, name))
-    for name, path in written.items():
-        if path is None:
-            picture_path(results, name).unlink(missing_ok=True)
+    for name, draw in zip(_TOYS, (_toy_scores, _toy_training), strict=True):
+        written[name] = draw(Path(results) / toy.PATH, folder / f"{name}.png")
     return written
 
 

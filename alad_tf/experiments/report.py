@@ -13,7 +13,7 @@ from alad_tf.engine.callbacks import best_epoch, stop_epoch
 from alad_tf.engine.files import with_block, write_text
 from alad_tf.engine.markdown import markdown_table
 from alad_tf.experiments import RESULTS
-from alad_tf.experiments.figures import figure_sections, write_figures
+from alad_tf.experiments.figures import check_figures, figure_sections, write_figures
 from alad_tf.experiments.paper import CLASSES
 from alad_tf.experiments.pictures import features_sections
 from alad_tf.experiments.results import (
@@ -79,8 +79,27 @@ def render(entries, results=RESULTS):
     return "\n".join(lines)
 
 
+def check_report(results=RESULTS, path="RESULTS.md"):
+    """Refuse to replace a file or figures that `write_report` did not write."""
+    path, own = Path(path), "\n".join(HEADER)[: len("# Results\n\nRendered by `alad report`")]
+    if path.is_dir():
+        raise FileExistsError(f"{path} is a folder; expected a file. Choose another name.")
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(len(own)) != own.encode():
+                raise FileExistsError(
+                    f"{path} was not written by `alad report`. Nothing was changed. Choose another "
+                    "file, or move it away first."
+                )
+    check_figures(results)
+
+
 def write_report(entries, results=RESULTS, path="RESULTS.md"):
-    """Draw the figures into `results/figures`, then write `render`'s report; its Path."""
+    """Draw the figures into `results/figures`, then write `render`'s report; its Path.
+
+    Raises FileExistsError if that would replace what it did not write.
+    """
+    check_report(results, path)
     write_figures(entries, results)
     return write_text(path, render(entries, results))
 

@@ -32,6 +32,8 @@ def test_demo_compares_three_models_and_leaves_what_it_names(tmp_path):
     assert result["metrics"]["Isolation Forest"]["auroc"] > 0.9
     assert result["protocol"] == {"train": 143, "validation": 35, "test": 391, "anomalies": 212}
     files = result["files"]
+    assert all(path.exists() for path in files.values())
+    run_demo(entry, tmp_path / "demo")  # replaces what it wrote itself
     assert json.loads(files["metrics"].read_text()) == result["metrics"]
     assert is_png(files["score histogram"], 840, 504) and is_png(files["ROC curve"], 660, 600)
     # the saved detector is the one that was measured, and its threshold keeps its promise
@@ -51,6 +53,16 @@ def test_pictures_take_extreme_and_constant_scores(tmp_path):
         assert is_png(score_histogram(scores, labels, tmp_path / f"h{k}.png", 2.0), 840, 504)
         assert is_png(roc({"a": scores}, labels, tmp_path / f"r{k}.png"), 660, 600)
     assert len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "score_histogram.png", "roc.png", "detector/x"])
+def test_a_demo_replaces_nothing_of_others(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
+    with pytest.raises(FileExistsError, match="not writ"):
+        run_demo(zoo.entry("breast_cancer_alad"), tmp_path)  # before it trains
+    assert path.read_text() == "mine" and len([p for p in tmp_path.rglob("*") if p.is_file()]) == 1
 
 
 def test_list_names_every_entry():

@@ -225,6 +225,20 @@ def test_a_figure_without_runs_any_more_is_removed(tmp_path):
     assert write_figures(ENTRIES, tmp_path)["figure10"] is None and not path.exists()
 
 
+def test_a_report_replaces_nothing_of_others(tmp_path):
+    mine = tmp_path / "mine.md"
+    mine.write_text("# Results\n\nof my own\n")
+    with pytest.raises(FileExistsError, match=r"mine.md was not written by `alad report`"):
+        write_report(ENTRIES, tmp_path, mine)
+    picture = tmp_path / "figures" / "figure10.png"  # which a report without runs would remove
+    picture.parent.mkdir()
+    picture.write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match=r"figure10.png was not written by this program"):
+        write_report(ENTRIES, tmp_path, tmp_path / "R.md")
+    assert mine.read_text().endswith("own\n") and picture.read_bytes() == b"mine"
+    assert not (tmp_path / "R.md").exists()
+
+
 def test_the_error_figure_is_drawn_from_kept_examples(tmp_path):
     from PIL import Image
 

@@ -117,6 +117,8 @@ def test_the_words_of_a_run_make_that_run():
     for job in jobs:
         name, *words = job.words("results", "data")
         given = command.make_context(name, words).params
+        for part in ("spectral_norm", "latent_discriminator"):
+            given[part] = not given.pop(f"no_{part}")
         fields = {field.name for field in dataclasses.fields(Settings)}
         settings = Settings(**{k: v for k, v in given.items() if k in fields})
         assert settings.resolve(ENTRIES[given["entry"]]) == job.settings
