@@ -28,6 +28,8 @@ border-bottom:1px solid var(--rule);overflow-wrap:break-word}
 td:first-child{overflow-wrap:anywhere;min-width:6rem}
 th{color:var(--quiet);font-weight:600}
 .wide{overflow-x:auto}
+@media (max-width:30rem){.wide table{font-size:.82rem}.wide th,.wide td{padding-right:.5rem}
+.wide td:first-child{min-width:4rem}}
 figure{margin:1rem 0}
 figcaption{color:var(--quiet);font-size:.88rem}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;font-size:.9rem}

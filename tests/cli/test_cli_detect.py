@@ -652,6 +652,9 @@ def test_labels_by_folder(mvtec, tmp_path):
         ["| test/spot", "anomalous", "4", "4"],
         ["| train/good", "normal", "12", "0"],
     ]
+    page = (folder / "report" / "report.html").read_text()
+    cells = "<td>test/spot</td><td>anomalous</td><td>4</td><td>4</td>"
+    assert "<h2>By folder</h2>" in page and cells in page
     assert "best F1" in Detector.load(folder).threshold_rule
 
 
