@@ -104,10 +104,7 @@ def train(
     seeds: Annotated[
         str | None, typer.Option(help="Several seeds, one process each, such as 0-9 or 0,1,7.")
     ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="<int>", help="Processes at a time; default: one per core."),
-    ] = None,
+    jobs: paper.Jobs = None,
     epochs: Annotated[
         int | None,
         typer.Option(min=1, metavar="<int>", help="Number of epochs; default: the entry's."),
@@ -340,10 +337,7 @@ def demo(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder to write the demo to.")] = Path(
         "runs/demo"
     ),
-    seed: Annotated[
-        int,
-        typer.Option(min=0, metavar="<int>", help="Random seed for weights, noise and shuffling."),
-    ] = 0,
+    seed: detect.Seed = 0,
 ):
     """Train on a bundled table, in about a minute.
 

@@ -127,6 +127,9 @@ KeepRows = Annotated[
         "them."
     ),
 ]
+Seed = Annotated[
+    int, typer.Option(min=0, metavar="<int>", help="Random seed for weights, noise and shuffling.")
+]
 Members = Annotated[
     int | None,
     typer.Option(
@@ -188,10 +191,7 @@ def fit(
             min=1, metavar="<int>", help="Training steps; default: chosen by the size of the data."
         ),
     ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(min=0, metavar="<int>", help="Random seed for weights, noise and shuffling."),
-    ] = 0,
+    seed: Seed = 0,
     categorical: Categorical = None,
     column: Column = None,
     sep: Sep = None,
@@ -256,10 +256,7 @@ def tune(
         ),
     ] = None,
     members: MembersOfTune = None,
-    seed: Annotated[
-        int,
-        typer.Option(min=0, metavar="<int>", help="Random seed for weights, noise and shuffling."),
-    ] = 0,
+    seed: Seed = 0,
     categorical: Categorical = None,
     column: Column = None,
     sep: Sep = None,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alad_tf.cli.html_report import flattery, folders_table, write_html_report
+from alad_tf.cli.html_report import folders_table, optimism, write_html_report
 from alad_tf.detector.explain import expected_shown, observed_shown
 from alad_tf.engine.files import write_text
 from alad_tf.engine.progress import counted
@@ -67,7 +67,7 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
             f"{len(scores):,} {kind} of {_described(detector)}. The threshold of the "
             f"{detector.score} score is {detector.threshold.value:.4g}; it "
             f"{data.rule_of(detector)}. Flagged among these {kind}: {flagged:,} ({share:.2%}). "
-            f"{flattery(detector, kind)}The detector and its exports contain "
+            f"{optimism(detector, kind)}The detector and its exports contain "
             f"{detector.scorer.contains}."
         ),
         "",
@@ -81,7 +81,7 @@ def write_fit_report(folder, detector, data, console=None, measured=None):
         "",
         *(f"![Reasons for the scores: {p.stem}]({p.name})\n" for p in pictures),
         *_column_table(detector),
-        *(_by_folder(detector, scores, data) if images and data.is_anomaly is not None else []),
+        *_by_folder(detector, scores, data),
     ]
     write_text(folder / REPORT, "\n".join(lines).rstrip() + "\n")
     typical = len(top) > TOP_IMAGES
@@ -152,6 +152,8 @@ def _column_table(detector):
 
 def _by_folder(detector, scores, data):
     names, rows = folders_table(detector, scores, data)
+    if not rows:
+        return
     yield "## By folder"
     yield ""
     yield from _head(*names)

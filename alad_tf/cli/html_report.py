@@ -188,16 +188,14 @@ def _scores(detector, data, scores, flagged, rate, measured, kind):
         )
     else:
         source = "folder" if data.source.is_dir() else "file"
-        rows = "".join(
-            f"<tr><td>{count:,}</td><td>{_alarms(rate * count)}</td></tr>"
-            for count in sorted({*DAYS, len(scores)})
-        )
+        counts = sorted({*DAYS, len(scores)})
+        rows = [(f"{count:,}", _alarms(rate * count)) for count in counts]
         lines.append(
             f"<p>Judging by {len(detector.reference):,} calibration {kind}, each scored by a "
             f"detector fitted without it, about {_share(rate)} of normal {kind} should be flagged "
             f"on average. The table shows how many false alarms a day to expect; this {source} "
-            f"has {len(scores):,} {kind}.</p><table><thead><tr><th>{kind} a day</th><th>expected "
-            f"false alarms a day</th></tr></thead><tbody>{rows}</tbody></table>"
+            f"has {len(scores):,} {kind}.</p>"
+            + _table((f"{kind} a day", "expected false alarms a day"), rows)
         )
     return "".join(lines)
 
@@ -359,8 +357,11 @@ def _data_uri(pixels):
 def folders_table(detector, scores, data):
     """How many images of each sub-folder are flagged, where labels came from the folders.
 
-    Names of columns, and rows of texts.
+    Names of columns, and rows of texts: none for a table, or without labels.
     """
+    names = ("folder", "labelled", "images", "flagged", "median score")
+    if data.kind != "images" or data.is_anomaly is None:
+        return names, []
     flagged = detector.threshold.flags(scores)
     folders = np.array([str(PurePath(one).parent) for one in data.ids])
     rows = []
@@ -369,13 +370,12 @@ def folders_table(detector, scores, data):
         label = "anomalous" if data.is_anomaly[here].any() else "normal"
         counts = f"{here.sum():,}", f"{flagged[here].sum():,}"
         rows.append((folder, label, *counts, f"{np.median(scores[here]):.4g}"))
-    return ("folder", "labelled", "images", "flagged", "median score"), rows
+    return names, rows
 
 
 def _by_folder(detector, scores, data):
-    if data.kind != "images" or data.is_anomaly is None:
-        return ""
-    return _table(*folders_table(detector, scores, data))
+    names, rows = folders_table(detector, scores, data)
+    return _table(names, rows) if rows else ""
 
 
 def _table(names, rows):
@@ -444,7 +444,7 @@ def agreement(detector, rows):
     }
 
 
-def flattery(detector, kind):
+def optimism(detector, kind):
     """A sentence about scores of training rows, where networks decide.
 
     Distances do not need it: no row is its own neighbour.
@@ -481,7 +481,7 @@ def _learnt(detector, data, kind):
         else ""
     )
     return (
-        f"<p>The detector was fitted to {what}.{kept} {flattery(detector, kind)}</p>"
+        f"<p>The detector was fitted to {what}.{kept} {optimism(detector, kind)}</p>"
         f"<p>The saved detector and its exports contain "
         f"{_text(detector.scorer.contains)}. {p_value}A reason says what the detector noticed, "
         "which is not always the cause.</p>"

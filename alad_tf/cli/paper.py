@@ -15,6 +15,10 @@ app = typer.Typer()
 # without markup: users' names are printed as they are
 out = Console(markup=False, highlight=False)
 err = Console(stderr=True, markup=False, highlight=False)
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="<int>", help="Processes at a time; default: one per core."),
+]
 Results = Annotated[Path, typer.Option(help="Folder of the results (JSON).")]
 DataDir = Annotated[
     Path | None,
@@ -38,10 +42,7 @@ def reproduce(
         int | None,
         typer.Option(min=1, metavar="<int>", help="Number of seeds; default: as in the paper."),
     ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="<int>", help="Processes at a time; default: one per core."),
-    ] = None,
+    jobs: Jobs = None,
     only: Annotated[
         str | None,
         typer.Option(

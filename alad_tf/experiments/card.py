@@ -56,16 +56,17 @@ def _pretrained(entry):
         values = run["metrics"][entry.score]
         kept = run["kept_epoch"]  # 0: not trained by epochs
         epoch = f" epoch {kept}," if kept else ""
+        at = f"{config['threshold']:.4g}"
+        threshold = f". Threshold: {at}; it is {rule}."
+        if rule.startswith("flags"):
+            threshold = (
+                ", if as many rows are flagged as there are anomalies. The detector's threshold "
+                f"is another one: {at}, which {rule}."
+            )
         lines.append(
             f"- Pretrained weights, {variant}: seed {run['seed']},{epoch} "
             f"{size / 1e6:.1f} MB, bundled. On the test rows: "
-            f"{entry.score} AUROC {values['auroc']:.4f}, F1 {values['f1']:.4f}"
-            + (
-                f", if as many rows are flagged as there are anomalies. The detector's threshold "
-                f"is another one: {config['threshold']:.4g}, which {rule}."
-                if rule.startswith("flags")
-                else f". Threshold: {config['threshold']:.4g}; it is {rule}."
-            )
+            f"{entry.score} AUROC {values['auroc']:.4f}, F1 {values['f1']:.4f}{threshold}"
             + _rounding(run.get("rounding", {}))
         )
     return lines or ["No pretrained weights."]

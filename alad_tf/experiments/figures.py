@@ -48,9 +48,8 @@ def write_figures(entries, results=RESULTS):
     """Draw the figures that have runs; pictures of runs that no longer exist are removed.
 
     Returns a dict by the figure's name: Path of the PNG, or None where nothing has been run.
-    Raises FileExistsError if another picture has the name of one of them.
+    Raises FileExistsError if one of them would replace another picture.
     """
-    check_figures(results)
     with tempfile.TemporaryDirectory() as scratch:
         drawn = _draw(entries, results, Path(scratch))
         paths = {name: path and picture_path(results, name) for name, path in drawn.items()}

@@ -46,10 +46,9 @@ from alad_tf.experiments.tables import (
 )
 
 MIN_ROWS = 100  # classes with fewer test rows are left out of the counts by class
+OPENING = "# Results\n\nRendered by `alad report`"  # by which a report is recognised
 HEADER = [
-    "# Results",
-    "",
-    "Rendered by `alad report` from the JSON files in `results/`, one per training run; do not "
+    f"{OPENING} from the JSON files in `results/`, one per training run; do not "
     "edit by hand. Values are means over seeds ± the sample standard deviation. All runs of a data "
     "set use the same split, except that variants on the *other half* swap its halves. Differences "
     "are this project's result minus the paper's. *Untrained* is the same network at "
@@ -81,12 +80,12 @@ def render(entries, results=RESULTS):
 
 def check_report(results=RESULTS, path="RESULTS.md"):
     """Refuse to replace a file or figures that `write_report` did not write."""
-    path, own = Path(path), "\n".join(HEADER)[: len("# Results\n\nRendered by `alad report`")]
+    path = Path(path)
     if path.is_dir():
         raise FileExistsError(f"{path} is a folder; expected a file. Choose another name.")
     if path.is_file() and path.stat().st_size:
-        with path.open("rb") as file:
-            if file.read(len(own)) != own.encode():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            if file.read(len(OPENING)) != OPENING:
                 raise FileExistsError(
                     f"{path} was not written by `alad report`. Nothing was changed. Choose another "
                     "file, or move it away first."

@@ -239,6 +239,13 @@ def test_a_report_replaces_nothing_of_others(tmp_path):
     assert not (tmp_path / "R.md").exists()
 
 
+def test_a_report_is_recognised_whatever_its_line_ends(tmp_path):
+    path = write_report(ENTRIES, tmp_path, tmp_path / "R.md")
+    text = path.read_bytes()
+    path.write_bytes(text.replace(b"\n", b"\r\n"))  # as a checkout on Windows has it
+    assert write_report(ENTRIES, tmp_path, path).read_bytes() == text
+
+
 def test_the_error_figure_is_drawn_from_kept_examples(tmp_path):
     from PIL import Image
 
